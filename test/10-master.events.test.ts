@@ -18,7 +18,8 @@ const job: JobSpec = {
   id: "train", action: { type: "command", argv: ["python3", "train.py"] }, dependsOn: [0, 1],
   requirement: ["GPU"], priority: 9, delayMs: 250, affinity: 1, when: "always", timeoutMs: 60_000,
   retry: { maxAttempts: 4, delayMs: 100, backoff: 1.5, maxDelayMs: 5000, jitter: 0.25 },
-  env: { EPOCHS: "3" }, gate: { message: "Ship it?", maxWaitMs: 3600_000 }, service: undefined,
+  env: { EPOCHS: "3" }, service: undefined,
+  gate: { message: "Ship it?", maxWaitMs: 3600_000, rules: undefined },
 };
 const bare = {
   dependsOn: [], requirement: [], priority: 1, delayMs: 0, affinity: undefined, timeoutMs: 0,
@@ -29,13 +30,25 @@ const jobs: JobSpec[] = [
   { ...bare, id: "s", action: { type: "shell", script: "echo hi", shell: "bash" } },
   { ...bare, id: "c", action: { type: "call", target: "m#f", input: Buffer.from("{}") } },
   job,
+  {
+    ...bare, id: "asks", action: { type: "command", argv: ["true"] },
+    gate: { message: "Ship it?", maxWaitMs: 3600_000, rules: {
+      form: [
+        { name: "share", type: "number", label: "Percent", choices: [], default: "10",
+          required: true },
+        { name: "region", type: "choice", label: "", choices: ["eu", "us"], default: undefined,
+          required: false },
+      ],
+      approvers: ["ada", "bob"], required: 2, onTimeout: "skip", selfApproval: false,
+    } },
+  },
 ] as unknown as JobSpec[];
 
 /** Checked by the compiler: an event that is added and not listed here does not compile. */
 const EXAMPLES: { readonly [T in Event["type"]]: EventOf<T> } = {
   RunSubmitted: {
     type: "RunSubmitted", run: 7, id: "nightly-7k2m", key: "night 1", at,
-    spec: { name: "nightly", version: "2", project: "ab".repeat(32), jobs },
+    spec: { name: "nightly", version: "2", project: "ab".repeat(32), jobs }, by: "ada@desk",
   },
   JobsAdded: { type: "JobsAdded", run: 7, at, jobs: [job] },
   TimePassed: { type: "TimePassed", at },
@@ -50,6 +63,14 @@ const EXAMPLES: { readonly [T in Event["type"]]: EventOf<T> } = {
   JobStopped: { type: "JobStopped", ...attempt, at },
   GateDecided: {
     type: "GateDecided", run: 7, job: 2, approve: true, by: "ada", comment: "looks good", at,
+  },
+  GateApproved: {
+    type: "GateApproved", run: 7, job: 2, by: "ada", comment: "half of it", values: { share: "10" },
+    at,
+  },
+  GateClosed: {
+    type: "GateClosed", run: 7, job: 2, outcome: "skipped", by: "titan", comment: "nobody answered",
+    values: { share: "10" }, at,
   },
   RunRetried: { type: "RunRetried", run: 7, at, jobs: [1, 2] },
   WorkerJoined: {

@@ -18,8 +18,8 @@ import {
   type Command, type Effect, type Event, type Job, type Run,
 } from "#core";
 import {
-  KNOWLEDGE, type AttemptKey, type Failure, type JobSpec, type PipelineSpec, type Report,
-  type Service, type ServicePhase,
+  KNOWLEDGE, type AttemptKey, type Failure, type FormField, type Gate, type GateRules, type JobSpec,
+  type PipelineSpec, type Report, type Service, type ServicePhase,
 } from "#wire";
 import { Bench, serviceSpec, spec } from "./10-master.core.ts";
 
@@ -127,7 +127,7 @@ export class Script {
       this.bench.commit(events);
       for (const event of events) this.#event(event);
       for (const effect of effects) this.#effect(effect);
-      if (reply !== undefined) this.#say("reply", inspect(reply, { breakLength: Infinity }));
+      if (reply !== undefined) this.#say("reply", replyText(reply));
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       this.#say("refused", `${error.code}: ${error.message}`);
@@ -205,7 +205,8 @@ export class Script {
     switch (type) {
       case "Submit": {
         const strict = line.has("strict");
-        return { type, spec: pipeline(line, jobs), key: line.option("key"), strict };
+        const [key, by] = [line.option("key"), line.option("by")];
+        return { type, spec: pipeline(line, jobs), key, by, strict };
       }
       case "AddJobs": {
         const run = this.#run(line.word(1));
@@ -224,7 +225,8 @@ export class Script {
         const [run, job] = line.word(1).split("/");
         const { by = "ann", comment = "" } = Object.fromEntries(line.options);
         const gate = job === undefined ? run! : `${this.#id(run!)}/${job}`;
-        return { type, gate, approve: line.has("approve"), by, comment };
+        const values = Object.fromEntries(line.list("fields").map((each) => each.split(":")));
+        return { type, gate, approve: line.has("approve"), by, comment, values };
       }
       case "Drain":
         return { type, worker: line.word(1), undo: line.has("undo") };
@@ -324,6 +326,13 @@ function pipeline(line: Line, jobs: readonly Line[]): PipelineSpec {
   return { name: line.word(1), version: undefined, project, jobs: specs(jobs, []) };
 }
 
+/** Without what is not there. */
+function replyText(reply: unknown): string {
+  const given = typeof reply !== "object" || reply === null ? reply
+    : Object.fromEntries(Object.entries(reply).filter(([, value]) => value !== undefined));
+  return inspect(given, { breakLength: Infinity });
+}
+
 /** `known`: jobs that the run has already. */
 function specs(lines: readonly Line[], known: readonly string[]): JobSpec[] {
   const ids = [...known, ...lines.map((line) => line.verb)];
@@ -333,7 +342,6 @@ function specs(lines: readonly Line[], known: readonly string[]): JobSpec[] {
       return index < 0 ? Number(id) : index;
     });
     const [attempts, pause = "0s"] = (line.option("retry") ?? "").split("x");
-    const gate = line.option("gate");
     const like = line.option("like");
     return spec(line.verb, {
       dependsOn: parents,
@@ -352,9 +360,32 @@ function specs(lines: readonly Line[], known: readonly string[]): JobSpec[] {
         },
       }),
       ...(line.has("service") && { service: service(line) }),
-      ...(gate && { gate: { message: gate, maxWaitMs: ms(line.option("within") ?? "60s") } }),
+      ...(line.option("gate") && { gate: gate(line) }),
     });
   });
+}
+
+/** `approvers=ann,bob approvals=2 then=skip self=no form=share:number,region:eu|us`. */
+function gate(line: Line): Gate {
+  const question = {
+    message: line.option("gate")!, maxWaitMs: ms(line.option("within") ?? "60s"),
+  };
+  const names = ["approvers", "approvals", "then", "self", "form"];
+  if (!names.some((name) => line.option(name) !== undefined)) return question;
+  return { ...question, rules: {
+    form: line.list("form").map(field),
+    approvers: line.list("approvers"),
+    required: line.number("approvals", 1),
+    onTimeout: (line.option("then") ?? "reject") as GateRules["onTimeout"],
+    selfApproval: line.option("self") !== "no",
+  } };
+}
+
+function field(text: string): FormField {
+  const [name = "", kind = "text"] = text.split(":");
+  const choices = kind.includes("|") ? kind.split("|") : [];
+  const type = (choices.length > 0 ? "choice" : kind) as FormField["type"];
+  return { name, type, label: "", choices, required: true };
 }
 
 function service(line: Line): Service {

@@ -843,6 +843,7 @@ test("jobInfo() tells apart the end of an attempt and its gate's answer, and kee
   );
   assert.deepEqual(info.decision, {
     approved: true, by: "ada", comment: "ok by me", at: bench.now, already: false,
+    skipped: undefined, values: {}, missing: undefined,
   });
   assertRecoverable(bench);
   bench.execute({ type: "Retry", run, from: "a" });
@@ -951,7 +952,7 @@ test("a gate without an answer fails closed in time; a rejected one skips what f
   assert.equal(bench.job(run, "build").status, "WAITING");
   bench.tick(1);
   assert.deepEqual(bench.statuses(run), { build: "FAILED", ship: "SKIPPED" });
-  assert.match(bench.job(run, "build").failure!.message, /nobody answered within 60 s/);
+  assert.match(bench.job(run, "build").failure!.message, /nobody answered within 60.0s/);
   const other = bench.submit(jobs);
   bench.drain();
   bench.execute({

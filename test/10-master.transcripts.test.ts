@@ -56,11 +56,12 @@ const COMMANDS: Record<Command["type"], true> = {
 const EFFECTS: Record<Effect["type"], true> = {
   Dispatch: true, Kill: true, Notify: true, Forget: true,
 };
-/** Nothing writes `JobsMarked` any more. */
-const EVENTS: Record<Exclude<Event["type"], "JobsMarked">, true> = {
+/** Nothing writes these two any more. */
+const EVENTS: Record<Exclude<Event["type"], "JobsMarked" | "GateDecided">, true> = {
   RunSubmitted: true, JobsAdded: true, TimePassed: true, JobStarted: true, JobSucceeded: true,
-  JobFailed: true, JobLost: true, JobStopped: true, GateDecided: true, RunRetried: true,
-  WorkerJoined: true, WorkerLost: true, RunsForgotten: true, WorkerDrained: true, WorkerKnows: true,
+  JobFailed: true, JobLost: true, JobStopped: true, GateApproved: true, GateClosed: true,
+  RunRetried: true, WorkerJoined: true, WorkerLost: true, RunsForgotten: true, WorkerDrained: true,
+  WorkerKnows: true,
   JobsCancelled: true, OutputLost: true, RunsLetGo: true, JobsInserted: true,
   ServiceHealth: true, ServicesStopped: true, ServicesRestarted: true,
 };

@@ -124,7 +124,6 @@ jobs:
       '"secrets" in job "train": Titan has no secrets yet',
       '"artifacts" in job "train": files are not carried from job to job yet: small ' +
         "results go through TITAN_OUTPUT, files through TITAN_SHARED",
-      '"hitl" in job "train": write hitl_message: "Publish the model?"',
       '"requires" in job "publish": write depends_on: train',
     ],
     corrected: `name: training
@@ -291,7 +290,7 @@ jobs:
     hints: [
       'a gate is no job of its own: write hitl_message: "Ship it?" into the job build',
       '"message" in job "ask": it goes into the "hitl_message" of the job before',
-      '"approvers" in job "ask": Titan asks no certain person',
+      '"approvers" in job "ask": write hitl: {message: …, approvers: […]}',
       '"approval" in job "ship": write hitl_message: "Really?"',
       'found the text "manual": a person is asked by hitl_message',
     ],

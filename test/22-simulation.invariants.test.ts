@@ -113,13 +113,14 @@ const retried = (jobs: number[], fields: Fields<"RunRetried"> = {}): Event => ({
 });
 const gone = (worker = 1): Event => ({ type: "WorkerLost", worker, reason: "silent", at: T });
 const drained = (on: boolean, worker = 1): Event => ({ type: "WorkerDrained", worker, on, at: T });
-const decided = (fields: Fields<"GateDecided"> = {}): Event => ({
-  type: "GateDecided",
+const decided = (fields: Fields<"GateClosed"> = {}): Event => ({
+  type: "GateClosed",
   run: 1,
   job: 0,
-  approve: true,
+  outcome: "approved",
   by: "ann",
   comment: "",
+  values: {},
   at: T,
   ...fields,
 });
@@ -195,7 +196,9 @@ test("Judge refuses an answer that the log does not know: acknowledged-is-durabl
   breaks(name, /shown r-1\/a as COMPLETED, and in the log it is RUNNING/, () =>
     judged(...open).seen({ run: "r-1", job: "a", status: "COMPLETED", attempt: 1 }),
   );
-  const gate: Decision = { approved: true, by: "ann", comment: "", at: T, already: false };
+  const gate: Decision = {
+    approved: true, by: "ann", comment: "", at: T, already: false, values: {},
+  };
   breaks(name, /gate r-1\/a was approved by ann .* and the log says: nothing/, () =>
     judged(...open).acknowledged({ what: "gate", gate: "r-1/a", decision: gate }),
   );
@@ -704,11 +707,11 @@ test("Judge refuses a start before its time, and time that goes back: timers-are
     name,
     /gate of r-1\/a closes by itself 1 ms before its deadline/,
     ...gate,
-    decided({ approve: false, by: "titan", comment: "nobody answered within 5 s", at: T + 4999 }),
+    decided({ outcome: "rejected", by: "titan", comment: "x within 5.0s", at: T + 4999 }),
   );
   judged(
     ...gate,
-    decided({ approve: false, by: "titan", comment: "nobody answered within 5 s", at: T + 5000 }),
+    decided({ outcome: "rejected", by: "titan", comment: "x within 5.0s", at: T + 5000 }),
   );
 });
 
@@ -729,13 +732,15 @@ test("Judge refuses a second decision, and two clients who both " +
     /gate of r-1\/a is decided by bob, and the job is COMPLETED/,
     ...gate,
     decided(),
-    decided({ by: "bob", approve: false }),
+    decided({ by: "bob", outcome: "rejected" }),
   );
   lastBreaks(name, /decided by ann, and the job is RUNNING/, ...gate.slice(0, -1), decided());
   lastBreaks(name, /a#2 starts while its gate waits/, ...gate, started({ attempt: 2 }));
   lastBreaks("parents-before-children", /a is WAITING/, ...gate, started({ job: 1 }));
   const judge = judged(...gate, decided());
-  const decision: Decision = { approved: true, by: "ann", comment: "", at: T, already: false };
+  const decision: Decision = {
+    approved: true, by: "ann", comment: "", at: T, already: false, values: {},
+  };
   breaks(name, /rejected by bob at \d+, and the log says: approved by ann/, () =>
     judge.acknowledged({
       what: "gate",
@@ -1169,8 +1174,8 @@ const LIES: Readonly<Record<string, Lie>> = {
   "a gate is decided twice": {
     invariants: ["gate-decided-once"],
     tell: replace(
-      ({ type }) => type === "GateDecided",
-      (event) => [event, { ...event, approve: true } as Event],
+      ({ type }) => type === "GateClosed",
+      (event) => [event, { ...event, outcome: "approved" } as Event],
     ),
   },
   "a cancel is forgotten": {

@@ -571,7 +571,7 @@ describe("titan", { concurrency: 4 }, () => {
     const { job } = await statusOf(`${run}/ask`);
     assert.equal(job["result"], 42);
     assert.deepEqual(job["decision"], {
-      approved: true, by: decision["by"], comment: "fine", at: decision["at"],
+      approved: true, by: decision["by"], comment: "fine", at: decision["at"], fields: {},
     });
     assert.equal(
       Number(job["tookMs"]) + Number(job["waitedMs"]),

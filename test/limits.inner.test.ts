@@ -106,7 +106,9 @@ test("a pipeline of a million jobs is read, one of more is not", (t) => {
 });
 
 test("a page has 100,000 rows", () => {
-  const gate = { id: "r/j", message: "", openedAt: 1, deadline: 1 };
+  const gate = {
+    id: "r/j", message: "", openedAt: 1, deadline: 1, votes: [], submitter: "",
+  };
   const page = GateList.encode({ gates: of(100_000, gate) });
   assert.equal(GateList.decode(page).gates.length, 100_000);
   assert.throws(() => GateList.encode({ gates: of(100_001, gate) }), { code: "TOO_LARGE" });

@@ -27,6 +27,8 @@ export interface Flag {
    * `--master "$MASTER"`.
    */
   readonly mayBeEmpty?: boolean;
+  /** It may be given again and again: `Call.texts`. Of other flags the last one counts. */
+  readonly many?: boolean;
 }
 
 export interface Command {
@@ -82,6 +84,8 @@ export const GLOBAL_FLAGS: Readonly<Record<string, Flag>> = {
 interface Parsed {
   readonly args: readonly string[];
   readonly values: ReadonlyMap<string, string | true>;
+  /** All of flags that may be there more than once, as they were given. */
+  readonly lists: ReadonlyMap<string, readonly string[]>;
   readonly literal: boolean;
 }
 
@@ -93,6 +97,7 @@ export class Call {
   /** There was a `--`: the words behind it mean themselves. For commands with `dashArgs`. */
   readonly literal: boolean;
   readonly #values: ReadonlyMap<string, string | true>;
+  readonly #lists: Parsed["lists"];
 
   constructor(context: Context, command: Command, parsed: Parsed) {
     this.context = context;
@@ -100,6 +105,7 @@ export class Call {
     this.args = parsed.args;
     this.literal = parsed.literal;
     this.#values = parsed.values;
+    this.#lists = parsed.lists;
   }
 
   get json(): boolean {
@@ -113,6 +119,11 @@ export class Call {
   text(flag: string): string | undefined {
     const value = this.#values.get(flag);
     return value === true ? undefined : value;
+  }
+
+  /** The values of a flag that may be given more than once. */
+  texts(flag: string): readonly string[] {
+    return this.#lists.get(flag) ?? [];
   }
 
   /** A whole number in a range. */
@@ -215,12 +226,17 @@ export async function parseCall(
     tokens: true,
   });
   const values = new Map<string, string | true>();
+  const lists = new Map<string, string[]>();
   for (const token of tokens) {
     if (token.kind === "positional") args.push(token.value);
-    if (token.kind === "option") values.set(token.name, await valueOf(command, flags, token));
+    if (token.kind !== "option") continue;
+    const value = await valueOf(command, flags, token);
+    values.set(token.name, value);
+    if (flags[token.name]?.many !== true || value === true) continue;
+    lists.set(token.name, [...(lists.get(token.name) ?? []), value]);
   }
   if (!values.has("help")) checkCount(command, args);
-  return new Call(context, command, { args, values, literal });
+  return new Call(context, command, { args, values, lists, literal });
 }
 
 /** Separates the flags from the arguments. */

@@ -131,7 +131,7 @@ function flagNamed(command: Command | undefined, name: string): Flag | undefined
 
 function flagCandidates({ command, flags }: Before, current: string): Candidate[] {
   const open = Object.entries(flagsOf(command)).filter(
-    ([name, flag]) => !flag.hidden && !flags.has(name),
+    ([name, flag]) => !flag.hidden && (flag.many === true || !flags.has(name)),
   );
   return fitting(
     open.map(([name, { summary }]) => ({ value: `--${name}`, note: summary })),

@@ -10,8 +10,10 @@ import {
   isTerminal,
   jobCounts,
   resultValue,
+  rulesOf,
   type Decision,
   type Failure,
+  type GateInfo,
   type JobInfo,
   type RunInfo,
   type ServiceInfo,
@@ -105,8 +107,26 @@ export function jobJson(job: JobInfo, parents: readonly string[], now: number): 
   };
 }
 
-function decisionJson({ approved, by, comment, at }: Decision): object {
-  return { approved, by, comment, at };
+function decisionJson({ approved, by, comment, at, values, skipped }: Decision): object {
+  return {
+    approved, by, comment, at, fields: values, ...(skipped === true && { skipped }),
+  };
+}
+
+/** What an answer to a gate has come to. `missing`: approvals that it still wants. */
+export function answerJson(decision: Decision): object {
+  const { already, missing = 0 } = decision;
+  return { ...decisionJson(decision), already, missing };
+}
+
+export function gateJson(gate: GateInfo): object {
+  const { id, message, openedAt, deadline, votes, result, submitter } = gate;
+  const { form, approvers, required, onTimeout, selfApproval } = rulesOf(gate);
+  return {
+    id, message, openedAt, deadline, submitter, form, approvers, required, onTimeout,
+    selfApproval, result: result === undefined ? null : resultValue(result),
+    approvals: votes.map(({ by, comment, values, at }) => ({ by, comment, fields: values, at })),
+  };
 }
 
 /**

@@ -241,7 +241,7 @@ export async function submitOnce(
   let { client } = target;
   for (let tries = 1; ; tries++) {
     try {
-      const options = { key, strict, projectDir: file.folder };
+      const options = { key, strict, projectDir: file.folder, by: call.context.person };
       return { ...(await client.submit(file.definition, options)), client };
     } catch (error) {
       if (cluster !== undefined && isRpcError(error, "UNSCHEDULABLE")) {

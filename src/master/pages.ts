@@ -77,8 +77,21 @@ export function runBytes({ id, name }: RunInfo): number {
   return FIXED_BYTES + text(id) + text(name);
 }
 
-export function gateBytes({ id, message }: GateInfo): number {
-  return FIXED_BYTES + text(id) + text(message);
+export function gateBytes({ id, message, rules, votes, result }: GateInfo): number {
+  let bytes = FIXED_BYTES + text(id) + text(message) + (result?.length ?? 0);
+  for (const { name, label, choices, default: preset } of rules?.form ?? []) {
+    bytes += FIXED_BYTES + text(name) + text(label) + text(preset) + textsBytes(choices);
+  }
+  for (const { by, comment, values } of votes) {
+    bytes += FIXED_BYTES + text(by) + text(comment) + textsBytes(Object.values(values));
+  }
+  return bytes + textsBytes(rules?.approvers ?? []);
+}
+
+function textsBytes(texts: readonly string[]): number {
+  let bytes = 0;
+  for (const each of texts) bytes += FIXED_BYTES + text(each);
+  return bytes;
 }
 
 export function letterBytes({ run, job, failure }: DeadLetter): number {

@@ -123,10 +123,10 @@ async function submitProject(desk: Desk, arrival: Arrival, opened: Opened): Prom
 
 /** Whether it became a run, and not the answer that an earlier one with its key had got. */
 function accept({ engine }: Desk, { request, submission }: Arrival, opened: Opened): boolean {
-  const { key, strict } = submission;
+  const { key, strict, by } = submission;
   const { spec, jobBytes } = opened;
   const { forgotten = false, ...submitted } = engine.commit({
-    type: "Submit", spec, key, strict, jobBytes,
+    type: "Submit", spec, key, by, strict, jobBytes,
   });
   // This is the promise that a client relies on: the reply leaves after the fsync.
   engine.confirm(request, () => request.reply(Submitted.encode({ ...submitted, forgotten })));

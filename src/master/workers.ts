@@ -10,7 +10,7 @@
  */
 import { invariant } from "#base";
 import {
-  isToEnd, Refusal, serviceEnv, specBytes, staleAttempts, type EventOf, type Job,
+  answerOf, isToEnd, Refusal, serviceEnv, specBytes, staleAttempts, type EventOf, type Job,
   type PlacedAttempt, type State,
 } from "#core";
 import type { Host, Timer } from "#host";
@@ -382,10 +382,15 @@ function assignmentOf(
   const parents = run.parentsOf(job);
   if (parents.length > 0) {
     for (const index of parents) {
-      const { result, spec: parent } = run.jobs[index]!;
-      if (result === undefined) continue;
-      inputs.push({ job: parent.id, result });
-      inputBytes += result.length + 3 * parent.id.length + ITEM_BYTES;
+      const parent = run.jobs[index]!;
+      const { result, decision } = parent;
+      if (result !== undefined) inputs.push({ job: parent.spec.id, result });
+      if (decision !== undefined) {
+        inputs.push({ job: `${parent.spec.id}:gate`, result: answerOf(parent.spec, decision) });
+      }
+    }
+    for (const { job: name, result } of inputs) {
+      inputBytes += result.length + 3 * name.length + ITEM_BYTES;
     }
   }
   const { action, timeoutMs, service } = spec;

@@ -12,6 +12,8 @@ import {
 } from "./limits.ts";
 import type {
   ActionDefinition,
+  FieldDefinition,
+  GateDefinition,
   HealthDefinition,
   JobDefinition,
   PipelineDefinition,
@@ -50,10 +52,38 @@ function jobFields(job: JobDefinition): object {
     timeout: duration(job.timeoutMs),
     ...retryFields(job.retry),
     env: unlessEmpty(job.env),
-    hitl_message: job.gate?.message,
-    max_wait_seconds: job.gate && unless(job.gate.maxWaitMs / 1000, DEFAULT_GATE_WAIT_MS / 1000),
+    ...(job.gate && gateFields(job.gate)),
     ...(job.service && serviceFields(job.service)),
   };
+}
+
+function gateFields({ message, maxWaitMs, rules }: GateDefinition): object {
+  if (rules === undefined) {
+    const seconds = unless(maxWaitMs / 1000, DEFAULT_GATE_WAIT_MS / 1000);
+    return { hitl_message: message, max_wait_seconds: seconds };
+  }
+  const { form, approvers, required, onTimeout, selfApproval } = rules;
+  return { hitl: {
+    message,
+    form: unlessEmpty(form.map(fieldOf)),
+    approvers: unlessEmpty(approvers),
+    required: unless(required, 1),
+    timeout: maxWaitMs === DEFAULT_GATE_WAIT_MS ? undefined : formatDuration(maxWaitMs),
+    on_timeout: unless(onTimeout, "reject"),
+    self_approval: unless(selfApproval, true),
+  } };
+}
+
+function fieldOf(field: FieldDefinition): object {
+  const { name, type, label, choices, default: preset, required } = field;
+  return given({
+    name,
+    type: unless(type, choices.length > 0 ? "choice" : "text"),
+    label: unless(label, ""),
+    choices: unlessEmpty(choices),
+    default: preset,
+    required: unless(required, false),
+  });
 }
 
 function serviceFields(service: ServiceDefinition): object {

@@ -256,7 +256,7 @@ export class Fields {
 
   /** The fields of a map inside this one. */
   map(
-    key: "retry" | "healthcheck" | "restart",
+    key: "retry" | "healthcheck" | "restart" | "hitl",
     known: readonly string[],
     help?: (node: YamlNode) => string,
   ): Fields | undefined {

@@ -153,14 +153,13 @@ const JOB = table([
   ],
   ["delayseconds startafter wait initialdelay startdelay", inUnit("delay", "s")],
   [
-    "hitl approval approve approvals gate manual message prompt confirm question suspend " +
+    "approval approve approvals gate manual message prompt confirm question suspend " +
       "humanintheloop",
     gate,
   ],
   [
     "approvers reviewers respondents",
-    "Titan asks no certain person: whoever may reach the master can approve; name people in " +
-      "hitl_message",
+    "write hitl: {message: …, approvers: […]} in the job whose children are to wait",
   ],
   ["maxwait approvaltimeout gatetimeout", inUnit("max_wait_seconds", "s")],
   ["environment environments", environment],

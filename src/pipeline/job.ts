@@ -10,7 +10,6 @@ import { readAction, readShell } from "./action.ts";
 import { envMap, retries as retriesLine } from "./advice.ts";
 import { booleanHelp, clip, describe, Fields, type Text } from "./fields.ts";
 import {
-  DEFAULT_GATE_WAIT_MS,
   DEFAULT_RETRY,
   MAX_ATTEMPTS,
   MAX_BACKOFF,
@@ -19,20 +18,20 @@ import {
   MAX_ENV_NAME_CHARS,
   MAX_ID_CHARS,
   MAX_JOBS,
-  MAX_MESSAGE_BYTES,
   MAX_PRIORITY,
   MAX_TAGS,
   TAG,
 } from "./limits.ts";
 import type { Report } from "./problems.ts";
+import { readGate } from "./gate.ts";
 import { readService } from "./service.ts";
 import { scalarAt, shown, textsIn } from "./show.ts";
-import type { GateDefinition, JobDefinition, RetryDefinition, ShellName } from "./types.ts";
+import type { JobDefinition, RetryDefinition, ShellName } from "./types.ts";
 
 export const JOB_KEYS = [
   "id", "type", "file", "args", "command", "run", "shell", "call", "input", "with",
   "depends_on", "needs", "requirement", "priority", "delay", "affinity", "port",
-  "hitl_message", "max_wait_seconds", "retries", "retry", "timeout", "env", "when",
+  "hitl_message", "max_wait_seconds", "hitl", "retries", "retry", "timeout", "env", "when",
   "healthcheck", "restart", "replicas", "stop_grace",
 ] as const;
 export const RETRY_KEYS = ["max_attempts", "delay", "backoff", "max_delay", "jitter"] as const;
@@ -294,19 +293,4 @@ function envNameProblem(name: string): string | undefined {
   }
   if (!name.startsWith("TITAN_")) return undefined;
   return `sets ${shown}: names beginning with TITAN_ are Titan's own`;
-}
-
-function readGate(fields: Fields): GateDefinition | undefined {
-  const maxWaitMs = fields.duration("max_wait_seconds");
-  const message = fields.text("hitl_message", { maxBytes: MAX_MESSAGE_BYTES });
-  if (fields.has("max_wait_seconds") && !fields.has("hitl_message")) {
-    fields.refuse("CONFLICT", "max_wait_seconds", 'has no "hitl_message" to wait for');
-  }
-  if (maxWaitMs === 0) {
-    const node = fields.value("max_wait_seconds") as YamlNode;
-    const what = "must be more than 0: nobody could answer";
-    fields.refuse("OUT_OF_RANGE", "max_wait_seconds", what, node);
-  }
-  if (message === undefined) return undefined;
-  return { message, maxWaitMs: maxWaitMs ?? DEFAULT_GATE_WAIT_MS };
 }

@@ -39,6 +39,14 @@ export const MAX_PRIORITY = 2 ** 31 - 1;
 /** The person who is asked has two days: a weekend. */
 export const DEFAULT_GATE_WAIT_MS = 172_800_000;
 
+/** As the wire has them: of a gate and its form. */
+export const MAX_FORM_FIELDS = 32;
+export const MAX_CHOICES = 100;
+export const MAX_FIELD_BYTES = 4096;
+export const MAX_LABEL_BYTES = 1024;
+export const MAX_APPROVERS = 100;
+export const MAX_PERSON_BYTES = 256;
+
 // ── services ─────────────────────────────────────────────────────────────────────────────────────
 
 /** As the wire has them. */

@@ -5,6 +5,7 @@
  *     value ─ value.ts ─┘             └────── problems, all of them, with places ──▶ PipelineError
  *
  *     job.ts · action.ts · fields.ts      an entry of `jobs`, its action, and fields in general
+ *     gate.ts                             the keys of a gate (lesson 16)
  *     service.ts · replicas.ts            the keys of a service (lesson 14), its replicas' ids
  *     duration.ts · words.ts              `90s`; a line of arguments, split
  *     graph.ts · files.ts · mentions.ts   edges; files that jobs name, and where they name them

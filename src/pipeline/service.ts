@@ -42,6 +42,7 @@ const NOT_FOR_SERVICES = {
   timeout: "a service has no end to wait for (its health check has a timeout of its own)",
   hitl_message: "a gate waits for the end of its job, and a service has none",
   max_wait_seconds: "a gate waits for the end of its job, and a service has none",
+  hitl: "a gate waits for the end of its job, and a service has none",
 } as const;
 
 /** Undefined: the job is no service, or a problem was reported. */

@@ -44,9 +44,29 @@ export interface RetryDefinition {
   jitter: number;
 }
 
+export interface FieldDefinition {
+  name: string;
+  type: "text" | "number" | "choice" | "boolean";
+  label: string;
+  choices: string[];
+  default: string | undefined;
+  required: boolean;
+}
+
+export interface GateRulesDefinition {
+  form: FieldDefinition[];
+  /** Empty: everybody may answer. */
+  approvers: string[];
+  required: number;
+  onTimeout: "reject" | "approve" | "skip";
+  selfApproval: boolean;
+}
+
 export interface GateDefinition {
   message: string;
   maxWaitMs: number;
+  /** Absent: everybody may answer, once, with yes or no. */
+  rules?: GateRulesDefinition;
 }
 
 export type CheckDefinition =

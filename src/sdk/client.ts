@@ -80,6 +80,8 @@ export type AddedJob = JobSpec & { readonly before?: readonly number[] };
 export interface SubmitOptions {
   /** Two submissions with one key are one run. */
   readonly key?: string | undefined;
+  /** The person who submits it: gates may want somebody else to approve. */
+  readonly by?: string | undefined;
   /** Refuse a job that no registered worker could run. */
   readonly strict?: boolean;
   /** The folder to ship with the pipeline. */
@@ -177,6 +179,7 @@ export class Client {
       spec: isSmall ? encoded : undefined,
       specBlob: isSmall ? undefined : await this.#putBlob(encoded),
       key: options.key,
+      by: options.by,
       strict: options.strict ?? false,
     });
     return Submitted.decode(await this.#ask(Op.SUBMIT, body));
@@ -401,13 +404,19 @@ export class Client {
     return gates;
   }
 
-  /** Answers a gate. `already` in the result: somebody was faster, and that answer stands. */
+  /**
+   * Answers a gate: RUN/JOB, or RUN/JOB#ATTEMPT for the gate behind that attempt and no later one.
+   * `values` are those of its form, as texts. `already` in the result: somebody was faster, and
+   * that answer stands. `missing` above 0: it was counted, and the gate wants so many more.
+   */
   async decide(
     gate: string,
-    answer: { approve: boolean; by?: string; comment?: string },
+    answer: {
+      approve: boolean; by?: string; comment?: string; values?: Readonly<Record<string, string>>;
+    },
   ): Promise<Decision> {
-    const { approve, by = "", comment = "" } = answer;
-    const body = DecideGate.encode({ gate, approve, by, comment });
+    const { approve, by = "", comment = "", values = {} } = answer;
+    const body = DecideGate.encode({ gate, approve, by, comment, values: { ...values } });
     return Decision.decode(await this.#ask(Op.DECIDE, body));
   }
 

@@ -4,8 +4,10 @@
  *
  * Test: test/17-pipelines.test.ts, test/14-services.test.ts
  */
-import { replicaId, type JobDefinition, type PipelineDefinition } from "#pipeline";
-import type { Action, JobSpec, PipelineSpec, Service } from "#wire";
+import {
+  replicaId, type GateDefinition, type JobDefinition, type PipelineDefinition,
+} from "#pipeline";
+import type { Action, Gate, JobSpec, PipelineSpec, Service } from "#wire";
 
 export interface SpecOptions {
   /** The hash of the packed folder, when there is one. */
@@ -46,7 +48,7 @@ export function toSpec(definition: PipelineDefinition, options: SpecOptions = {}
       timeoutMs: job.timeoutMs,
       retry: job.retry.maxAttempts > 1 ? { ...job.retry } : undefined,
       env: job.env,
-      gate: job.gate === undefined ? undefined : { ...job.gate },
+      gate: job.gate === undefined ? undefined : toGate(job.gate),
       ...(job.service && { service: toService(job, deploy) }),
     }));
   });
@@ -68,6 +70,12 @@ function toService({ id, service }: JobDefinition, deployed: boolean): Service {
   const { check, ...rules } = health;
   const copy = check.type === "command" ? { ...check, argv: [...check.argv] } : { ...check };
   return { name: id, deployed, port, check: copy, ...rules, restart: { ...restart }, stopGraceMs };
+}
+
+function toGate({ message, maxWaitMs, rules }: GateDefinition): Gate {
+  if (rules === undefined) return { message, maxWaitMs };
+  const form = rules.form.map((field) => ({ ...field, choices: [...field.choices] }));
+  return { message, maxWaitMs, rules: { ...rules, form, approvers: [...rules.approvers] } };
 }
 
 /** The input of a call travels as JSON text; every other action travels as it is. */

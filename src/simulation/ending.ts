@@ -32,9 +32,10 @@ export async function bringToEnd(scene: Scene, options: EndingOptions): Promise<
     const gates = await client.perform("lists gates", (master) => master.gates());
     if (gates.ok) {
       for (const { id } of gates.value) {
-        await client.perform("approves", (master) =>
-          master.decide(id, { approve: true, by: "keeper" }),
-        );
+        // As many people as a gate can want here.
+        for (const by of ["keeper", "keeper's friend", "keeper's mother"]) {
+          await client.perform("approves", (master) => master.decide(id, { approve: true, by }));
+        }
       }
     }
     // Work that only a drained worker may do would wait for ever, as it should.

@@ -65,7 +65,15 @@ function generateJob(
         jitter: prng.pick([0, 0.5, 1]),
       },
     }),
-    ...(prng.chance(0.1) && { gateMs: prng.chance(0.3) ? prng.int(100, 3000) : 3_600_000 }),
+    ...(prng.chance(0.1) && generateGate(prng)),
+  };
+}
+
+function generateGate(prng: Prng): Pick<JobPlan, "gateMs" | "gateNeeds" | "gateThen"> {
+  return {
+    gateMs: prng.chance(0.3) ? prng.int(100, 3000) : 3_600_000,
+    ...(prng.chance(0.3) && { gateNeeds: prng.int(2, 3) }),
+    ...(prng.chance(0.3) && { gateThen: prng.pick(["approve", "skip"] as const) }),
   };
 }
 

@@ -267,10 +267,15 @@ export class Judge {
     const slash = gate.lastIndexOf("/");
     const job = this.#job(
       this.#run(gate.slice(0, slash), "decided"),
-      gate.slice(slash + 1),
+      gate.slice(slash + 1).replace(/#\d+$/, ""),
       "decided",
     );
-    const { approved, by, comment, at, already } = decision;
+    const { approved, by, comment, at, already, missing = 0 } = decision;
+    if (missing > 0) {
+      if (job.everApproved.has(`${by} at ${at}`)) return;
+      const told = `a client was told that ${by} has approved gate ${gate} at ${at}`;
+      return this.fail("acknowledged-is-durable", `${told}, and the log does not say so`);
+    }
     const words = `that gate ${gate} was ${approved ? "approved" : "rejected"} by ${by} at ${at}`;
     // There is more than one only if a person retried the job, and it came to its gate again within
     // a millisecond.

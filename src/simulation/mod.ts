@@ -10,7 +10,7 @@
  *                    invariants-fold.ts: the log folded by `apply`
  *     model.ts       a second opinion on the log; model-state.ts: what it remembers;
  *                    model-checks.ts: what may happen to an attempt; model-services.ts: to a
- *                    service
+ *                    service; model-gates.ts: to a gate
  *     events.ts      what a master left on disk; durable-view.ts: the disk after a
  *                    power cut
  *     stage.ts       what the parts of one life share

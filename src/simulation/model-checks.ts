@@ -1,6 +1,6 @@
 /**
- * Lesson 22: what may happen to an attempt: its start, its worker, its end, its retry and its gate;
- * and what a run leaves that is let go.
+ * Lesson 22: what may happen to an attempt: its start, its worker, its end and its retry; and
+ * what a run leaves that is let go.
  *
  * The rules are those of lessons 08 and 09, written once more and in other words (model.ts says
  * why). Each function looks at one event and fails by the name of the broken promise.
@@ -210,28 +210,6 @@ export function checkKey(
   if (isKept === (key !== undefined)) return isKept;
   const what = isKept ? "a key is kept, and it has none" : `key "${key}" is not kept`;
   return model.fail("one-key-one-run", `${id} is let go: ${what}`);
-}
-
-/** A gate waits for an answer, and closes by itself at its deadline and not before. */
-export function checkDecision(
-  model: Complaints,
-  job: ModelJob,
-  event: EventOf<"GateDecided">,
-): void {
-  const { approve: approved, by, comment, at } = event;
-  if (job.status !== "WAITING") {
-    model.fail(
-      "gate-decided-once",
-      `the gate of ${job} is decided by ${by}, and the job is ${job.status}`,
-    );
-  }
-  const byItself = by === "titan" && !approved && comment.startsWith("nobody answered");
-  if (byItself && at < job.deadline) {
-    model.fail(
-      "timers-are-kept",
-      `the gate of ${job} closes by itself ${job.deadline - at} ms before its deadline`,
-    );
-  }
 }
 
 /** A run is forgotten when it has ended, and too many have. */

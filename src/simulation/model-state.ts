@@ -47,8 +47,11 @@ export class ModelJob {
   worker: ModelWorker | undefined = undefined;
   /** A cancel is on record, and the job has not ended yet. */
   cancelled = false;
-  /** When its gate closes. */
+  /** When its gate closes, and who has approved it, of several. */
   deadline = 0;
+  approvals: string[] = [];
+  /** All that anybody may have been told of: "ada at 1234". */
+  readonly everApproved = new Set<string>();
   resultBytes = 0;
   /** Of a service: what model-services.ts remembers. */
   readonly service: ModelService | undefined;

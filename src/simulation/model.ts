@@ -22,9 +22,10 @@ import type { Edge, Event, EventOf } from "#core";
 import type { JobSpec, JobStatus } from "#wire";
 import { Violation, type Invariant } from "./invariants-list.ts";
 import {
-  checkDecision, checkEdge, checkEnding, checkFit, checkForgotten, checkGone, checkKey, checkOutput,
-  checkRetry, checkStart, wrongLoss,
+  checkEdge, checkEnding, checkFit, checkForgotten, checkGone,
+  checkKey, checkOutput, checkRetry, checkStart, wrongLoss,
 } from "./model-checks.ts";
+import * as gates from "./model-gates.ts";
 import * as services from "./model-services.ts";
 import {
   conditionHolds, ModelJob, ModelRun, ModelService, mostMemory, openParentsOf, RETRY_MILLI, waitFor,
@@ -68,7 +69,7 @@ export class Model {
   readonly #finished = { runs: 0, bytes: 0 };
   /** Forgotten runs whose keys are kept, oldest first. */
   readonly #kept: ModelRun[] = [];
-  /** For the rules of services. */
+  /** For the rules of services and gates. */
   readonly #hands: services.Hands = {
     fail: (invariant, what) => this.fail(invariant, what),
     end: (job, as) => this.#end(job, as),
@@ -117,7 +118,9 @@ export class Model {
       case "JobsInserted": return this.#added(event);
       case "JobsCancelled":
       case "JobsMarked": return this.#cancelled(event);
-      case "GateDecided": return this.#decided(event);
+      case "GateApproved": return gates.approved(this.#hands, this.#job(event), event);
+      case "GateDecided":
+      case "GateClosed": return this.#gateClosed(event);
       case "RunRetried": return this.#retried(event);
       case "RunsForgotten":
       case "RunsLetGo": return this.#forgotten(event);
@@ -446,13 +449,11 @@ export class Model {
     for (const job of jobs) if (ends(job)) this.#end(job, "CANCELLED");
   }
 
-  #decided(event: EventOf<"GateDecided">): void {
-    const job = this.#job(event);
-    const { approve: approved, by, comment, at } = event;
-    checkDecision(this, job, event);
-    job.decisions.push({ approved, by, comment, at, acknowledged: false });
+  #gateClosed(event: EventOf<"GateDecided" | "GateClosed">): void {
     this.counts.gates += 1;
-    this.#end(job, approved ? "COMPLETED" : "FAILED");
+    const outcome = event.type === "GateClosed" ? event.outcome
+      : event.approve ? "approved" : "rejected";
+    gates.closed(this.#hands, this.#job(event), { ...event, outcome });
   }
 
   #retried(event: EventOf<"RunRetried">): void {

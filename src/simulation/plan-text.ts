@@ -54,10 +54,16 @@ function jobText(job: JobPlan, jobs: readonly JobPlan[]): string {
     job.timeoutMs !== undefined && `timeout ${job.timeoutMs} ms`,
     retry !== undefined && `${retry.maxAttempts} attempts, ${retry.delayMs} ms apart`,
     job.service !== undefined && serviceText(job.service),
-    job.gateMs !== undefined && `a gate, open for ${job.gateMs} ms`,
+    job.gateMs !== undefined && gateText(job, job.gateMs),
   ]
     .filter(Boolean)
     .join("; ");
+}
+
+function gateText({ gateNeeds, gateThen }: JobPlan, ms: number): string {
+  const needs = gateNeeds === undefined ? "" : ` for ${gateNeeds} approvals`;
+  const then = gateThen === undefined ? "" : `, then ${gateThen}`;
+  return `a gate, open for ${ms} ms${needs}${then}`;
 }
 
 function serviceText({ policy, attempts, port }: NonNullable<JobPlan["service"]>): string {

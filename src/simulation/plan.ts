@@ -14,7 +14,7 @@
  * began.
  * Test: test/22-simulation.test.ts
  */
-import type { JobSpec, PipelineSpec, Service } from "#wire";
+import { PLAIN_RULES, type Gate, type JobSpec, type PipelineSpec, type Service } from "#wire";
 
 /** Shortest and longest, in ms. */
 export type Range = readonly [least: number, most: number];
@@ -78,6 +78,9 @@ export interface JobPlan {
     readonly jitter: number;
   };
   readonly gateMs?: number;
+  /** Approvals that its gate wants, and what becomes of it without. Default: 1, reject. */
+  readonly gateNeeds?: number;
+  readonly gateThen?: "approve" | "skip";
   /** It is a service with this policy (lesson 14). `attempts` restarts within a minute; 0: any. */
   readonly service?: {
     readonly policy: "always" | "on-failure" | "never";
@@ -206,9 +209,16 @@ export function jobSpecOf(job: JobPlan): JobSpec {
     timeoutMs: job.timeoutMs ?? 0,
     retry: retry === undefined ? undefined : { ...retry, maxDelayMs: 2000 },
     env: {},
-    gate: job.gateMs === undefined ? undefined : { message: "Go on?", maxWaitMs: job.gateMs },
+    gate: job.gateMs === undefined ? undefined : gateOf(job, job.gateMs),
     ...(job.service && { service: serviceOf(job.id, job.service) }),
   };
+}
+
+function gateOf({ gateNeeds, gateThen }: JobPlan, maxWaitMs: number): Gate {
+  const question = { message: "Go on?", maxWaitMs };
+  if (gateNeeds === undefined && gateThen === undefined) return question;
+  const onTimeout = gateThen ?? "reject";
+  return { ...question, rules: { ...PLAIN_RULES, required: gateNeeds ?? 1, onTimeout } };
 }
 
 /** Checks come often, and delays are short: a life lasts seconds. */

@@ -187,7 +187,7 @@ export class Steps {
         () => this.#scene.healing,
       );
       if (!gates.ok) return;
-      if (gates.value.some(({ id }) => id === gate)) break;
+      if (gates.value.some(({ id }) => id.replace(/#\d+$/, "") === gate)) break;
       await new Promise<void>((resolve) => void this.#scene.after(LOOK_MS, resolve));
     }
     await this.decide(client, gate, approve);

@@ -36,6 +36,7 @@ import {
   MAX_KV_BYTES,
   MAX_RESULT_BYTES,
 } from "./limits.ts";
+import { FormValues, GateRules, GateVote, MAX_VOTES } from "./gate.ts";
 import { MAX_SERVICES, Service, ServiceInfo } from "./service.ts";
 
 /** Requests and notices. 1–31: any peer; 32–63: workers to the master; 64–95: master to workers. */
@@ -159,8 +160,9 @@ export const BeatAnswer = message("BeatAnswer", { over: [1, list(name, 1000)] })
 
 // ── the hot path ─────────────────────────────────────────────────────────────────────────────────
 
+/** `job`: the parent, or PARENT:gate for the answer to the gate behind it. */
 export const ParentResult = message("ParentResult", {
-  job: [1, string(128)],
+  job: [1, string(256)],
   result: [2, bytes(MAX_RESULT_BYTES)],
 });
 
@@ -243,6 +245,8 @@ const submission = {
   key: [3, optional(name)],
   /** Refuse what no registered worker could ever run, instead of warning. */
   strict: [4, withDefault(bool(), false)],
+  /** The person who submits it, as far as the client knows: gates may ask for somebody else. */
+  by: [5, optional(name)],
 } as const;
 export const Submit = message("Submit", { spec: [1, optional(PipelineSpec)], ...submission });
 /** As a client writes it, which has encoded the pipeline already to know how long it is. */
@@ -324,6 +328,12 @@ export const Decision = message("Decision", {
   at: [4, u53()],
   /** True: somebody had decided before, and this is that decision. */
   already: [5, withDefault(bool(), false)],
+  /** True: the jobs behind the gate are skipped, and nobody has rejected anything. */
+  skipped: [6, optional(bool())],
+  /** The form as it was filled in. */
+  values: [7, FormValues],
+  /** Approvals that it still takes. Above 0 the gate is open, and this answer was counted. */
+  missing: [8, optional(u32())],
 });
 export type Decision = Infer<typeof Decision>;
 
@@ -498,6 +508,13 @@ export const GateInfo = message("GateInfo", {
   message: [2, string(16 * 1024)],
   openedAt: [3, u53()],
   deadline: [4, u53()],
+  rules: [5, optional(GateRules)],
+  /** Approvals so far, of a gate that needs more than one. */
+  votes: [6, list(GateVote, MAX_VOTES)],
+  /** What the job before it has handed in: JSON text. */
+  result: [7, optional(bytes(MAX_RESULT_BYTES))],
+  /** The person who submitted the run. */
+  submitter: [8, withDefault(name, "")],
 });
 export type GateInfo = Infer<typeof GateInfo>;
 export const GateList = message("GateList", { gates: [1, list(GateInfo, MAX_ROWS)] });
@@ -507,6 +524,8 @@ export const DecideGate = message("DecideGate", {
   approve: [2, bool()],
   by: [3, withDefault(name, "")],
   comment: [4, withDefault(sentence, "")],
+  /** The form as a person filled it in. */
+  values: [5, FormValues],
 });
 export const RetryRun = message("RetryRun", { run: [1, name], from: [2, optional(string(128))] });
 /** The number of jobs that a cancel or a retry touched. */

@@ -7,6 +7,7 @@
  *
  *     messages.ts · pipeline.ts   the schemas; how a pipeline travels and is kept
  *     service.ts                  services: how they travel, and how they are (lesson 14)
+ *     gate.ts                     gates: the question, its form, an answer (lesson 16)
  *     limits.ts                   limits that both ends must agree on
  *     address.ts · read.ts        the address of a master; helpers for readers of answers
  *     exit-codes.ts               the exit codes of programs
@@ -23,6 +24,7 @@
  */
 export { EXIT } from "./exit-codes.ts";
 export * from "./limits.ts";
+export * from "./gate.ts";
 export * from "./service.ts";
 export * from "./pipeline.ts";
 export * from "./messages.ts";

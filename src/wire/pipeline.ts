@@ -22,6 +22,7 @@ import {
   withDefault,
   type Infer,
 } from "#codec";
+import { Gate } from "./gate.ts";
 import { MAX_FRAME_BODY_BYTES, MAX_JOBS_PER_RUN, MAX_SPEC_BYTES } from "./limits.ts";
 import { Service } from "./service.ts";
 
@@ -62,11 +63,6 @@ export const Retry = message("Retry", {
   backoff: [3, f64()],
   maxDelayMs: [4, u53()],
   jitter: [5, f64()],
-});
-
-export const Gate = message("Gate", {
-  message: [1, string(16 * 1024)],
-  maxWaitMs: [2, u53()],
 });
 
 export const JobSpec = message("JobSpec", {

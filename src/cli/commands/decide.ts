@@ -1,12 +1,14 @@
 /**
  * `titan approve`, `titan reject`: a person's answer to a gate.
  *
- * Test: test/cli.test.ts
+ * Test: test/16-gates.cli.test.ts, test/cli.test.ts
  */
-import type { Client } from "#sdk";
+import { plural } from "#base";
+import type { Client, Decision } from "#sdk";
 import { openMaster } from "../address.ts";
-import type { Call, Command } from "../command.ts";
-import { CliError, EXIT } from "../exit.ts";
+import type { Call, Command, Flag } from "../command.ts";
+import { CliError, EXIT, UsageError } from "../exit.ts";
+import { answerJson } from "../json.ts";
 import { findRun, parseRef, withRun } from "../refs.ts";
 import { oneLine, timeText } from "../text.ts";
 
@@ -15,6 +17,11 @@ const notes = [
   "The first answer counts, and is never changed. A later answer is told the first one; " +
     "if the two differ, the exit code is 1.",
 ];
+
+const FIELD: Flag = {
+  type: "string", value: "NAME=VALUE", many: true, mayBeEmpty: true,
+  summary: "a field of the gate's form, as titan gates GATE lists them; once for each",
+};
 
 function decision(name: "approve" | "reject", summary: string): Command {
   return {
@@ -29,6 +36,8 @@ function decision(name: "approve" | "reject", summary: string): Command {
         mayBeEmpty: true,
         summary: "kept with the decision",
       },
+      as: { type: "string", value: "NAME", summary: "who answers (default: you at this machine)" },
+      ...(name === "approve" && { field: FIELD }),
     },
     notes,
     examples: [
@@ -47,26 +56,41 @@ async function decide(call: Call, wanted: boolean): Promise<number> {
   const client = await openMaster(call);
   const comment = call.text("comment") ?? "";
   const typed = await nameGate(client, call.args[0]!);
-  const answer = { approve: wanted, by: context.person, comment };
+  const values = valuesOf(call);
+  const answer = { approve: wanted, by: call.text("as") ?? context.person, comment, values };
   const { gate, result } = await withRun(client, typed.run, async (run) => {
     const id = `${run}/${typed.job}`;
     return { gate: id, result: await client.decide(id, answer) };
   });
-  const { approved, by, at, already } = result;
-  if (call.json) context.json({ gate, approved, by, comment: result.comment, at, already });
-  else {
-    const answered = context.paint(
-      approved ? "green" : "red",
-      approved ? "approved" : "rejected",
-    );
-    const had = already ? "had been " : "";
-    const said = result.comment === "" ? "" : `: ${oneLine(result.comment)}`;
-    context.out(`${gate} ${had}${answered} by ${by} at ${timeText(at)}${said}`);
-  }
-  return approved === wanted ? EXIT.OK : EXIT.ERROR;
+  if (call.json) context.json({ gate, ...answerJson(result) });
+  else context.out(`${gate} ${answerText(call, result)}`);
+  return result.approved === wanted ? EXIT.OK : EXIT.ERROR;
 }
 
-/** RUN/JOB as it is; for a bare RUN its one open gate. */
+function valuesOf(call: Call): Record<string, string> {
+  const values: Record<string, string> = {};
+  for (const text of call.texts("field")) {
+    const [, name, value = ""] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
+    if (name === undefined) {
+      throw new UsageError(`Cannot use --field ${text}: write NAME=VALUE`);
+    }
+    values[name] = value;
+  }
+  return values;
+}
+
+function answerText(call: Call, { approved, skipped, ...result }: Decision): string {
+  const { by, at, already, comment, missing = 0 } = result;
+  const { paint } = call.context;
+  const word = approved ? "approved" : skipped === true ? "passed over" : "rejected";
+  const had = already ? "had been " : "";
+  const said = comment === "" ? "" : `: ${oneLine(comment)}`;
+  const more = missing > 0 ? ` (${plural(missing, "more approval")} to go)` : "";
+  const answered = paint.call(call.context, approved ? "green" : "red", word);
+  return `${had}${answered} by ${by} at ${timeText(at)}${said}${more}`;
+}
+
+/** RUN/JOB or RUN/JOB#ATTEMPT as it is; for a bare RUN its one open gate. */
 async function nameGate(client: Client, text: string): Promise<{ run: string; job: string }> {
   const { run: typed, job } = parseRef(text);
   if (job !== undefined) return { run: typed, job };

@@ -61,7 +61,9 @@ async function run(call: Call): Promise<number> {
   const timeoutMs = (await call.durationMs("timeout")) ?? DEFAULT_WAIT_MS;
   const { definition, folder } = await serviceOf(call);
   const client = await openMaster(call);
-  const submitted = await client.submit(definition, { projectDir: folder, deploy: true });
+  const submitted = await client.submit(definition, {
+    projectDir: folder, deploy: true, by: context.person,
+  });
   for (const warning of submitted.warnings) context.note(`titan: warning: ${warning}`);
   const { run: id } = submitted;
   if (call.on("detach")) {

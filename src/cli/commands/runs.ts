@@ -1,5 +1,5 @@
 /**
- * `titan runs`, `titan workers`, `titan gates`: the tables.
+ * `titan runs`, `titan workers`: the tables.
  *
  * Test: test/cli.lists.test.ts
  */
@@ -9,7 +9,7 @@ import type { Call, Command } from "../command.ts";
 import type { Context } from "../context.ts";
 import { EXIT, UsageError } from "../exit.ts";
 import { runJson } from "../json.ts";
-import { durationText, meantHint, oneLine, table, timeText } from "../text.ts";
+import { durationText, meantHint, table, timeText } from "../text.ts";
 import { runColor } from "../view.ts";
 
 /** More than a master remembers. */
@@ -203,34 +203,3 @@ function stateText(context: Context, worker: WorkerFacts): string {
   const text = state === "away" && worker.draining ? "away, draining" : state;
   return state === "ready" || state === "busy" ? text : context.paint("yellow", text);
 }
-
-export const gates: Command = {
-  name: "gates",
-  summary: "list what waits for a person's decision",
-  usage: "",
-  args: [0, 0],
-  flags: {},
-  examples: ["titan gates", "titan gates --json"],
-  async run(call: Call): Promise<number> {
-    const { context } = call;
-    const found = await (await openMaster(call)).gates();
-    if (call.json) {
-      context.json(found);
-      return EXIT.OK;
-    }
-    if (found.length === 0) {
-      context.note("titan: nothing waits for a person");
-      return EXIT.OK;
-    }
-    const now = Date.now();
-    const rows = found.map(({ id, message, openedAt, deadline }) => [
-      id,
-      durationText(now - openedAt),
-      durationText(deadline - now),
-      oneLine(message),
-    ]);
-    context.out(table(["GATE", "WAITS FOR", "CLOSES IN", "QUESTION"], rows, context.columns));
-    context.note("titan: answer with: titan approve GATE or titan reject GATE");
-    return EXIT.OK;
-  },
-};

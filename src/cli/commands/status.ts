@@ -98,9 +98,11 @@ function whyText({ status: found, failure, reason, decision }: JobInfo): string 
 }
 
 /** `approved by ada@desk: looks fine` */
-function decisionText({ approved, by, comment }: Decision): string {
+function decisionText({ approved, skipped, by, comment, values }: Decision): string {
   const said = comment === "" ? "" : `: ${comment}`;
-  return `${approved ? "approved" : "rejected"} by ${by}${said}`;
+  const filled = Object.entries(values).map(([name, value]) => `${name}=${value}`).join(", ");
+  const word = approved ? "approved" : skipped === true ? "passed over" : "rejected";
+  return `${word} by ${by}${said}${filled === "" ? "" : ` (${filled})`}`;
 }
 
 function tookText(job: JobInfo, now: number): string {

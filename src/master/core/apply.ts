@@ -24,7 +24,7 @@ import { runMemory } from "./memory.ts";
 import {
   isForgiven, moveService, serviceRestarts, serviceStarts, SHORT_REASON_CHARS,
 } from "./service-state.ts";
-import { touch, type Job, Run, type State } from "./state.ts";
+import { NO_VOTES, touch, type Job, Run, type State } from "./state.ts";
 
 export function apply(state: State, event: Event): void {
   if (event.at > state.at) state.at = event.at;
@@ -36,7 +36,8 @@ export function apply(state: State, event: Event): void {
     case "JobLost": return jobLost(state, event);
     case "JobStopped": return jobStopped(state, event);
     case "JobsCancelled": return jobsCancelled(state, event);
-    case "GateDecided": return gateDecided(state, event);
+    case "GateApproved": return gateApproved(state, event);
+    case "GateClosed": return gateClosed(state, event);
     case "RunSubmitted": return runSubmitted(state, event);
     case "JobsAdded": return jobsAdded(state, event);
     case "JobsInserted": return jobsAdded(state, event);
@@ -52,7 +53,9 @@ export function apply(state: State, event: Event): void {
     case "ServiceHealth": return serviceHealth(state, event);
     case "ServicesStopped": return servicesStopped(state, event);
     case "ServicesRestarted": return servicesRestarted(state, event);
-    case "JobsMarked": return jobsCancelled(state, event); // in logs of older versions
+    // In logs of older versions:
+    case "JobsMarked": return jobsCancelled(state, event);
+    case "GateDecided": return gateClosed(state, asClosed(event));
   }
   // #endregion
 }
@@ -74,8 +77,8 @@ function running(state: State, event: { run: number; job: number; attempt: numbe
 }
 
 function runSubmitted(state: State, event: EventOf<"RunSubmitted">): void {
-  const { run: number, id, key, spec, at: submittedAt } = event;
-  const run = new Run({ number, id, key, spec, submittedAt });
+  const { run: number, id, key, spec, by, at: submittedAt } = event;
+  const run = new Run({ number, id, key, spec, by, submittedAt });
   state.nextRun = event.run + 1;
   state.runs.set(run.number, run);
   state.runsById.set(run.id, run);
@@ -283,6 +286,7 @@ function jobsCancelled(state: State, event: EventOf<"JobsCancelled" | "JobsMarke
   for (const job of waiting) {
     unqueue(state, job);
     state.gates.delete(job);
+    if (job.votes.length > 0) leave(state, job, { votes: NO_VOTES });
     // One of its ancestors in this very list may already have taken it along.
     if (isTerminal(job.status)) continue;
     // The event of older versions leaves a job whose parents go on until its turn would have come.
@@ -293,17 +297,39 @@ function jobsCancelled(state: State, event: EventOf<"JobsCancelled" | "JobsMarke
   dropDead(state);
 }
 
-function gateDecided(state: State, event: EventOf<"GateDecided">): void {
+/** The job behind whose last attempt a gate is open. */
+function atGate(state: State, event: { run: number; job: number }): Job {
   const job = runOf(state, event.run).jobs[event.job];
-  invariant(job?.status === "WAITING", "a gate is decided once");
+  invariant(job?.status === "WAITING", "a gate is answered while it is open");
+  return job;
+}
+
+// #region gate
+function gateApproved(state: State, event: EventOf<"GateApproved">): void {
+  const job = atGate(state, event);
+  const { by, comment, values, at } = event;
+  leave(state, job, { votes: [...job.votes, { by, comment, values, at }] });
+  state.observer?.job(job, at);
+}
+
+function gateClosed(state: State, event: EventOf<"GateClosed">): void {
+  const job = atGate(state, event);
+  const { outcome, by, comment, values, at } = event;
   state.gates.delete(job);
-  const { approve: approved, by, comment, at } = event;
-  leave(state, job, { decision: { approved, by, comment, at, already: false } });
+  const skipped = outcome === "skipped" ? true : undefined;
+  const answer = { approved: outcome === "approved", by, comment, at, already: false, values };
+  leave(state, job, { decision: { ...answer, skipped, missing: undefined }, votes: NO_VOTES });
   deadlineAnswered(state);
-  if (event.approve) return settle(state, job, { as: "COMPLETED", at: event.at });
-  const why = event.comment === "" ? "" : `: ${event.comment}`;
+  if (outcome === "approved") return settle(state, job, { as: "COMPLETED", at });
+  if (outcome === "skipped") return settle(state, job, { as: "SKIPPED", at });
+  const why = comment === "" ? "" : `: ${comment}`;
   leave(state, job, { failure: ended("rejected", sentence(`Rejected by ${by}${why}`)) });
-  settle(state, job, { as: "FAILED", at: event.at });
+  settle(state, job, { as: "FAILED", at });
+}
+// #endregion
+
+function asClosed({ approve, ...rest }: EventOf<"GateDecided">): EventOf<"GateClosed"> {
+  return { ...rest, type: "GateClosed", outcome: approve ? "approved" : "rejected", values: {} };
 }
 
 function timePassed(state: State, at: number): void {

@@ -12,6 +12,7 @@
  */
 import { TAG } from "#base";
 import { DagError } from "#dag";
+import { rulesProblem } from "#gates";
 import { retryPolicy, RetryPolicyError } from "#retry";
 import { MAX_JOBS_PER_RUN, type JobSpec, type PipelineSpec } from "#wire";
 import { unfitService } from "./check-service.ts";
@@ -39,6 +40,8 @@ export function unfit(job: JobSpec): string | undefined {
   if (gate !== undefined && gate.maxWaitMs > MAX_WAIT_MS) {
     return `has a gate that waits ${gate.maxWaitMs} ms, more than ${MAX_WAIT_MS}`;
   }
+  const rules = gate?.rules === undefined ? undefined : rulesProblem(gate.rules);
+  if (rules !== undefined) return `has a gate that ${rules}`;
   const policy = retry === undefined ? undefined : badPolicy(retry);
   return unfitEnv(env) ?? policy ?? unfitService(job);
 }

@@ -25,6 +25,8 @@ export type Command =
     readonly spec: PipelineSpec;
     /** Two submissions with one key are one run. */
     readonly key?: string | undefined;
+    /** The person who submits it, as far as anybody has said. */
+    readonly by?: string | undefined;
     /** Refuse what no registered worker could ever run, instead of warning. */
     readonly strict: boolean;
     /**
@@ -48,11 +50,13 @@ export type Command =
   | { readonly type: "Retry"; readonly run: string; readonly from?: string | undefined }
   | {
     readonly type: "DecideGate";
-    /** RUN/JOB. */
+    /** RUN/JOB, or RUN/JOB#ATTEMPT: the gate behind this attempt and no later one. */
     readonly gate: string;
     readonly approve: boolean;
     readonly by: string;
     readonly comment: string;
+    /** What was typed into its form. */
+    readonly values?: Readonly<Record<string, string>>;
   }
   /** By the worker's name, or by its number if no name is like it. `undo`: give it work again. */
   | { readonly type: "Drain"; readonly worker: string; readonly undo: boolean }

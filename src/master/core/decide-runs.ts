@@ -1,6 +1,6 @@
 /**
- * Lesson 10: what people want of runs (submit, add, cancel, answer a gate), and what time does to
- * them. A person's retry is longer and has its own file (retry.ts).
+ * Lesson 10: what people want of runs (submit, add, cancel), and what time does to them. A person's
+ * retry and answers to gates have files of their own (retry.ts, decide-gates.ts).
  *
  * Test: test/10-master.transcripts.test.ts, test/10-master.test.ts
  */
@@ -10,6 +10,7 @@ import { isOpenRun, isTerminal, PipelineSpec } from "#wire";
 import { checkGraph, checkJobs, checkRequirements, unfitName } from "./check.ts";
 import { checkServices } from "./check-service.ts";
 import type { CommandOf } from "./command.ts";
+import { closeGate } from "./decide-gates.ts";
 import { NO_EFFECTS, NOTHING, onlyEvents, placed, type DecidedOn } from "./effect.ts";
 import type { Edge, Event } from "./events.ts";
 import { neverScheduled } from "./explain.ts";
@@ -24,7 +25,7 @@ import { type Job, type Run, type State } from "./state.ts";
 export function decideSubmit(
   state: State, submission: CommandOf<"Submit">, context: Context,
 ): DecidedOn<"Submit"> {
-  const { spec, key } = submission;
+  const { spec, key, by } = submission;
   const known = key === undefined ? undefined : state.runsByKey.get(key);
   const belongs = `Cannot submit pipeline "${spec.name}": key "${key}" belongs to`;
   if (known !== undefined) {
@@ -64,7 +65,7 @@ export function decideSubmit(
   }
   const id = freshId(state, spec.name, context);
   const submitted: Event = {
-    type: "RunSubmitted", run: state.nextRun, id, key, at: context.now, spec,
+    type: "RunSubmitted", run: state.nextRun, id, key, at: context.now, spec, by,
   };
   const { events, effects } = makeRoom(state, bytes, context);
   const reply = { run: id, existing: false, warnings };
@@ -201,33 +202,6 @@ export function decideCancel(
 }
 // #endregion
 
-/** The first answer counts. A later one is told what the first one was. */
-export function decideGate(
-  state: State, answer: CommandOf<"DecideGate">, context: Context,
-): DecidedOn<"DecideGate"> {
-  const { gate, approve, by, comment } = answer;
-  const slash = gate.lastIndexOf("/");
-  if (slash < 0) {
-    throw new Refusal("INVALID", `Cannot answer gate "${gate}": a gate is named RUN/JOB`);
-  }
-  const run = findRun(state, gate.slice(0, slash));
-  const job = findJob(run, gate.slice(slash + 1));
-  if (job.decision !== undefined) {
-    const reply = { ...job.decision, already: true };
-    return { events: [], effects: NO_EFFECTS, reply };
-  }
-  if (job.status !== "WAITING") {
-    const found = `the job is ${job.status} and waits for nobody`;
-    throw new Refusal("CONFLICT", `Cannot answer gate ${gate}: ${found}`);
-  }
-  const at = context.now;
-  return {
-    events: [{ type: "GateDecided", run: run.number, job: job.index, approve, by, comment, at }],
-    effects: NO_EFFECTS,
-    reply: { approved: approve, by, comment, at, already: false },
-  };
-}
-
 /** What the clock has made true. `state.delayed.nextAt` says when to tick again. */
 export function decideTick(
   state: State, _: CommandOf<"Tick">, context: Context,
@@ -235,14 +209,7 @@ export function decideTick(
   const { now } = context;
   if ((state.delayed.nextAt ?? Infinity) > now) return NOTHING;
   const events: Event[] = [];
-  for (const { run, index, spec, deadline } of state.gates) {
-    if (deadline > now) continue;
-    // Fails closed: nobody said yes.
-    const comment = `nobody answered within ${spec.gate!.maxWaitMs / 1000} s`;
-    const gate = { run: run.number, job: index };
-    const answer = { approve: false, by: "titan", comment };
-    events.push({ type: "GateDecided", ...gate, ...answer, at: now });
-  }
+  for (const job of state.gates) if (job.deadline <= now) events.push(closeGate(job, now));
   events.push({ type: "TimePassed", at: now });
   return onlyEvents(events);
 }

@@ -14,9 +14,8 @@
  */
 import type { Command, CommandOf } from "./command.ts";
 import { decideOutputLost, decideReport } from "./decide-attempts.ts";
-import {
-  decideAddJobs, decideCancel, decideGate, decideSubmit, decideTick,
-} from "./decide-runs.ts";
+import { decideGate } from "./decide-gates.ts";
+import { decideAddJobs, decideCancel, decideSubmit, decideTick } from "./decide-runs.ts";
 import { decideHealth, decideRestart, decideStop } from "./decide-services.ts";
 import { decideDrain, decideJoin, decideLose, decideRejoin } from "./decide-workers.ts";
 import type { DecidedOn } from "./effect.ts";

@@ -47,6 +47,11 @@ export const NO_EFFECTS: readonly Effect[] = [];
 /** Nothing follows, and nobody waits for an answer. */
 export const NOTHING: Decided<undefined> = { events: [], effects: NO_EFFECTS, reply: undefined };
 
+/** An answer, and nothing has changed. */
+export function onlyReply<R>(reply: R): Decided<R> {
+  return { events: [], effects: NO_EFFECTS, reply };
+}
+
 /** Events, and no more. */
 export function onlyEvents(events: readonly Event[]): Decided<undefined> {
   return { events, effects: NO_EFFECTS, reply: undefined };

@@ -117,6 +117,10 @@ function whatOf(event: Event, names: Names): string {
       return `${names.run(event.run)}: ${event.whole ? "all of it" : jobsText(event, names)}`;
     case "GateDecided":
       return `${names.job(event)}: ${event.approve ? "approved" : "rejected"} by ${event.by}`;
+    case "GateApproved":
+      return `${names.job(event)} by ${event.by}, and it wants more`;
+    case "GateClosed":
+      return `${names.job(event)}: ${event.outcome} by ${event.by}`;
     case "RunRetried":
       return `${names.run(event.run)}: ${jobsText(event, names)}`;
     case "WorkerJoined":
@@ -178,6 +182,8 @@ export function eventDetail(event: Event): string {
     case "JobSucceeded":
       return event.result === undefined ? "" : `result of ${event.result.length} bytes`;
     case "GateDecided":
+    case "GateApproved":
+    case "GateClosed":
       return event.comment;
     case "OutputLost":
       return event.why;

@@ -16,8 +16,8 @@ import {
   bool, bytes, list, message, optional, string, u32, u53, union, withDefault, type Infer,
 } from "#codec";
 import {
-  Failure, JobSpec, MAX_JOBS_PER_RUN, MAX_REASON_BYTES, MAX_RESULT_BYTES, PipelineSpec,
-  ServicePhase,
+  Failure, FormValues, GateOutcome, JobSpec, MAX_JOBS_PER_RUN, MAX_REASON_BYTES,
+  MAX_RESULT_BYTES, PipelineSpec, ServicePhase,
 } from "#wire";
 
 const job = { run: [1, u32()], job: [2, u32()] } as const;
@@ -40,7 +40,7 @@ export const Event = union("Event", {
   /** A pipeline was accepted. Its jobs are numbered from 0 in the order of the list. */
   RunSubmitted: [1, message("RunSubmitted", {
     run: [1, u32()], id: [2, string(256)], key: [3, optional(string(256))], at: [4, u53()],
-    spec: [5, PipelineSpec],
+    spec: [5, PipelineSpec], by: [6, optional(string(256))],
   })],
   /** A running job added jobs to its own run. */
   JobsAdded: [2, message("JobsAdded", {
@@ -75,6 +75,7 @@ export const Event = union("Event", {
   JobsMarked: [8, message("JobsMarked", cancellation)],
   /** The process of a cancelled job is gone. */
   JobStopped: [9, message("JobStopped", { ...attempt, at: [4, u53()] })],
+  /** `GateClosed` as older versions wrote it, for gates without a form. */
   GateDecided: [10, message("GateDecided", {
     ...job, approve: [3, bool()], by: [4, string(256)], comment: [5, text], at: [6, u53()],
   })],
@@ -138,6 +139,15 @@ export const Event = union("Event", {
   ServiceHealth: [24, message("ServiceHealth", {
     ...attempt, at: [4, u53()], phase: [5, ServicePhase], host: [6, string(256)], port: [7, u32()],
     pid: [8, u32()], reason: [9, string(MAX_REASON_BYTES)],
+  })],
+  /** Somebody has approved, and the gate wants others, too (lesson 16). */
+  GateApproved: [50, message("GateApproved", {
+    ...job, by: [3, string(256)], comment: [4, text], values: [5, FormValues], at: [6, u53()],
+  })],
+  /** A gate has its answer: of a person, or of its deadline. */
+  GateClosed: [51, message("GateClosed", {
+    ...job, outcome: [3, GateOutcome], by: [4, string(256)], comment: [5, text],
+    values: [6, FormValues], at: [7, u53()],
   })],
   /** Somebody wants these services to end for good… */
   ServicesStopped: [25, message("ServicesStopped", wish)],

@@ -9,12 +9,14 @@
  * date.
  * Test: test/10-master.test.ts
  */
+import { plural } from "#base";
 import { describe, parseKey } from "#routing";
 import { GENERAL } from "#routing";
 import {
   type DeadLetter,
   type GateInfo,
   isTerminal,
+  rulesOf,
   type JobChange,
   type JobInfo,
   type JobSpec,
@@ -26,6 +28,7 @@ import {
   type WorkerInfo,
 } from "#wire";
 import { sentence } from "./check.ts";
+import { gateId } from "./decide-gates.ts";
 import { readyKey } from "./jobs.ts";
 import { canServe, needKey, plainKey } from "./knowledge.ts";
 import { isMet, isServing } from "./service-state.ts";
@@ -40,7 +43,7 @@ const NAMED_PARENTS = 3;
  */
 export function reasonOf(state: State, job: Job, now: number): string {
   if (job.status === "WAITING") {
-    return sentence(`waits for approval: ${job.spec.gate?.message ?? ""}`);
+    return sentence(`waits for ${whoIsMissing(job)}: ${job.spec.gate?.message ?? ""}`);
   }
   if (job.status === "SKIPPED") return whySkipped(job);
   if (job.status === "RUNNING" && job.cancelling) return "cancelling: waits for its process to end";
@@ -80,6 +83,13 @@ function whyNobody(state: State, key: string): string {
   return describe({ ...reason, need });
 }
 
+/** "approval", or "2 more approvals" of a gate that has some. */
+function whoIsMissing({ spec, votes }: Job): string {
+  const missing = rulesOf(spec.gate!).required - votes.length;
+  return missing === 1 && votes.length === 0 ? "approval"
+    : plural(missing, votes.length === 0 ? "approval" : "more approval");
+}
+
 /** How a service is, if there is anything to say. */
 function whyService({ asked, reason }: ServiceRecord): string {
   if (asked === "stop") return "stopping: waits for its process to end";
@@ -102,7 +112,8 @@ const ENDS: Partial<Record<JobStatus, string>> = {
 };
 
 /** All parents have ended, so the answer does not change any more. */
-function whySkipped({ run, index, spec }: Job): string {
+function whySkipped({ run, index, spec, decision }: Job): string {
+  if (decision !== undefined) return sentence(`its gate was passed over: ${decision.comment}`);
   let first: Job | undefined;
   let count = 0;
   run.dag.forEachParent(index, (parent) => {
@@ -272,10 +283,12 @@ export function deadLetter({
 }
 
 export function gateInfo(job: Job): GateInfo {
-  const { message, maxWaitMs } = job.spec.gate!;
-  const { deadline } = job;
-  const id = `${job.run.id}/${job.spec.id}`;
-  return { id, message, openedAt: deadline - maxWaitMs, deadline };
+  const { message, maxWaitMs, rules } = job.spec.gate!;
+  const { deadline, result, votes, run } = job;
+  return {
+    id: gateId(job), message, openedAt: deadline - maxWaitMs, deadline, rules,
+    votes: [...votes], result, submitter: run.by ?? "",
+  };
 }
 
 function workerName(state: State, job: Job): string {

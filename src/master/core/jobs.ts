@@ -72,7 +72,7 @@ export function charge(state: State, run: Run, bytes: number): void {
 export function leave(
   state: State,
   job: Job,
-  left: Partial<Pick<Job, "result" | "failure" | "decision" | "lostOutput">>,
+  left: Partial<Pick<Job, "result" | "failure" | "decision" | "votes" | "lostOutput">>,
 ): void {
   touch(state, job);
   const [bytes, size] = [leftMemory(job), job.result?.length ?? 0];
@@ -176,7 +176,9 @@ function itsTurn(job: Job): boolean {
 }
 
 /** For a child with `when: failure`. */
-export function hasFailed({ status, spec }: Job): boolean {
+export function hasFailed({ status, spec, decision }: Job): boolean {
+  // Nobody has answered its gate, and its author wrote that this is no failure.
+  if (decision?.skipped === true) return false;
   if (status === "FAILED" || status === "DEAD" || status === "CANCELLED") return true;
   // A skipped job that waited for success was skipped because of a failure; one that waited for a
   // failure was not.

@@ -19,7 +19,9 @@
  */
 import { invariant } from "#base";
 import { MAX_DEAD_LETTERS } from "#retry";
-import type { HealthCheck, JobSpec, PipelineSpec } from "#wire";
+import {
+  rulesOf, type GateRules, type GateVote, type HealthCheck, type JobSpec, type PipelineSpec,
+} from "#wire";
 import { MAX_KEPT_KEYS } from "./limits.ts";
 import type { Job } from "./state.ts";
 
@@ -63,6 +65,9 @@ export const LETTER_BYTES = 1280;
  */
 const SERVICE_BYTES = 4096;
 
+/** A field of a form, or an approval: an object of a few fields, and its place in a list. */
+const FIELD_BYTES = 160;
+
 /** Up to here it is cheaper to assume two bytes a character than to look. */
 const UNREAD_CHARS = 32;
 
@@ -91,7 +96,7 @@ export function jobMemory(spec: JobSpec): number {
   // Twice: as they are written, and together as the key of a queue.
   if (requirement.length > 0) bytes += 2 * textsMemory(requirement);
   for (const name in env) bytes += textMemory(name) + textMemory(env[name]!);
-  if (gate !== undefined) bytes += textMemory(gate.message);
+  if (gate !== undefined) bytes += textMemory(gate.message) + rulesMemory(rulesOf(gate));
   if (service !== undefined) bytes += SERVICE_BYTES + checkMemory(service.check);
   switch (action.type) {
     case "file": return bytes + textMemory(action.file) + textsMemory(action.args);
@@ -99,6 +104,18 @@ export function jobMemory(spec: JobSpec): number {
     case "shell": return bytes + textMemory(action.script);
     case "call": return bytes + textMemory(action.target) + bufferMemory(action.input);
   }
+}
+
+function rulesMemory({ form, approvers }: GateRules): number {
+  let bytes = textsMemory(approvers);
+  for (const { name, label, choices, default: preset = "" } of form) {
+    bytes += FIELD_BYTES + textsMemory([name, label, preset]) + textsMemory(choices);
+  }
+  return bytes;
+}
+
+function valuesMemory(values: Record<string, string>): number {
+  return textsMemory(Object.keys(values)) + textsMemory(Object.values(values));
 }
 
 function checkMemory(check: HealthCheck): number {
@@ -123,13 +140,18 @@ export function runMemory(key: string | undefined, { name, version }: PipelineSp
   return RUN_BYTES + texts;
 }
 
-type Left = Partial<Pick<Job, "result" | "failure" | "decision" | "lostOutput">>;
+type Left = Partial<Pick<Job, "result" | "failure" | "decision" | "votes" | "lostOutput">>;
+
+function answerMemory({ by, comment, values }: Omit<GateVote, "at">): number {
+  return textMemory(by) + textMemory(comment) + valuesMemory(values);
+}
 
 /** What the attempts of a job have left: a result, the words of a failure or of a decision. */
-export function leftMemory({ result, failure, decision, lostOutput }: Left): number {
+export function leftMemory({ result, failure, decision, votes, lostOutput }: Left): number {
   let bytes = bufferMemory(result);
   if (failure !== undefined) bytes += textMemory(failure.message);
-  if (decision !== undefined) bytes += textMemory(decision.by) + textMemory(decision.comment);
+  if (decision !== undefined) bytes += answerMemory(decision);
+  if (votes !== undefined) for (const vote of votes) bytes += FIELD_BYTES + answerMemory(vote);
   if (lostOutput !== undefined) bytes += textMemory(lostOutput.why);
   return bytes;
 }

@@ -10,6 +10,7 @@
  *         decide-runs.ts        what people want of runs; retry.ts another chance
  *         decide-attempts.ts    how an attempt ends, and which one starts next
  *         decide-workers.ts     workers that come, come back and go
+ *         decide-gates.ts       what becomes of an answer to a gate, and of silence (lesson 16)
  *         decide-services.ts    how services are, and what people want of them (lesson 14)
  *     check.ts · limits.ts      what a job must be first, and how much of it there may be;
  *         check-service.ts      the same for a service
@@ -39,6 +40,7 @@ export { eventDetail, eventText, Names } from "./event-text.ts";
 export type { Command, CommandOf, Replies } from "./command.ts";
 export type { DecidedOn, Effect, PlacedAttempt } from "./effect.ts";
 export { decide } from "./decide.ts";
+export { answerOf, gateId } from "./decide-gates.ts";
 export { decideFinish, nextStart } from "./decide-attempts.ts";
 export { staleAttempts } from "./decide-workers.ts";
 export { findJob, findRun } from "./find.ts";

@@ -23,6 +23,7 @@ import {
   DeadLetter,
   Decision,
   Failure,
+  GateVote,
   isOpenRun,
   isTerminal,
   JOB_STATUSES,
@@ -32,6 +33,7 @@ import {
   MAX_REASON_BYTES,
   MAX_RESTART_ATTEMPTS,
   MAX_RESULT_BYTES,
+  MAX_VOTES,
   PipelineSpec,
   RunStatus,
   ServicePhase,
@@ -42,7 +44,7 @@ import type { Forecast } from "./forecast.ts";
 import { claimRequirements, ownSpec, readyKey, registerWorker } from "./jobs.ts";
 import { edgesMemory, jobMemory, jobsMemory, leftMemory, runMemory } from "./memory.ts";
 import { indexService } from "./service-state.ts";
-import { Job, Run, State, type Keeper } from "./state.ts";
+import { Job, NO_VOTES, Run, State, type Keeper } from "./state.ts";
 
 /** Jobs per block: large enough to be cheap, small enough for one message… */
 const BLOCK_JOBS = 1024;
@@ -80,6 +82,7 @@ const JobRecord = message("JobRecord", {
   decision: [15, optional(Decision)],
   stoppedAt: [16, withDefault(u53(), 0)],
   lostOutput: [17, optional(LostOutput)],
+  votes: [18, list(GateVote, MAX_VOTES)],
   service: [30, optional(ServiceRecord)],
 });
 
@@ -104,6 +107,7 @@ const Part = union("SnapshotPart", {
      * has none.
      */
     first: [11, optional(u32())],
+    by: [12, optional(string(256))],
   })],
   /** Edges of such jobs to older ones, in the order in which they came. */
   Edges: [10, message("EdgeBlock", {
@@ -233,12 +237,13 @@ export class Picture implements Keeper {
 }
 
 function asItIs(run: Run): RunAsItWas {
-  const { number, id, key, submittedAt, endedAt, status, cancelling, jobs } = run;
+  const { number, id, key, by, submittedAt, endedAt, status, cancelling, jobs } = run;
   const budget = JSON.stringify(run.budget);
   const header = {
     number,
     id,
     key,
+    by,
     submittedAt,
     endedAt,
     status,
@@ -266,9 +271,11 @@ function messageBytes(spec: JobSpec): number {
 }
 
 /** What a job's end has left: a result, or the words of a failure or a decision. */
-function endBytes({ result, failure, decision }: Job): number {
-  const words = (failure?.message.length ?? 0) + (decision?.comment.length ?? 0);
-  return (result?.length ?? 0) + 3 * words;
+function endBytes({ result, failure, decision, votes }: Job): number {
+  let chars = (failure?.message.length ?? 0) + (decision?.comment.length ?? 0);
+  for (const { comment } of votes) chars += comment.length;
+  for (const text of Object.values(decision?.values ?? {})) chars += text.length;
+  return (result?.length ?? 0) + 3 * chars;
 }
 
 function* blocks<T>(
@@ -366,6 +373,7 @@ export class SnapshotReader {
           const job = Object.assign(run.jobs[part.from + offset]!, record);
           // A view of the whole block otherwise, as in `ownSpec`.
           if (job.result !== undefined) job.result = Buffer.from(job.result);
+          if (job.votes.length === 0) job.votes = NO_VOTES;
           this.#charge(run, leftMemory(job));
         }
         return;
@@ -401,8 +409,8 @@ export class SnapshotReader {
   }
 
   #beginRun(part: RunPart): void {
-    const { number, id, key, spec, submittedAt, endedAt, status, cancelling } = part;
-    const run = new Run({ number, id, key, spec, submittedAt });
+    const { number, id, key, by, spec, submittedAt, endedAt, status, cancelling } = part;
+    const run = new Run({ number, id, key, by, spec, submittedAt });
     Object.assign(run, { endedAt, status, cancelling });
     run.budget = RetryBudget.fromJSON(JSON.parse(part.budget));
     this.#charge(run, runMemory(key, spec));

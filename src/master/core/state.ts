@@ -20,8 +20,9 @@ import { MAX_REQUIREMENT_CLASSES, RequirementQueues, TimerHeap } from "#queue";
 import { DeadLetters, IdempotencyKeys, RetryBudget } from "#retry";
 import { GENERAL, Router } from "#routing";
 import {
-  isTerminal, JOB_STATUSES, type DeadLetter, type Decision, type Failure, type JobSpec,
-  type JobStatus, type LostOutput, type PipelineSpec, type RunStatus, type ServicePhase,
+  isTerminal, JOB_STATUSES, type DeadLetter, type Decision, type Failure, type GateVote,
+  type JobSpec, type JobStatus, type LostOutput, type PipelineSpec, type RunStatus,
+  type ServicePhase,
 } from "#wire";
 import type { Edge } from "./events.ts";
 import { needKey } from "./knowledge.ts";
@@ -47,6 +48,10 @@ export interface ServiceRecord {
   /** A person has asked for it, and the attempt has not ended yet. */
   readonly asked: "nothing" | "stop" | "restart";
 }
+
+/** Of nearly every job. */
+export const NO_VOTES: GateVote[] = [];
+Object.freeze(NO_VOTES);
 
 export class Job {
   readonly run: Run;
@@ -84,6 +89,8 @@ export class Job {
   failure: Failure | undefined = undefined;
   result: Buffer | undefined = undefined;
   decision: Decision | undefined = undefined;
+  /** Approvals of its gate, which wants more. The array is replaced and never changed. */
+  votes: GateVote[] = NO_VOTES;
   /** Output of the latest attempt that could not be stored. */
   lostOutput: LostOutput | undefined = undefined;
   /** Of a service that has started once. */
@@ -107,6 +114,8 @@ export class Run {
   readonly key: string | undefined;
   readonly spec: PipelineSpec;
   readonly submittedAt: number;
+  /** The person who submitted it, as far as anybody said. */
+  readonly by: string | undefined;
   #dag: Dag | undefined;
   readonly jobs: Job[] = [];
   /** Jobs per status, in the order of JOB_STATUSES. */
@@ -131,12 +140,13 @@ export class Run {
   endedAt = 0;
   cancelling = false;
 
-  constructor(init: Pick<Run, "number" | "id" | "key" | "spec" | "submittedAt">) {
+  constructor(init: Pick<Run, "number" | "id" | "key" | "spec" | "submittedAt" | "by">) {
     this.number = init.number;
     this.id = init.id;
     this.key = init.key;
     this.spec = init.spec;
     this.submittedAt = init.submittedAt;
+    this.by = init.by;
     if (!isAlone(init.spec.jobs)) this.#dag = buildGraph(init.spec.jobs);
   }
 

@@ -1,0 +1,102 @@
+/**
+ * `titan gates`: what waits for a person: a table, or all about one gate.
+ *
+ * Test: test/16-gates.cli.test.ts
+ */
+import type { GateInfo } from "#sdk";
+import { resultValue, rulesOf, type FormField } from "#wire";
+import { openMaster } from "../address.ts";
+import type { Call, Command } from "../command.ts";
+import { CliError, EXIT } from "../exit.ts";
+import { gateJson } from "../json.ts";
+import { durationText, oneLine, printable, table, timeText } from "../text.ts";
+
+export const gates: Command = {
+  name: "gates",
+  summary: "list what waits for a person's decision, or show one gate with its form",
+  usage: "[GATE]",
+  args: [0, 1],
+  flags: {},
+  examples: ["titan gates", "titan gates nightly-7k2m/train", "titan gates --json"],
+  async run(call: Call): Promise<number> {
+    const { context } = call;
+    const all = await (await openMaster(call)).gates();
+    const [wanted] = call.args;
+    const found = wanted === undefined ? all : all.filter(({ id }) => isMeant(id, wanted));
+    if (wanted !== undefined && found.length === 0) {
+      throw new CliError(EXIT.ERROR, `Cannot show gate ${wanted}: no such gate is open`);
+    }
+    if (call.json) context.json(found.map(gateJson));
+    else if (found.length === 0) context.note("titan: nothing waits for a person");
+    else if (wanted !== undefined) for (const gate of found) showGate(call, gate);
+    else showTable(call, found);
+    return EXIT.OK;
+  },
+};
+
+/** RUN, RUN/JOB, or the whole name. */
+function isMeant(id: string, wanted: string): boolean {
+  return id === wanted || id.startsWith(`${wanted}/`) || id.startsWith(`${wanted}#`);
+}
+
+function showTable({ context }: Call, found: readonly GateInfo[]): void {
+  const now = Date.now();
+  const rows = found.map((gate) => [
+    gate.id,
+    durationText(now - gate.openedAt),
+    durationText(gate.deadline - now),
+    approvalsText(gate),
+    oneLine(gate.message),
+  ]);
+  const heads = ["GATE", "WAITS FOR", "CLOSES IN", "APPROVALS", "QUESTION"];
+  context.out(table(heads, rows, context.columns));
+  context.note("titan: answer with titan approve GATE or titan reject GATE; " +
+    "titan gates GATE shows its form, and what it is about");
+}
+
+/** "1 of 2", or nothing if one is enough. */
+function approvalsText(gate: GateInfo): string {
+  const { required } = rulesOf(gate);
+  return required === 1 ? "" : `${gate.votes.length} of ${required}`;
+}
+
+const AFTERWARDS = {
+  reject: "is rejected",
+  approve: "is approved",
+  skip: "is passed over: what comes after it is skipped",
+} as const;
+
+function showGate({ context }: Call, gate: GateInfo): void {
+  const { id, message, openedAt, deadline, votes, result, submitter } = gate;
+  const { form, approvers, required, onTimeout, selfApproval } = rulesOf(gate);
+  const lines: [string, string][] = [
+    ["gate", id],
+    ["question", printable(message)],
+    ["open since", timeText(openedAt)],
+    ["closes", `${timeText(deadline)}, and then it ${AFTERWARDS[onTimeout]}`],
+  ];
+  if (approvers.length > 0) lines.push(["approvers", oneLine(approvers.join(", "))]);
+  if (required > 1) lines.push(["approvals", `${votes.length} of ${required}`]);
+  for (const { by, at, comment } of votes) {
+    lines.push(["approved by", oneLine(`${by} at ${timeText(at)}${comment && `: ${comment}`}`)]);
+  }
+  if (!selfApproval) lines.push(["not by", `${submitter || "nobody known"}, who submitted it`]);
+  for (const field of form) lines.push(["field", oneLine(fieldText(field))]);
+  if (result !== undefined) {
+    lines.push(["about", printable(JSON.stringify(resultValue(result), undefined, 1))]);
+  }
+  const width = Math.max(...lines.map(([title]) => title.length));
+  for (const [title, text] of lines) {
+    context.out(`${title.padEnd(width)}  ${text.replaceAll("\n", `\n${" ".repeat(width + 2)}`)}`);
+  }
+  const fields = form.map(({ name, type }) => ` --field ${name}=${type.toUpperCase()}`).join("");
+  context.note(`titan: titan approve ${id}${fields}, or titan reject ${id}`);
+}
+
+/** `share (number, default 10): Percent of users` */
+function fieldText({ name, type, label, choices, default: preset, required }: FormField): string {
+  const facts = [type === "choice" ? choices.join(" | ") : type];
+  if (preset !== undefined) facts.push(`default ${preset}`);
+  if (required) facts.push("required");
+  return `${name} (${facts.join(", ")})${label === "" ? "" : `: ${label}`}`;
+}
