@@ -7,6 +7,7 @@ import { test } from "node:test";
 import type { Host } from "#host";
 import { Beat, BeatAnswer, HEARTBEAT_MS, REJOIN_GRACE_MS, LEASE_MS, Op } from "#wire";
 import { hello, keyOf, pipeline, refusal, report, Room, spec } from "./10-master.support.ts";
+import { serviceSpec } from "./spec.support.ts";
 
 test("a worker that comes back to a restarted master keeps its number and what it runs", () =>
   Room.run(async (room) => {
@@ -386,19 +387,23 @@ test(
     }),
 );
 
-test("a cancel that overtakes a dispatch which waits for a slow worker is repeated behind it", () =>
-  Room.run(async (room) => {
+for (const wish of ["cancel", "stop", "restart"] as const) {
+  const title = `a ${wish} that overtakes a dispatch which waits for a slow worker is repeated ` +
+    "behind it";
+  test(title, () => Room.run(async (room) => {
     await room.start();
     const client = await room.client();
     const count = 24;
     const worker = await room.worker("w", { slots: count, beats: false });
     room.world.hold("m", "w"); // the connection fills up, and what does not fit waits at the master
     const action = { type: "shell" as const, script: "x".repeat(600_000) };
-    const { run } = await client.submitSpec(
-      pipeline(Array.from({ length: count }, (_, i) => spec(`j${i}`, { action }))),
-    );
+    const { run } = await client.submitSpec(pipeline(Array.from({ length: count }, (_, i) => {
+      const service = wish === "cancel" ? undefined : serviceSpec(`j${i}`);
+      return spec(`j${i}`, { action, service });
+    })));
     await room.sleep(100);
-    assert.equal((await client.cancel(run)), count);
+    const asked = await client[wish](run);
+    assert.equal(typeof asked === "number" ? asked : asked.replicas, count);
     room.world.release("m", "w");
     await room.until(() => worker.assigned.length === count);
     await room.sleep(100);
@@ -413,6 +418,7 @@ test("a cancel that overtakes a dispatch which waits for a slow worker is repeat
       );
     }
   }));
+}
 
 test("a client that sends a worker's beat is answered, and harms nobody", () =>
   Room.run(async (room) => {

@@ -56,8 +56,12 @@ test("a batch leaves when its first byte is 20 ms old, or at once when it has 64
   await world.run(from + 100);
   pipe.push("stdout", Buffer.alloc(1));
   pipe.push("stdout", Buffer.alloc(64 * 1024 - 1));
+  await world.run(from + 110);
+  pipe.push("stdout", Buffer.alloc(2)); // the time of the byte that has left is not its time
   await world.run(from + 200);
-  assert.deepEqual(sends, [[from + 20, 64 * 1024 - 1], [from + 100, 64 * 1024]]);
+  assert.deepEqual(
+    sends, [[from + 20, 64 * 1024 - 1], [from + 100, 64 * 1024], [from + 130, 2]],
+  );
   await world.settle(pipe.drained());
 });
 

@@ -35,6 +35,7 @@ class Desk {
   output = "";
   /** What it calls the worker. */
   called = "w";
+  protocol = PROTOCOL;
   /** Streams that it began to send. */
   blobs = 0;
   connection!: RpcConnection;
@@ -81,7 +82,7 @@ class Desk {
     const { running } = Hello.decode(request.body);
     request.reply(
       Welcome.encode({
-        protocol: PROTOCOL,
+        protocol: this.protocol,
         version: "",
         beatMs: 1e9,
         leaseMs: 1e9,
@@ -276,6 +277,18 @@ test("one report that the master cannot take does not keep the others from it", 
   await desk.for(10);
   assert.deepEqual(desk.reports.map(({ job }) => job), [0, 2]);
   assert.equal(desk.notes.filter((note) => note.startsWith("gives up ")).length, 1);
+});
+
+test("a master of another protocol ends the worker, which says both numbers, and does not dial " +
+  "again", async () => {
+  const desk = new Desk();
+  desk.protocol = PROTOCOL + 1;
+  await desk.open();
+  let why = "";
+  desk.worker.done.catch((error: Error) => (why = error.message));
+  await desk.for(60_000);
+  assert.match(why, new RegExp(`protocol ${PROTOCOL + 1}, this worker ${PROTOCOL}$`));
+  assert.deepEqual([desk.times(Op.HELLO).length, desk.executor.jobs], [1, []]);
 });
 
 test("a HELLO of MAX_HELLO_BYTES is said in one, a longer one after an introduction", async () => {

@@ -7,8 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { gunzipSync, gzipSync } from "node:zlib";
-import { makeBackup, restoreBackup, type BackupReport } from "#backup";
-import { nodeHost, type Host, type Storage } from "#host";
+import * as backups from "#backup";
+import { nodeHost, type Host, type Storage, type StoredFile } from "#host";
 import { verifyLog } from "#log";
 import { startMaster, type Master } from "#master";
 import { tarball, type TarEntry } from "#packaging";
@@ -26,6 +26,57 @@ function tempFolder(): string {
   folders.push(folder);
   return folder;
 }
+
+/**
+ * What it cleans up, it waits for: nothing else touches the disk meanwhile, and when it ends,
+ * however it ends, all is done. On this disk to close, to remove and to release take a while.
+ */
+async function cleanly<T>(
+  work: (host: Host) => Promise<T>, { storage, ...rest }: Host,
+): Promise<T> {
+  const underWay = new Set<string>();
+  const hasty: string[] = [];
+  const slow = async (what: string, act: () => Promise<void>): Promise<void> => {
+    underWay.add(what);
+    for (let turn = 0; turn < 20; turn++) await new Promise((next) => setImmediate(next));
+    await act().finally(() => underWay.delete(what));
+  };
+  const next = <A extends unknown[], R>(act: (...args: A) => R) => (...args: A): R => {
+    hasty.push(...underWay);
+    return act(...args);
+  };
+  const slowStorage: Storage = {
+    ...storage,
+    list: next(storage.list),
+    mkdir: next(storage.mkdir),
+    rename: next(storage.rename),
+    stat: next(storage.stat),
+    syncDirectory: next(storage.syncDirectory),
+    open: next(async (path, options) => {
+      const file = await storage.open(path, options);
+      const close = (): Promise<void> => slow(`close ${path}`, () => file.close());
+      return new Proxy(file, {
+        get: (_, key: keyof StoredFile) => {
+          const value = key === "close" ? close : file[key];
+          return typeof value === "function" ? value.bind(file) : value;
+        },
+      });
+    }),
+    remove: (path, options) => slow(`remove ${path}`, () => storage.remove(path, options)),
+    lock: async (path) => {
+      const lock = await storage.lock(path);
+      return { release: () => slow(`release ${path}`, () => lock.release()) };
+    },
+  };
+  return work({ ...rest, storage: slowStorage }).finally(() => {
+    assert.deepEqual([...hasty, ...underWay], []);
+  });
+}
+
+const makeBackup: typeof backups.makeBackup = (options) =>
+  cleanly((slow) => backups.makeBackup({ ...options, host: slow }), options.host);
+const restoreBackup: typeof backups.restoreBackup = (options) =>
+  cleanly((slow) => backups.restoreBackup({ ...options, host: slow }), options.host);
 
 interface Running {
   readonly dir: string;
@@ -56,7 +107,7 @@ async function hashOf(running: Running): Promise<string> {
 }
 
 /** A folder with a log of two segments' worth of runs, and the backup of it. */
-async function sample(): Promise<{ report: BackupReport; hash: string; runs: string[] }> {
+async function sample(): Promise<{ report: backups.BackupReport; hash: string; runs: string[] }> {
   const running = await startIn(join(tempFolder(), "state"));
   const runs: string[] = [];
   for (let at = 0; at < 5; at++) runs.push(await submit(running, `early-${at}`));

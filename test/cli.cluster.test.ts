@@ -497,18 +497,25 @@ describe("a cluster for one run", { concurrency: 2 }, () => {
   });
 
   test("says of a gate that nobody can answer it here, and where somebody could", async () => {
+    const gates = (...ids: string[]): string =>
+      `name: g\njobs:\n${ids.map((id) =>
+        `  - {id: ${id}, run: 'true', hitl_message: 'Ship it?', max_wait_seconds: 1}\n`,
+      ).join("")}`;
     const cwd = tempFolder({
-      "gate.yaml":
-        "name: g\njobs:\n" +
-        "  - {id: ask, run: 'true', hitl_message: 'Ship it?', max_wait_seconds: 1}\n",
+      "1.yaml": gates("ask"), "3.yaml": gates("a", "b", "c"), "4.yaml": gates("a", "b", "c", "d"),
     });
-    const args = ["run", "gate.yaml", "--embedded", "--workers", "1"];
-    const { code, stderr } = await titan(args, { cwd });
-    assert.equal(code, 3, "nobody answered");
-    const said =
-      "^titan: warning: ask waits for a person, and nobody can answer .*\n" +
-      " {2}titan up starts one that stays";
-    assert.match(stderr, new RegExp(said, "m"));
+    const cases = [
+      ["1.yaml", "ask waits"], ["3.yaml", "a, b, c wait"], ["4.yaml", "a, b, c and 1 more wait"],
+    ] as const;
+    await Promise.all(cases.map(async ([file, who]) => {
+      const args = ["run", file, "--embedded", "--workers", "1"];
+      const { code, stderr } = await titan(args, { cwd });
+      assert.equal(code, 3, "nobody answered");
+      const said =
+        `^titan: warning: ${who} for a person, and nobody can answer .*\n` +
+        " {2}titan up starts one that stays";
+      assert.match(stderr, new RegExp(said, "m"));
+    }));
   });
 
   test("Ctrl-C while it starts leaves no folder behind", async () => {

@@ -21,6 +21,7 @@ import { kv } from "../src/cli/commands/kv.ts";
 import { logs } from "../src/cli/commands/logs.ts";
 import { status } from "../src/cli/commands/status.ts";
 import { showLog } from "../src/cli/eventlog.ts";
+import { followRun } from "../src/cli/follow.ts";
 import { commandHelp } from "../src/cli/help.ts";
 import { type Line, LineReader, Tail } from "../src/cli/output-lines.ts";
 import { startProgress } from "../src/cli/progress.ts";
@@ -181,6 +182,31 @@ test("2,000 rows are searched for those that wait; 200 that are over are kept", 
   assert.deepEqual([found(1999), found(2000)], [[true, 1], [false, 0]]);
   const recent = (count: number): number => trackerOf(jobs(count, "COMPLETED")).recent.length;
   assert.deepEqual([recent(200), recent(201)], [200, 101]);
+});
+
+test("the master is asked why jobs wait, 100 at a time", async () => {
+  const asked = async (pending: number): Promise<number> => {
+    let hear: (count: number) => void = () => undefined;
+    const heard = new Promise<number>((resolve) => (hear = resolve));
+    const client = {
+      async *watch(): AsyncGenerator<RunEvent> {
+        yield { type: "snapshot", run, jobs: jobs(pending, "PENDING") };
+        await heard;
+        yield { type: "run", run: { ...run, status: "COMPLETED" } };
+      },
+      async reasons(_run: string, indices: number[]) {
+        hear(indices.length);
+        return [];
+      },
+    } as unknown as Client;
+    const tracker = new Tracker();
+    const progress = startProgress({
+      context: asContext(new FakeCall()), tracker, json: false, slots: 1, where: "",
+    });
+    await followRun({ client, redial: async () => client, run: "r-1", tracker, progress });
+    return heard;
+  };
+  assert.deepEqual(await Promise.all([asked(100), asked(101)]), [100, 100]);
 });
 
 test("with 1,000 jobs each change is a line, with one more only 20 failures", () => {

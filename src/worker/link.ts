@@ -221,10 +221,6 @@ export class MasterLink {
     return this.#waiting.size;
   }
 
-  get connected(): boolean {
-    return this.#connection !== undefined;
-  }
-
   /**
    * Makes a request on this connection, or the next one, or the one after. Rejects when the master
    * refuses it, or when this link stops.
