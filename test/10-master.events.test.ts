@@ -91,6 +91,16 @@ const EXAMPLES: { readonly [T in Event["type"]]: EventOf<T> } = {
   },
   ServicesStopped: { type: "ServicesStopped", run: 7, at, jobs: [1, 2], by: "ada" },
   ServicesRestarted: { type: "ServicesRestarted", run: 7, at, jobs: [1, 2], by: "ada" },
+  LaunchOrdered: {
+    type: "LaunchOrdered", name: "gpu-3", at, pool: "gpu", reason: "2 jobs have waited 1.0s",
+    down: ["scancel", "--quiet"],
+  },
+  LaunchAnswered: { type: "LaunchAnswered", name: "gpu-3", at, handle: "4711" },
+  LaunchRetired: { type: "LaunchRetired", name: "gpu-3", at, reason: "idle for 45.0s" },
+  LaunchStopped: {
+    type: "LaunchStopped", name: "gpu-3", at, reason: "did not register", failed: true,
+  },
+  LaunchEnded: { type: "LaunchEnded", name: "gpu-3", at, reason: "exit code 1", failed: true },
 };
 
 test("Event.encode() writes the bytes that it always wrote, for every kind of event", () => {

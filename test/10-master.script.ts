@@ -8,6 +8,7 @@
  *     Wait 10s                             the clock moves, and ticks
  *     Show nightly                         no command: how its jobs are, and why they wait
  *     Letters                              no command: the dead letters, oldest first
+ *     Pools                                no command: pools of workers, and their launches
  *
  * A run is called by its pipeline's name: the latest one of that name. A job is RUN/JOB, an attempt
  * RUN/JOB#N.
@@ -110,6 +111,8 @@ export class Script {
       }
       case "Letters":
         return this.#letters();
+      case "Pools":
+        return this.#pools();
       case "Memory": {
         const bytes = Number(line.word(1));
         this.bench.memory = { open: bytes, finished: bytes, total: bytes, ceiling: bytes };
@@ -162,6 +165,17 @@ export class Script {
     }
   }
 
+  #pools(): void {
+    const { pools, launches } = this.bench.state;
+    for (const { name, open, history: { failures }, failure } of pools.values()) {
+      const why = failure === "" ? "" : ` (${failure})`;
+      this.#say("pool", `${name}: ${open} there, ${failures} failed in a row${why}`);
+    }
+    for (const { name, phase, handle } of launches.values()) {
+      this.#say("launch", `${name} ${phase}${handle === "" ? "" : `, handle ${handle}`}`);
+    }
+  }
+
   #event(event: Event): void {
     this.seen.events.add(event.type);
     const retryAt = event.type === "JobFailed" ? event.retryAt : undefined;
@@ -191,6 +205,8 @@ export class Script {
         const project = effect.project === undefined ? "" : ` and project ${effect.project}`;
         return `the output of run ${effect.run}${project}`;
       }
+      case "StartWorker":
+      case "StopWorker": return effect.name;
     }
   }
 
@@ -230,6 +246,20 @@ export class Script {
       }
       case "Drain":
         return { type, worker: line.word(1), undo: line.has("undo") };
+      case "Launch": {
+        const max = line.number("max", 9);
+        const reason = line.option("because") ?? "jobs wait";
+        return { type, pool: line.word(1), max, down: line.list("down"), reason };
+      }
+      case "Retire":
+        return { type, worker: line.word(1), reason: line.option("because") ?? "idle" };
+      case "AnswerLaunch":
+        return { type, name: line.word(1), handle: line.word(2) };
+      case "StopLaunch":
+      case "EndLaunch": {
+        const reason = line.option("because") ?? "idle";
+        return { type, name: line.word(1), reason, failed: line.has("failed") };
+      }
       case "Tick":
       case "Forget":
         return { type };

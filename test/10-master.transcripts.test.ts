@@ -51,10 +51,11 @@ function play(script: Script, text: string): string {
 const COMMANDS: Record<Command["type"], true> = {
   Submit: true, AddJobs: true, Cancel: true, Retry: true, DecideGate: true, Drain: true, Join: true,
   Rejoin: true, Lose: true, Finish: true, LoseOutput: true, Tick: true, Forget: true, Health: true,
-  Stop: true, Restart: true,
+  Stop: true, Restart: true, Launch: true, Retire: true, AnswerLaunch: true, StopLaunch: true,
+  EndLaunch: true,
 };
 const EFFECTS: Record<Effect["type"], true> = {
-  Dispatch: true, Kill: true, Notify: true, Forget: true,
+  Dispatch: true, Kill: true, Notify: true, Forget: true, StartWorker: true, StopWorker: true,
 };
 /** Nothing writes these two any more. */
 const EVENTS: Record<Exclude<Event["type"], "JobsMarked" | "GateDecided">, true> = {
@@ -63,7 +64,8 @@ const EVENTS: Record<Exclude<Event["type"], "JobsMarked" | "GateDecided">, true>
   RunRetried: true, WorkerJoined: true, WorkerLost: true, RunsForgotten: true, WorkerDrained: true,
   WorkerKnows: true,
   JobsCancelled: true, OutputLost: true, RunsLetGo: true, JobsInserted: true,
-  ServiceHealth: true, ServicesStopped: true, ServicesRestarted: true,
+  ServiceHealth: true, ServicesStopped: true, ServicesRestarted: true, LaunchOrdered: true,
+  LaunchAnswered: true, LaunchRetired: true, LaunchStopped: true, LaunchEnded: true,
 };
 
 after(() => {

@@ -4,14 +4,22 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { apply, decide, State, type Command, type Effect, type Launch } from "#core";
 import { VirtualTime } from "#host";
-import type { Master, SeenFleet, SeenWorker } from "#master";
-import { definePool, type Pool } from "#scaling";
-import { Autoscaler } from "../src/cluster/autoscaler.ts";
+import {
+  Autoscaler, StartError, STOP_TRIES, type Driver, type Hands, type Master, type SeenFleet,
+  type SeenWorker,
+} from "#master";
+import type { PoolDefinition } from "#pipeline";
+import { definePool, type Plan, type Pool } from "#scaling";
 import { job, pipeline, SimCluster, type FakeExecutor } from "./11-worker.cluster.ts";
 
 /** A worker's way from its order to its registration. */
 const BOOT_MS = 700;
+
+function local(fields: Partial<Pool>): PoolDefinition {
+  return { ...definePool({ name: "local", ...fields }), driver: { type: "process" } };
+}
 
 /** A cluster whose workers are all started by the loop, and whose jobs end when the test says. */
 class Scaled {
@@ -22,26 +30,40 @@ class Scaled {
   readonly living = new Map<string, (how: string) => void>();
   most = 0;
   readonly terms = new Map<string, () => void>();
-  scaler!: Autoscaler;
+  scaler!: Autoscaler<PoolDefinition>;
   master!: Master;
 
   static async start(fields: Partial<Pool> = {}): Promise<Scaled> {
     const scaled = new Scaled();
-    const { cluster } = scaled;
-    const master = await cluster.startMaster();
-    scaled.master = master;
-    const pool = definePool({ name: "local", slots: 2, max: 4, ...fields });
-    scaled.scaler = new Autoscaler({
-      host: cluster.world.host("m"),
-      fleet: master.fleet,
-      pool,
-      start: (name, onEnd) => scaled.#spawn(name, { pool, onEnd }),
-      onNote: (text) => void scaled.notes.push(`${(cluster.world.now / 1000).toFixed(1)} ${text}`),
-    });
+    scaled.master = await scaled.cluster.startMaster();
+    scaled.scale({ slots: 2, max: 4, ...fields });
     return scaled;
   }
 
-  #spawn(name: string, { pool, onEnd }: { pool: Pool; onEnd: (how: string) => void }) {
+  /** A loop for the master. */
+  scale(fields: Partial<Pool>): void {
+    const { world } = this.cluster;
+    const stops = new Map<string, () => Promise<void>>();
+    const driver: Driver<PoolDefinition> = {
+      isOurs: true,
+      start: async (pool, name, onEnd) => {
+        stops.set(name, this.#spawn(name, { pool, onEnd }));
+        return `process of ${name}`;
+      },
+      stop: async ({ name }) => stops.get(name)?.(),
+    };
+    this.scaler = new Autoscaler({
+      host: world.host("m"),
+      fleet: this.master.fleet,
+      pools: [local(fields)],
+      drivers: { process: driver, command: driver },
+      onNote: (text) => void this.notes.push(`${(world.now / 1000).toFixed(1)} ${text}`),
+    });
+  }
+
+  #spawn(
+    name: string, { pool, onEnd }: { pool: Pool; onEnd: (how: string) => void },
+  ): () => Promise<void> {
     const { cluster, living } = this;
     const { timers } = cluster.world.host("driver");
     let stop = async (): Promise<void> => undefined;
@@ -60,7 +82,11 @@ class Scaled {
       ended(how);
     });
     this.most = Math.max(this.most, living.size);
-    return { stop: () => stop().then(() => ended("exit code 0")) };
+    return async () => {
+      if (!living.has(name)) return;
+      await stop();
+      ended("exit code 0");
+    };
   }
 
   async submit(count: number, tags: string[] = []): Promise<string> {
@@ -89,7 +115,7 @@ class Scaled {
   }
 
   stop(): void {
-    this.scaler.stop();
+    void this.scaler.stop();
   }
 }
 
@@ -162,6 +188,7 @@ test("the loop sees a job that began and ended between two looks", async () => {
 
 test("the loop keeps its minimum from the start to the end", async () => {
   const scaled = await Scaled.start({ min: 2, idleMs: 3000 });
+  await scaled.run(10);
   assert.deepEqual(scaled.ordered, ["local-1", "local-2"], "before anybody asks");
   await scaled.run(60_000);
   assert.deepEqual([...scaled.living.keys()], ["local-1", "local-2"]);
@@ -220,7 +247,7 @@ test("the master's side says who leaves, and whether anybody can be decided abou
   scaled.terms.get("local-1")!();
   await scaled.run(100);
   assert.equal(fleet.look().workers[0]?.state, "leaving");
-  assert.deepEqual([fleet.drain("nobody"), fleet.drain("local-1")], [false, true]);
+  assert.deepEqual([fleet.retire(99, "…"), fleet.retire(only!.id, "…")], [false, true]);
   assert.equal(fleet.look().workers[0]?.draining, true);
   one!.end();
   assert.equal(fleet.look().isFrozen, false);
@@ -230,10 +257,11 @@ test("the master's side says who leaves, and whether anybody can be decided abou
 
 // ── a fleet that is made up ──────────────────────────────────────────────────────────────────────
 
-function someone(id: number, name: string, fields: Partial<SeenWorker> = {}): SeenWorker {
+/** A worker that is registered, under a number that its name has in the order of appearance. */
+function someone(name: string, fields: Partial<SeenWorker> = {}): SeenWorker {
   return {
-    id, name, tags: [], slots: 1, busy: 0, state: "here", draining: false, reportedAt: undefined,
-    ...fields,
+    id: 0, name, tags: [], slots: 1, busy: 0, state: "here", draining: false,
+    reportedAt: undefined, launch: undefined, ...fields,
   };
 }
 
@@ -243,46 +271,149 @@ class MadeUp {
   readonly acts: string[] = [];
   readonly notes: string[] = [];
   readonly ends = new Map<string, (how: string) => void>();
-  seen: SeenFleet = { isFrozen: false, classes: [], workers: [] };
-  canStart = true;
-  readonly scaler: Autoscaler;
+  readonly #stops = new Map<string, () => void>();
+  /** Workers that do not end when they are told to, but when the test says. */
+  readonly slow = new Set<string>();
+  /** Workers that cannot be told. */
+  readonly deaf = new Set<string>();
+  state = new State();
+  classes: SeenFleet["classes"] = [];
+  isFrozen = false;
+  canStart: true | StartError = true;
+  isOurs = true;
+  made: Pick<Plan, "pools" | "classes"> = { pools: [], classes: [] };
+  scaler: Autoscaler<PoolDefinition>;
+  #workers: SeenWorker[] = [];
+  #hands: Hands | undefined;
 
-  constructor(fields: Partial<Pool> = {}, seen: Partial<SeenFleet> = {}) {
+  constructor(fields: Partial<Pool> = {}, seen: readonly SeenWorker[] = []) {
     this.see(seen);
-    this.scaler = new Autoscaler({
-      host: this.time,
-      pool: definePool({ name: "local", max: 2, idleMs: 5000, ...fields }),
-      fleet: {
-        look: () => this.seen,
-        drain: (name) => {
-          this.acts.push(`drain ${name}`);
-          const known = this.seen.workers.some((one) => one.name === name);
-          if (known) this.change(name, { draining: true });
-          return known;
-        },
-        explain: () => undefined,
-      },
-      start: (name, onEnd) => {
-        if (!this.canStart) throw new Error("spawn ENOMEM");
-        this.acts.push(`start ${name}`);
-        this.ends.set(name, onEnd);
-        return { stop: async () => void this.acts.push(`stop ${name}`) };
-      },
-      onNote: (text) => void this.notes.push(text),
-    });
+    this.scaler = this.scale([local({ max: 2, idleMs: 5000, ...fields })]);
   }
 
-  see(seen: Partial<SeenFleet>): void {
-    this.seen = { ...this.seen, ...seen };
+  /** A loop as a master has it that has just started. */
+  scale(pools: readonly PoolDefinition[]): Autoscaler<PoolDefinition> {
+    const fleet = this;
+    const driver: Driver<PoolDefinition> = {
+      get isOurs() { return fleet.isOurs; },
+      start: (_pool, name, onEnd) => this.#spawn(name, onEnd),
+      stop: async ({ name, handle }) => this.#kill(name, handle),
+    };
+    this.scaler = new Autoscaler({
+      host: this.time,
+      pools,
+      fleet: {
+        offer: (_pools, hands) => {
+          this.#hands = hands;
+          for (const { name, phase } of this.state.launches.values()) {
+            if (phase === "stopping") this.time.timers.soon(() => hands.stop(name));
+          }
+        },
+        look: () => this.#look(),
+        launch: ({ name: pool, max }, reason) => {
+          const down = this.isOurs ? [] : ["down"];
+          return this.give({ type: "Launch", pool, max, down, reason });
+        },
+        retire: (id, reason) => {
+          this.acts.push(`drain ${this.state.workers.get(id)?.name}`);
+          return this.give({ type: "Retire", worker: String(id), reason }) !== undefined;
+        },
+        tell: (news) => void this.give(news),
+        launchNamed: (name) => this.state.launches.get(name),
+        explain: (made) => void (this.made = made),
+      },
+      drivers: { process: driver, command: driver },
+      onNote: (text) => void this.notes.push(text),
+    });
+    return this.scaler;
+  }
+
+  async #spawn(name: string, onEnd: (how: string) => void): Promise<string> {
+    if (this.canStart !== true) throw this.canStart;
+    this.acts.push(`start ${name}`);
+    this.ends.set(name, onEnd);
+    return `handle of ${name}`;
+  }
+
+  /** The process ends, and its worker is not registered any more. */
+  async #kill(name: string, handle: string): Promise<void> {
+    this.acts.push(`stop ${name}${handle === "" ? " by its name" : ""}`);
+    if (this.deaf.has(name)) throw new Error("it is deaf");
+    if (this.slow.has(name)) await new Promise<void>((over) => this.#stops.set(name, over));
+    this.see(this.#workers.filter((worker) => worker.name !== name));
+  }
+
+  /** The process of a worker is gone, as it was told to or not. */
+  end(name: string, how: string): void {
+    const stopped = this.#stops.get(name);
+    if (stopped === undefined) this.ends.get(name)!(how);
+    else stopped();
+  }
+
+  /** As the engine does it, on a disk that is always ready. */
+  give(command: Command, { isKilled = false } = {}): string | undefined {
+    const { state } = this;
+    const context = { now: Math.floor(this.time.now), random: () => 0.5 };
+    try {
+      const { events, effects, reply } = decide(state, command, context);
+      for (const event of events) apply(state, event);
+      for (const effect of isKilled ? [] : effects) {
+        this.time.timers.soon(() => this.#perform(effect));
+      }
+      return (reply as { name?: string } | undefined)?.name ?? "";
+    } catch {
+      return undefined;
+    }
+  }
+
+  #perform(effect: Effect): void {
+    if (effect.type === "StartWorker") this.#hands!.start(effect.name);
+    if (effect.type === "StopWorker") this.#hands!.stop(effect.name);
+  }
+
+  #look(): SeenFleet {
+    const { state, classes, isFrozen } = this;
+    const workers = [...state.workers.values()].map(({ id, name, draining }) => {
+      const made = this.#workers.find((one) => one.name === name)!;
+      const launch = state.launches.get(state.launchesByWorker.get(id) ?? "");
+      return { ...made, id, draining, launch };
+    });
+    const history = new Map([...state.pools].map(([name, pool]) => [name, pool.history]));
+    const now = Math.floor(this.time.now);
+    return { now, isFrozen, classes, workers, launches: [...state.launches.values()], history };
+  }
+
+  /** These workers are registered, and no others. */
+  see(workers: readonly SeenWorker[]): void {
+    const names = new Set(workers.map(({ name }) => name));
+    for (const { id, name } of this.state.workers.values()) {
+      if (!names.has(name)) this.give({ type: "Lose", worker: id, reason: "silent" });
+    }
+    for (const { name, tags, slots } of workers) {
+      const isKnown = [...this.state.workers.values()].some((worker) => worker.name === name);
+      const instance = `${name}@${this.time.now}`;
+      const offer = { instance, name, tags, slots, version: "" };
+      if (!isKnown) this.give({ type: "Join", ...offer });
+    }
+    this.#workers = [...workers];
+  }
+
+  launch(name: string): Launch | undefined {
+    return this.state.launches.get(name);
   }
 
   wait(jobs: number): void {
-    this.see({ classes: jobs === 0 ? [] : [{ key: "GENERAL", jobs, isStuck: true }] });
+    this.classes = jobs === 0 ? [] : [{ key: "GENERAL", jobs, isStuck: true }];
+  }
+
+  drain(name: string, on: boolean): void {
+    this.give({ type: "Drain", worker: name, undo: !on });
   }
 
   change(name: string, fields: Partial<SeenWorker>): void {
-    const { workers } = this.seen;
-    this.see({ workers: workers.map((one) => ({ ...one, ...(one.name === name && fields) })) });
+    this.#workers = this.#workers.map((one) => {
+      return { ...one, ...(one.name === name && fields) };
+    });
   }
 
   /** What has been done by then, since the last time. */
@@ -296,9 +427,20 @@ class MadeUp {
     const fleet = new MadeUp(fields);
     fleet.wait(1);
     assert.deepEqual(await fleet.by(1200), ["start local-1"]);
-    fleet.see({ workers: [someone(7, "local-1")], classes: [] });
+    fleet.see([someone("local-1")]);
+    fleet.wait(0);
     assert.deepEqual(await fleet.by(200), []);
     return fleet;
+  }
+
+  /** Until something is done. */
+  async next(): Promise<string[]> {
+    while (this.acts.length === 0) await this.time.run(this.time.now + 10);
+    return this.acts.splice(0);
+  }
+
+  stop(): void {
+    void this.scaler.stop();
   }
 }
 
@@ -306,40 +448,44 @@ test("a job that somebody takes at once is not a job that waits", async () => {
   const fleet = new MadeUp();
   fleet.wait(3);
   await fleet.by(900);
-  fleet.see({ classes: [{ key: "GENERAL", jobs: 3, isStuck: false }] });
+  fleet.classes = [{ key: "GENERAL", jobs: 3, isStuck: false }];
   await fleet.by(100);
   fleet.wait(3);
   assert.deepEqual(await fleet.by(900), [], "the second begins anew");
   assert.deepEqual(await fleet.by(300), ["start local-1", "start local-2"]);
-  fleet.scaler.stop();
+  fleet.stop();
 });
 
 test("nothing is decided while nobody could register, nor in the second after that", async () => {
   const fleet = new MadeUp();
   fleet.wait(1);
   await fleet.by(900);
-  fleet.see({ isFrozen: true });
+  fleet.isFrozen = true;
   assert.deepEqual(await fleet.by(60_000), []);
-  fleet.see({ isFrozen: false });
+  fleet.isFrozen = false;
   assert.deepEqual(await fleet.by(900), []);
   assert.deepEqual(await fleet.by(300), ["start local-1"]);
-  fleet.scaler.stop();
+  fleet.stop();
 });
 
 test("a start that never registers is ended, and the next one waits", async () => {
   const fleet = new MadeUp({ startTimeoutMs: 10_000 });
+  fleet.slow.add("local-1");
   fleet.wait(1);
   await fleet.by(1200);
   assert.deepEqual(await fleet.by(9500), []);
   assert.deepEqual(await fleet.by(400), ["stop local-1"]);
   assert.deepEqual(fleet.notes.at(-1), "ends local-1: did not register within 10.0s");
   // It comes now, and gets nothing to do: it is on its way out.
-  fleet.see({ workers: [someone(3, "local-1")] });
+  fleet.see([someone("local-1")]);
+  assert.equal([...fleet.state.workers.values()][0]!.draining, true);
   const next = await fleet.by(3000);
   assert.deepEqual(next, ["start local-2"], "after a pause, as if it were not there");
-  fleet.ends.get("local-1")!("exit code 0");
+  fleet.end("local-1", "exit code 0");
+  await fleet.by(100);
+  assert.equal(fleet.launch("local-1"), undefined);
   assert.equal(fleet.notes.filter((note) => note.includes("ended")).length, 0);
-  fleet.scaler.stop();
+  fleet.stop();
 });
 
 test("starts that end at once are failures, too, with a pause that grows", async () => {
@@ -349,134 +495,159 @@ test("starts that end at once are failures, too, with a pause that grows", async
   for (let n = 1; n <= 4; n++) {
     while ((await fleet.by(50)).length === 0) assert.ok(fleet.time.now < 60_000);
     times.push(fleet.time.now);
-    fleet.ends.get(`local-${n}`)!("process 1, exit code 2");
+    fleet.end(`local-${n}`, "process 1, exit code 2");
   }
   const pauses = times.slice(1).map((at, i) => at - times[i]!);
   assert.ok(pauses[2]! > 2 * pauses[0]!, pauses.join());
   assert.ok(fleet.notes.includes("local-4 ended before it registered: process 1, exit code 2"));
-  fleet.canStart = false;
+  fleet.canStart = new StartError("spawn ENOMEM", { isUnsure: false });
   await fleet.by(60_000);
   assert.ok(fleet.notes.includes("Cannot start local-5: spawn ENOMEM"), fleet.notes.join("\n"));
   assert.ok(fleet.notes.length < 20, "and it does not storm");
-  fleet.scaler.stop();
+  assert.equal(fleet.state.launches.size, 0);
+  assert.equal(fleet.state.pools.get("local")!.failure.split(": ")[1], "spawn ENOMEM");
+  fleet.stop();
 });
 
 test("a worker is drained, and stopped once nothing lives behind its closed door", async () => {
   const fleet = await MadeUp.withOne();
   assert.deepEqual(await fleet.by(4500), []);
-  fleet.see({ workers: [someone(7, "local-1")] });
-  while (fleet.acts.length === 0) await fleet.time.run(fleet.time.now + 10);
-  assert.deepEqual(fleet.acts.splice(0), ["drain local-1"]);
+  assert.deepEqual(await fleet.next(), ["drain local-1"]);
   fleet.change("local-1", { busy: 1 }); // it had begun in between
   assert.deepEqual(await fleet.by(60_000), []);
   fleet.change("local-1", { busy: 0 });
   assert.deepEqual(await fleet.by(200), ["stop local-1"]);
   assert.deepEqual(await fleet.by(60_000), [], "once");
-  fleet.ends.get("local-1")!("exit code 0");
-  fleet.see({ workers: [] });
   fleet.wait(1);
   assert.deepEqual(await fleet.by(1300), ["start local-2"], "a name is used once");
-  fleet.scaler.stop();
+  fleet.stop();
 });
 
 test("a worker that a person drains is left alone, and one that is wanted back works", async () => {
   const fleet = await MadeUp.withOne();
-  fleet.change("local-1", { draining: true });
+  fleet.drain("local-1", true);
   assert.deepEqual(await fleet.by(60_000), []);
-  fleet.change("local-1", { draining: false, busy: 1 });
+  fleet.drain("local-1", false);
+  fleet.change("local-1", { busy: 1 });
   await fleet.by(200);
   fleet.change("local-1", { busy: 0 });
-  while (fleet.acts.length === 0) await fleet.time.run(fleet.time.now + 10);
-  assert.deepEqual(fleet.acts.splice(0), ["drain local-1"]);
-  fleet.change("local-1", { draining: false, busy: 1 });
+  assert.deepEqual(await fleet.next(), ["drain local-1"]);
+  fleet.drain("local-1", false);
+  fleet.change("local-1", { busy: 1 });
   await fleet.by(200);
   fleet.change("local-1", { busy: 0 });
   assert.deepEqual(await fleet.by(4500), [], "its time begins anew");
-  while (fleet.acts.length === 0) await fleet.time.run(fleet.time.now + 10);
-  fleet.acts.splice(0);
-  fleet.change("local-1", { draining: false, busy: 1 });
+  await fleet.next();
+  fleet.drain("local-1", false);
+  fleet.change("local-1", { busy: 1 });
   await fleet.by(200);
-  fleet.change("local-1", { draining: true, busy: 0 });
+  fleet.drain("local-1", true);
+  fleet.change("local-1", { busy: 0 });
   assert.deepEqual(await fleet.by(60_000), [], "the drain is a person's again");
-  fleet.scaler.stop();
+  fleet.stop();
 });
 
 test("workers of other people are never ended, but their free slots count", async () => {
-  const named = someone(1, "local-9"); // a person may call one so
-  const fleet = new MadeUp({}, { workers: [named, someone(2, "w2")] });
+  const named = someone("local-1"); // a person may call one so
+  const fleet = new MadeUp({}, [named, someone("w2")]);
   fleet.wait(2);
   assert.deepEqual(await fleet.by(120_000), [], "two slots are there");
   fleet.wait(3);
-  assert.deepEqual(await fleet.by(200), ["start local-1"]);
-  fleet.scaler.stop();
-});
-
-test("what is left in the log of the pool's life before is no capacity and no name", async () => {
-  const left = [1, 2].map((id) => someone(id, `local-${id}`, { state: "away" }));
-  const fleet = new MadeUp({}, { workers: [...left, someone(3, "gone", { state: "away" })] });
-  fleet.wait(2);
-  assert.deepEqual(await fleet.by(1200), ["start local-3"], "`gone` is to come back in a moment");
-  fleet.scaler.stop();
+  assert.deepEqual(await fleet.by(200), ["start local-2"]);
+  fleet.stop();
 });
 
 test("a worker that the master has given up, and that lives, is to register again", async () => {
   const fleet = await MadeUp.withOne({ startTimeoutMs: 10_000, max: 1 });
-  fleet.see({ workers: [] });
+  fleet.slow.add("local-1");
+  fleet.see([]);
   fleet.wait(1);
   assert.deepEqual(await fleet.by(5000), [], "it is on its way");
-  fleet.see({ workers: [someone(8, "local-1", { busy: 1 })], classes: [] });
+  fleet.see([someone("local-1", { busy: 1 })]);
+  fleet.wait(0);
   assert.deepEqual(await fleet.by(30_000), []);
-  fleet.see({ workers: [] });
+  fleet.see([]);
   fleet.wait(1);
   assert.deepEqual(await fleet.by(9500), [], "it has its time anew");
   assert.deepEqual(await fleet.by(800), ["stop local-1"], "this time it does not come");
   assert.deepEqual(await fleet.by(30_000), [], "the maximum counts those that are leaving");
-  fleet.ends.get("local-1")!("SIGKILL");
+  fleet.end("local-1", "SIGKILL");
   assert.deepEqual(await fleet.by(5000), ["start local-2"]);
-  fleet.scaler.stop();
+  fleet.stop();
+});
+
+test("a worker that was lost is not waited for as long as a new one", async () => {
+  const fleet = await MadeUp.withOne({ startTimeoutMs: 600_000 });
+  fleet.see([]);
+  fleet.wait(1);
+  assert.deepEqual(await fleet.by(14_500), []);
+  assert.deepEqual(await fleet.by(800), ["stop local-1", "start local-2"]);
+  assert.equal(fleet.state.pools.get("local")!.history.failures, 0, "it had come");
+  fleet.stop();
 });
 
 test("a worker that says that it leaves is not one to wait for", async () => {
   const fleet = await MadeUp.withOne();
+  fleet.slow.add("local-1");
   fleet.change("local-1", { state: "leaving" });
   fleet.wait(2);
   assert.deepEqual(await fleet.by(1300), ["start local-2"]);
-  fleet.see({ workers: [someone(8, "local-2", { busy: 1 })] });
-  assert.deepEqual(await fleet.by(1000), [], "two are the most, until it is gone");
-  fleet.ends.get("local-1")!("exit code 0");
+  const { id } = [...fleet.state.workers.values()][0]!;
+  fleet.give({ type: "Lose", worker: id, reason: "said goodbye", blamed: false });
+  fleet.see([someone("local-2", { busy: 1 })]);
+  assert.deepEqual(await fleet.by(1000), ["stop local-1"], "two are the most, until it is gone");
+  fleet.end("local-1", "exit code 0");
   assert.deepEqual(await fleet.by(1), ["start local-3"], "and then at once");
-  assert.equal(fleet.notes.filter((note) => note.includes("local-1")).join(), "local-1 leaves");
-  fleet.scaler.stop();
+  const told = fleet.notes.filter((note) => note.includes("local-1")).join();
+  assert.equal(told, "local-1 ends: said goodbye");
+  fleet.stop();
 });
 
 test("a worker whose connection is away for a moment is not idle", async () => {
   const fleet = await MadeUp.withOne();
   fleet.change("local-1", { state: "away" });
   assert.deepEqual(await fleet.by(60_000), []);
-  fleet.see({ workers: [] });
+  fleet.see([]);
   await fleet.by(200);
-  fleet.ends.get("local-1")!("SIGKILL");
-  assert.equal(fleet.notes.at(-1), "local-1 ended before it registered: SIGKILL", "again, that is");
-  fleet.scaler.stop();
+  fleet.end("local-1", "SIGKILL");
+  assert.equal(fleet.notes.at(-1), "local-1 ended: SIGKILL");
+  assert.equal(fleet.state.launches.size, 0);
+  fleet.stop();
+});
+
+test("a worker whose process ends counts until the master has given it up", async () => {
+  const fleet = await MadeUp.withOne({ max: 1 });
+  fleet.slow.add("local-1");
+  fleet.change("local-1", { busy: 1 });
+  fleet.end("local-1", "SIGKILL");
+  fleet.slow.delete("local-1");
+  fleet.wait(1);
+  assert.equal(fleet.launch("local-1")!.phase, "stopping");
+  assert.deepEqual(await fleet.by(1300), ["stop local-1", "start local-2"]);
+  fleet.stop();
 });
 
 test("another worker with the name of one of the pool's changes nothing for that one", async () => {
   const fleet = await MadeUp.withOne();
-  fleet.see({ workers: [someone(7, "local-1"), someone(9, "local-1", { busy: 1 })] });
+  const offer = { instance: "another", name: "local-1", tags: [], slots: 1, version: "" };
+  fleet.give({ type: "Join", ...offer });
   assert.deepEqual(await fleet.by(4000), []);
   await fleet.by(1500);
-  assert.match(fleet.notes.at(-1)!, /^retires local-1: idle for 5\.\ds/);
-  fleet.scaler.stop();
+  const retired = fleet.notes.filter((note) => note.startsWith("retires"));
+  assert.match(retired.join(), /^retires local-1: idle for 5\.\ds/);
+  assert.equal(fleet.launch("local-1")?.worker ?? 0, 0);
+  fleet.stop();
 });
 
 test("a worker's idle time begins when it comes, and not when it was ordered", async () => {
   const fleet = new MadeUp({ cooldownMs: 0 });
   fleet.wait(1);
   assert.deepEqual(await fleet.by(4000), ["start local-1"]);
-  fleet.see({ workers: [someone(7, "local-1")], classes: [] });
+  fleet.see([someone("local-1")]);
+  fleet.wait(0);
   assert.deepEqual(await fleet.by(4900), []);
   assert.deepEqual(await fleet.by(400), ["drain local-1", "stop local-1"]);
-  fleet.scaler.stop();
+  fleet.stop();
 });
 
 test("after starts that were late there is one at a time, until one has come", async () => {
@@ -484,19 +655,156 @@ test("after starts that were late there is one at a time, until one has come", a
   fleet.wait(2);
   assert.deepEqual(await fleet.by(1200), ["start local-1", "start local-2"]);
   assert.deepEqual(await fleet.by(9900), ["stop local-1", "stop local-2"]);
-  for (const name of ["local-1", "local-2"]) fleet.ends.get(name)!("SIGKILL");
   assert.deepEqual(await fleet.by(4000), ["start local-3"]);
   fleet.wait(4);
-  fleet.see({ workers: [someone(1, "local-3", { busy: 1 })] });
+  fleet.see([someone("local-3", { busy: 1 })]);
   assert.deepEqual(await fleet.by(200), ["start local-4", "start local-5", "start local-6"]);
-  fleet.scaler.stop();
+  fleet.stop();
 });
 
 test("the loop looks when time alone changes the plan, and not at its next turn", async () => {
-  const fleet = new MadeUp({ upAfterMs: 30 }, {
-    classes: [{ key: "GENERAL", jobs: 1, isStuck: true }],
-  });
+  const fleet = new MadeUp({ upAfterMs: 30 });
+  fleet.wait(1);
+  await fleet.by(100);
   assert.deepEqual(await fleet.by(29), []);
   assert.deepEqual(await fleet.by(1), ["start local-1"]);
-  fleet.scaler.stop();
+  fleet.stop();
+});
+
+// ── after a restart of the master ────────────────────────────────────────────────────────────────
+
+/** As a master that was killed: nothing that it had begun goes on in it. */
+async function restarted(
+  fleet: MadeUp, fields: Partial<Pool> | undefined = {},
+): Promise<void> {
+  await fleet.scaler.stop();
+  const pools = fields === undefined ? [] : [local({ max: 2, idleMs: 5000, ...fields })];
+  fleet.scale(pools);
+}
+
+test("a launch that was open is waited for, and no second one is ordered", async () => {
+  const fleet = new MadeUp({ max: 1, startTimeoutMs: 20_000 });
+  fleet.isOurs = false;
+  fleet.wait(1);
+  assert.deepEqual(await fleet.by(1200), ["start local-1"]);
+  await restarted(fleet, { max: 1, startTimeoutMs: 20_000 });
+  assert.deepEqual(await fleet.by(5000), []);
+  fleet.see([someone("local-1", { busy: 1 })]);
+  fleet.wait(0);
+  assert.deepEqual(await fleet.by(60_000), []);
+  assert.equal(fleet.state.pools.get("local")!.history.failures, 0);
+  fleet.stop();
+});
+
+test("a launch whose time was over before the restart has a moment to dial", async () => {
+  const fleet = new MadeUp({ startTimeoutMs: 20_000 });
+  fleet.isOurs = false;
+  fleet.wait(1);
+  await fleet.by(1200);
+  await fleet.scaler.stop();
+  await fleet.by(300_000);
+  await restarted(fleet, { startTimeoutMs: 20_000 });
+  assert.deepEqual(await fleet.by(14_800), []);
+  assert.deepEqual(await fleet.by(400), ["stop local-1"]);
+  assert.equal(fleet.state.pools.get("local")!.history.failures, 1);
+  fleet.stop();
+});
+
+test("a launch that nobody had answered is ended by its name alone", async () => {
+  const fleet = new MadeUp({ startTimeoutMs: 20_000 });
+  fleet.isOurs = false;
+  // The order was durable, and the master was killed before it left.
+  const order = { pool: "local", max: 2, down: ["down"], reason: "jobs wait" };
+  await fleet.scaler.stop();
+  fleet.give({ type: "Launch", ...order }, { isKilled: true });
+  fleet.wait(1);
+  await restarted(fleet, { startTimeoutMs: 20_000 });
+  assert.deepEqual(await fleet.by(19_900), []);
+  assert.deepEqual(await fleet.by(300), ["stop local-1 by its name"]);
+  assert.deepEqual([...fleet.state.launches.keys()], []);
+  assert.equal(fleet.state.pools.get("local")!.history.failures, 1);
+  fleet.stop();
+});
+
+test("children of a master that was killed are over with it", async () => {
+  const fleet = await MadeUp.withOne({ min: 1 });
+  await fleet.scaler.stop();
+  fleet.give({ type: "Launch", pool: "local", max: 2, down: [], reason: "jobs wait" });
+  await fleet.by(100);
+  fleet.slow.add("local-1"); // the master waits for it to come back
+  await restarted(fleet, { min: 1 });
+  const done = await fleet.by(200);
+  assert.deepEqual(done.sort(), ["start local-3", "stop local-1", "stop local-2 by its name"]);
+  fleet.end("local-1", "");
+  await fleet.by(200);
+  assert.deepEqual([...fleet.state.launches.keys()], ["local-3"]);
+  fleet.stop();
+});
+
+test("a stop that was under way is finished", async () => {
+  const fleet = await MadeUp.withOne();
+  fleet.isOurs = false;
+  await fleet.scaler.stop();
+  fleet.give({ type: "StopLaunch", name: "local-1", reason: "drained", failed: false });
+  await fleet.by(100);
+  await restarted(fleet);
+  assert.deepEqual(await fleet.by(300), ["stop local-1"]);
+  assert.equal(fleet.state.launches.size, 0);
+  fleet.stop();
+});
+
+test("workers of a pool that is gone from the file go: the door first", async () => {
+  const fleet = await MadeUp.withOne();
+  fleet.isOurs = false;
+  fleet.change("local-1", { busy: 1 });
+  await fleet.scaler.stop();
+  fleet.give({ type: "Launch", pool: "local", max: 2, down: ["down"], reason: "jobs wait" });
+  await fleet.by(100);
+  fleet.scale([]);
+  const done = await fleet.by(200);
+  assert.deepEqual(done.sort(), ["drain local-1", "stop local-2 by its name"]);
+  assert.deepEqual(await fleet.by(60_000), [], "its job goes on");
+  fleet.change("local-1", { busy: 0 });
+  assert.deepEqual(await fleet.by(200), ["stop local-1"]);
+  assert.equal(fleet.state.launches.size, 0);
+  fleet.stop();
+});
+
+test("with a smaller maximum nobody new comes, and idle ones go at once", async () => {
+  const fleet = new MadeUp({ max: 3 });
+  fleet.isOurs = false;
+  fleet.wait(3);
+  await fleet.by(1200);
+  fleet.see([someone("local-1", { busy: 1 }), someone("local-2"), someone("local-3")]);
+  fleet.wait(0);
+  await fleet.by(200);
+  await restarted(fleet, { max: 1 });
+  assert.deepEqual((await fleet.by(300)).sort(), [
+    "drain local-2", "drain local-3", "stop local-2", "stop local-3",
+  ]);
+  fleet.wait(5);
+  assert.deepEqual(await fleet.by(60_000), []);
+  fleet.stop();
+});
+
+test("a worker that cannot be ended is told a few times, and then let go", async () => {
+  const fleet = await MadeUp.withOne();
+  fleet.deaf.add("local-1");
+  await fleet.by(60_000);
+  const told = fleet.notes.filter((note) => note === "Cannot end local-1: it is deaf");
+  assert.ok(told.length >= 4, `${told.length} times in a minute`);
+  await fleet.by(120_000);
+  assert.equal(fleet.notes.filter((note) => note.startsWith("Cannot end")).length, STOP_TRIES);
+  assert.equal(fleet.state.launches.size, 0);
+  fleet.stop();
+});
+
+test("an order of which nobody knows what it did is ended by its name", async () => {
+  const fleet = new MadeUp();
+  fleet.canStart = new StartError("it had not ended after 20 s", { isUnsure: true });
+  fleet.wait(1);
+  assert.deepEqual(await fleet.by(1200), ["stop local-1 by its name"]);
+  assert.equal(fleet.state.launches.size, 0);
+  assert.equal(fleet.state.pools.get("local")!.history.failures, 1);
+  fleet.stop();
 });

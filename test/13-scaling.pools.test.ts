@@ -1,7 +1,8 @@
 /** Chapter 13: `pools.yaml`, read strictly, with a place for every problem. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { MAX_POOLS, readPools } from "#scaling";
+import { readPools } from "#pipeline";
+import { MAX_POOLS } from "#scaling";
 
 /** The lines of the report, without the quoted text. */
 function problems(text: string): string[] {

@@ -217,9 +217,6 @@ function speaksOf(source: string, name: string): boolean {
   return new RegExp(String.raw`\b${name}\b`).test(codeOf(body));
 }
 
-/** Taught and tested; the master that asks them comes next. */
-const AWAITED = new Set(["#scaling exports plan", "#scaling exports readPools"]);
-
 /**
  * A face that other projects import (`exports` of package.json) is used by them. Otherwise a name
  * has to be imported by another subsystem or by a script, or to have work in its own folder. Tests
@@ -243,7 +240,7 @@ test("a brick that a subsystem exports runs in the machine", () => {
       .filter((found) => !inside.some(({ text }) => speaksOf(text, found)))
       .map((found) => `${name} exports ${found}`);
   });
-  assert.deepEqual(unused.filter((found) => !AWAITED.has(found)), []);
+  assert.deepEqual(unused, []);
 });
 
 test("exportedValues() and takes() leave types and comments out", () => {

@@ -126,14 +126,25 @@ export class Call {
     return this.#lists.get(flag) ?? [];
   }
 
-  /** A whole number in a range. */
-  count(flag: string, range: { min: number; max: number }): number | undefined {
+  /** A flag's text; without one, that of a variable, if there is one for it. */
+  #given(flag: string, variable?: string): { text: string; where: string } | undefined {
     const text = this.text(flag);
-    if (text === undefined) return undefined;
+    if (text !== undefined) return { text, where: `--${flag}` };
+    const set = variable === undefined ? undefined : this.context.setting(variable);
+    return set === undefined ? undefined : { text: set, where: variable! };
+  }
+
+  /** A whole number in a range. */
+  count(
+    flag: string, { min, max }: { min: number; max: number }, variable?: string,
+  ): number | undefined {
+    const given = this.#given(flag, variable);
+    if (given === undefined) return undefined;
+    const { text, where } = given;
     const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN;
-    if (value >= range.min && value <= range.max) return value;
+    if (value >= min && value <= max) return value;
     throw new UsageError(
-      `Cannot use --${flag} ${text}: must be a whole number from ${range.min} to ${range.max}`,
+      `Cannot use ${where} ${text}: must be a whole number from ${min} to ${max}`,
     );
   }
 
@@ -167,14 +178,15 @@ export class Call {
   }
 
   /** Capabilities: `GPU,HIGH_MEM`. */
-  tags(flag = "tags"): string[] | undefined {
-    const text = this.text(flag);
-    if (text === undefined) return undefined;
+  tags(flag = "tags", variable?: string): string[] | undefined {
+    const given = this.#given(flag, variable);
+    if (given === undefined) return undefined;
+    const { text, where } = given;
     const tags = text.split(",").map((tag) => tag.trim()).filter((tag) => tag !== "");
     const bad = tags.find((tag) => !TAG.test(tag));
     if (bad === undefined) return tags;
     throw new UsageError(
-      `Cannot use --${flag} ${text}: "${bad}" is not a tag (letters, digits, _ . : -)`,
+      `Cannot use ${where} ${text}: "${bad}" is not a tag (letters, digits, _ . : -)`,
     );
   }
 }

@@ -3,7 +3,8 @@
  *
  * Test: test/cli.test.ts
  */
-import type { Address } from "#host";
+import { readFileSync } from "node:fs";
+import { fileReason, type Address } from "#host";
 import { DEFAULT_PORT, readAddress } from "#wire";
 import type { Call } from "./command.ts";
 import { UsageError } from "./exit.ts";
@@ -28,10 +29,21 @@ export function namedMaster(call: Call): Address | undefined {
 export const DEFAULT_MASTER: Address = { host: LOOPBACK, port: DEFAULT_PORT };
 
 export function tokenOf(call: Call): string | undefined {
-  const token = call.text("token") ?? call.context.setting("TITAN_TOKEN");
+  const token = call.text("token") ?? call.context.setting("TITAN_TOKEN") ?? tokenInFile(call);
   // A blank token is a mistake: the variable that should be in its place is not set.
   if (token?.trim() === "") {
     throw new UsageError(`Cannot run titan ${call.command.name}: the token is blank`);
   }
   return token;
+}
+
+/** A pool's programs are told where the token is, and not the token (lesson 13). */
+function tokenInFile({ context }: Call): string | undefined {
+  const file = context.setting("TITAN_TOKEN_FILE");
+  if (file === undefined) return undefined;
+  try {
+    return readFileSync(file, "utf8").trim();
+  } catch (error) {
+    throw new UsageError(`Cannot read the token in ${file}: ${fileReason(error)}`);
+  }
 }

@@ -6,7 +6,7 @@
 import { relative } from "node:path";
 import { hostPort } from "#base";
 import { DEFAULT_MASTER, tokenOf } from "./address.ts";
-import type { EmbeddedCluster, Scale } from "#cluster";
+import type { EmbeddedCluster, PoolsOption, Scale } from "#cluster";
 import type { Call } from "./command.ts";
 import { CliError, EXIT, exitCodeOf, UsageError } from "./exit.ts";
 import { preloaded, storeOf } from "./store-url.ts";
@@ -18,6 +18,8 @@ export interface ServeOptions {
   readonly tags?: readonly string[] | undefined;
   /** Workers that come and go with the load. */
   readonly scale?: Scale | undefined;
+  /** The same, from a file. */
+  readonly pools?: PoolsOption | undefined;
   /** The cluster has a store of its own, unless a flag or the environment says otherwise. */
   readonly ownStore: boolean;
 }
@@ -55,6 +57,7 @@ export async function serve(call: Call, options: ServeOptions): Promise<number> 
     slots: options.slots,
     tags: options.tags,
     scale: options.scale,
+    pools: options.pools,
     port,
     durability,
     graceMs,
@@ -102,7 +105,7 @@ async function graceOf(call: Call): Promise<number | undefined> {
 
 function announce(call: Call, cluster: EmbeddedCluster, options: ServeOptions): void {
   const { context } = call;
-  const { scale } = options;
+  const { scale, pools } = options;
   const { master, stateDir, recovered, store } = cluster;
   const address = hostPort(master);
   if (call.json) return context.json(readyJson(call, cluster, options));
@@ -125,14 +128,15 @@ function announce(call: Call, cluster: EmbeddedCluster, options: ServeOptions): 
   }
   const named = address === hostPort(DEFAULT_MASTER) ? "" : ` --master ${address}`;
   context.out(
-    options.workers === 0 && scale === undefined
+    options.workers === 0 && scale === undefined && pools === undefined
       ? `  next: titan worker${named}   then: titan run${named} FILE`
       : `  next: titan run${named} FILE   or: titan workers${named}   Ctrl-C stops`,
   );
 }
 
 /** "2 workers and 0 to 4 more (GPU)". */
-function workersText({ workers, scale, tags = [] }: ServeOptions): string {
+function workersText({ workers, scale, pools, tags = [] }: ServeOptions): string {
+  if (pools !== undefined) return plural(pools.pools.length, "pool");
   if (workers === 0 && scale === undefined) return "no workers";
   const parts: string[] = [];
   if (workers > 0) parts.push(plural(workers, "worker"));
@@ -144,7 +148,7 @@ function workersText({ workers, scale, tags = [] }: ServeOptions): string {
 }
 
 function readyJson(
-  call: Call, cluster: EmbeddedCluster, { workers, scale }: ServeOptions,
+  call: Call, cluster: EmbeddedCluster, { workers, scale, pools }: ServeOptions,
 ): object {
   const { master, store } = cluster;
   return {
@@ -155,6 +159,7 @@ function readyJson(
     port: master.port,
     workers,
     scale,
+    pools: pools?.pools.map(({ name, min, max }) => ({ name, min, max })),
     workerPids: cluster.workerPids,
     store: store?.url,
     state: cluster.stateDir,

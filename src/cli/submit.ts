@@ -51,14 +51,15 @@ export interface PipelineFile {
 export async function readPipelineFile(file: string): Promise<PipelineFile> {
   const { parsePipeline } = await import("#pipeline");
   const { projectFiles } = await import("./project-files.ts");
-  const text = await readText(file);
+  const text = await readText(file, "pipeline");
   const folder = file === "-" ? process.cwd() : dirname(resolve(file));
   const options = { file: file === "-" ? "<stdin>" : file, project: await projectFiles(folder) };
   return { definition: parsePipeline(text, options), folder };
 }
 
-async function readText(file: string): Promise<string> {
-  const name = nameOf(file);
+/** A file that a person wrote, or what comes from stdin. */
+export async function readText(file: string, what: "pipeline" | "pools"): Promise<string> {
+  const doing = `Cannot read ${what} ${nameOf(file)}`;
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {
@@ -70,18 +71,15 @@ async function readText(file: string): Promise<string> {
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };
     const why = FILE_PROBLEMS[code ?? ""] ?? message;
-    throw new CliError(EXIT.USAGE, `Cannot read pipeline ${name}: ${why}`, { cause: error });
+    throw new CliError(EXIT.USAGE, `${doing}: ${why}`, { cause: error });
   }
   if (bytes > MAX_FILE_BYTES) {
-    throw new CliError(
-      EXIT.USAGE,
-      `Cannot read pipeline ${name}: it is longer than ${MAX_FILE_BYTES} bytes`,
-    );
+    throw new CliError(EXIT.USAGE, `${doing}: it is longer than ${MAX_FILE_BYTES} bytes`);
   }
   const content = Buffer.concat(chunks);
   // The lenient decoding would put a � in the place of a wrong byte, and we would submit that.
   if (!isUtf8(content)) {
-    throw new CliError(EXIT.USAGE, `Cannot read pipeline ${name}: it is not UTF-8 text`);
+    throw new CliError(EXIT.USAGE, `${doing}: it is not UTF-8 text`);
   }
   return content.toString("utf8");
 }

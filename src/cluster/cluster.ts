@@ -29,16 +29,17 @@ import {
   sharedRoot,
   VERSION,
 } from "#host";
-import type { Master, MasterOptions, Places } from "#master";
+import type { Autoscaler, Master, MasterOptions, Places } from "#master";
 import {
   openClusterStore,
   type ClusterStore,
   type StoreChoice,
   type StoreInfo,
 } from "./cluster-store.ts";
+import type { PoolDefinition } from "#pipeline";
 import type { Pool } from "#scaling";
-import type { Autoscaler } from "./autoscaler.ts";
 import { clusterId } from "./cluster-id.ts";
+import type { CommandDriver } from "./drivers.ts";
 import { Supervisor } from "./supervisor.ts";
 
 const LISTEN_HOST = "127.0.0.1";
@@ -53,6 +54,8 @@ export interface ClusterOptions {
   readonly stateDir?: string | undefined;
   /** Further workers that come and go with the load. Default: none. */
   readonly scale?: Scale | undefined;
+  /** The same, elsewhere: pools of a file. Default: none. */
+  readonly pools?: PoolsOption | undefined;
   /** Default 0: any free one. */
   readonly port?: number;
   /** Default 127.0.0.1. */
@@ -74,6 +77,14 @@ export interface ClusterOptions {
   readonly descriptors?: number;
   /** Resolves when nobody waits for the cluster any more: a store may take a minute to load. */
   readonly giveUp?: Promise<unknown>;
+}
+
+export interface PoolsOption {
+  readonly pools: readonly PoolDefinition[];
+  /** The folder of their file, in which their programs run. */
+  readonly cwd: string;
+  /** The host under which their workers reach the master. Default: the one that it listens on. */
+  readonly master?: string | undefined;
 }
 
 /** How many workers more there may be, and, if it is to be another one than usual, the pace. */
@@ -107,7 +118,8 @@ interface Parts {
   cluster?: string;
   master?: Master;
   supervisor?: Supervisor;
-  autoscaler?: Autoscaler;
+  autoscaler?: Autoscaler<PoolDefinition>;
+  commands?: CommandDriver;
 }
 
 /**
@@ -142,8 +154,9 @@ export async function startEmbeddedCluster(options: ClusterOptions): Promise<Emb
       },
       stop,
       kill() {
-        parts.autoscaler?.stop();
+        void parts.autoscaler?.stop();
         supervisor.kill();
+        parts.commands?.kill();
         parts.store?.kill();
       },
     };
@@ -189,11 +202,9 @@ async function startParts(
     onNote: note,
   });
   parts.supervisor = supervisor;
-  if (options.scale !== undefined) {
-    const { host } = parts;
-    const scaled = { host, stateDir, master, supervisor, onNote: note };
-    parts.autoscaler = await autoscale(options, scaled);
-  }
+  Object.assign(
+    parts, await autoscale(options, { host, stateDir, master, supervisor, onNote: note }),
+  );
   return { master, supervisor };
 }
 
@@ -202,24 +213,33 @@ interface ScaledParts extends Pick<Parts, "host" | "stateDir" | "onNote"> {
   readonly supervisor: Supervisor;
 }
 
+/** Pools of the file, and the one of `--scale`. Undefined: there is nothing to do for a loop. */
 async function autoscale(
-  { scale = { min: 0, max: 0 }, slots = availableParallelism(), tags }: ClusterOptions,
-  { host, stateDir, master, supervisor, onNote }: ScaledParts,
-): Promise<Autoscaler> {
-  // Only now: with the brick comes the reader of pools, and with that all of YAML.
-  const [{ definePool }, { Autoscaler }] = await Promise.all([
+  options: ClusterOptions, { host, stateDir, master, supervisor, onNote }: ScaledParts,
+): Promise<Pick<Parts, "autoscaler" | "commands">> {
+  const { scale, pools: { pools: named = [], cwd = stateDir, master: dial } = {} } = options;
+  const { slots = availableParallelism(), tags, token } = options;
+  const isIdle = scale === undefined && named.length === 0;
+  // Without pools, workers of the life before are ended at most.
+  if (isIdle && master.fleet.look().launches.length === 0) return {};
+  const [{ definePool }, { Autoscaler }, drivers] = await Promise.all([
     import("#scaling"),
-    import("./autoscaler.ts"),
+    import("#master"),
+    import("./drivers.ts"),
   ]);
-  const pool = definePool({ name: "local", slots, tags: [...tagsOf(tags, 0)], ...scale });
-  const args = workerArgs(master, { stateDir, slots, tags: pool.tags });
-  return new Autoscaler({
-    host,
-    fleet: master.fleet,
-    pool,
-    start: (name, onEnd) => supervisor.start(name, [...args, "--name", name], onEnd),
-    onNote,
+  const { CommandDriver, processDriver, writeTokenFile } = drivers;
+  const local = scale && definePool({ name: "local", slots, tags: [...tagsOf(tags, 0)], ...scale });
+  const pools = [...named, ...(local ? [{ ...local, driver: { type: "process" } as const }] : [])];
+  const commands = new CommandDriver({
+    cwd,
+    master: hostPort({ host: dial ?? dialable(master.host), port: master.port }),
+    tokenFile: await writeTokenFile(stateDir, token),
+    env: workerEnv(undefined),
   });
+  const argsOf = (pool: Pool) => workerArgs(master, { stateDir, ...pool });
+  const hands = { process: processDriver(supervisor, argsOf), command: commands };
+  const { fleet } = master;
+  return { commands, autoscaler: new Autoscaler({ host, fleet, pools, drivers: hands, onNote }) };
 }
 
 /**
@@ -229,7 +249,8 @@ async function autoscale(
 async function stopParts(parts: Parts): Promise<void> {
   const { cluster, master, stateDir, isTemporary, onNote } = parts;
   parts.isStopping = true;
-  parts.autoscaler?.stop();
+  await parts.autoscaler?.stop();
+  parts.commands?.kill();
   await master?.stop();
   await parts.supervisor?.stop();
   await parts.store?.stop();
@@ -272,13 +293,13 @@ async function removeOver(
  * store of its own.
  */
 async function placesOf(
-  { store, workers, scale, descriptors = descriptorLimit() }: ClusterOptions,
+  { store, workers, scale, pools, descriptors = descriptorLimit() }: ClusterOptions,
   note: (text: string) => void,
 ): Promise<Places> {
   const { MIN_DESCRIPTORS, placesFor } = await import("#master");
   const places = placesFor(descriptors, {
     store: store !== undefined && !("url" in store),
-    workers: workers + (scale?.max ?? 0),
+    workers: workers + (scale?.max ?? 0) + childrenOf(pools?.pools ?? []),
   });
   if (descriptors < MIN_DESCRIPTORS) {
     note(
@@ -287,6 +308,11 @@ async function placesOf(
     );
   }
   return places;
+}
+
+/** Each has pipes to this process. */
+function childrenOf(pools: readonly PoolDefinition[]): number {
+  return pools.reduce((sum, { driver, max }) => sum + (driver.type === "process" ? max : 0), 0);
 }
 
 interface MasterParts extends Pick<Parts, "host" | "stateDir" | "store" | "onNote"> {
@@ -362,6 +388,10 @@ function tagsOf(tags: ClusterOptions["tags"], index: number): readonly string[] 
 function workerEnv(token: string | undefined): NodeJS.ProcessEnv {
   const {
     TITAN_TOKEN: _ours,
+    TITAN_TOKEN_FILE: _file,
+    TITAN_WORKER_NAME: _name,
+    TITAN_SLOTS: _slots,
+    TITAN_TAGS: _tags,
     TITAN_MASTER: _named,
     TITAN_STORE: _theirs,
     TITAN_STORE_PASSWORD: _password,

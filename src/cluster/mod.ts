@@ -5,7 +5,7 @@
  *     cluster.ts                        the order in which all of it starts and stops
  *     cluster-id.ts                     the cluster that a state folder belongs to
  *     supervisor.ts · self.ts           workers as child processes; how this program starts itself
- *     autoscaler.ts                     how many workers there are, by lesson 13
+ *     drivers.ts                        how workers of pools are started and ended (lesson 13)
  *     cluster-store.ts                  the cluster's store: one of its own, or a server elsewhere
  *     store-embedded.ts · store-thread.ts   its own, in a thread: the owner's side, the thread's
  *     store-serve.ts                    a store that serves; `titan store` is it alone
@@ -17,6 +17,7 @@ export {
   startEmbeddedCluster,
   type ClusterOptions,
   type EmbeddedCluster,
+  type PoolsOption,
   type Scale,
 } from "./cluster.ts";
 export type { StoreChoice } from "./cluster-store.ts";

@@ -10,22 +10,23 @@
  */
 import { CodecError } from "#codec";
 import {
-  deadLetters, findJob, findRun, gateInfo, isTerminal, reasonOf, Refusal, roomForJobs,
+  deadLetters, findJob, findRun, gateInfo, isTerminal, launchOf, reasonOf, Refusal, roomForJobs,
   runInfo, servicesOf, serviceRow, waitKind, workerInfo, type Run,
 } from "#core";
 import { RpcError, type IncomingRequest } from "#rpc";
 import {
   Affected, Beat, BeatAnswer, BlobChunk, BlobHas, BlobPut, BlobRef, DeadPage, DecideGate,
-  Decision, Drained, DrainWorker, GateList, HealthReport, Info, InfoRequest, JobRef, OutputPage,
-  OutputRequest, MAX_PARENT_NAMES, Op, Output, Reasons, RetryRun, RunList, RunRef, SealedAddJobs,
-  ServicePage, ServiceRef, ServicesMeant, StatusPage, Why, WorkerList,
-  type JobInfo, type JobReason,
+  Decision, Drained, DrainWorker, GateList, HealthReport, Info, InfoRequest, JobRef, Launched,
+  LaunchWorker, OutputPage, OutputRequest, MAX_PARENT_NAMES, Op, Output, PoolPage, Reasons,
+  Retired, RetireWorker, RetryRun, RunList, RunRef, SealedAddJobs, ServicePage, ServiceRef,
+  ServicesMeant, StatusPage, Why, WorkerList,
+  type JobInfo, type JobReason, type LaunchInfo, type PoolInfo,
 } from "#wire";
 import { BlobError } from "./blobs.ts";
 import { takeJobs } from "./intake.ts";
 import type { Pace } from "./output.ts";
 import {
-  gateBytes, jobBytes, jobRows, letterBytes, pages, runBytes, serviceBytes,
+  gateBytes, jobBytes, jobRows, letterBytes, pages, poolBytes, runBytes, serviceBytes,
 } from "./pages.ts";
 import type { Peer, Services } from "./services.ts";
 import { submit } from "./submit.ts";
@@ -90,6 +91,15 @@ export const HANDLERS: Readonly<Record<number, Handler>> = {
     const meant = await engine.execute({ type: "Restart", ...wish });
     request.reply(ServicesMeant.encode(meant));
   },
+  [Op.LAUNCH]: async ({ engine, fleet }, request) => {
+    const { pool, by } = LaunchWorker.decode(request.body);
+    request.reply(Launched.encode(await engine.execute(fleet.launchByPerson(pool, by))));
+  },
+  [Op.RETIRE]: async ({ engine }, request) => {
+    const { worker, by } = RetireWorker.decode(request.body);
+    const reason = `${by || "somebody"} retires it`;
+    request.reply(Retired.encode(await engine.execute({ type: "Retire", worker, reason })));
+  },
   [Op.HEALTH]: health,
   [Op.OUTPUT]: output,
   [Op.FINISHED]: ({ engine, workers }, request, { link }) => {
@@ -123,6 +133,7 @@ export const HANDLERS: Readonly<Record<number, Handler>> = {
     bytesOf: serviceBytes,
     encode: (rows) => ServicePage.encode({ rows }),
   })),
+  [Op.POOLS]: listPools,
   [Op.STATUS]: status,
   [Op.WATCH]: ({ engine, watchers }, request, { connection }) => {
     const { run } = RunRef.decode(request.body);
@@ -160,6 +171,8 @@ export const CHANGES: Readonly<Record<number, string>> = {
   [Op.DECIDE]: "decide",
   [Op.STOP]: "stop",
   [Op.RESTART]: "restart",
+  [Op.LAUNCH]: "start a worker",
+  [Op.RETIRE]: "retire a worker",
   [Op.HEALTH]: "take news of a service",
   [Op.BLOB_PUT]: "take a file",
   [Op.FINISHED]: "take a report",
@@ -167,7 +180,7 @@ export const CHANGES: Readonly<Record<number, string>> = {
 
 /** Those whose answers may be long, and that end by themselves. */
 export const LONG: ReadonlySet<number> = new Set([
-  Op.RUNS, Op.SERVICES, Op.STATUS, Op.WHY, Op.WORKERS, Op.DEAD, Op.GATES, Op.BLOB_GET,
+  Op.RUNS, Op.SERVICES, Op.POOLS, Op.STATUS, Op.WHY, Op.WORKERS, Op.DEAD, Op.GATES, Op.BLOB_GET,
 ]);
 
 // ── from workers ─────────────────────────────────────────────────────────────────────────────────
@@ -304,6 +317,22 @@ function reasonsOf(engine: Services["engine"], run: Run, jobs: readonly number[]
   return reasons;
 }
 
+/** Pools, then their workers. */
+function listPools(services: Services, request: IncomingRequest, peer: Peer): Promise<void> {
+  const { fleet } = services;
+  function* rows(): Generator<PoolInfo | LaunchInfo> {
+    yield* fleet.rows();
+    yield* fleet.launchRows();
+  }
+  return list(services, request, {
+    peer, rows: rows(), bytesOf: poolBytes,
+    encode: (page) => PoolPage.encode({
+      pools: page.filter((row): row is PoolInfo => "why" in row),
+      launches: page.filter((row): row is LaunchInfo => "orderedAt" in row),
+    }),
+  });
+}
+
 function listWorkers(
   { engine, workers, turns }: Services, request: IncomingRequest, { connection }: Peer,
 ): Promise<void> {
@@ -313,7 +342,8 @@ function listWorkers(
       const { remote = "" } = link?.connection ?? {};
       const unknown = { beatLateMs: undefined, beatLateMaxMs: undefined };
       const lateness = link?.lateness ?? unknown;
-      const known = workerInfo(worker, { remote, connected: link !== undefined });
+      const { pool } = launchOf(engine.state, worker.id) ?? {};
+      const known = workerInfo(worker, { remote, connected: link !== undefined, pool });
       const row = { ...known, ...lateness };
       // Whether a person drains it or it stops by itself, people are told one thing: it gets
       // nothing new.

@@ -214,7 +214,7 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
 
   return {
     host: serving.host, port: serving.port, recovered,
-    fleet: new Fleet(services),
+    fleet: services.fleet,
     isOver: (run) => engine.isOver(run),
     counts: () => countsOf(services),
     snapshot: () => engine.snapshot(),
@@ -279,6 +279,8 @@ function makeServices(
     switch (effect.type) {
       case "Dispatch": return workers.dispatch(effect.start);
       case "Kill": return workers.kill(effect.attempts);
+      case "StartWorker":
+      case "StopWorker": return services.fleet.perform(effect);
       case "Notify": return watchers.grown(engine.state.runs.get(effect.run));
       case "Forget": {
         // Its files may outlive it for a while, and this process: nobody can name them any more.
@@ -292,13 +294,16 @@ function makeServices(
     host, log, memory: memoryLimits(options.heapBytes ?? DEFAULT_HEAP_BYTES), observer,
     onFatal: fatal, perform, onReleased: () => workers.flush(),
   });
-  return {
+  const services: Services = {
     host, dir, engine, workers, watchers, output, blobs, turns, specs, arriving: { bytes: 0 },
     doors: new Doors({ host, places, registered: () => engine.state.workers.size }),
     store: options.store, cluster: options.cluster, desk: new StoreDesk(options.store),
     token: options.token, version: options.version ?? "", pid: options.pid ?? 0,
     startedAt: host.clock.wall(), attemptOver, fatal, stopped: false,
+    get fleet() { return fleet; },
   };
+  const fleet = new Fleet(services);
+  return services;
 }
 
 interface Watching {

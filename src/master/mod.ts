@@ -18,7 +18,8 @@
  *     handlers.ts     what each request does: decode, ask the engine, encode the answer
  *     services.ts     what the parts of a running master share
  *     workers.ts      the connections of workers: assignments out, reports in, who is given up
- *     fleet.ts        classes that wait and workers, for those who start and end workers
+ *     fleet.ts        classes that wait, workers and launches, for those who start and end workers
+ *     autoscaler.ts   the loop that does: how many workers there are, by lesson 13
  *     submit.ts       a submission, and the blobs that it names; blobs.ts content by its hash
  *     intake.ts       jobs as they arrive, weighed while they are decoded
  *     watch.ts        people who watch a run
@@ -40,5 +41,6 @@
 export { descriptorsOf, MIN_DESCRIPTORS, placesFor, type Places } from "./limits.ts";
 export type { MasterStore } from "./kv.ts";
 export { startMaster, type Master, type MasterOptions } from "./master.ts";
-export type { SeenFleet, SeenWorker } from "./fleet.ts";
+export { Autoscaler, RETURN_MS, StartError, STOP_TRIES, type Driver } from "./autoscaler.ts";
+export type { Fleet, Hands, SeenFleet, SeenWorker } from "./fleet.ts";
 export { MasterError } from "./errors.ts";

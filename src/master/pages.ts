@@ -11,7 +11,7 @@
  */
 import { jobInfo, type Job } from "#core";
 import type {
-  DeadLetter, GateInfo, JobChange, JobInfo, RunInfo, ServiceInfo, ServiceRow,
+  DeadLetter, GateInfo, JobChange, JobInfo, LaunchInfo, PoolInfo, RunInfo, ServiceInfo, ServiceRow,
 } from "#wire";
 import type { Engine } from "./engine.ts";
 
@@ -71,6 +71,15 @@ function infoBytes(service: ServiceInfo | undefined): number {
 export function serviceBytes(row: ServiceRow): number {
   const texts = text(row.name) + text(row.run) + text(row.job) + text(row.reason);
   return FIXED_BYTES + texts + text(row.lastFailure?.message) + infoBytes(row.service);
+}
+
+/** A pool, or one of its workers. */
+export function poolBytes(row: PoolInfo | LaunchInfo): number {
+  if ("orderedAt" in row) {
+    return FIXED_BYTES + text(row.name) + text(row.pool) + text(row.handle) + text(row.reason);
+  }
+  const texts = row.tags.reduce((sum, tag) => sum + text(tag), 0);
+  return FIXED_BYTES + texts + text(row.name) + text(row.why) + text(row.lastFailure);
 }
 
 export function runBytes({ id, name }: RunInfo): number {

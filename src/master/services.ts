@@ -10,6 +10,7 @@ import type { AttemptKey } from "#wire";
 import type { BlobStore, Uploads } from "./blobs.ts";
 import type { Doors } from "./doors.ts";
 import type { Engine } from "./engine.ts";
+import type { Fleet } from "./fleet.ts";
 import type { MasterStore, StoreDesk } from "./kv.ts";
 import type { OutputStore } from "./output.ts";
 import type { Turns } from "./turns.ts";
@@ -30,6 +31,8 @@ export interface Services {
   readonly output: OutputStore;
   readonly blobs: BlobStore;
   readonly doors: Doors;
+  /** Workers of pools. */
+  readonly fleet: Fleet;
   /** Of long answers, and of pipelines that are read from blobs. */
   readonly turns: Turns;
   readonly specs: Turns;

@@ -13,32 +13,31 @@
  *     foreign.ts · advice.ts · show.ts    other tools' keys, "did you mean", quotes of the text
  *     types.ts · limits.ts                what a pipeline is, and how large
  *     value.ts · emit.ts                  from a JavaScript value, and back to YAML
+ *     text.ts · pools.ts                  a text, read; the file of pools (lesson 13)
  *
  * Invariants: a definition that is returned holds every default and breaks no rule; a pipeline is
  * refused with all its problems at once; nothing but `PipelineError` is thrown, for any input.
  * Left out: templates and variables: a pipeline says it all.
  * Test: test/17-pipelines.test.ts
  */
-import { normalizeYaml, parseYaml, YamlError, type MappingNode, type YamlNode } from "#yaml";
+import type { MappingNode, YamlNode } from "#yaml";
 import { clip, describe, Fields } from "./fields.ts";
 import { checkFiles, type ProjectFiles } from "./files.ts";
 import { checkGraph } from "./graph.ts";
 import { readShell } from "./action.ts";
 import { JOB_KEYS, readId, readJob, RETRY_KEYS } from "./job.ts";
 import { MAX_JOBS } from "./limits.ts";
-import { Report, syntaxProblem } from "./problems.ts";
+import { Report } from "./problems.ts";
 import { HEALTH_KEYS, RESTART_KEYS } from "./service.ts";
 import type { JobDefinition, PipelineDefinition, ShellName } from "./types.ts";
+import { readText } from "./text.ts";
 import { nodeFromValue } from "./value.ts";
 
 export { formatDuration, parseDuration } from "./duration.ts";
 export { toYaml } from "./emit.ts";
-export { clip, describe, Fields } from "./fields.ts";
-export { readId, readTags } from "./job.ts";
 export * as limits from "./limits.ts";
-export {
-  PipelineError, type PipelineErrorCode, type PipelineProblem, type Report,
-} from "./problems.ts";
+export { readPools, type PoolDefinition, type PoolDriver } from "./pools.ts";
+export { PipelineError, type PipelineErrorCode, type PipelineProblem } from "./problems.ts";
 export type { ProjectFiles } from "./files.ts";
 export { mentionedPaths } from "./mentions.ts";
 export type {
@@ -87,27 +86,6 @@ export function parsePipeline(text: string, options: ParseOptions = {}): Pipelin
   return readText(text, { file, what: "pipeline" }, (report, root) => {
     return readPipeline(report, root, project);
   });
-}
-
-/**
- * Reads another file of the same kind (`pools.yaml`): `checks` get its tree, and report what is
- * wrong with it.
- *
- * @throws {PipelineError} that says `Cannot read ${what}`, with all problems and their places.
- */
-export function readText<T>(
-  text: string,
-  { file, what }: { file: string; what: string },
-  checks: (report: Report, root: YamlNode) => T | undefined,
-): T {
-  let root: YamlNode;
-  try {
-    root = parseYaml(text, { file });
-  } catch (error) {
-    throw error instanceof YamlError ? syntaxProblem(file, error, what) : error;
-  }
-  const report = new Report(file, what);
-  return report.run(normalizeYaml(text), () => checks(report, root));
 }
 
 /**

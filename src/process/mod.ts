@@ -13,6 +13,7 @@
  *     folder.ts · journal.ts    which groups this process has, written down for the next one
  *     orphans.ts                what ends the groups of a dead worker (lesson 12)
  *     node-process.ts           a Node process that runs calls
+ *     command.ts                a program that is run for what it says (lesson 13)
  *
  * Invariant: no process outlives its attempt, not even when the worker is killed with -9.
  * Left out: Windows, where neither groups nor the launcher exist; everything takes the plain way
@@ -23,5 +24,6 @@ export { nodeWorkerHost, nodeProcesses } from "./processes.ts";
 export {
   startNodeProcess, type NodeEnd, type NodeProcess, type NodeProcessOptions,
 } from "./node-process.ts";
+export { runCommand, type RunningCommand } from "./command.ts";
 export { MarkReader, markText, type MarkHandlers } from "./marks.ts";
 export { removalsDone, takeProcessFolder } from "./folder.ts";

@@ -6,7 +6,7 @@
  *          └─────────────── facts in the master's log ◀────────────┘
  *
  *     facts.ts              what is seen, and what a pool has to remember
- *     pool.ts · read.ts     a pool and its limits; `pools.yaml`
+ *     pool.ts               a pool and its limits (`pools.yaml` is read in #pipeline)
  *     fleet.ts · supply.ts  a pool with its workers; slots that are free or on their way
  *     grow.ts · shrink.ts   the two directions: fast up, slow down
  *     wake.ts · words.ts    the next moment to look; reasons as sentences
@@ -51,11 +51,14 @@ export {
   DEFAULT_START_TIMEOUT_MS,
   DEFAULT_UP_AFTER_MS,
   definePool,
+  MAX_DOWN_WORD_BYTES,
+  MAX_DOWN_WORDS,
+  MAX_HANDLE_BYTES,
+  MAX_POOL_NAME_CHARS,
   MAX_POOLS,
   PoolError,
   type Pool,
 } from "./pool.ts";
-export { readPools, type PoolDefinition, type PoolDriver } from "./read.ts";
 
 /** What is to be done. Each is a fact for the log before it is an effect. */
 export type ScalingAction =

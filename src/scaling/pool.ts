@@ -18,6 +18,15 @@ const NAME = new RegExp(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,${MAX_POOL_NAME_CHARS - 1}
 /** As many as a job may ask for. */
 export const MAX_POOL_TAGS = 64;
 
+/**
+ * The program that ends a worker is written down with the order, since its pool may be gone from
+ * the file by the day on which it is needed.
+ */
+export const MAX_DOWN_WORDS = 64;
+export const MAX_DOWN_WORD_BYTES = 4096;
+/** What a program prints of a worker that it has ordered: a number, an id, a path. */
+export const MAX_HANDLE_BYTES = 1024;
+
 export interface Pool {
   /** Letters, digits, `_`, `.`, `-`; at most MAX_POOL_NAME_CHARS. */
   readonly name: string;
@@ -123,11 +132,7 @@ function checkNames({ name, tags }: Pool): void {
   throw new PoolError(name, "tags", `must be ${TAG_RULE}, found ${JSON.stringify(wrong)}`);
 }
 
-export const POOL_NAME_RULE =
+const POOL_NAME_RULE =
   `must begin with a letter or digit and go on with up to ${MAX_POOL_NAME_CHARS - 1} letters, ` +
   'digits, "_", "." or "-"';
 const TAG_RULE = `up to ${MAX_TAG_CHARS} letters, digits, "_", ".", ":" or "-" each`;
-
-export function isPoolName(text: string): boolean {
-  return NAME.test(text);
-}

@@ -30,6 +30,8 @@ import {
   JobRef,
   KvReply,
   KvRequest,
+  Launched,
+  LaunchWorker,
   OutputPage,
   OutputRequest,
   MAX_INLINE_SPEC_BYTES,
@@ -37,8 +39,11 @@ import {
   MAX_KV_BYTES,
   Op,
   PipelineSpec,
+  PoolPage,
   Reasons,
   resultValue,
+  Retired,
+  RetireWorker,
   RetryRun,
   RunList,
   RunRef,
@@ -54,7 +59,9 @@ import {
   type JobInfo,
   type JobReason,
   type JobSpec,
+  type LaunchInfo,
   type OutputChunk,
+  type PoolInfo,
   type RunInfo,
   type ServiceRow,
   type WorkerInfo,
@@ -389,6 +396,31 @@ export class Client {
   async drain(worker: string, options: { undo?: boolean } = {}): Promise<Drained> {
     const body = DrainWorker.encode({ worker, undo: options.undo ?? false });
     return Drained.decode(await this.#ask(Op.DRAIN, body));
+  }
+
+  /** Pools of workers that the master can start, and those of their workers that are not gone. */
+  async pools(): Promise<{ pools: PoolInfo[]; launches: LaunchInfo[] }> {
+    const all: { pools: PoolInfo[]; launches: LaunchInfo[] } = { pools: [], launches: [] };
+    for await (const body of this.#pages(Op.POOLS)) {
+      const page = PoolPage.decode(body);
+      all.pools.push(...page.pools);
+      all.launches.push(...page.launches);
+    }
+    return all;
+  }
+
+  /** Starts a worker of a pool, and says how it will be called. */
+  async launch(pool: string, options: { by?: string } = {}): Promise<string> {
+    const body = LaunchWorker.encode({ pool, by: options.by ?? "" });
+    return Launched.decode(await this.#ask(Op.LAUNCH, body)).name;
+  }
+
+  /**
+   * Ends a worker of a pool (its name, or the number of its registration) once nothing runs there.
+   */
+  async retire(worker: string, options: { by?: string } = {}): Promise<Retired> {
+    const body = RetireWorker.encode({ worker, by: options.by ?? "" });
+    return Retired.decode(await this.#ask(Op.RETIRE, body));
   }
 
   /** Jobs whose retries are spent, the newest last. */

@@ -131,7 +131,8 @@ export class Model {
       case "ServiceHealth": return services.health(this.#hands, this.#job(event), event);
       case "ServicesStopped": return services.stopped(this.#hands, this.#jobs(event), event);
       case "ServicesRestarted": return services.restarted(this.#hands, this.#jobs(event), event);
-      case "TimePassed": return;
+      case "LaunchOrdered": case "LaunchAnswered": case "LaunchRetired": case "LaunchStopped":
+      case "LaunchEnded": case "TimePassed": return;
     }
   }
 

@@ -66,6 +66,10 @@ export const Op = {
   SERVICES: 22,
   STOP: 23,
   RESTART: 24,
+  /** Pools: what there is, and the wish to start or to end a worker of one (lesson 13). */
+  POOLS: 28,
+  LAUNCH: 29,
+  RETIRE: 30,
   OUTPUT: 32,
   FINISHED: 33,
   BEAT: 34,
@@ -468,6 +472,8 @@ export const WorkerInfo = message("WorkerInfo", {
    */
   beatLateMs: [11, optional(u32())],
   beatLateMaxMs: [12, optional(u32())],
+  /** The pool that it was started for. */
+  pool: [30, optional(name)],
 });
 export type WorkerInfo = Infer<typeof WorkerInfo>;
 export const WorkerList = message("WorkerList", { workers: [1, list(WorkerInfo, MAX_ROWS)] });

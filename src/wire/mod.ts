@@ -6,6 +6,7 @@
  *                                                   master ── DISPATCH KILL ──▶ worker
  *
  *     messages.ts · pipeline.ts   the schemas; how a pipeline travels and is kept
+ *     pools.ts                    pools of workers (lesson 13)
  *     service.ts                  services: how they travel, and how they are (lesson 14)
  *     gate.ts                     gates: the question, its form, an answer (lesson 16)
  *     limits.ts                   limits that both ends must agree on
@@ -28,5 +29,6 @@ export * from "./gate.ts";
 export * from "./service.ts";
 export * from "./pipeline.ts";
 export * from "./messages.ts";
+export * from "./pools.ts";
 export { isBlank, isConnectionError, readAddress, storeUrl, whyUnreached } from "./address.ts";
 export { droppedChunk, isOpenRun, isTerminal, jobCounts, resultValue } from "./read.ts";

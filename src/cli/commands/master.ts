@@ -3,7 +3,11 @@
  *
  * Test: test/cli.cluster.test.ts
  */
+import { hostname } from "node:os";
+import { dirname, resolve } from "node:path";
+import type { PoolsOption } from "#cluster";
 import type { Call, Command, Flag } from "../command.ts";
+import { UsageError } from "../exit.ts";
 import { refuseDashboard, serve } from "../serve.ts";
 import { STORE_FLAG } from "../store-url.ts";
 
@@ -48,7 +52,19 @@ export const master: Command = {
   summary: "run a master alone; workers join from anywhere",
   usage: "",
   args: [0, 0],
-  flags: SERVE_FLAGS,
+  flags: {
+    ...SERVE_FLAGS,
+    pools: {
+      type: "string",
+      value: "FILE",
+      summary: "pools.yaml: workers that come and go with the load, here or elsewhere",
+    },
+    advertise: {
+      type: "string",
+      value: "HOST",
+      summary: "where workers of pools reach this master (default: --host)",
+    },
+  },
   notes: [
     "The state folder holds the log of everything that was acknowledged. A master that is killed " +
       "and started again goes on where it was.",
@@ -59,9 +75,31 @@ export const master: Command = {
     "It listens on loopback unless told otherwise, and refuses any other address without a token " +
       "(TITAN_TOKEN): whoever reaches it can run programs.",
   ],
-  examples: ["titan master --state /var/lib/titan", "TITAN_TOKEN=… titan master --host 0.0.0.0"],
-  run: (call: Call) => {
+  examples: [
+    "titan master --state /var/lib/titan",
+    "TITAN_TOKEN=… titan master --host 0.0.0.0",
+    "titan master --pools pools.yaml",
+  ],
+  run: async (call: Call) => {
     refuseDashboard(call);
-    return serve(call, { workers: 0, ownStore: false });
+    return serve(call, { workers: 0, ownStore: false, pools: await poolsOf(call) });
   },
 };
+
+/** The file is read before anything is started, so its mistakes start nothing. */
+async function poolsOf(call: Call): Promise<PoolsOption | undefined> {
+  const file = call.text("pools");
+  const master = call.text("advertise");
+  if (file === undefined) {
+    if (master === undefined) return undefined;
+    throw new UsageError("Cannot use --advertise: it is for the workers of --pools FILE");
+  }
+  const [{ readText }, { readPools }] = await Promise.all([
+    import("../submit.ts"), import("#pipeline"),
+  ]);
+  const pools = readPools(await readText(file, "pools"), { file: file === "-" ? "<stdin>" : file });
+  const cwd = file === "-" ? process.cwd() : dirname(resolve(file));
+  const host = call.text("host");
+  const isAnyHost = host === "0.0.0.0" || host === "::";
+  return { pools, cwd, master: master ?? (isAnyHost ? hostname() : undefined) };
+}

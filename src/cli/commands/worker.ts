@@ -59,6 +59,9 @@ export const worker: Command = {
   notes: [
     "A worker dials its master and needs no open port. When the connection breaks it dials " +
       "again, for as long as it takes; jobs go on meanwhile.",
+    "In a pool's program the master, the token's file, name, slots and tags are in the " +
+      "environment, and titan worker needs no flags: TITAN_MASTER, TITAN_TOKEN_FILE, " +
+      "TITAN_WORKER_NAME, TITAN_SLOTS, TITAN_TAGS.",
     "It stops at SIGTERM or Ctrl-C: its jobs are asked to end, and the master starts them " +
       "elsewhere.",
   ],
@@ -72,8 +75,9 @@ export const worker: Command = {
 async function run(call: Call): Promise<number> {
   const { context } = call;
   const master = namedMaster(call) ?? DEFAULT_MASTER;
-  const slots = call.count("slots", { min: 1, max: MAX_SLOTS }) ?? availableParallelism();
-  const tags = call.tags() ?? [];
+  const range = { min: 1, max: MAX_SLOTS };
+  const slots = call.count("slots", range, "TITAN_SLOTS") ?? availableParallelism();
+  const tags = call.tags("tags", "TITAN_TAGS") ?? [];
   const offered = offerOf(call);
   const home = resolve(call.text("home") ?? context.home);
   const [
@@ -133,7 +137,8 @@ async function run(call: Call): Promise<number> {
 function offerOf(call: Call): {
   name?: string; token?: string; ports?: { from: number; to: number }; advertise?: string;
 } {
-  const [name, token, ports] = [call.text("name"), tokenOf(call), portsOf(call)];
+  const name = call.text("name") ?? call.context.setting("TITAN_WORKER_NAME");
+  const [token, ports] = [tokenOf(call), portsOf(call)];
   const advertise = call.text("advertise");
   return {
     ...(name !== undefined && { name }),

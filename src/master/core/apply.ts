@@ -19,6 +19,10 @@ import {
   readyKey, registerWorker, releaseWorker, reopen, serve, setStatus, settle, unqueue,
 } from "./jobs.ts";
 import { routedTags } from "./knowledge.ts";
+import {
+  launchAnswered, launchCame, launchEnded, launchLost, launchOrdered, launchRetired, launchStopped,
+  launchWanted,
+} from "./launch-state.ts";
 import { SHORT_BYTES } from "./limits.ts";
 import { runMemory } from "./memory.ts";
 import {
@@ -53,6 +57,11 @@ export function apply(state: State, event: Event): void {
     case "ServiceHealth": return serviceHealth(state, event);
     case "ServicesStopped": return servicesStopped(state, event);
     case "ServicesRestarted": return servicesRestarted(state, event);
+    case "LaunchOrdered": return launchOrdered(state, event);
+    case "LaunchAnswered": return launchAnswered(state, event);
+    case "LaunchRetired": return launchRetired(state, event);
+    case "LaunchStopped": return launchStopped(state, event);
+    case "LaunchEnded": return launchEnded(state, event);
     // In logs of older versions:
     case "JobsMarked": return jobsCancelled(state, event);
     case "GateDecided": return gateClosed(state, asClosed(event));
@@ -350,7 +359,9 @@ function workerJoined(state: State, event: EventOf<"WorkerJoined">): void {
   const { worker: id, instance, name, tags, slots, version, knows } = event;
   state.nextWorker = id + 1;
   const described = { id, instance, name, tags, slots, version, knows, joinedAt: event.at };
-  registerWorker(state, { ...described, jobs: new FreshSet(), draining: false });
+  // A start that was given up, and that came all the same, gets nothing to do.
+  const draining = launchCame(state, event) === "stopping";
+  registerWorker(state, { ...described, jobs: new FreshSet(), draining });
 }
 
 function workerKnows(state: State, event: EventOf<"WorkerKnows">): void {
@@ -367,6 +378,7 @@ function workerLost(state: State, event: EventOf<"WorkerLost">): void {
     "a worker leaves once each of its attempts has an ending",
   );
   state.workers.delete(worker.id);
+  launchLost(state, event);
   const { instance } = worker;
   if (state.workersByInstance.get(instance) === worker) state.workersByInstance.delete(instance);
   state.router.removeWorker(worker.id);
@@ -377,6 +389,7 @@ function workerDrained(state: State, event: EventOf<"WorkerDrained">): void {
   const worker = state.workers.get(event.worker);
   invariant(worker !== undefined, "only a registered worker is drained");
   worker.draining = event.on;
+  if (!event.on) launchWanted(state, event.worker);
   state.router.setDraining(worker.id, event.on);
   if (event.on) freePinned(state, worker.id);
 }

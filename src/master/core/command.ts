@@ -97,10 +97,30 @@ export type Command =
     readonly report: HealthReport;
   }
   | ({ readonly type: "LoseOutput" } & AttemptKey & LostOutput)
+  // From those who start and end the workers of pools (lesson 13).
+  | {
+    readonly type: "Launch";
+    readonly pool: string;
+    /** The pool has so many, whoever asks. */
+    readonly max: number;
+    readonly down: readonly string[];
+    readonly reason: string;
+  }
+  /** By the worker's name or number, also if it has not come yet. */
+  | { readonly type: "Retire"; readonly worker: string; readonly reason: string }
+  | { readonly type: "AnswerLaunch"; readonly name: string; readonly handle: string }
+  | ({ readonly type: "StopLaunch" } & LaunchEnding)
+  | ({ readonly type: "EndLaunch" } & LaunchEnding)
   // From the master's own clock.
   | { readonly type: "Tick" }
   | { readonly type: "Forget" };
 // #endregion
+
+export interface LaunchEnding {
+  readonly name: string;
+  readonly reason: string;
+  readonly failed: boolean;
+}
 
 export type CommandOf<T extends Command["type"]> = Extract<Command, { readonly type: T }>;
 
@@ -123,6 +143,12 @@ export interface Replies {
   Finish: boolean;
   Health: undefined;
   LoseOutput: undefined;
+  Launch: { name: string };
+  /** `running`: attempts that live there. */
+  Retire: { name: string; pool: string; running: number };
+  AnswerLaunch: undefined;
+  StopLaunch: undefined;
+  EndLaunch: undefined;
   Tick: undefined;
   Forget: undefined;
 }

@@ -1,5 +1,5 @@
 /**
- * Lesson 10: what follows when a worker comes, comes back, goes or is drained.
+ * Lesson 10: what follows when a worker comes, comes back, goes, is drained or retired.
  *
  * Invariants: a worker that is lost leaves no attempt behind; an attempt that never arrived at its
  * worker does not count against its job.
@@ -8,15 +8,17 @@
 import { DEFAULT_RETRY, retryDecision } from "#retry";
 import { MAX_WORKERS, type AttemptKey } from "#wire";
 import type { CommandOf } from "./command.ts";
+import { cut, decideStopLaunch } from "./decide-launches.ts";
 import {
   NO_EFFECTS, NOTHING, onlyEvents, placed, type DecidedOn, type Effect, type PlacedAttempt,
 } from "./effect.ts";
 import type { Event } from "./events.ts";
 import { findWorker, runningAttempt } from "./find.ts";
 import { canServe } from "./knowledge.ts";
+import { launchOf } from "./launch-state.ts";
 import { Refusal, type Context } from "./refusal.ts";
 import { isForgiven } from "./service-state.ts";
-import { isToEnd, type Job, type State } from "./state.ts";
+import { isToEnd, type Job, type State, type Worker } from "./state.ts";
 
 export function decideJoin(
   state: State, offer: CommandOf<"Join">, context: Context,
@@ -46,7 +48,11 @@ export function decideLose(
   const events: Event[] = [];
   for (const job of worker.jobs) events.push(lost(job, { at, blamed }));
   events.push({ type: "WorkerLost", worker: worker.id, reason, at });
-  return onlyEvents(events);
+  const launch = launchOf(state, worker.id);
+  // It knew that it goes, or was to go: it does not come back.
+  if (launch === undefined || (blamed && launch.phase !== "retiring")) return onlyEvents(events);
+  const end = decideStopLaunch(state, { name: launch.name, reason, failed: false }, context);
+  return { events: [...events, ...end.events], effects: end.effects, reply: undefined };
 }
 
 // #region rejoin
@@ -105,26 +111,58 @@ function lost(job: Job, how: { at: number; blamed: boolean }): Event {
 
 /** A person wants a worker to get nothing new (or, `undo`, to get work again). */
 export function decideDrain(
-  state: State, wish: CommandOf<"Drain">, context: Context,
+  state: State, wish: CommandOf<"Drain">, { now }: Context,
 ): DecidedOn<"Drain"> {
   const worker = findWorker(state, wish.worker);
-  const { id, name, draining, jobs } = worker;
+  const { id, name, jobs } = worker;
   const reply = { id, name, running: jobs.size };
-  const on = !wish.undo;
-  if (draining === on) return { events: [], effects: NO_EFFECTS, reply };
-  const drained: Event = { type: "WorkerDrained", worker: id, on, at: context.now };
-  if (!on) return { events: [drained], effects: NO_EFFECTS, reply };
+  return { ...drainOf(state, worker, { on: !wish.undo, now }), reply };
+}
+
+function drainOf(
+  state: State, worker: Worker, { on, now: at }: { on: boolean; now: number },
+): { events: Event[]; effects: readonly Effect[] } {
+  const { id, name, draining, jobs } = worker;
+  if (draining === on) return { events: [], effects: NO_EFFECTS };
+  const drained: Event = { type: "WorkerDrained", worker: id, on, at };
+  if (!on) return { events: [drained], effects: NO_EFFECTS };
   // A job ends by itself, a service does not: it starts anew, where there is another place for it.
   const moving = [...jobs].filter((job) => job.service !== undefined && !isToEnd(job) &&
     canGoElsewhere(state, job));
   const moves = moving.map((job): Event => ({
-    type: "ServicesRestarted", run: job.run.number, at: context.now, jobs: [job.index],
+    type: "ServicesRestarted", run: job.run.number, at, jobs: [job.index],
     by: `titan drain ${name}`,
   }));
   const effects: Effect[] = moving.length === 0
     ? []
     : [{ type: "Kill", attempts: moving.map(placed) }];
-  return { events: [drained, ...moves], effects, reply };
+  return { events: [drained, ...moves], effects };
+}
+
+/** A worker of a pool gets nothing new, and is stopped once nothing runs there. */
+export function decideRetire(
+  state: State, { worker: named, reason }: CommandOf<"Retire">, context: Context,
+): DecidedOn<"Retire"> {
+  const coming = state.launches.get(named);
+  if (coming !== undefined && coming.worker === 0) {
+    const { name, pool } = coming;
+    const stop = decideStopLaunch(state, { name, reason, failed: false }, context);
+    return { ...stop, reply: { name, pool, running: 0 } };
+  }
+  const worker = findWorker(state, named);
+  const launch = launchOf(state, worker.id);
+  if (launch === undefined) {
+    const found = "it belongs to no pool, so nobody could stop it";
+    throw new Refusal("CONFLICT", `Cannot retire worker ${worker.name}: ${found}`);
+  }
+  const { name, pool, phase } = launch;
+  const reply = { name, pool, running: worker.jobs.size };
+  if (phase !== "running") return { events: [], effects: NO_EFFECTS, reply };
+  const drained = drainOf(state, worker, { on: true, now: context.now });
+  const retired: Event = {
+    type: "LaunchRetired", name, at: context.now, reason: cut(reason),
+  };
+  return { events: [...drained.events, retired], effects: drained.effects, reply };
 }
 
 function canGoElsewhere(state: State, { worker, spec }: Job): boolean {

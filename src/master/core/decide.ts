@@ -15,9 +15,14 @@
 import type { Command, CommandOf } from "./command.ts";
 import { decideOutputLost, decideReport } from "./decide-attempts.ts";
 import { decideGate } from "./decide-gates.ts";
+import {
+  decideAnswer, decideEndLaunch, decideLaunch, decideStopLaunch,
+} from "./decide-launches.ts";
 import { decideAddJobs, decideCancel, decideSubmit, decideTick } from "./decide-runs.ts";
 import { decideHealth, decideRestart, decideStop } from "./decide-services.ts";
-import { decideDrain, decideJoin, decideLose, decideRejoin } from "./decide-workers.ts";
+import {
+  decideDrain, decideJoin, decideLose, decideRejoin, decideRetire,
+} from "./decide-workers.ts";
 import type { DecidedOn } from "./effect.ts";
 import type { Context } from "./refusal.ts";
 import { decideRetry } from "./retry.ts";
@@ -44,6 +49,11 @@ const DECIDERS: { readonly [T in Command["type"]]: Decider<T> } = {
   Finish: decideReport,
   Health: decideHealth,
   LoseOutput: decideOutputLost,
+  Launch: decideLaunch,
+  Retire: decideRetire,
+  AnswerLaunch: decideAnswer,
+  StopLaunch: decideStopLaunch,
+  EndLaunch: decideEndLaunch,
   Tick: decideTick,
   Forget: decideForget,
 };

@@ -20,7 +20,10 @@ export type Effect =
   /** Jobs were added to a run: its watchers get the new list. */
   | { readonly type: "Notify"; readonly run: number }
   /** Nobody can ask for a run any more: its output is removed, and its project is let go. */
-  | { readonly type: "Forget"; readonly run: number; readonly project: string | undefined };
+  | { readonly type: "Forget"; readonly run: number; readonly project: string | undefined }
+  /** This worker of a pool is to be started, or ended. */
+  | { readonly type: "StartWorker"; readonly name: string }
+  | { readonly type: "StopWorker"; readonly name: string };
 // #endregion
 
 export interface PlacedAttempt extends AttemptKey {

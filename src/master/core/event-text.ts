@@ -138,6 +138,14 @@ function whatOf(event: Event, names: Names): string {
     case "ServicesStopped":
     case "ServicesRestarted":
       return `${jobsText(event, names)} by ${event.by}`;
+    case "LaunchOrdered":
+      return `${event.name} of pool ${event.pool}`;
+    case "LaunchAnswered":
+      return `${event.name}, handle ${event.handle}`;
+    case "LaunchRetired":
+    case "LaunchStopped":
+    case "LaunchEnded":
+      return event.name;
     case "TimePassed":
       return "";
     case "RunsForgotten":
@@ -188,6 +196,10 @@ export function eventDetail(event: Event): string {
     case "OutputLost":
       return event.why;
     case "ServiceHealth":
+    case "LaunchOrdered":
+    case "LaunchRetired":
+    case "LaunchStopped":
+    case "LaunchEnded":
       return event.reason;
     default:
       return "";

@@ -15,6 +15,7 @@
 import {
   bool, bytes, list, message, optional, string, u32, u53, union, withDefault, type Infer,
 } from "#codec";
+import { MAX_DOWN_WORD_BYTES, MAX_DOWN_WORDS, MAX_HANDLE_BYTES } from "#scaling";
 import {
   Failure, FormValues, GateOutcome, JobSpec, MAX_JOBS_PER_RUN, MAX_REASON_BYTES,
   MAX_RESULT_BYTES, PipelineSpec, ServicePhase,
@@ -33,6 +34,12 @@ export type Edge = Infer<typeof Edge>;
 /** What a person wants of services. */
 const wish = {
   run: [1, u32()], at: [2, u53()], jobs: [3, list(u32(), MAX_JOBS_PER_RUN)], by: [4, string(256)],
+} as const;
+
+/** What ends a launch. */
+const ending = {
+  name: [1, string(256)], at: [2, u53()], reason: [3, text],
+  failed: [4, withDefault(bool(), false)],
 } as const;
 
 // #region events
@@ -153,6 +160,26 @@ export const Event = union("Event", {
   ServicesStopped: [25, message("ServicesStopped", wish)],
   /** …or to start anew. */
   ServicesRestarted: [26, message("ServicesRestarted", wish)],
+  /**
+   * A worker of a pool was ordered (lesson 13). It registers with this name, which is used once.
+   * `down`: the program that ends it, for a day on which the pool is not in the file any more.
+   */
+  LaunchOrdered: [30, message("LaunchOrdered", {
+    name: [1, string(256)], at: [2, u53()], pool: [3, string(64)], reason: [4, text],
+    down: [5, list(string(MAX_DOWN_WORD_BYTES), MAX_DOWN_WORDS)],
+  })],
+  /** The order was taken. The handle is what ends that worker. */
+  LaunchAnswered: [31, message("LaunchAnswered", {
+    name: [1, string(256)], at: [2, u53()], handle: [3, string(MAX_HANDLE_BYTES)],
+  })],
+  /** Nothing new starts there, and it is stopped once nothing runs there. */
+  LaunchRetired: [32, message("LaunchRetired", {
+    name: [1, string(256)], at: [2, u53()], reason: [3, text],
+  })],
+  /** It is to end now. `failed`: it did not come, and that is news about its pool. */
+  LaunchStopped: [33, message("LaunchStopped", ending)],
+  /** It is gone. */
+  LaunchEnded: [34, message("LaunchEnded", ending)],
 });
 // #endregion
 export type Event = Infer<typeof Event>;

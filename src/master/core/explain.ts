@@ -10,8 +10,7 @@
  * Test: test/10-master.test.ts
  */
 import { plural } from "#base";
-import { describe, parseKey } from "#routing";
-import { GENERAL } from "#routing";
+import { describe, GENERAL, parseKey } from "#routing";
 import {
   type DeadLetter,
   type GateInfo,
@@ -160,7 +159,7 @@ export function neverScheduled(state: State, jobs: readonly JobSpec[]): string[]
     else seen.count += 1;
   }
   for (const [key, { job, count }] of firstByKey) {
-    if (state.router.canEver(key)) continue;
+    if (state.router.canEver(key) || canStart(state, key)) continue;
     // With no worker at all, "nobody has joined yet" is not worth a warning for jobs that anybody
     // could run.
     if (state.workers.size === 0 && plainKey(key) === GENERAL) continue;
@@ -169,6 +168,12 @@ export function neverScheduled(state: State, jobs: readonly JobSpec[]): string[]
     warnings.push(`Cannot schedule job "${job}"${more} now: ${why}`);
   }
   return warnings;
+}
+
+/** Whether a pool would start a worker for it. A job that is pinned to one has been placed. */
+function canStart({ startable }: State, key: string): boolean {
+  const { tags } = parseKey(plainKey(key));
+  return startable.some((has) => tags.every((tag) => has.has(tag)));
 }
 
 // ── rows ─────────────────────────────────────────────────────────────────────────────────────────
@@ -249,7 +254,8 @@ function retryAtOf({ status, failure, dueAt }: Job): number | undefined {
 
 /** A worker as the state knows it. Only its connection knows how late its beats are. */
 export function workerInfo(
-  worker: Worker, connection: { remote: string; connected: boolean },
+  worker: Worker,
+  connection: { remote: string; connected: boolean; pool: string | undefined },
 ): Omit<WorkerInfo, "beatLateMs" | "beatLateMaxMs"> {
   const { id, name, tags, slots, joinedAt, version, draining } = worker;
   const running = worker.jobs.size;

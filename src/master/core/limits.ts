@@ -43,5 +43,8 @@ export const MAX_RUN_RESULT_BYTES = 256 * 1024 * 1024;
 /** Of a failure's message that comes when there is no room any more: the first words say most. */
 export const SHORT_BYTES = 200;
 
+/** Of the reason of a launch, which stays in memory as long as the worker. */
+export const MAX_LAUNCH_REASON_BYTES = 1000;
+
 /** Numbers in a message for a person. */
 export const MAX_LISTED = 20;

@@ -11,6 +11,7 @@
  *         decide-attempts.ts    how an attempt ends, and which one starts next
  *         decide-workers.ts     workers that come, come back and go
  *         decide-gates.ts       what becomes of an answer to a gate, and of silence (lesson 16)
+ *         decide-launches.ts    workers of pools, which are ordered and end (lesson 13)
  *         decide-services.ts    how services are, and what people want of them (lesson 14)
  *     check.ts · limits.ts      what a job must be first, and how much of it there may be;
  *         check-service.ts      the same for a service
@@ -19,6 +20,7 @@
  *     refusal.ts                how a decider says no, and what it is given beside the state
  *     apply.ts · jobs.ts        from an event to the next state: the only writers;
  *         service-state.ts      what they keep of services
+ *         launch-state.ts       what they keep of launches
  *     memory.ts · room.ts       what the state costs in bytes, and what makes way for more
  *     forecast.ts               what a log will cost, before it is replayed
  *     snapshot.ts               the whole state as bytes, a slice at a time
@@ -33,11 +35,13 @@
  */
 export { type Edge, Event, type EventOf } from "./events.ts";
 export {
-  isTerminal, isToEnd, MAX_REQUIREMENTS, State, type Job, type Observer, type Run, type Worker,
+  isTerminal, isToEnd, MAX_REQUIREMENTS, State, type Job, type Launch, type Observer, type Run,
+  type Worker,
 } from "./state.ts";
 export { apply } from "./apply.ts";
 export { eventDetail, eventText, Names } from "./event-text.ts";
 export type { Command, CommandOf, Replies } from "./command.ts";
+export { launchOf, poolRecord } from "./launch-state.ts";
 export type { DecidedOn, Effect, PlacedAttempt } from "./effect.ts";
 export { decide } from "./decide.ts";
 export { answerOf, gateId } from "./decide-gates.ts";

@@ -1,7 +1,8 @@
 /**
  * Lesson 10: the whole state as bytes, so that a restart need not read the log from its first day.
  *
- *     Counters | Worker… | (Run | Specs… | Edges… | Added… | Jobs…)… | Finished | Keys… | Letters
+ *     Counters | Worker… | Pool… | Launch… | (Run | Specs… | Edges… | Added… | Jobs…)…
+ *     Finished | Keys… | Letters
  *
  * Only what cannot be recomputed is written. Queues, the router and the counts are rebuilt from the
  * jobs, by the same functions that made them. The hash of these bytes is the state's identity: two
@@ -19,6 +20,7 @@ import {
   bool, bytes, enumOf, list, message, optional, string, u32, u53, union, withDefault, type Infer,
 } from "#codec";
 import { DeadLetters, MAX_DEAD_LETTERS, RetryBudget } from "#retry";
+import { MAX_DOWN_WORD_BYTES, MAX_DOWN_WORDS, MAX_HANDLE_BYTES } from "#scaling";
 import {
   DeadLetter,
   Decision,
@@ -29,6 +31,7 @@ import {
   JOB_STATUSES,
   JobSpec,
   JobStatus,
+  LAUNCH_PHASES,
   LostOutput,
   MAX_REASON_BYTES,
   MAX_RESTART_ATTEMPTS,
@@ -42,6 +45,7 @@ import { specBytes } from "./check.ts";
 import type { Names } from "./event-text.ts";
 import type { Forecast } from "./forecast.ts";
 import { claimRequirements, ownSpec, readyKey, registerWorker } from "./jobs.ts";
+import { indexLaunch } from "./launch-state.ts";
 import { edgesMemory, jobMemory, jobsMemory, leftMemory, runMemory } from "./memory.ts";
 import { indexService } from "./service-state.ts";
 import { Job, NO_VOTES, Run, State, type Keeper } from "./state.ts";
@@ -128,6 +132,18 @@ const Part = union("SnapshotPart", {
   })],
   Jobs: [5, message("JobBlock", { from: [1, u32()], jobs: [2, list(JobRecord, BLOCK_JOBS)] })],
   Specs: [7, message("SpecBlock", { jobs: [1, list(JobSpec, BLOCK_JOBS)] })],
+  /** Pools that ever had a worker, and those of their workers that are not gone (lesson 13). */
+  Pool: [30, message("PoolRecord", {
+    name: [1, string(64)], launched: [2, u53()], failures: [3, u53()], judgedAt: [4, u53()],
+    grewAt: [5, optional(u53())], failure: [6, withDefault(string(32 * 1024), "")],
+  })],
+  Launch: [31, message("LaunchRecord", {
+    name: [1, string(256)], pool: [2, string(64)], orderedAt: [3, u53()],
+    down: [4, list(string(MAX_DOWN_WORD_BYTES), MAX_DOWN_WORDS)],
+    lostAt: [5, withDefault(u53(), 0)], handle: [6, withDefault(string(MAX_HANDLE_BYTES), "")],
+    phase: [7, enumOf(...LAUNCH_PHASES)], worker: [8, withDefault(u32(), 0)],
+    reason: [9, withDefault(string(16 * 1024), "")],
+  })],
   /** Runs that have ended, oldest first. */
   Finished: [6, message("FinishedOrder", { runs: [1, list(u32(), 10_000_000)] })],
 });
@@ -150,6 +166,7 @@ export class Picture implements Keeper {
   readonly #state: State;
   readonly #counters: Part;
   readonly #workers: readonly Part[];
+  readonly #pools: readonly Part[];
   readonly #finished: readonly number[];
   readonly #keys: ReturnType<State["keys"]["toJSON"]>["keys"];
   readonly #letters: ReturnType<State["letters"]["toJSON"]>;
@@ -164,6 +181,7 @@ export class Picture implements Keeper {
     this.#workers = [...state.workers.values()].map(({ jobs: _, ...worker }) => {
       return { type: "Worker", ...worker, tags: [...worker.tags], knows: [...worker.knows] };
     });
+    this.#pools = [...poolParts(state)];
     for (const run of state.runs.values()) this.#open.set(run, asItIs(run));
     this.#finished = [...state.finished].map((run) => run.number);
     this.#keys = state.keys.toJSON().keys;
@@ -178,7 +196,7 @@ export class Picture implements Keeper {
   /** To be gone through once. A caller that does not want the rest calls `close`. */
   *parts(): Generator<Buffer> {
     yield Part.encode(this.#counters);
-    for (const worker of this.#workers) yield Part.encode(worker);
+    for (const part of [...this.#workers, ...this.#pools]) yield Part.encode(part);
     for (const was of this.#open.values()) {
       yield* this.#partsOf(was);
       this.#open.delete(was.run);
@@ -233,6 +251,15 @@ export class Picture implements Keeper {
     if (kept === undefined) return job;
     this.#kept.delete(job);
     return kept;
+  }
+}
+
+function* poolParts({ pools, launches }: State): Generator<Part> {
+  for (const { open: _, history, ...pool } of pools.values()) {
+    yield { type: "Pool", ...pool, grewAt: undefined, ...history };
+  }
+  for (const launch of launches.values()) {
+    yield { type: "Launch", ...launch, down: [...launch.down] };
   }
 }
 
@@ -354,6 +381,8 @@ export class SnapshotReader {
         const { type: _, ...worker } = part;
         return registerWorker(this.#state, { ...worker, jobs: new FreshSet() });
       }
+      case "Pool": return addPool(this.#state, part);
+      case "Launch": return indexLaunch(this.#state, without(part));
       case "Run":
         return part.first === undefined ? this.#beginRun(part) : void (this.#begun = part);
       case "Specs":
@@ -468,6 +497,17 @@ export class SnapshotReader {
     for (const job of waiting) index(state, job);
     return state;
   }
+}
+
+function addPool(state: State, part: Extract<Part, { type: "Pool" }>): void {
+  const { name, launched, failure, failures, judgedAt, grewAt } = part;
+  const history = { failures, judgedAt, ...(grewAt !== undefined && { grewAt }) };
+  state.pools.set(name, { name, launched, failure, history, open: 0 });
+}
+
+/** The part without the word that says what it is. */
+function without<P extends Part>({ type: _, ...rest }: P): Omit<P, "type"> {
+  return rest;
 }
 
 /** A service that was ready and is over was settled once, when it was ready. */

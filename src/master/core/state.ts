@@ -5,10 +5,11 @@
  *     ready ── waiting jobs by requirement       (lesson 07)
  *     delayed ── jobs and gates by time          (lesson 07)
  *     router ── workers by capability and load   (lesson 08)
+ *     launches ── workers of pools, also those that have not come yet   (lesson 13)
  *
- * The last three are indexes: they hold nothing that the jobs do not say, and make every decision
- * cheap. They live inside the state and are kept by `apply`, so a replay rebuilds them; a test
- * compares them with a computation from scratch.
+ * Queues, heap and router are indexes: they hold nothing that the jobs do not say, and make every
+ * decision cheap. They live inside the state and are kept by `apply`, so a replay rebuilds them; a
+ * test compares them with a computation from scratch.
  *
  * Invariants: a job with `order > 0` is in `ready` exactly once; one with `dueAt > 0` is in
  * `delayed`; a RUNNING job is in its worker's `jobs`; `counts` sums to the number of jobs.
@@ -19,10 +20,11 @@ import { Dag } from "#dag";
 import { MAX_REQUIREMENT_CLASSES, RequirementQueues, TimerHeap } from "#queue";
 import { DeadLetters, IdempotencyKeys, RetryBudget } from "#retry";
 import { GENERAL, Router } from "#routing";
+import type { PoolHistory } from "#scaling";
 import {
   isTerminal, JOB_STATUSES, type DeadLetter, type Decision, type Failure, type GateVote,
-  type JobSpec, type JobStatus, type LostOutput, type PipelineSpec, type RunStatus,
-  type ServicePhase,
+  type JobSpec, type JobStatus, type LaunchPhase, type LostOutput, type PipelineSpec,
+  type RunStatus, type ServicePhase,
 } from "#wire";
 import type { Edge } from "./events.ts";
 import { needKey } from "./knowledge.ts";
@@ -262,6 +264,37 @@ export interface Worker {
   draining: boolean;
 }
 
+/** A worker of a pool, from the order to the end of its machine (lesson 13). */
+export interface Launch {
+  readonly name: string;
+  readonly pool: string;
+  /** The program that ends it. Empty: it is a child of the master's. */
+  readonly down: readonly string[];
+  /** When it was ordered. */
+  readonly orderedAt: number;
+  /** When its worker was lost. 0: it was not. */
+  readonly lostAt: number;
+  /** Empty: nobody has answered yet. */
+  readonly handle: string;
+  readonly phase: LaunchPhase;
+  /** The number of its registration. 0: it has not come, or was lost. */
+  readonly worker: number;
+  /** Why it was ordered, retired or stopped, whichever came last. */
+  readonly reason: string;
+}
+
+/** All that is remembered of a pool, whether it has launches or not. */
+export interface PoolRecord {
+  readonly name: string;
+  /** Launches ever ordered: the next one's number is one more. */
+  readonly launched: number;
+  readonly history: PoolHistory;
+  /** The latest start that failed. Empty: none. */
+  readonly failure: string;
+  /** Launches that are there. */
+  readonly open: number;
+}
+
 /** Told of every change as `apply` makes it; not part of the state, and absent during replay. */
 export interface Observer {
   job(job: Job, at: number): void;
@@ -297,6 +330,12 @@ export class State {
   finishedBytes = 0;
   readonly workers = new Map<number, Worker>();
   readonly workersByInstance = new Map<string, Worker>();
+  /** Workers of pools, from the order to the end, by name: the oldest first… */
+  readonly launches = new FreshMap<string, Launch>();
+  /** …the names of those that are registered, by number… */
+  readonly launchesByWorker = new Map<number, string>();
+  /** …and the pools that ever had one. */
+  readonly pools = new Map<string, PoolRecord>();
   readonly gates = new Set<Job>();
   /** Services that are deployed and not over, by name: with all their replicas. */
   readonly deployed = new FreshMap<string, Set<Job>>();
@@ -318,6 +357,8 @@ export class State {
   observer: Observer | undefined = undefined;
   /** What is being done for requirements that wait, in words; not part of the state. */
   prospects: ReadonlyMap<string, string> = NO_PROSPECTS;
+  /** Tags of workers that would be started if somebody waited for them; not part of the state. */
+  startable: readonly ReadonlySet<string>[] = [];
   /** Pictures that are being made; not part of the state. */
   keepers: readonly Keeper[] = [];
 }

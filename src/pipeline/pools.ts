@@ -1,7 +1,6 @@
 /**
  * `pools.yaml`, read as strictly as a pipeline: all problems at once, each with its place and, for
- * a slip of the keyboard, the key that was meant. Private to src/scaling; mod.ts exports its public
- * names.
+ * a slip of the keyboard, the key that was meant (lesson 13).
  *
  *     pools:
  *       - name: gpu
@@ -13,13 +12,19 @@
  * Test: test/13-scaling.pools.test.ts
  */
 import { didYouMean } from "#base";
-import {
-  clip, describe, Fields, limits, readId, readTags, readText, splitWords, type Report,
-} from "#pipeline";
 import type { RetryPolicy } from "#retry";
+import {
+  DEFAULT_MAX, definePool, MAX_DOWN_WORD_BYTES, MAX_DOWN_WORDS, MAX_POOL_NAME_CHARS, MAX_POOLS,
+  type Pool,
+} from "#scaling";
 import { MAX_SLOTS, MAX_WORKERS } from "#wire";
 import type { YamlNode } from "#yaml";
-import { DEFAULT_MAX, definePool, MAX_POOL_NAME_CHARS, MAX_POOLS, type Pool } from "./pool.ts";
+import { clip, describe, Fields } from "./fields.ts";
+import { readId, readTags } from "./job.ts";
+import * as limits from "./limits.ts";
+import type { Report } from "./problems.ts";
+import { readText } from "./text.ts";
+import { splitWords } from "./words.ts";
 
 /** How the workers of a pool are started and stopped. */
 export type PoolDriver =
@@ -44,7 +49,7 @@ const RETRY_KEYS = ["delay", "backoff", "max_delay", "jitter"] as const;
  * @throws {PipelineError} with all problems, each with line, column and caret.
  * @example
  * ```ts
- * import { readPools } from "#scaling";
+ * import { readPools } from "#pipeline";
  * const [pool] = readPools("pools: [{name: web, max: 8, idle: 2m}]");
  * [pool?.max, pool?.idleMs, pool?.driver.type] // => [ 8, 120000, 'process' ]
  * ```
@@ -189,11 +194,15 @@ function readArgv(fields: Fields, key: "up" | "down"): string[] | undefined {
     const help = isPlain ? `: write ${key}: [${clip(list.join(", "))}]` : "";
     return fields.wrong(key, node, "a list of a program and its arguments", help);
   }
-  const argv = fields.texts(key, { max: limits.MAX_ARGS, empty: true });
+  const argv = fields.texts(key, { max: MAX_DOWN_WORDS, empty: true });
   if (argv === undefined) return undefined;
   const [program] = argv;
   if (program === undefined || program.text === "") {
     return fields.refuse("EMPTY", key, "must begin with a program", node);
+  }
+  if (argv.some(({ text }) => Buffer.byteLength(text) > MAX_DOWN_WORD_BYTES)) {
+    const what = `has a word of more than ${MAX_DOWN_WORD_BYTES} bytes: put it into a file`;
+    return fields.refuse("TOO_LARGE", key, what, node);
   }
   return argv.map(({ text }) => text);
 }

@@ -1,0 +1,66 @@
+/** Programs that order and end workers: run in earnest, with all that can be wrong with them. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { runCommand } from "#process";
+import { eventually, isAlive, tempFolder } from "./cli.support.ts";
+
+const env = { PATH: process.env["PATH"]!, ANSWER: "42" };
+
+function run(argv: readonly string[], { cwd = "/", timeoutMs = 20_000 } = {}) {
+  return runCommand({ argv, cwd, env, timeoutMs }).ended;
+}
+
+const sh = (script: string, options = {}) => run(["sh", "-c", script], options);
+
+test("runCommand() gives the first line that is not blank, and nothing of the rest", async () => {
+  const said = { line: "4711", failure: undefined, isUnsure: false };
+  assert.deepEqual(await sh("echo; echo ' 4711 '; echo more; echo noise >&2"), said);
+  assert.deepEqual((await sh('printf "$ANSWER"')).line, "42");
+  assert.deepEqual((await sh("exit 0")).line, "");
+});
+
+test("runCommand() says why a program failed, in its own last words", async () => {
+  const failed = async (script: string) => (await sh(script)).failure;
+  assert.equal(await failed("echo first >&2; echo 'no partition gpu' >&2; exit 3"),
+    "no partition gpu (exit code 3)");
+  assert.equal(await failed("exit 3"), "exit code 3");
+  assert.deepEqual(await sh("kill -9 $$"), {
+    line: "", failure: "ended by SIGKILL", isUnsure: true,
+  });
+});
+
+test("runCommand() says that there is no such program, and that it started nothing", async () => {
+  const cwd = tempFolder({ "no-program": "text" });
+  const none = { line: "", failure: `there is no program ./nobody (looked for from ${cwd})` };
+  assert.deepEqual(await run(["./nobody"], { cwd }), { ...none, isUnsure: false });
+  const { failure } = await run(["./no-program"], { cwd });
+  assert.equal(failure, "./no-program may not be run");
+  assert.match((await run(["a\0b"])).failure!, /null bytes/);
+  assert.match((await run(["sh"], { cwd: join(cwd, "gone") })).failure!, /^there is no program sh/);
+});
+
+test("runCommand() kills a program that hangs, with its children", async () => {
+  const cwd = tempFolder();
+  const end = await sh("sleep 60 & echo $! > child; sleep 60", { cwd, timeoutMs: 300 });
+  const failure = "it had not ended after 0.3 s, and was killed";
+  assert.deepEqual(end, { line: "", failure, isUnsure: true });
+  const child = Number(readFileSync(join(cwd, "child"), "utf8"));
+  await eventually("its child is gone", () => !isAlive(child));
+});
+
+test("runCommand() kills a program that prints without end, on either stream", async () => {
+  for (const script of ["while :; do echo 4711; done", "while :; do echo no >&2; done"]) {
+    const { failure, isUnsure } = await sh(script);
+    assert.equal(failure, "it had printed more than 1048576 bytes, and was killed");
+    assert.equal(isUnsure, true);
+  }
+});
+
+test("runCommand() lets go on what a program that went well has started", async () => {
+  const { line, failure } = await sh("sleep 20 & echo $!");
+  assert.equal(failure, undefined);
+  assert.equal(isAlive(Number(line)), true);
+  process.kill(Number(line), "SIGKILL");
+});
