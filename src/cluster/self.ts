@@ -21,6 +21,7 @@ const WITH_VALUE = new Set([
   "--test-reporter",
   "--test-reporter-destination",
   "--test-concurrency",
+  "--test-timeout",
   "--watch-path",
 ]);
 

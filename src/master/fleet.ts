@@ -101,6 +101,11 @@ export class Fleet {
     });
   }
 
+  /** Resolves when all that was ordered so far has left; at once while the disk is full. */
+  settled(): Promise<void> {
+    return this.#engine.readable();
+  }
+
   /** An effect, now that it may be seen. Without hands nobody could be told: see `offer`. */
   perform(effect: Extract<Effect, { type: "StartWorker" | "StopWorker" }>): void {
     if (effect.type === "StartWorker") this.#hands?.start(effect.name);
