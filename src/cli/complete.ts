@@ -27,7 +27,8 @@ export type Completion = readonly Candidate[] | "files" | "folders";
 
 /** The kinds of an argument, or of the value of a flag. */
 type Kind =
-  "file" | "folder" | "run" | "job" | "run or job" | "worker" | "gate" | "command" | "other";
+  "file" | "folder" | "run" | "job" | "run or job" | "worker" | "gate" | "pool" | "command" |
+  "other";
 
 /** Kinds by the name that help gives to the argument. */
 const KINDS: Readonly<Record<string, Kind>> = {
@@ -39,6 +40,8 @@ const KINDS: Readonly<Record<string, Kind>> = {
   JOB: "job",
   WORKER: "worker",
   GATE: "gate",
+  POOL: "pool",
+  "[POOL]": "pool",
   "[COMMAND]": "command",
 };
 
@@ -192,6 +195,9 @@ async function ask(
   if (kind === "worker") {
     const workers = await client.workers();
     return workers.map(({ name, tags }) => ({ value: name, note: tags.join(",") }));
+  }
+  if (kind === "pool") {
+    return (await client.pools()).pools.map(({ name, why }) => ({ value: name, note: why }));
   }
   if (kind === "gate")
     return (await client.gates()).map(({ id, message }) => ({ value: id, note: message }));

@@ -13,7 +13,8 @@ const GROUPS: readonly (readonly [title: string, names: readonly string[]])[] = 
   ["Run", ["up", "run", "validate"]],
   ["Look", ["runs", "status", "watch", "logs", "workers", "dead"]],
   ["Serve", ["deploy", "services", "stop", "restart"]],
-  ["Change", ["cancel", "retry", "drain", "gates", "approve", "reject", "kv"]],
+  ["Scale", ["pools", "launch", "retire", "drain"]],
+  ["Change", ["cancel", "retry", "gates", "approve", "reject", "kv"]],
   [
     "Operate",
     [

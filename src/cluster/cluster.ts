@@ -239,7 +239,6 @@ async function autoscale(
   const argsOf = (pool: Pool) => workerArgs(master, { stateDir, ...pool });
   const hands = { process: processDriver(supervisor, argsOf), command: commands };
   const { fleet } = master;
-  const { fleet } = master;
   const autoscaler = new Autoscaler({ host, fleet, pools, drivers: hands, onNote });
   await fleet.settled(); // those of the minimum are on their way
   return { commands, autoscaler };

@@ -2,7 +2,7 @@
  * Pools of workers, as people see them, and the wish to start or to end a worker of one (lesson
  * 13).
  *
- * Test: test/10-master.launches.test.ts
+ * Test: test/13-scaling.cli.test.ts
  */
 import { enumOf, list, message, string, u32, u53, withDefault, type Infer } from "#codec";
 

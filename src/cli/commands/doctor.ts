@@ -18,7 +18,7 @@ import {
 import { dirname, join, resolve } from "node:path";
 import { hostPort } from "#base";
 import type { Address } from "#host";
-import type { Client } from "#sdk";
+import type { Client, PoolInfo } from "#sdk";
 import { DEFAULT_MASTER, dial, namedMaster, tokenOf } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { EXIT, exitCodeOf, isRpcError } from "../exit.ts";
@@ -251,21 +251,40 @@ async function checkLiving(
       "for newer ones, and titan dead no longer lists them";
     findings.push({ check: "dead", level: "warn", found, advice: "titan dead has the newest" });
   }
-  if (info.workers === 0) {
-    const found = "none has joined: nothing will run";
-    findings.push({
-      check: "workers",
-      level: "warn",
-      found,
-      advice: `titan worker --master ${text}`,
-    });
-  }
+  findings.push(...(await checkWorkers(client, { workers: info.workers, master: text })));
   if (info.now !== 0) findings.push(checkClock(info.now - (before + roundTripMs / 2)));
   return [
     ...findings,
     ...given(await checkLock(at.state, info.state)),
     ...(await checkStore(client)),
   ];
+}
+
+/** Nobody is there, and nobody would come; or pools fail, so that nobody comes. */
+async function checkWorkers(
+  client: Client, { workers, master }: { workers: number; master: string },
+): Promise<Finding[]> {
+  const pools = await poolsOf(client);
+  const failing: Finding[] = pools.filter(({ failures }) => failures > 0).map((pool) => ({
+    check: "pools",
+    level: "warn",
+    found: `pool ${pool.name}: ${plural(pool.failures, "start")} in a row failed, the latest ` +
+      `with: ${pool.lastFailure}`,
+    advice: "titan pools shows when the next one is tried",
+  }));
+  if (workers > 0 || pools.some(({ max }) => max > 0)) return failing;
+  const found = "none has joined: nothing will run";
+  return [{ check: "workers", level: "warn", found, advice: `titan worker --master ${master}` }];
+}
+
+/** None, if the master is of a version that knows of none. */
+async function poolsOf(client: Client): Promise<readonly PoolInfo[]> {
+  try {
+    return (await client.pools()).pools;
+  } catch (error) {
+    if (isRpcError(error, "UNSUPPORTED")) return [];
+    throw error;
+  }
 }
 
 function diskFull(message: string): Finding {

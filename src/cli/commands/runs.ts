@@ -148,16 +148,21 @@ export const workers: Command = {
       context.note("titan: there are no workers; titan worker starts one");
       return EXIT.OK;
     }
-    const rows = found.map(({ name, running, slots, tags, remote, joinedAt, ...rest }) => [
+    // Most clusters have none.
+    const hasPools = found.some(({ pool }) => pool !== undefined);
+    const rows = found.map(({ name, running, slots, tags, remote, joinedAt, pool, ...rest }) => [
       name,
       stateText(context, { running, slots, ...rest }),
       `${running}/${slots}`,
       allTags(tags).join(","),
+      ...(hasPools ? [pool ?? ""] : []),
       remote,
       durationText(Date.now() - joinedAt),
       lateText(rest),
     ]);
-    const head = ["WORKER", "STATE", "BUSY", "TAGS", "FROM", "FOR", "LATE"];
+    const head = [
+      "WORKER", "STATE", "BUSY", "TAGS", ...(hasPools ? ["POOL"] : []), "FROM", "FOR", "LATE",
+    ];
     context.out(table(head, rows, context.columns));
     return EXIT.OK;
   },
