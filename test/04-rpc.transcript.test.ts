@@ -183,6 +183,7 @@ class Exchange {
         socket.end();
       },
       destroy: () => socket.destroy(),
+      reset: () => socket.reset(),
       write: (bytes) => {
         decoder.push(Buffer.from(bytes));
         for (let frame = decoder.next(); frame !== undefined; frame = decoder.next()) {

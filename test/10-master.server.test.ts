@@ -297,7 +297,7 @@ test(
       for (const peer of [await room.raw(), worker.connection]) {
         if (peer !== worker.connection) await peer.request(Op.HELLO, hello());
         const asks: Promise<unknown>[] = [];
-        for (let i = 0; i < 600; i++) {
+        for (let i = 0; i < 800; i++) {
           const opcode = Object.values(Op)[random.u32() % Object.values(Op).length]!;
           const body = Buffer.from(
             random.unit() < 0.4

@@ -305,7 +305,7 @@ test("a HELLO of MAX_HELLO_BYTES is said in one, a longer one after an introduct
     const link = new MasterLink({
       host: desk.world.host("w2"), master: { host: "m", port: 9090 },
       hello: () => ({ ...words, name: "w2".padEnd(2 + missing, "x") }),
-      onWelcome() {}, onNotify() {}, onLost() {}, onRefused() {},
+      onWelcome() {}, onNotify() {}, onRequest() {}, onLost() {}, onRefused() {},
     });
     const ended = link.run();
     const before = desk.hellos.length;
@@ -366,7 +366,7 @@ test("the first pause after failed dials is the shortest, and a session that ser
       protocol: PROTOCOL, role: "worker", token: undefined, version: "", instance: "i", name: "w",
       tags: [], slots: 1, running: [], knows: [], dial,
     }),
-    onWelcome() {}, onNotify() {}, onLost() {}, onRefused() {},
+    onWelcome() {}, onNotify() {}, onRequest() {}, onLost() {}, onRefused() {},
   });
   const ended = link.run();
   const pause = (n: number): number => Math.round(100 * 1.6 ** (n - 1) * 0.75);
@@ -416,6 +416,7 @@ test("collect() asks again for a stream that was refused or cut off, from its st
     }),
     onWelcome() {},
     onNotify() {},
+    onRequest() {},
     onLost() {},
     onRefused: ({ message }) => desk.notes.push(message),
   });

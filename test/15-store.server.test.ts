@@ -625,6 +625,7 @@ async function takers(
         pause() {},
         resume() {},
         destroy() {},
+        reset() {},
         end: () => order.push("end"),
         write(chunk) {
           order.push(i);

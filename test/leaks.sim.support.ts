@@ -54,6 +54,7 @@ export async function nothingIsLeft(room: SimRoom): Promise<void> {
     "requests",
     "watchers",
     "backlog",
+    "forwards",
     "followers",
     "held",
   ]);
@@ -122,7 +123,7 @@ async function cancelAll(world: SimWorld, master: Address, token?: string): Prom
   const jobs = [later("asleep", 3_600_000), { ...later("waits", 0), dependsOn: [0] }];
   await client.submitSpec({ name: "keeper", version: undefined, project: undefined, jobs });
   for (const { id, status } of await client.runs()) {
-    if (status === "RUNNING") await client.cancel(id);
+    if (status === "RUNNING" || status === "SERVING") await client.cancel(id);
   }
   world.crash(KEEPER);
 }

@@ -77,6 +77,7 @@ test(
         unconfirmed: 0,
         watchers: 1,
         backlog: 0,
+        forwards: 0,
         followers: 1,
         files: 1,
         members: 1,

@@ -222,6 +222,7 @@ function storeClient(hello = ""): (bytes: number) => "ended" | "open" {
   const socket = {
     remote: "c:1", pendingBytes: 0, handle: (given: SocketHandlers) => void (handlers = given),
     write: () => true, pause() {}, resume() {}, end() {}, destroy: () => void (state = "ended"),
+    reset() {},
   } satisfies Socket;
   const shared: Shared = {
     host, address: "s:1", store, commits: false, caughtUp: undefined, flushLater() {}, gone() {},

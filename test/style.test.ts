@@ -37,7 +37,7 @@ const LAYERS: readonly { readonly names: readonly string[]; readonly may: readon
     may: [0],
   },
   { names: ["host"], may: [0] },
-  { names: ["rpc", "log", "process", "project", "exec"], may: [0, 1, 2] },
+  { names: ["rpc", "tunnel", "log", "process", "project", "exec"], may: [0, 1, 2] },
   { names: ["core", "gates"], may: [0, 1] },
   { names: ["master", "worker", "store", "cluster", "backup"], may: [0, 1, 2, 3, 4] },
   {

@@ -60,7 +60,7 @@ function closed(server: Server): Promise<void> {
 function dial(to: Address, options: { timeoutMs?: number } = {}): Promise<Socket> {
   const timeoutMs = options.timeoutMs ?? DIAL_TIMEOUT_MS;
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: to.host, port: to.port, noDelay: true });
+    const socket = connect({ host: to.host, port: to.port, noDelay: true, allowHalfOpen: true });
     const timer = setTimeout(() => socket.destroy(timedOut(to, timeoutMs)), clampDelay(timeoutMs));
     const fail = (error: Error): void => {
       clearTimeout(timer);
@@ -139,5 +139,9 @@ class TcpSocket implements Socket {
 
   destroy(): void {
     this.#socket.destroy();
+  }
+
+  reset(): void {
+    this.#socket.resetAndDestroy();
   }
 }

@@ -99,15 +99,14 @@ export interface Socket {
   end(): void;
   /** Closes now and drops what is queued. Idempotent. */
   destroy(): void;
+  /** The same, and the other side sees ECONNRESET: it must not take this for an end in order. */
+  reset(): void;
 }
 
 export interface SocketHandlers {
   onData(chunk: Buffer): void;
   onDrain?(): void;
-  /**
-   * For accepted connections: the other side sends no more, and may read on. Without this handler
-   * our side is closed, too.
-   */
+  /** The other side sends no more, and may read on. Without this handler our side closes, too. */
   onEnd?(): void;
   /** Exactly once, whatever happened; `error` is absent when both sides ended in order. */
   onClose(error?: Error): void;

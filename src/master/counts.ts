@@ -20,6 +20,8 @@ export interface MasterCounts {
   /** People who watch a run, and changes that wait for them. */
   readonly watchers: number;
   readonly backlog: number;
+  /** Connections to services that go through here, or are to. */
+  readonly forwards: number;
   /** Attempts whose output somebody waits for, and files of output that are open. */
   readonly followers: number;
   readonly files: number;
@@ -56,6 +58,7 @@ export function countsOf(services: Services): MasterCounts {
     unconfirmed: engine.unconfirmed,
     watchers: watchers.size,
     backlog: watchers.backlog,
+    forwards: services.forwards.size,
     followers: output.followers,
     files: output.files,
     members: workers.members,

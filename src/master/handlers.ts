@@ -144,6 +144,8 @@ export const HANDLERS: Readonly<Record<number, Handler>> = {
   [Op.WORKERS]: listWorkers,
   [Op.INFO]: info,
 
+  [Op.FORWARD]: ({ forwards }, request, { connection }) => forwards.open(request, connection),
+  [Op.PULL]: ({ forwards }, request, { connection }) => forwards.pulled(request, connection),
   [Op.KV]: ({ desk }, request, { connection }) => desk.ask(request, connection),
   [Op.BLOB_HAS]: async ({ blobs }, request) => {
     const present = await blobs.has(BlobRef.decode(request.body).hash);

@@ -16,7 +16,8 @@
  * exists (output that is written, the log) is not taken by those who only read.
  * Test: test/10-master.doors.test.ts
  */
-import { MAX_FRAME_BODY_BYTES, MAX_KV_BYTES, MAX_HELLO_BYTES } from "#wire";
+import { DEFAULT_LIMITS } from "#rpc";
+import { MAX_FORWARDED, MAX_FRAME_BODY_BYTES, MAX_KV_BYTES, MAX_HELLO_BYTES } from "#wire";
 
 /**
  * What clients may make the master hold, all together: a sixteenth of what Node's heap may have on
@@ -56,6 +57,12 @@ export const MAX_LONG_PER_PEER = 16;
 export const MAX_WATCHES = 1000;
 /** Of one run over one connection. A page is made once for all of them, and still sent to each. */
 export const MAX_WATCHES_OF_RUN = 32;
+
+/**
+ * Forwarded connections in all. While its bytes flow, one costs 8 KiB here: two requests that are
+ * served and two that are asked. That is 16 MiB; what waits in windows counts for its client.
+ */
+export const MAX_FORWARDED_IN_ALL = 4 * MAX_FORWARDED;
 
 /** Connections that have introduced themselves. */
 const MAX_CONNECTIONS = 1000;
@@ -181,6 +188,10 @@ relate(
   "one client alone must not use up the bytes of all",
 );
 relate(MAX_PAGES_PER_PEER < MAX_PAGES_AT_ONCE, "one peer must not make all others wait");
+relate(
+  2 * MAX_FORWARDED <= DEFAULT_LIMITS.maxInFlight,
+  "a worker whose connections are all in use must still be able to report and to beat",
+);
 relate(
   descriptorsOf(placesFor(MIN_DESCRIPTORS, { store: true })) <= MIN_DESCRIPTORS,
   "the parts are no more than the whole",

@@ -27,6 +27,7 @@ import { Doors } from "./doors.ts";
 import { Engine, NeedsMemory } from "./engine.ts";
 import { MasterError, startStep } from "./errors.ts";
 import { Fleet } from "./fleet.ts";
+import { Forwards } from "./forward.ts";
 import { StoreDesk, type MasterStore } from "./kv.ts";
 import {
   DEFAULT_PLACES, MAX_PAGES_AT_ONCE, MAX_PAGES_PER_PEER, PAGES_MS_PER_TURN, STRANGER_LIMITS,
@@ -273,7 +274,8 @@ function makeServices(
   };
   const { graceMs = REJOIN_GRACE_MS } = options;
   const workers = new Workers({ host, graceMs, engine: () => engine, beforeEnd: tellLost });
-  const observer = makeObserver({ watchers, output, engine: () => engine, tellLost });
+  const forwards = new Forwards({ host, engine: () => engine, workers: () => workers });
+  const observer = makeObserver({ watchers, forwards, output, engine: () => engine, tellLost });
   // #region perform
   const perform = (effect: Effect): void => {
     switch (effect.type) {
@@ -295,7 +297,8 @@ function makeServices(
     onFatal: fatal, perform, onReleased: () => workers.flush(),
   });
   const services: Services = {
-    host, dir, engine, workers, watchers, output, blobs, turns, specs, arriving: { bytes: 0 },
+    host, dir, engine, workers, watchers, forwards, output, blobs, turns, specs,
+    arriving: { bytes: 0 },
     doors: new Doors({ host, places, registered: () => engine.state.workers.size }),
     store: options.store, cluster: options.cluster, desk: new StoreDesk(options.store),
     token: options.token, version: options.version ?? "", pid: options.pid ?? 0,
@@ -308,17 +311,23 @@ function makeServices(
 
 interface Watching {
   readonly watchers: Watchers;
+  readonly forwards: Forwards;
   readonly output: OutputStore;
   engine(): Engine;
   tellLost(key: AttemptKey): void;
 }
 
 /** What follows from changes of jobs and runs besides the log. */
-function makeObserver({ watchers, output, engine, tellLost }: Watching): Observer {
+function makeObserver(
+  { watchers, forwards, output, engine, tellLost }: Watching,
+): Observer {
   return {
     job(job, at) {
       watchers.jobChanged(job, at);
-      if (job.service !== undefined) dropOld(output, job);
+      if (job.service !== undefined) {
+        dropOld(output, job);
+        forwards.changed();
+      }
       if (!output.busy || job.status === "RUNNING") return;
       const key = { run: job.run.number, job: job.index, attempt: Math.max(1, job.attempt) };
       output.ended(key);

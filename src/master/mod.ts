@@ -26,6 +26,7 @@
  *     output.ts       what jobs print, a file per attempt; holes.ts the output that was lost
  *         output-records.ts     what is in a file
  *         output-segments.ts    the files of a service, whose output has no end
+ *     forward.ts      connections to services that pass through the master
  *     kv.ts           commands for the store that pass through the master
  *     doors.ts        who may come in: places for clients, for workers and for strangers
  *     limits.ts       what all peers together may take: bytes, places, descriptors

@@ -11,6 +11,7 @@ import type { BlobStore, Uploads } from "./blobs.ts";
 import type { Doors } from "./doors.ts";
 import type { Engine } from "./engine.ts";
 import type { Fleet } from "./fleet.ts";
+import type { Forwards } from "./forward.ts";
 import type { MasterStore, StoreDesk } from "./kv.ts";
 import type { OutputStore } from "./output.ts";
 import type { Turns } from "./turns.ts";
@@ -28,6 +29,7 @@ export interface Services {
   readonly engine: Engine;
   readonly workers: Workers;
   readonly watchers: Watchers;
+  readonly forwards: Forwards;
   readonly output: OutputStore;
   readonly blobs: BlobStore;
   readonly doors: Doors;

@@ -23,7 +23,7 @@ import {
 } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
 import { StallWatchdog } from "./stall-watchdog.ts";
-import { StreamCall, type Call, type RpcStream } from "./stream.ts";
+import { StreamCall, type Call, type RpcStream, type StreamOptions } from "./stream.ts";
 
 export interface RpcOptions {
   readonly host: Host;
@@ -196,13 +196,13 @@ export class RpcConnection implements Debtor {
 
   /**
    * Asks for a stream. `deadlineMs` bounds the whole stream; none by default, as the reader sees
-   * whether items come.
+   * whether items come. `held` is told of items that wait for the reader: it knows who pays.
    */
-  stream(opcode: number, body: Uint8Array, options: { deadlineMs?: number } = {}): RpcStream {
+  stream(opcode: number, body: Uint8Array, options: StreamOptions = {}): RpcStream {
     const window = this.#limits.streamWindowBytes;
     let id = 0;
     const call = new StreamCall({
-      window,
+      window, held: options.held,
       grant: (bytes) => this.#grant(id, bytes),
       abort: () => this.#abandon(id),
     });

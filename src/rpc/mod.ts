@@ -32,4 +32,4 @@ export { ONEWAY, REPLY } from "./flags.ts";
 export type { IncomingRequest } from "./incoming.ts";
 export { DEFAULT_LIMITS, REQUEST_BYTES, type RpcLimits } from "./limits.ts";
 export { Redialer } from "./redialer.ts";
-export type { RpcStream } from "./stream.ts";
+export type { RpcStream, StreamOptions } from "./stream.ts";

@@ -28,6 +28,12 @@ export interface RpcStream extends AsyncIterable<Buffer> {
   cancel(): void;
 }
 
+export interface StreamOptions {
+  readonly deadlineMs?: number;
+  /** That many bytes more wait here for their reader, or fewer. */
+  readonly held?: ((bytes: number) => void) | undefined;
+}
+
 /** One of our requests that has no final answer yet. */
 export interface Call {
   /** False: this item breaks the protocol. */
@@ -52,6 +58,7 @@ interface Waiter {
 export class StreamCall implements RpcStream, Call {
   readonly #grant: (bytes: number) => void;
   readonly #abort: () => void;
+  readonly #held: (bytes: number) => void;
   readonly #window: number;
   readonly #items: Buffer[] = [];
   #waiter: Waiter | undefined;
@@ -62,7 +69,13 @@ export class StreamCall implements RpcStream, Call {
   #ended = false;
   #error: RpcError | undefined;
 
-  constructor(options: { window: number; grant: (bytes: number) => void; abort: () => void }) {
+  constructor(options: {
+    window: number;
+    grant: (bytes: number) => void;
+    abort: () => void;
+    held?: StreamOptions["held"];
+  }) {
+    this.#held = options.held ?? (() => undefined);
     this.#window = options.window;
     this.#credit = options.window;
     this.#grant = options.grant;
@@ -79,6 +92,7 @@ export class StreamCall implements RpcStream, Call {
       const kept = Buffer.allocUnsafeSlow(body.length);
       body.copy(kept);
       this.#items.push(kept);
+      this.#held(itemCost(kept));
     } else {
       this.#waiter = undefined;
       this.#take(body);
@@ -108,8 +122,8 @@ export class StreamCall implements RpcStream, Call {
   }
 
   cancel(): void {
+    for (const item of this.#items.splice(0)) this.#held(-itemCost(item));
     if (this.#ended) return;
-    this.#items.length = 0;
     this.#abort();
     this.fail(new RpcError("CANCELLED", "Cannot read stream: it was cancelled here"));
   }
@@ -127,6 +141,7 @@ export class StreamCall implements RpcStream, Call {
   #next(): Promise<IteratorResult<Buffer, undefined>> {
     const value = this.#items.shift();
     if (value !== undefined) {
+      this.#held(-itemCost(value));
       this.#take(value);
       return Promise.resolve({ done: false, value });
     }

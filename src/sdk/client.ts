@@ -67,9 +67,11 @@ import {
   type WorkerInfo,
 } from "#wire";
 import { followRun } from "./follow.ts";
+import type { Forwarding, ForwardOptions } from "./forward.ts";
 import { checkedPipeline, type PipelineInput } from "./input.ts";
 import { checkMs, named } from "./options.ts";
 import { projectNeed, type ProjectNeed } from "./project-need.ts";
+import type { Redial, Session } from "./session.ts";
 import { toSpec } from "./spec.ts";
 import { readWatch, type RunEvent } from "./watch.ts";
 
@@ -104,13 +106,6 @@ export interface RunStatusReport {
   readonly parents: readonly string[];
 }
 
-/** One connection on which HELLO has been answered. */
-export interface Session {
-  readonly connection: RpcConnection;
-  /** The master's version. */
-  readonly version: string;
-}
-
 export interface WaitOptions {
   /** Stop waiting after this long. Default: never. */
   readonly timeoutMs?: number | undefined;
@@ -122,7 +117,7 @@ export interface WaitOptions {
 /** A session with a master. Its methods may be called while others are under way. */
 export class Client {
   readonly #host: Host;
-  readonly #redial: () => Promise<Session>;
+  readonly #redial: Redial;
   #session: Session;
   /** Set while a new session is being opened, for all that wait for it. */
   #opening: Promise<Client> | undefined;
@@ -130,7 +125,7 @@ export class Client {
   /** Uploads under way, by hash: pieces of two uploads of one blob must not mix. */
   readonly #uploads = new Map<string, Promise<unknown>>();
 
-  constructor(session: Session, options: { host: Host; redial: () => Promise<Session> }) {
+  constructor(session: Session, options: { host: Host; redial: Redial }) {
     this.#session = session;
     this.#host = options.host;
     this.#redial = options.redial;
@@ -383,6 +378,20 @@ export class Client {
   async restart(name: string, options: { by?: string } = {}): Promise<ServicesMeant> {
     const body = ServiceRef.encode({ name, by: options.by ?? "" });
     return ServicesMeant.decode(await this.#ask(Op.RESTART, body));
+  }
+
+  /**
+   * Opens a port of this machine whose connections go to a READY replica of a service, through the
+   * master (docs/services.md). Named as for `stop`. It has a session of its own, and goes on when
+   * this client is closed.
+   *
+   * @throws {RpcError} NOT_FOUND (no such service), CONFLICT (more than one is meant)
+   * @throws {ConnectError} the master does not answer
+   * @throws the system's error when the port cannot be had
+   */
+  async forward(service: string, options: ForwardOptions = {}): Promise<Forwarding> {
+    const { openForwarding } = await import("./forward.ts");
+    return openForwarding(service, { ...options, host: this.#host, redial: this.#redial });
   }
 
   async workers(): Promise<WorkerInfo[]> {

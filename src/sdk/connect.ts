@@ -22,8 +22,9 @@ import {
   Welcome,
   whyUnreached,
 } from "#wire";
-import { Client, type Session } from "./client.ts";
+import { Client } from "./client.ts";
 import { checkAddress, checkMs, named } from "./options.ts";
+import type { OnRequest, Redial, Session } from "./session.ts";
 
 const HELLO_DEADLINE_MS = 5000;
 /** A person waits. A master on the other side of the earth answers in a third of a second. */
@@ -73,7 +74,7 @@ interface Target {
  */
 export async function connect(options: string | ConnectOptions = {}): Promise<Client> {
   const target = readTarget(typeof options === "string" ? { master: options } : asObject(options));
-  const redial = (): Promise<Session> => openSession(target);
+  const redial: Redial = (onRequest) => openSession(target, onRequest);
   return new Client(await openSession(target), { host: target.host, redial });
 }
 
@@ -114,7 +115,7 @@ function addressOf(master: string | Address, source: string): Address {
 /** A master at its limit refuses many at once: their next tries must come at different times. */
 const AGAIN_MS = 100;
 
-async function openSession(target: Target): Promise<Session> {
+async function openSession(target: Target, onRequest?: OnRequest): Promise<Session> {
   const {
     host: { clock, random, timers },
     timeoutMs,
@@ -122,7 +123,7 @@ async function openSession(target: Target): Promise<Session> {
   const until = clock.monotonic() + timeoutMs;
   for (;;) {
     try {
-      return await hello(target);
+      return await hello(target, onRequest);
     } catch (error) {
       const waitMs = AGAIN_MS * (1 + random.unit());
       // The master is there, and a place in it may be free in a moment.
@@ -141,9 +142,13 @@ function unreached(target: Target, error: unknown): unknown {
   return new ConnectError(`Cannot connect to the master at ${where}: ${why}`, error);
 }
 
-async function hello({ host, master, token, version, timeoutMs }: Target): Promise<Session> {
+async function hello(
+  { host, master, token, version, timeoutMs }: Target, onRequest?: OnRequest,
+): Promise<Session> {
   const socket = await host.network.dial(master, { timeoutMs });
-  const connection = new RpcConnection(socket, { host });
+  const connection: RpcConnection = new RpcConnection(socket, {
+    host, ...(onRequest && { onRequest: (request) => onRequest(request, connection) }),
+  });
   try {
     // A client has no tags, slots or jobs.
     const worker = { instance: "", name: "", tags: [], slots: 1, running: [], knows: [] };

@@ -10,8 +10,10 @@
  *     titan.close();
  *
  *     connect.ts       chooses a master, and opens a session with it
+ *     session.ts       a session, and how to have the next one
  *     client.ts        one method per request
  *     follow.ts        a watch that outlives its connection
+ *     forward.ts       a local port whose connections end at a service
  *     watch.ts         the pages of a watch as events
  *     input.ts         a pipeline as a program writes it
  *     options.ts       checks of arguments that no type checker has seen
@@ -32,6 +34,7 @@ export type {
   AddedJob, Client, RunStatusReport, SubmitOptions, WaitOptions,
 } from "./client.ts";
 export { followRun, reconnect } from "./follow.ts";
+export type { Forwarding, ForwardOptions } from "./forward.ts";
 export { type JobInput, type PipelineInput } from "./input.ts";
 export { toSpec } from "./spec.ts";
 export { type RunEvent } from "./watch.ts";

@@ -122,6 +122,8 @@ export class SimSocket implements Socket {
   #behind = false;
   #paused = false;
   #ending = false;
+  /** The peer sends no more, and this end still may. */
+  #peerDone = false;
   /** This end's machine lost power, and nobody was told. */
   #lost = false;
 
@@ -175,12 +177,20 @@ export class SimSocket implements Socket {
     if (this.gone || this.#ending || this.boot.dead) return;
     this.#ending = true;
     this.#transmit("end");
+    if (this.#peerDone) this.#leave();
   }
 
   destroy(): void {
     if (this.gone || this.boot.dead) return;
     this.#dropPending();
     if (!this.#ending) this.#transmit("end");
+    this.#leave();
+  }
+
+  reset(): void {
+    if (this.gone || this.boot.dead) return;
+    this.#dropPending();
+    this.#transmit("reset");
     this.#leave();
   }
 
@@ -226,7 +236,11 @@ export class SimSocket implements Socket {
       } else if (!other.#reads) break;
       const { bytes } = this.#sent.shift()!;
       if (typeof bytes !== "string") this.#sentBytes -= bytes.length;
-      if (other.gone) continue;
+      if (other.gone) {
+        // It had closed both ways, and this end took that for one.
+        if (this.#peerDone && bytes !== "end") other.sendReset();
+        continue;
+      }
       if (bytes === "end") other.#peerEnded();
       else if (bytes === "reset") {
         other.#leave(systemError("ECONNRESET", `connection to ${other.remote}`));
@@ -285,14 +299,13 @@ export class SimSocket implements Socket {
     else this.other.boot.machine.enter(this.other.boot, () => this.pump());
   }
 
-  /**
-   * The peer has sent everything, and this end too: `onEnd` is not simulated. The store, which uses
-   * it, is tested on real sockets.
-   */
+  /** The peer has sent everything. Without `onEnd` this end has, too. */
   #peerEnded(): void {
-    if (!this.#ending) this.#transmit("end");
-    this.#ending = true;
-    this.#leave();
+    this.#peerDone = true;
+    const { onEnd } = this.#handlers!;
+    if (onEnd === undefined) this.end();
+    else onEnd();
+    if (this.#ending) this.#leave();
   }
 
   #vanish(): void {

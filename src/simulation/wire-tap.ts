@@ -52,6 +52,7 @@ function tapSocket(socket: Socket, tap: Tap): Socket {
     resume: () => socket.resume(),
     end: () => socket.end(),
     destroy: () => socket.destroy(),
+    reset: () => socket.reset(),
   };
 }
 
@@ -59,6 +60,7 @@ function bound(handlers: Parameters<Socket["handle"]>[0]): Parameters<Socket["ha
   return {
     onData: (chunk) => handlers.onData(chunk),
     onDrain: () => handlers.onDrain?.(),
+    ...(handlers.onEnd !== undefined && { onEnd: () => handlers.onEnd!() }),
     onClose: (error) => handlers.onClose(error),
   };
 }

@@ -70,6 +70,12 @@ export const Op = {
   POOLS: 28,
   LAUNCH: 29,
   RETIRE: 30,
+  /**
+   * A connection to a service (lesson 14): a stream of what the service says. The side that takes
+   * FORWARD or CONNECT asks back with PULL: a stream of what the other side says.
+   */
+  FORWARD: 25,
+  PULL: 26,
   OUTPUT: 32,
   FINISHED: 33,
   BEAT: 34,
@@ -80,6 +86,8 @@ export const Op = {
   HEALTH: 40,
   DISPATCH: 64,
   KILL: 65,
+  /** Dial one of your services: see FORWARD. */
+  CONNECT: 66,
 } as const;
 
 const name = string(256);

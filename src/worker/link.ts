@@ -17,7 +17,7 @@
  */
 import type { Address, Host, Socket } from "#host";
 import { backoffDelayMs, type RetryPolicy } from "#retry";
-import { Redialer, RpcConnection, RpcError } from "#rpc";
+import { Redialer, RpcConnection, RpcError, type IncomingRequest } from "#rpc";
 import {
   FIRST_REDIAL_MAX_MS,
   Hello,
@@ -91,6 +91,7 @@ export interface LinkOptions {
   hello(dial: number): Hello;
   onWelcome(welcome: Welcome): void;
   onNotify(opcode: number, body: Buffer): void;
+  onRequest(request: IncomingRequest, connection: RpcConnection): void | Promise<void>;
   onLost(error: Error | undefined): void;
   /** The master is there and may take the request later. Called once until it has taken one. */
   onRefused(error: RpcError): void;
@@ -174,8 +175,9 @@ export class MasterLink {
     // The first jobs may come in the same bytes as the welcome, which this function sees a moment
     // later.
     let early: { opcode: number; body: Buffer }[] | undefined = [];
-    const connection = new RpcConnection(socket, {
+    const connection: RpcConnection = new RpcConnection(socket, {
       host,
+      onRequest: (request) => this.#options.onRequest(request, connection),
       onNotify: (opcode, body) =>
         void (early === undefined ? onNotify(opcode, body) : early.push({ opcode, body })),
       onClose: closed,

@@ -10,6 +10,7 @@
  *     attempt.ts      an attempt, and its report
  *     services.ts     services: their ports, and how they are (lesson 14)
  *     check.ts        one health check
+ *     forward.ts      connections to services, over the connection to the master
  *     lateness.ts     how late heartbeats left (lesson 12)
  *
  * One connection, always opened from this side: a worker needs no open port and works from behind a

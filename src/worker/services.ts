@@ -119,6 +119,12 @@ export class WorkerServices {
     return watch;
   }
 
+  /** Where the program of an attempt is to listen; undefined: it does not run here. */
+  portOf(key: AttemptKey): number | undefined {
+    for (const watch of this.#watches) if (watch.isOf(key)) return watch.port;
+    return undefined;
+  }
+
   /** There is a new connection: its master may know less than the one before. */
   welcomed(): void {
     for (const watch of this.#watches) watch.tellAgain();
@@ -155,6 +161,15 @@ export class ServiceWatch {
     this.#watched = watched;
     this.#health = new HealthCounter(watched.service, options.host.clock.monotonic());
     this.#plan();
+  }
+
+  isOf({ run, job, attempt }: AttemptKey): boolean {
+    const { key } = this.#watched;
+    return key.run === run && key.job === job && key.attempt === attempt;
+  }
+
+  get port(): number {
+    return this.#watched.port;
   }
 
   /** The end of the attempt: its own, or the one that this watch has brought about. */

@@ -137,6 +137,17 @@ function decideWish(
   };
 }
 
+/**
+ * The replicas that new connections may go to: those that are READY, named as for a stop. None:
+ * there is such a service, and it cannot be reached now.
+ *
+ * @throws {Refusal} NOT_FOUND, CONFLICT
+ */
+export function reachable(state: State, name: string): Job[] {
+  return findServices(state, name, "forward")
+    .filter(({ status, service }) => status === "RUNNING" && service?.phase === "READY");
+}
+
 /** By the name of a service, RUN, or RUN/JOB (a replica, or a service with all its replicas). */
 export function findServices(state: State, name: string, doing: string): Job[] {
   const refuse = (code: Refusal["code"], why: string): Refusal =>

@@ -46,6 +46,7 @@ export type { DecidedOn, Effect, PlacedAttempt } from "./effect.ts";
 export { decide } from "./decide.ts";
 export { answerOf, gateId } from "./decide-gates.ts";
 export { decideFinish, nextStart } from "./decide-attempts.ts";
+export { findServices, reachable } from "./decide-services.ts";
 export { staleAttempts } from "./decide-workers.ts";
 export { findJob, findRun } from "./find.ts";
 export { specBytes } from "./check.ts";
