@@ -7,7 +7,7 @@ import { test } from "node:test";
 import type { Listener, Socket } from "#host";
 import type { Master } from "#master";
 import type { Client } from "#sdk";
-import type { Service } from "#wire";
+import { MAX_FORWARDED, type Service } from "#wire";
 import { fewestOpen } from "../src/master/forward.ts";
 import { job, pipeline, SimCluster, type FakeExecutor, type FakeJob } from "./11-worker.cluster.ts";
 import { serviceSpec } from "./spec.support.ts";
@@ -65,8 +65,10 @@ class Room {
   /** What services have accepted, by the worker they run on; health checks are closed at once. */
   readonly accepted: Party[] = [];
   readonly notes: string[] = [];
+  /** Bytes that a service has sent. */
+  sent = 0;
   onAccept: (party: Party, fake: FakeJob) => void = () => undefined;
-  readonly #listeners = new Map<FakeJob, Listener>();
+  readonly listeners = new Map<FakeJob, Listener>();
 
   async start(workers: readonly string[]): Promise<this> {
     this.master = await this.cluster.startMaster();
@@ -86,7 +88,7 @@ class Room {
         this.accepted.push(party);
         this.onAccept(party, fake);
       }).then((listener) => {
-        this.#listeners.set(fake, listener);
+        this.listeners.set(fake, listener);
         void fake.done.then(() => {
           void listener.close();
           for (const party of this.accepted) party.socket.reset();
@@ -184,3 +186,236 @@ test("bytes go both ways in order; a client that has said all still hears the an
   assert.deepEqual(all.notes, []);
   await all.settle(local.close());
 });
+
+test("megabytes arrive as they were said, in both directions at once", async () => {
+  const all = await room();
+  await all.deploy();
+  const local = await all.forward();
+  const bytes = Buffer.from(Array.from({ length: 3_000_000 }, (_, i) => (i * 7919) >> 5));
+  all.onAccept = (party) => say(party, bytes);
+  const program = await all.dial(local);
+  say(program, bytes);
+  await all.until(() => program.closed !== undefined && all.accepted[0]!.closed !== undefined);
+  assert.ok(program.heard.equals(bytes) && all.accepted[0]!.heard.equals(bytes));
+  assert.deepEqual([program.closed, all.accepted[0]!.closed], ["in order", "in order"]);
+  await all.settle(local.close());
+});
+
+test("a reset is told from an end, whichever side it comes from", async () => {
+  const all = await room();
+  await all.deploy();
+  const local = await all.forward();
+  const first = await all.dial(local);
+  await all.until(() => all.accepted.length === 1);
+  first.socket.reset();
+  await all.until(() => all.accepted[0]!.closed !== undefined);
+  assert.deepEqual([all.accepted[0]!.closed, all.accepted[0]!.ended], ["ECONNRESET", false]);
+  const second = await all.dial(local);
+  second.say("hello");
+  await all.until(() => all.accepted[1]?.text === "hello");
+  all.accepted[1]!.socket.reset();
+  await all.until(() => second.closed !== undefined);
+  assert.deepEqual([second.closed, second.ended], ["ECONNRESET", false]);
+  await all.until(() => local.open === 0 && all.master.counts().forwards === 0);
+  await all.settle(local.close());
+});
+
+test("a reader that stalls stops its own sender, within the windows, and nobody else", async () => {
+  const all = await room();
+  await all.deploy();
+  const local = await all.forward();
+  const total = 1_000_000_000;
+  const piece = Buffer.alloc(1_000_000);
+  all.onAccept = (party) => {
+    let sent = 0;
+    party.wake = () => {
+      while (sent < total && party.closed === undefined) {
+        sent += piece.length;
+        all.sent = sent;
+        if (!party.socket.write(piece)) return;
+      }
+    };
+    party.onHeard = () => (party.text === "all" ? party.wake() : party.say(party.text));
+  };
+  const stalled = await all.dial(local);
+  stalled.keeps = false;
+  stalled.say("all");
+  stalled.socket.pause();
+  await all.pass(5000);
+  const sent = all.sent;
+  assert.ok(sent < 5e6, `the service could send ${sent} bytes`);
+  const other = await all.dial(local);
+  const from = all.cluster.world.now;
+  other.say("ping");
+  await all.until(() => other.text === "ping");
+  assert.ok(all.cluster.world.now - from < 100, `${all.cluster.world.now - from} ms`);
+  const held = all.cluster.world.bounded();
+  assert.ok(held < 3e6, `one end of a connection had ${held} bytes under way`);
+  await all.pass(5000);
+  assert.equal(all.sent, sent, "not a byte more");
+  stalled.socket.resume();
+  await all.until(() => stalled.bytes > 20e6);
+  stalled.socket.reset();
+  other.socket.end();
+  await all.until(() => local.open === 0 && all.master.counts().forwards === 0);
+  await all.settle(local.close());
+});
+
+test("connections go to the replica with the fewest, on whatever worker it is", async () => {
+  const all = await room("w1", "w2");
+  await all.deploy("web", 3);
+  const local = await all.forward();
+  const by = new Map<FakeJob, Party[]>();
+  all.onAccept = (party, fake) => void by.set(fake, [...(by.get(fake) ?? []), party]);
+  const programs: Party[] = [];
+  for (let i = 0; i < 6; i++) programs.push(await all.dial(local));
+  await all.until(() => all.accepted.length === 6);
+  assert.deepEqual([...by.values()].map((parties) => parties.length), [2, 2, 2]);
+  const [freed, parties] = [...by][1]!;
+  for (const party of parties) party.socket.reset();
+  await all.until(() => all.master.counts().forwards === 4);
+  for (let i = 0; i < 2; i++) await all.dial(local);
+  await all.until(() => all.accepted.length === 8);
+  assert.equal(by.get(freed)!.length, 4, "both to the one that had none");
+  await all.settle(local.close());
+  await all.until(() => all.accepted.every(({ closed }) => closed !== undefined));
+});
+
+test("a replica that dies takes its connections with it; the next one waits for the next " +
+  "attempt", async () => {
+  const all = await room();
+  await all.deploy();
+  const local = await all.forward();
+  const first = await all.dial(local);
+  await all.until(() => all.accepted.length === 1);
+  all.fakes()[0]!.end({ status: "failed", kind: "signal", message: "ended by SIGKILL" });
+  await all.until(() => first.closed !== undefined);
+  assert.equal(first.closed, "ECONNRESET");
+  const second = await all.dial(local);
+  second.say("still there?");
+  const from = all.cluster.world.now;
+  await all.until(() => all.accepted.some(({ text }) => text === "still there?"));
+  assert.equal(second.closed, undefined);
+  const took = all.cluster.world.now - from;
+  assert.ok(took > 500 && took < 1500, `${took} ms, of which 1 s is the delay of the restart`);
+  await all.settle(local.close());
+});
+
+test("nobody READY for 15 s: the connection is reset, and a note says why", async () => {
+  const all = await room();
+  await all.deploy("web", 1, {
+    restart: {
+      policy: "always", delayMs: 60_000, backoff: 1, maxDelayMs: 60_000, attempts: 0, windowMs: 0,
+    },
+  });
+  const local = await all.forward();
+  all.fakes()[0]!.end({ status: "failed", kind: "exit", message: "ended with exit code 3" });
+  const program = await all.dial(local);
+  program.say("hello?");
+  const from = all.cluster.world.now;
+  await all.until(() => program.closed !== undefined);
+  const took = all.cluster.world.now - from;
+  assert.ok(took > 14_900 && took < 15_500, `${took} ms`);
+  assert.equal(program.closed, "ECONNRESET");
+  const why = "no replica took the connection within 15.0s (web is RESTARTING)";
+  assert.deepEqual(all.notes, [`Cannot forward to "web": ${why}`]);
+  await all.settle(local.close());
+});
+
+test("a program that does not listen any more is asked again, until its restart", async () => {
+  const all = await room();
+  await all.deploy();
+  const local = await all.forward();
+  await all.settle(all.listeners.get(all.fakes()[0]!)!.close());
+  const program = await all.dial(local);
+  program.say("hello?");
+  await all.pass(3000);
+  assert.equal(program.closed, undefined);
+  all.fakes()[0]!.end({ status: "failed", kind: "exit", message: "ended with exit code 3" });
+  await all.until(() => all.accepted.some(({ text }) => text === "hello?"));
+  await all.settle(local.close());
+});
+
+test("the master dies: connections end, the port stays, and the next one goes through", async () => {
+  const all = await room();
+  await all.deploy();
+  const local = await all.forward();
+  const first = await all.dial(local);
+  await all.until(() => all.accepted.length === 1);
+  all.cluster.world.kill("m");
+  await all.until(() => first.closed !== undefined && all.accepted[0]!.closed !== undefined);
+  assert.deepEqual([first.closed, all.accepted[0]!.closed], ["ECONNRESET", "ECONNRESET"]);
+  const second = await all.dial(local);
+  second.say("and now?");
+  await all.pass(1000);
+  all.master = await all.cluster.startMaster();
+  await all.until(() => all.accepted.some(({ text }) => text === "and now?"));
+  assert.equal(second.closed, undefined);
+  assert.equal(all.fakes().length, 1, "the service has not noticed");
+  await all.settle(local.close());
+});
+
+test("the link of the worker breaks: its connections end, and the next one goes through", async () => {
+  const all = await room();
+  await all.deploy();
+  const local = await all.forward();
+  const first = await all.dial(local);
+  await all.until(() => all.accepted.length === 1);
+  all.cluster.world.cut("w1", "m");
+  await all.until(() => first.closed !== undefined && all.accepted[0]!.closed !== undefined);
+  const second = await all.dial(local);
+  second.say("and now?");
+  await all.until(() => all.accepted.some(({ text }) => text === "and now?"));
+  assert.equal(all.fakes().length, 1);
+  await all.settle(local.close());
+});
+
+test("a name that nobody has is refused at once; RUN and RUN/JOB name services, too", async () => {
+  const all = await room();
+  const run = await all.deploy();
+  await assert.rejects(all.forward("wob"), { code: "NOT_FOUND",
+    message: 'Cannot forward "wob": there is no such service, and no such run' });
+  for (const name of [run, `${run}/web`]) {
+    const local = await all.forward(name);
+    const program = await all.dial(local);
+    program.say(name);
+    await all.until(() => all.accepted.some(({ text }) => text === name));
+    await all.settle(local.close());
+  }
+});
+
+test("a client has 500 connections, and the next one is refused in words", async () => {
+  const all = await room();
+  await all.deploy();
+  const local = await all.forward();
+  const programs: Party[] = [];
+  for (let i = 0; i < MAX_FORWARDED; i++) programs.push(await all.dial(local));
+  await all.until(() => all.accepted.length === MAX_FORWARDED);
+  const [one] = await all.settle(all.client.services());
+  assert.equal(one!.service!.phase, "READY");
+  const extra = await all.dial(local);
+  await all.until(() => extra.closed !== undefined);
+  assert.equal(extra.closed, "ECONNRESET");
+  assert.deepEqual(all.notes, ["Cannot forward: this port has 500 connections, the most it may"]);
+  programs[0]!.socket.reset();
+  await all.until(() => local.open < MAX_FORWARDED);
+  const next = await all.dial(local);
+  next.say("a place");
+  await all.until(() => all.accepted.some(({ text }) => text === "a place"));
+  await all.settle(local.close());
+});
+
+/** Says all of it, at the pace of the other side, and then no more. */
+function say(party: Party, bytes: Buffer): void {
+  let at = 0;
+  party.onEnd = () => undefined;
+  party.wake = () => {
+    while (at < bytes.length) {
+      const piece = bytes.subarray(at, (at += 50_000));
+      if (!party.socket.write(piece)) return;
+    }
+    party.socket.end();
+    party.wake = () => undefined;
+  };
+  party.wake();
+}

@@ -9,7 +9,7 @@
  *     commands/                    one small file per command, or per group of like ones
  *     context.ts · exit.ts         terminal, environment and signals; exit codes and errors
  *     named-master.ts · address.ts    which master; a session with it
- *     refs.ts                      how people name runs and jobs
+ *     refs.ts · named-service.ts   how people name runs and jobs, and services
  *     serve.ts · health.ts         `titan up` and `titan master`; what keeps them from starting
  *     store-url.ts · store-dump.ts    which store; the content of one, in the language of Redis
  *     kv-reply.ts                  a store's answer as text

@@ -20,6 +20,7 @@ const COMMANDS: Program["commands"] = new Map([
   ["dead", async () => (await import("./commands/dead.ts")).dead],
   ["deploy", async () => (await import("./commands/deploy.ts")).deploy],
   ["services", async () => (await import("./commands/services.ts")).services],
+  ["forward", async () => (await import("./commands/forward.ts")).forward],
   ["stop", async () => (await import("./commands/services.ts")).stop],
   ["restart", async () => (await import("./commands/services.ts")).restart],
   ["cancel", async () => (await import("./commands/control.ts")).cancel],
@@ -52,7 +53,7 @@ const COMMANDS: Program["commands"] = new Map([
  * Commands that people will look for and that a later version has. A sentence helps them more than
  * "unknown command".
  */
-const LATER: readonly string[] = ["scale", "rollback", "forward", "artifact", "mcp"];
+const LATER: readonly string[] = ["scale", "rollback", "artifact", "mcp"];
 
 const TITAN: Program = {
   commands: COMMANDS,

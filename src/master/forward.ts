@@ -115,13 +115,13 @@ export class Forwards {
     const { service, request } = dialler;
     const until = this.#host.clock.monotonic() + WAIT_MS;
     const failed = new Set<string>();
-    let why = "none is ready";
+    let why = "";
     while (!request.over) {
       const replicas = this.#replicas(service).filter(({ name }) => !failed.has(name));
       const chosen = fewestOpen(replicas, this.#turn++);
       if (chosen === undefined) {
         const leftMs = until - this.#host.clock.monotonic();
-        if (leftMs <= 0) throw unreached(service, why);
+        if (leftMs <= 0) throw unreached(service, why || this.#stateOf(service));
         await this.#news(request, Math.min(AGAIN_MS, leftMs));
         failed.clear();
         continue;
@@ -139,6 +139,11 @@ export class Forwards {
     return undefined;
   }
   // #endregion
+
+  #stateOf(service: string): string {
+    const [job] = findServices(this.#engine().state, service, "forward");
+    return `${job!.spec.id} is ${job!.service?.phase ?? "PENDING"}`;
+  }
 
   /** Those whose worker is here, and has room. */
   #replicas(service: string): Replica[] {

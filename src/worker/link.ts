@@ -63,6 +63,12 @@ const HELLO_DEADLINE_MS = 5000;
  */
 const REQUEST_DEADLINE_MS = 30_000;
 
+/**
+ * Bytes of forwarded connections that wait here (lesson 14): heartbeats wait behind them, for a
+ * second at 2 Mbit/s.
+ */
+const STREAM_BACKLOG_BYTES = 256 * 1024;
+
 const NOTHING = Buffer.alloc(0);
 
 /** The HELLO of the same peer as a client that only says who it is. */
@@ -177,6 +183,7 @@ export class MasterLink {
     let early: { opcode: number; body: Buffer }[] | undefined = [];
     const connection: RpcConnection = new RpcConnection(socket, {
       host,
+      limits: { streamBacklogBytes: STREAM_BACKLOG_BYTES },
       onRequest: (request) => this.#options.onRequest(request, connection),
       onNotify: (opcode, body) =>
         void (early === undefined ? onNotify(opcode, body) : early.push({ opcode, body })),

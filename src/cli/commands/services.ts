@@ -7,13 +7,13 @@ import type { Client } from "#sdk";
 import type { ServiceRow, ServicesMeant } from "#wire";
 import { openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
-import { CliError, EXIT, isRpcError } from "../exit.ts";
+import { EXIT } from "../exit.ts";
 import { pause } from "../follow.ts";
-import { findRun, LATEST } from "../refs.ts";
+import { asked } from "../named-service.ts";
 import {
   addressOf, current, grouped, groupJson, phaseColor, wordOf, type ServiceGroup,
 } from "../service-view.ts";
-import { clip, durationText, meantHint, oneLine, plural, table } from "../text.ts";
+import { clip, durationText, oneLine, plural, table } from "../text.ts";
 
 const MAX_WHY_CELLS = 80;
 /** Between two looks at a service that is ending. */
@@ -124,22 +124,6 @@ export const restart: Command = {
 function said({ services: names, replicas }: ServicesMeant): string {
   const more = replicas > names.length ? ` (${plural(replicas, "replica")})` : "";
   return `${names.join(", ")}${more}`;
-}
-
-/** Asks with the name as it was typed. Only if there is none, looks which one was meant. */
-async function asked(
-  client: Client, typed: string, ask: (name: string) => Promise<ServicesMeant>,
-): Promise<ServicesMeant> {
-  try {
-    return await ask(typed === LATEST ? await findRun(client, typed) : typed);
-  } catch (error) {
-    if (!isRpcError(error, "NOT_FOUND")) throw error;
-    const names = current(grouped(await client.services())).map(({ name }) => name);
-    const hint = meantHint(typed, [...new Set(names)]);
-    throw new CliError(EXIT.ERROR, `${(error as Error).message}${hint}`, {
-      advice: hint === "" ? "titan services lists them" : undefined,
-    });
-  }
 }
 
 /** Until none of the replicas goes on. They end by themselves, so Ctrl-C only ends the waiting. */
