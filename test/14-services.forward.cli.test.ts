@@ -127,7 +127,7 @@ test("a worker that can dial out and cannot be dialled serves all the same", {
 }, async () => {
   const file = join(folder, "gate");
   const gate = await openGate(file);
-  const inside = `node gate.mjs ${file} ${port} & exec "$@"`;
+  const inside = `node gate.mjs ${file} ${port} >/dev/null 2>&1 & exec "$@"`;
   const prefix: [string, ...string[]] =
     ["unshare", UNSHARE!, "sh", "-c", inside, "sh", process.execPath];
   await startWorker("hidden", ["--slots", "1", "--tags", "NAT"], prefix);
@@ -156,6 +156,7 @@ async function openGate(file: string): Promise<{ dialled(): number; close(): voi
       if (String(socket.read(4)) !== "dial") return;
       dialled += 1;
       const out = connect(port, "127.0.0.1").on("error", () => socket.destroy());
+      held.add(out);
       socket.pipe(out).pipe(socket);
     });
   }).listen(file);
