@@ -1,6 +1,6 @@
 /** What the scripts of this chapter play on: a real master and real workers in virtual time, and programs that listen on the port they are given. */
 import type { ExecOutcome, ExecRequest, Executor, Running } from "#exec";
-import type { Listener } from "#host";
+import type { Listener, Socket } from "#host";
 import { startMaster } from "#master";
 import { connect, type Client } from "#sdk";
 import { SimWorld } from "#simhost";
@@ -12,8 +12,8 @@ const AT = { host: "m", port: 9090 };
 /** A program that a worker runs. */
 export interface Program {
   readonly request: ExecRequest;
-  /** Listens on its port from now on, or hangs up for good. */
-  listen(): Promise<void>;
+  /** Listens on its port from now on, or hangs up for good. By default it says nothing. */
+  listen(serve?: (socket: Socket) => void): Promise<void>;
   hang(): Promise<void>;
   exit(code: number): void;
 }
@@ -75,11 +75,9 @@ export class Stage {
     };
     const program: Program = {
       request,
-      listen: async () => {
+      listen: async (serve = (socket) => socket.handle({ onData: () => undefined, onClose: () => undefined })) => {
         const at = { host: "127.0.0.1", port: request.port! };
-        listener = await this.world.host(worker).network.listen(at, (socket) => {
-          socket.handle({ onData: () => undefined, onClose: () => undefined });
-        });
+        listener = await this.world.host(worker).network.listen(at, serve);
       },
       hang,
       exit: (code) => {

@@ -67,7 +67,7 @@ import {
   type WorkerInfo,
 } from "#wire";
 import { followRun } from "./follow.ts";
-import type { Forwarding, ForwardOptions } from "./forward.ts";
+import { openForwarding, type Forwarding, type ForwardOptions } from "./forward.ts";
 import { checkedPipeline, type PipelineInput } from "./input.ts";
 import { checkMs, named } from "./options.ts";
 import { projectNeed, type ProjectNeed } from "./project-need.ts";
@@ -390,7 +390,6 @@ export class Client {
    * @throws the system's error when the port cannot be had
    */
   async forward(service: string, options: ForwardOptions = {}): Promise<Forwarding> {
-    const { openForwarding } = await import("./forward.ts");
     return openForwarding(service, { ...options, host: this.#host, redial: this.#redial });
   }
 
