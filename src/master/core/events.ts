@@ -47,7 +47,7 @@ export const Event = union("Event", {
   /** A pipeline was accepted. Its jobs are numbered from 0 in the order of the list. */
   RunSubmitted: [1, message("RunSubmitted", {
     run: [1, u32()], id: [2, string(256)], key: [3, optional(string(256))], at: [4, u53()],
-    spec: [5, PipelineSpec], by: [6, optional(string(256))],
+    spec: [5, PipelineSpec], by: [8, optional(string(256))],
   })],
   /** A running job added jobs to its own run. */
   JobsAdded: [2, message("JobsAdded", {
