@@ -2,21 +2,20 @@
  * The bundles as their users get them: unpacked into empty folders, run with nothing but Node.
  */
 import assert from "node:assert/strict";
-import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { once } from "node:events";
 import {
   existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync,
 } from "node:fs";
-import { createServer } from "node:net";
 import { userInfo } from "node:os";
 import { join, posix } from "node:path";
-import { test, type TestContext } from "node:test";
+import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { readSums, statementsOf, splitUp } from "#packaging";
 import { ROOT } from "../scripts/bootstrap.mjs";
 import { programArguments } from "../scripts/lib/compiled.mjs";
 import { eventually, isAlive, start, tempFolder, titan, type Started } from "./cli.support.ts";
+import { noSshd, sshFolder, startSshd } from "./sshd.support.ts";
 
 /**
  * Bytes. A bundle that is over its limit has reached for code that it does not need, or the limit
@@ -298,47 +297,8 @@ test("both bundles together run a pipeline with a project and a call", async (t)
 
 // ── over SSH ─────────────────────────────────────────────────────────────────────────────────────
 
-const SSHD = ["/usr/sbin/sshd", "/usr/local/sbin/sshd"].find(existsSync);
-
-/** A real sshd on loopback, for this user and one key, both made for this test. */
-async function startSshd(t: TestContext): Promise<{ port: number; key: string }> {
-  assert.ok(SSHD !== undefined, "no sshd here");
-  const folder = tempFolder();
-  const keygen = (name: string): string => {
-    const path = join(folder, name);
-    execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", path]);
-    return path;
-  };
-  const [hostKey, key] = [keygen("host"), keygen("user")];
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address() as { port: number };
-  await new Promise((closed) => probe.close(closed));
-  const config = join(folder, "config");
-  writeFileSync(config, [
-    `Port ${port}`, "ListenAddress 127.0.0.1", `HostKey "${hostKey}"`, "UsePAM no",
-    "StrictModes no",
-    `AuthorizedKeysFile "${key}.pub"`, "PasswordAuthentication no", "PidFile none",
-  ].join("\n"));
-  if (process.getuid?.() === 0) mkdirSync("/run/sshd", { recursive: true });
-  const sshd = spawn(SSHD, ["-D", "-e", "-f", config], { stdio: ["ignore", "ignore", "pipe"] });
-  t.after(async () => {
-    sshd.kill();
-    await once(sshd, "exit");
-  });
-  await new Promise<void>((ready, failed) => {
-    let said = "";
-    sshd.once("exit", (code) => failed(new Error(`sshd ended with ${code}: ${said}`)));
-    sshd.stderr.setEncoding("utf8").on("data", (text: string) => {
-      said += text;
-      if (/Server listening/.test(said)) ready();
-    });
-  });
-  return { port, key };
-}
-
 test("remote-worker.sh brings a worker to a machine that cannot reach the master", {
-  skip: SSHD === undefined && !process.env["CI"] && "only on machines with an sshd",
+  skip: noSshd,
 }, async (t) => {
   const { port, key } = await startSshd(t);
   const state = join(home, "remote-state");
@@ -348,10 +308,7 @@ test("remote-worker.sh brings a worker to a machine that cannot reach the master
   t.after(() => master.kill("SIGTERM"));
   const [, at] = await master.until("stdout", /"master":"([^"]+)"/);
   const dir = join(tempFolder(), "it's there");
-  const ssh = tempFolder({ known: "" });
-  writeFileSync(join(ssh, "ssh"), `#!/bin/sh\nexec ${execFileSync("sh", ["-c", "command -v ssh"],
-    { encoding: "utf8" }).trim()} -F none -o 'UserKnownHostsFile="${join(ssh, "known")}"' \
--o StrictHostKeyChecking=accept-new "$@"\n`, { mode: 0o755 });
+  const ssh = sshFolder();
   const remote = start([
     `${userInfo().username}@127.0.0.1`, "--port", `${port}`, "--identity", key, "--dir", dir,
     "--bundle", bundle(built, "worker"), "--master", at!, "--tags", "GPU", "--slots", "1",
