@@ -279,7 +279,7 @@ class MadeUp {
   state = new State();
   classes: SeenFleet["classes"] = [];
   isFrozen = false;
-  canStart: true | StartError = true;
+  canStart: true | StartError | Promise<StartError> = true;
   isOurs = true;
   made: Pick<Plan, "pools" | "classes"> = { pools: [], classes: [] };
   scaler: Autoscaler<PoolDefinition>;
@@ -329,7 +329,8 @@ class MadeUp {
   }
 
   async #spawn(name: string, onEnd: (how: string) => void): Promise<string> {
-    if (this.canStart !== true) throw this.canStart;
+    const can = await this.canStart;
+    if (can !== true) throw can;
     this.acts.push(`start ${name}`);
     this.ends.set(name, onEnd);
     return `handle of ${name}`;
@@ -797,6 +798,26 @@ test("a worker that cannot be ended is told a few times, and then let go", async
   assert.equal(fleet.notes.filter((note) => note.startsWith("Cannot end")).length, STOP_TRIES);
   assert.equal(fleet.state.launches.size, 0);
   fleet.stop();
+});
+
+test("a worker that has come is at work, whatever is said of its order afterwards", async () => {
+  for (const isLost of [false, true]) {
+    const fleet = new MadeUp();
+    let fail: (error: StartError) => void = () => undefined;
+    fleet.canStart = new Promise((resolve) => { fail = resolve; });
+    fleet.wait(1);
+    await fleet.by(1200);
+    fleet.see([someone("local-1")]);
+    if (isLost) fleet.see([]);
+    fail(new StartError("it had not ended after 20 s", { isUnsure: true }));
+    assert.deepEqual(await fleet.by(100), []);
+    assert.equal(fleet.launch("local-1")?.phase, isLost ? "starting" : "running");
+    fleet.wait(0);
+    assert.deepEqual(await fleet.by(20_000), [
+      ...(isLost ? [] : ["drain local-1"]), "stop local-1 by its name",
+    ]);
+    fleet.stop();
+  }
 });
 
 test("an order of which nobody knows what it did is ended by its name", async () => {

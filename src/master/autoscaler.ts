@@ -293,8 +293,11 @@ export class Autoscaler<P extends OfferedPool = OfferedPool> {
   // #endregion
 
   #refused(name: string, { message: reason, isUnsure }: StartError): void {
-    this.#told.add(name);
+    const { worker = 0, lostAt = 0 } = this.#options.fleet.launchNamed(name) ?? {};
     this.#options.onNote(`Cannot start ${name}: ${reason}`);
+    // It has come all the same, and may be at work.
+    if (worker !== 0 || lostAt !== 0) return;
+    this.#told.add(name);
     const type = isUnsure ? "StopLaunch" : "EndLaunch";
     this.#options.fleet.tell({ type, name, reason, failed: true });
   }

@@ -32,7 +32,10 @@ export interface CommandEnd {
   readonly line: string;
   /** Undefined: it exited with 0. */
   readonly failure: string | undefined;
-  /** It was killed, or by somebody else: nobody knows what it has done. */
+  /**
+   * It has run, and nobody knows what it has done. An exit code says little: `sbatch` has one when
+   * only the answer was lost, and the job is there.
+   */
   readonly isUnsure: boolean;
 }
 
@@ -119,7 +122,7 @@ class Command implements RunningCommand {
     const last = this.#err.trim().split("\n").at(-1)!.trim();
     const how = signal === null ? `exit code ${code}` : `ended by ${signal}`;
     const failure = last === "" ? how : `${last} (${how})`;
-    this.#over({ failure, isUnsure: signal !== null });
+    this.#over({ failure, isUnsure: true });
   }
 
   #over(end: Omit<CommandEnd, "line">): void {
