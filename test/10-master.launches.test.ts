@@ -91,6 +91,8 @@ test("a name that a person has given to a worker is not given to a launch", () =
   join(bench, "gpu-1");
   join(bench, "gpu-3");
   assert.deepEqual([launch(bench, "gpu"), launch(bench, "gpu")], ["gpu-2", "gpu-4"]);
+  bench.execute({ type: "EndLaunch", name: "gpu-4", reason: "…", failed: false });
+  assert.equal(launch(bench, "gpu"), "gpu-5", "and is given once");
 });
 
 test("failures of one moment count once, and an arrival ends them", () => {

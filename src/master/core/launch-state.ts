@@ -66,7 +66,8 @@ export function launchOrdered(state: State, event: EventOf<"LaunchOrdered">): vo
     name, pool, down, orderedAt: at, lostAt: 0, handle: "", phase: "starting", worker: 0,
     reason,
   });
-  changePool(state, pool, { launched: poolRecord(state, pool).launched + 1 });
+  // The numbers that it has left out were in the names of other people's workers.
+  changePool(state, pool, { launched: Number(name.slice(pool.length + 1)) });
   learn(state, pool, { type: "started", at });
 }
 

@@ -286,7 +286,7 @@ export interface Launch {
 /** All that is remembered of a pool, whether it has launches or not. */
 export interface PoolRecord {
   readonly name: string;
-  /** Launches ever ordered: the next one's number is one more. */
+  /** The number in the latest name that a launch was given: the next one's is higher. */
   readonly launched: number;
   readonly history: PoolHistory;
   /** The latest start that failed. Empty: none. */
