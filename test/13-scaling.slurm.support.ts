@@ -47,6 +47,8 @@ export interface Slurm {
   queue(): SlurmJob[];
   /** All submissions so far, also of jobs that are gone. */
   submitted(): number;
+  /** Jobs wait while it holds. */
+  hold(on: boolean): void;
   stop(): Promise<void>;
 }
 
@@ -89,6 +91,9 @@ export async function startSlurm(folder: string): Promise<Slurm> {
     submitted: () => {
       const log = readFileSync(at("slurmctld.log"), "utf8");
       return log.match(/submit_batch_job: JobId=/g)?.length ?? 0;
+    },
+    hold: (on) => {
+      ask("scontrol", "update", "partitionname=all", `state=${on ? "DOWN" : "UP"}`);
     },
     async stop() {
       // A slurmstepd outlives slurmd, and the jobs outlive that.

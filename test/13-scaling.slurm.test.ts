@@ -4,10 +4,11 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
-import { readPools, type PoolDefinition } from "#scaling";
+import { test, type TestContext } from "node:test";
+import { readPools, type PoolDefinition } from "#pipeline";
+import { connect } from "#sdk";
 import { eventually, inProcess, isAlive, MAIN, start, tempFolder } from "./cli.support.ts";
-import { noSlurm, startSlurm } from "./13-scaling.slurm.support.ts";
+import { noSlurm, startSlurm, type Slurm } from "./13-scaling.slurm.support.ts";
 import { noSshd, sshFolder, startSshd } from "./sshd.support.ts";
 
 const page = readFileSync(new URL("../docs/scaling.md", import.meta.url), "utf8");
@@ -95,11 +96,117 @@ test("the SSH recipe starts a worker that outlives its session, and finds it by 
   assert.equal(shell(down), "", "and to end what is gone succeeds");
 });
 
-test("a Slurm starts and stops", { skip: noSlurm() }, async () => {
-  const slurm = await startSlurm(join(tempFolder(), "a Slurm"));
-  const env = { ...process.env, ...slurm.env };
-  spawnSync("sbatch", ["--output=/dev/null", "--job-name=x", "--wrap", "exec sleep 60"], { env });
-  await eventually("runs", () => slurm.queue()[0]?.state === "RUNNING");
+/** The recipe, in a hurry. Nothing but its numbers is another. */
+function hastyPools(folder: string): string {
+  const hasty = { max: "3", idle: "500ms", start_timeout: "1m" };
+  const text = Object.entries(hasty).reduce((yaml, [key, value]) => {
+    assert.match(yaml, new RegExp(`^    ${key}: `, "m"));
+    return yaml.replace(new RegExp(`^    ${key}: .*`, "m"), `    ${key}: ${value}`);
+  }, recipe("Slurm"));
+  const file = join(folder, "pools.yaml");
+  writeFileSync(file, text);
+  return file;
+}
+
+/** Jobs that are over when a file is there. */
+function waiting(count: number, go: string): string {
+  const jobs = Array.from({ length: count }, (_, i) => {
+    return `  - {id: j${i}, run: 'until [ -e "${go}" ]; do sleep 0.05; done'}\n`;
+  });
+  return `name: burst\njobs:\n${jobs.join("")}`;
+}
+
+async function slurmAndFolder(t: TestContext): Promise<{ slurm: Slurm; folder: string }> {
+  const [top, folder] = [tempFolder(), join(tempFolder(), "of a user")];
+  mkdirSync(folder);
+  const slurm = await startSlurm(join(top, "a Slurm"));
+  t.after(() => slurm.stop());
+  return { slurm, folder };
+}
+
+/** A master with the recipe's pool. */
+async function startMaster(
+  t: TestContext,
+  { slurm, folder }: { slurm: Slurm; folder: string },
+  { port = "0", shims = "" } = {},
+) {
+  const args = ["--port", port, "--json", "--state", "state", "--pools", hastyPools(folder)];
+  const PATH = `${shims}:${titanFolder()}:${process.env["PATH"]}`;
+  const env = { ...slurm.env, HOME: folder, PATH, TITAN_TOKEN: "s3cret" };
+  const master = start(["master", ...args], { cwd: folder, env });
+  t.after(() => master.kill("SIGKILL"));
+  const [, at] = await master.until("stdout", /"master":"([^"]+)"/);
+  return { ...master, at: at!, stderr: () => master.stderr };
+}
+
+async function submit(at: string, folder: string, jobs: number) {
+  const client = await connect({ master: at, token: "s3cret" });
+  const file = join(folder, "burst.yaml");
+  writeFileSync(file, waiting(jobs, join(folder, "go")));
+  const run = await inProcess(["run", "--detach", "--master", at, file], {
+    TITAN_TOKEN: "s3cret",
+  });
+  assert.equal(run.code, 0, run.stderr);
+  return { client, run: run.stdout.trim() };
+}
+
+/** `slurm-1 RUNNING,slurm-2 PENDING` */
+function queueOf(slurm: Slurm): string {
+  return slurm.queue().map(({ name, state }) => `${name} ${state}`).sort().join();
+}
+
+test("the Slurm recipe submits jobs for a burst, which run its jobs, and cancels them when they " +
+  "are idle", { skip: noSlurm() }, async (t) => {
+  const { slurm, folder } = await slurmAndFolder(t);
+  const queue = () => queueOf(slurm);
+  const master = await startMaster(t, { slurm, folder });
+  const { client, run } = await submit(master.at, folder, 6);
+  const three = "slurm-1 RUNNING,slurm-2 RUNNING,slurm-3 RUNNING";
+  await eventually("three Slurm jobs run", () => queue() === three);
+  await eventually("they have all jobs of the burst", async () => {
+    const workers = await client.workers();
+    return workers.map(({ name, running }) => `${name} ${running}`).sort().join() ===
+      "slurm-1 2,slurm-2 2,slurm-3 2";
+  });
+  writeFileSync(join(folder, "go"), "");
+  await eventually("the run is over", async () => {
+    return (await client.status(run)).run.status === "COMPLETED";
+  });
+  await eventually("Slurm's queue is empty", () => queue() === "");
+  await eventually("nobody is left", async () => (await client.workers()).length === 0);
+  client.close();
+  assert.equal(slurm.submitted(), 3);
+  assert.match(master.stderr(), /starts 3 workers: 6 jobs have waited 1\.\ds/);
+  assert.match(master.stderr(), /retires slurm-\d: idle for/);
+});
+
+test("the Slurm recipe neither forgets nor doubles a worker whose master was killed before Slurm " +
+  "answered", { skip: noSlurm() }, async (t) => {
+  const { slurm, folder } = await slurmAndFolder(t);
+  const queue = () => queueOf(slurm);
+  // It submits, and never says so.
+  const shims = tempFolder();
+  const dead = join(folder, "dead");
+  const script = `/usr/bin/sbatch "$@" >&2; until [ -e "${dead}" ]; do sleep 0.05; done`;
+  writeFileSync(join(shims, "sbatch"), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  slurm.hold(true);
+  const master = await startMaster(t, { slurm, folder }, { shims });
+  const { client, run } = await submit(master.at, folder, 1);
+  await eventually("a Slurm job waits", () => queue() === "slurm-1 PENDING");
+  client.close();
+  await master.kill("SIGKILL");
+  writeFileSync(dead, "");
+  const next = await startMaster(t, { slurm, folder }, { port: master.at.split(":")[1]! });
+  const again = await connect({ master: next.at, token: "s3cret" });
+  slurm.hold(false);
+  await eventually("the job runs there", async () => {
+    const { jobs: [job] } = await again.status(run);
+    return job?.status === "RUNNING" && queue() === "slurm-1 RUNNING";
+  });
+  writeFileSync(join(folder, "go"), "");
+  await eventually("Slurm's queue is empty", () => queue() === "");
+  await eventually("nobody is left", async () => (await again.workers()).length === 0);
+  assert.equal((await again.status(run)).run.status, "COMPLETED");
+  again.close();
   assert.equal(slurm.submitted(), 1);
-  await slurm.stop();
 });
