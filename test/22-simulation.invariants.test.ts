@@ -1049,6 +1049,131 @@ test("Judge.fail() speaks for those who see what it cannot: no-crash", () => {
   );
 });
 
+// ── pools ────────────────────────────────────────────────────────────────────────────────────────
+
+const POOL = { name: "p", tags: ["GPU"], slots: 2, min: 1, max: 3, startTimeoutMs: 60_000 };
+const ordered = (name: string, at = T): Event =>
+  ({ type: "LaunchOrdered", name, pool: "p", at, reason: "", down: [] });
+const retired = (name: string): Event => ({ type: "LaunchRetired", name, at: T, reason: "" });
+const toEnd = (name: string): Event =>
+  ({ type: "LaunchStopped", name, at: T, reason: "", failed: false });
+const ended = (name: string): Event =>
+  ({ type: "LaunchEnded", name, at: T, reason: "", failed: false });
+/** A life in which the limits of a pool are promised. */
+function pooled(...events: Event[]): Judge {
+  const judge = new Judge({ pools: [POOL] });
+  tell(judge, events);
+  return judge;
+}
+/** p-1 has registered as worker 1, and the first job of r-1 runs there. */
+const atWork = [
+  submitted([spec("a"), spec("b"), spec("c")]), ordered("p-1"), joined({ name: "p-1" }), started(),
+];
+const rented = (count: number) => new Map([["p", count]]);
+
+test("Judge refuses more workers than a pool may have: pool-within-max", () => {
+  const name = "pool-within-max";
+  const jobs = submitted(Array.from({ length: 9 }, (_, index) => spec(`j${index}`)));
+  const full = pooled(jobs, ordered("p-1"), ordered("p-2"), ordered("p-3"));
+  breaks(name, /p-4 is the 4th of p, whose max is 3/, () => tell(full, [ordered("p-4")]));
+  const leaving = pooled(jobs, ordered("p-1"), ordered("p-2"), ordered("p-3"), toEnd("p-1"));
+  breaks(name, /p-4 is the 4th/, () => tell(leaving, [ordered("p-4")]));
+  tell(pooled(jobs, ordered("p-1"), ordered("p-2"), ordered("p-3"), toEnd("p-1"), ended("p-1")), [
+    ordered("p-4"),
+  ]);
+  full.pools.rented("p", 3);
+  breaks(name, /4 machines of p are rented, and its max is 3/, () => full.pools.rented("p", 4));
+});
+
+test("Judge refuses the end of a worker on which something runs: nobody-busy-is-ended", () => {
+  const name = "nobody-busy-is-ended";
+  breaks(name, /p-1 is retired while r-1\/a#1 runs there/, () =>
+    tell(pooled(...atWork), [retired("p-1")]),
+  );
+  breaks(name, /p-1 is to end while r-1\/a#1 runs there/, () =>
+    tell(pooled(...atWork), [toEnd("p-1")]),
+  );
+  // It came after it was given up, and gets nothing to do. If it did, it would be told to end.
+  const late = [ordered("p-1"), toEnd("p-1"), joined({ name: "p-1" })];
+  breaks("slots", /starts on p-1, which is draining/, () =>
+    tell(pooled(submitted([spec("a")]), ...late), [started()]),
+  );
+  const busy = pooled(...atWork.slice(0, 3), toEnd("p-1"), drained(false), started());
+  breaks(name, /p-1 is told to end while r-1\/a#1 runs there/, () =>
+    busy.pools.ending({ name: "p-1" }),
+  );
+  const idle = pooled(...atWork, succeeded(), drained(true), retired("p-1"), toEnd("p-1"));
+  idle.pools.ending({ name: "p-1" });
+});
+
+test("Judge refuses a worker that is launched, ordered or ended twice: launched-once", () => {
+  const name = "launched-once";
+  const jobs = submitted([spec("a")]);
+  breaks(name, /p-1 is launched, and was before/, () =>
+    tell(pooled(jobs, ordered("p-1"), toEnd("p-1"), ended("p-1")), [ordered("p-1")]),
+  );
+  const judge = pooled(jobs, ordered("p-1"));
+  judge.pools.ordered({ name: "p-1" });
+  breaks(name, /p-1 is ordered a second time/, () => judge.pools.ordered({ name: "p-1" }));
+  breaks(name, /p-1 is to end twice/, () => tell(judge, [toEnd("p-1"), toEnd("p-1")]));
+  tell(judge, [ended("p-1")]);
+  for (const what of [ended, toEnd, retired]) {
+    breaks(name, /p-1 .*, and nobody has launched it/, () =>
+      pooled(jobs, what("p-1")),
+    );
+  }
+  judge.pools.ending({ name: "p-1" });
+});
+
+test("Judge refuses orders to a cloud that the log does not know: dispatched-is-durable", () => {
+  const name = "dispatched-is-durable";
+  const judge = pooled(ordered("p-1"));
+  breaks(name, /p-2 is ordered, and the log has no such launch/, () =>
+    judge.pools.ordered({ name: "p-2" }),
+  );
+  breaks(name, /p-1 is told to end, and in the log it is starting/, () =>
+    judge.pools.ending({ name: "p-1" }),
+  );
+  tell(judge, [toEnd("p-1")]);
+  breaks(name, /p-1 is ordered, and the log says that it is to end/, () =>
+    judge.pools.ordered({ name: "p-1" }),
+  );
+});
+
+test("Judge refuses workers that nobody waits for: launches-follow-the-backlog", () => {
+  const name = "launches-follow-the-backlog";
+  const four = submitted([spec("a"), spec("b"), spec("c"), spec("d", { delayMs: 1000 })]);
+  const two = pooled(four, ordered("p-1"), ordered("p-2"));
+  breaks(name, /p-3 is launched, and 3 jobs wait for p, which has 2 under way already/, () =>
+    tell(two, [ordered("p-3")]),
+  );
+  // One is kept, whoever waits.
+  const nobody = pooled(ordered("p-1"));
+  breaks(name, /0 jobs wait/, () => tell(nobody, [ordered("p-2")]));
+  const other = pooled(submitted([spec("a", { requirement: ["TPU"] })]), ordered("p-1"));
+  breaks(name, /0 jobs wait/, () => tell(other, [ordered("p-2")]));
+  // One that takes too long is replaced, and so is one that was lost and does not come back.
+  const later = T + POOL.startTimeoutMs;
+  tell(pooled(ordered("p-1")), [ordered("p-2", later)]);
+  tell(pooled(ordered("p-1"), joined({ name: "p-1" }), gone()), [ordered("p-2", later)]);
+  breaks(name, /1 under way/, () =>
+    tell(pooled(ordered("p-1"), joined({ name: "p-1" }), gone()), [ordered("p-2", later - 1)]),
+  );
+});
+
+test("Judge refuses a fleet that does not shrink: fleet-returns-to-min", () => {
+  const name = "fleet-returns-to-min";
+  const judge = pooled(ordered("p-1"));
+  assert.equal(judge.pools.isQuiet(rented(1)), true);
+  judge.pools.quiet(rented(1));
+  breaks(name, /2 machines of p are rented, and the log has 1 \(p-1 starting\); its min is 1/, () =>
+    judge.pools.quiet(rented(2)),
+  );
+  assert.equal(judge.pools.isQuiet(rented(2)), false);
+  breaks(name, /1 machines .* the log has 0 \(nobody\)/, () => pooled().pools.quiet(rented(1)));
+  assert.equal(pooled().pools.isQuiet(rented(1)), false);
+});
+
 // ── what must be let pass ────────────────────────────────────────────────────────────────────────
 
 test("Judge finds nothing wrong in 60 honest lives, at any prefix of their logs", () => {

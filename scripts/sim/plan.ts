@@ -7,7 +7,9 @@
  */
 import { readFileSync } from "node:fs";
 import {
+  END_FATES,
   FAULT_KINDS,
+  ORDER_FATES,
   type Fault,
   type FaultKind,
   type JobPlan,
@@ -34,6 +36,15 @@ const PLAN: Fields = {
   faults: "array",
   finale: "string",
 };
+const POOL: Fields = {
+  name: "string", slots: "number", tags: "array", min: "number", max: "number",
+  upAfterMs: "number", idleMs: "number", cooldownMs: "number", startTimeoutMs: "number",
+  orders: "array", ends: "array",
+};
+const ORDER: Fields = {
+  fate: "string", takeMs: "number", outlives: "boolean", answerMs: "number", bootMs: "number",
+  livesMs: "number",
+};
 const FINALES: Record<Plan["finale"], true> = { none: true, stop: true, kill: true, crash: true };
 const STEPS: Record<Step["do"], Fields> = {
   submit: { run: "string" },
@@ -53,6 +64,9 @@ const STEPS: Record<Step["do"], Fields> = {
   snapshot: {},
   dead: {},
   drain: { worker: "string", undo: "boolean" },
+  launch: { pool: "string" },
+  retire: { worker: "string" },
+  pools: {},
 };
 const FAULTS: Record<Fault["kind"], Fields> = {
   kill: { downMs: "number" },
@@ -101,6 +115,7 @@ export function checked(value: unknown): Plan {
   plan.workers.forEach((worker, at) =>
     fieldsOf(`workers[${at}]`, worker, { name: "string", slots: "number", tags: "array" }),
   );
+  checkPools(plan.pools ?? []);
   plan.pipelines.forEach((pipeline, at) => {
     fieldsOf(`pipelines[${at}]`, pipeline, { key: "string", jobs: "array" });
     checkJobs(`pipelines[${at}].jobs`, pipeline.jobs);
@@ -118,7 +133,7 @@ export function checked(value: unknown): Plan {
       );
     }
     if ("run" in step) known(`${place}.run`, step.run, keys);
-    if ("worker" in step) known(`${place}.worker`, step.worker, workers);
+    if (step.do === "drain") known(`${place}.worker`, step.worker, workers);
     if (step.do === "add") checkJobs(`${place}.jobs`, step.jobs);
   });
   plan.faults.forEach((fault, index) => {
@@ -129,10 +144,31 @@ export function checked(value: unknown): Plan {
     for (const name of "peer" in fault ? [fault.target, fault.peer] : [fault.target]) {
       // A shrunk plan may have lost the client that a fault is about; of workers it takes the
       // faults, too.
-      if (!/^c\d+$/.test(name)) known(`the machine of ${place}`, name, ["m", ...workers, "c1"]);
+      // The workers of pools have names that nobody knows beforehand.
+      if (/^c\d+$|^p\d+-\d+$/.test(name)) continue;
+      known(`the machine of ${place}`, name, ["m", ...workers, "c1"]);
     }
   });
   return plan;
+}
+
+function checkPools(pools: NonNullable<Plan["pools"]>): void {
+  fieldsOf("plan", { pools }, { pools: "array" });
+  pools.forEach((pool, index) => {
+    const place = `pools[${index}]`;
+    fieldsOf(place, pool, POOL);
+    pool.orders.forEach((order, at) => {
+      fieldsOf(`${place}.orders[${at}]`, order, ORDER);
+      known(`${place}.orders[${at}].fate`, order.fate, ORDER_FATES);
+    });
+    pool.ends.forEach((end, at) => {
+      fieldsOf(`${place}.ends[${at}]`, end, { fate: "string", ms: "number" });
+      known(`${place}.ends[${at}].fate`, end.fate, END_FATES);
+    });
+    for (const list of ["orders", "ends"] as const) {
+      if (pool[list].length === 0) throw new Error(`${place}.${list} is empty`);
+    }
+  });
 }
 
 function checkJobs(place: string, jobs: readonly JobPlan[]): void {

@@ -38,22 +38,44 @@ export class Cluster {
   readonly #lives = new Map<string, number>();
   readonly #folders = new Map<string, SimFolders>();
   readonly #stopping = new Set<string>();
+  /** Machines of pools: nobody starts them again. */
+  readonly hired = new Set<string>();
   master: Master | undefined;
   /** Called after each start of a master, before anybody can have asked it anything. */
   onMaster: (master: Master) => void = () => undefined;
+  /** Called before a master is stopped in order. */
+  onStop: () => Promise<void> = async () => undefined;
+  /** Called when a machine of a pool is off. */
+  onGone: (name: string) => void = () => undefined;
 
   constructor(stage: Stage) {
     this.#stage = stage;
     this.add({
       name: MASTER.host,
       boot: () => this.#bootMaster(),
-      stop: async () => this.master?.stop(),
+      stop: async () => {
+        const { master } = this;
+        await this.onStop();
+        await master?.stop();
+      },
     });
     for (const plan of stage.plan.workers) this.#addWorker(plan);
   }
 
   add(machine: Machine): void {
     this.#machines.set(machine.name, machine);
+  }
+
+  /** A machine for a worker that is off for good once its process has ended. */
+  hire(plan: WorkerPlan): void {
+    this.hired.add(plan.name);
+    this.#addWorker(plan);
+    this.#boot(plan.name);
+  }
+
+  /** Asks the program of a machine to end; resolves once it has. */
+  async end(name: string): Promise<void> {
+    await this.#machines.get(name)?.stop?.().catch(() => undefined);
   }
 
   foldersOf(host: string): SimFolders {
@@ -100,8 +122,16 @@ export class Cluster {
     else world.kill(name);
     if (name === MASTER.host && options.garbage === true) this.#garbage = true;
     if (name === MASTER.host) this.master = undefined;
-    this.#restart(name, options.downMs);
+    if (this.hired.delete(name)) this.#dismiss(name);
+    else this.#restart(name, options.downMs);
     return true;
+  }
+
+  #dismiss(name: string): void {
+    this.#machines.delete(name);
+    this.#folders.delete(name);
+    this.#stopping.delete(name);
+    this.onGone(name);
   }
 
   #stop(machine: Machine, downMs: number): void {

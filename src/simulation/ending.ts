@@ -40,7 +40,12 @@ export async function bringToEnd(scene: Scene, options: EndingOptions): Promise<
     }
     // Work that only a drained worker may do would wait for ever, as it should.
     const workers = await client.perform("lists workers", (master) => master.workers());
-    const drained = workers.ok ? workers.value.filter(({ draining }) => draining) : [];
+    const isOurs = ({ name }: { name: string }): boolean =>
+      scene.plan.workers.some((worker) => worker.name === name);
+    // Those of pools are drained by the master, which then ends them.
+    const drained = workers.ok
+      ? workers.value.filter((worker) => worker.draining && isOurs(worker))
+      : [];
     for (const { id } of drained) {
       await client.perform("ends a drain", (master) => master.drain(String(id), { undo: true }));
     }

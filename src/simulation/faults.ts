@@ -18,13 +18,9 @@ export class Faults {
 
   begin(fault: Fault): void {
     const { kind, target } = fault;
-    if (
-      this.#stage.healing ||
-      !exists(this.#stage.plan, target) ||
-      ("peer" in fault && !exists(this.#stage.plan, fault.peer))
-    ) {
-      return;
-    }
+    const there = (name: string): boolean =>
+      exists(this.#stage.plan, name) || this.#cluster.hired.has(name);
+    if (this.#stage.healing || !there(target) || ("peer" in fault && !there(fault.peer))) return;
     if (!this.#happens(fault)) return;
     this.#stage.note(`FAULT ${faultText(fault)}`);
     this.#stage.faults[kind] = (this.#stage.faults[kind] ?? 0) + 1;
@@ -124,6 +120,7 @@ export class Faults {
     const { world, plan } = this.#stage;
     const others = [
       ...plan.workers.map(({ name }) => name),
+      ...this.#cluster.hired,
       ...Array.from({ length: plan.clients }, (_, index) => `c${index + 1}`),
     ];
     for (const name of [MASTER.host, ...others]) {

@@ -10,6 +10,7 @@
  * Test: test/22-simulation.test.ts
  */
 import { generatePipeline } from "./generate-jobs.ts";
+import { generatePools } from "./generate-pools.ts";
 import { generateServices } from "./generate-services.ts";
 import {
   FAULT_KINDS,
@@ -29,6 +30,8 @@ const BEFORE_SALT = 0xbef;
 
 /** Every ninth life has services in it, and the others are what they were without. */
 const [SERVICE_SALT, SERVICE_LIVES] = [0x5e2, 9];
+/** The same for pools, in other lives. */
+const [POOL_SALT, POOL_LIVES, FIRST_POOL_LIFE] = [0x9001, 9, 2];
 
 /** Everything that happens in the life of this seed. */
 export function generatePlan(seed: number): Plan {
@@ -47,6 +50,9 @@ export function generatePlan(seed: number): Plan {
   const serving = seed % SERVICE_LIVES === SERVICE_LIVES - 1
     ? generateServices(new Prng(seed ^ SERVICE_SALT), room)
     : { pipelines: [], steps: [] };
+  const scaled = seed % POOL_LIVES === FIRST_POOL_LIFE
+    ? generatePools(new Prng(seed ^ POOL_SALT), { ...room, enabled })
+    : { pools: [], pipelines: [], steps: [], faults: [] };
   return {
     seed,
     enabled,
@@ -56,12 +62,15 @@ export function generatePlan(seed: number): Plan {
     splitChunks: prng.chance(0.3),
     restartMs: [50, prng.int(60, 1500)],
     workers,
+    ...(scaled.pools.length > 0 && { pools: scaled.pools }),
     clients,
-    pipelines: [...pipelines, ...endless.pipelines, ...serving.pipelines],
+    pipelines: [...pipelines, ...endless.pipelines, ...serving.pipelines, ...scaled.pipelines],
     steps: withBefore(new Prng(seed ^ BEFORE_SALT), room, generateSteps(prng, room))
-      .concat(endless.steps, serving.steps)
+      .concat(endless.steps, serving.steps, scaled.steps)
       .sort((a, b) => a.at - b.at),
-    faults: enabled.flatMap((kind) => generateFaults(prng, kind, room)).sort((a, b) => a.at - b.at),
+    faults: enabled.flatMap((kind) => generateFaults(prng, kind, room))
+      .concat(scaled.faults)
+      .sort((a, b) => a.at - b.at),
     finale: prng.pick(["none", "stop", "kill", "crash"]),
   };
 }

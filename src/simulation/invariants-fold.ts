@@ -143,8 +143,8 @@ function restore(parts: Iterable<Uint8Array>, seq: number): State {
 }
 
 /**
- * The first plain field of a run, a job or a worker in which two states differ, as a sentence.
- * Their indexes follow from these.
+ * The first plain field of a run, a job, a worker or a pool in which two states differ, as a
+ * sentence. Their indexes follow from these.
  */
 export function difference(whole: State, restored: State): string | undefined {
   for (const [number, run] of whole.runs) {
@@ -165,6 +165,12 @@ export function difference(whole: State, restored: State): string | undefined {
   for (const [id, worker] of whole.workers) {
     const lost = fieldDifference({ ...worker }, { ...restored.workers.get(id) });
     if (lost !== undefined) return `worker ${worker.name} ${lost}`;
+  }
+  for (const kind of ["launches", "pools"] as const) {
+    for (const [name, record] of whole[kind]) {
+      const lost = fieldDifference({ ...record }, { ...restored[kind].get(name) });
+      if (lost !== undefined) return `${name} of ${kind} ${lost}`;
+    }
   }
   const left = ({ keys, letters }: State) => ({ keys: keys.toJSON(), letters: letters.toJSON() });
   const lost = fieldDifference(left(whole), left(restored));

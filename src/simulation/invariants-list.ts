@@ -43,6 +43,18 @@ export const INVARIANTS = {
     "When a worker reports the end of an attempt, its program is gone; when all is quiet, every " +
     "program is.",
   "runs-once": "An attempt is executed at most once, by the worker that owns it.",
+  "pool-within-max":
+    "A pool has never more workers than its max: launched and not ended, as the log says, rented " +
+    "and not told to end, as the cloud says.",
+  "nobody-busy-is-ended":
+    "No worker of a pool is retired or ended while an attempt or a service lives there.",
+  "launched-once":
+    "A worker is launched once, ordered once and ended once, whenever its master dies.",
+  "launches-follow-the-backlog":
+    "No more workers are on their way than the jobs that wait need, or the pool's min.",
+  "fleet-returns-to-min":
+    "Once nothing is left to do, every pool has its min of workers, and every other machine is " +
+    "gone.",
   "everything-ends": "Once faults stop, every run ends.",
   "no-crash": "No process of ours dies of its own error.",
 } as const;

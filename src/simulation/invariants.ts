@@ -21,6 +21,7 @@ import type { AttemptKey, Decision, JobStatus } from "#wire";
 import { Fold } from "./invariants-fold.ts";
 import type { Invariant } from "./invariants-list.ts";
 import { Model, type ModelJob, type ModelOptions, type ModelRun } from "./model.ts";
+import type { ModelPools } from "./model-pools.ts";
 
 export { INVARIANTS, type Invariant, Violation } from "./invariants-list.ts";
 export { type LogEvents, readLogEvents } from "./events.ts";
@@ -63,14 +64,20 @@ export class Judge {
     this.#model = new Model(options);
   }
 
+  /** What it is told of the machines of pools (lesson 13). */
+  get pools(): ModelPools {
+    return this.#model.pools;
+  }
+
   /** The last event that was judged. */
   get seq(): number {
     return this.#fold.bodies.length;
   }
 
   get stats() {
-    const { counts, openRuns } = this.#model;
-    return { events: this.seq, ...counts, openRuns, ...this.#told };
+    const { counts, openRuns, pools } = this.#model;
+    const { launches } = pools;
+    return { events: this.seq, ...counts, openRuns, ...this.#told, launches };
   }
 
   /** Breaks a promise by name. For a caller that sees more than the judge. */

@@ -5,16 +5,19 @@
  *     plan.ts        what a life will be asked to survive           ← start here
  *     plan-text.ts   a plan as a person reads it
  *     generate.ts    from a seed to a plan; generate-jobs.ts: its pipelines;
- *                    generate-services.ts: its services; prng.ts: chance, in the words of a plan
+ *                    generate-services.ts: its services; generate-pools.ts: its pools; prng.ts:
+ *                    chance, in the words of a plan
  *     invariants.ts  the judge; invariants-list.ts: the promises by name;
  *                    invariants-fold.ts: the log folded by `apply`
  *     model.ts       a second opinion on the log; model-state.ts: what it remembers;
  *                    model-checks.ts: what may happen to an attempt; model-services.ts: to a
- *                    service; model-gates.ts: to a gate
+ *                    service; model-gates.ts: to a gate; model-pools.ts: to the workers
+ *                    of pools
  *     events.ts      what a master left on disk; durable-view.ts: the disk after a
  *                    power cut
  *     stage.ts       what the parts of one life share
  *     cluster.ts     master and workers, and the supervisor that starts them again
+ *     cloud.ts       where the machines of pools come from; pools.ts: how the master orders them
  *     programs.ts    what jobs do; ports.ts: where services among them listen
  *     clients.ts     who submits and asks; steps.ts: what they ask for; ending.ts: the end of it
  *     scene.ts       what clients need of their world: so that scripts/chaos can give them another
@@ -42,7 +45,7 @@ export {
   type Acknowledgement, type Invariant, type LogEvents,
 } from "./invariants.ts";
 export {
-  FAULT_KINDS, jobSpecOf,
+  END_FATES, FAULT_KINDS, jobSpecOf, ORDER_FATES,
   type Fault, type FaultKind, type JobPlan, type PipelinePlan, type Plan, type Step,
 } from "./plan.ts";
 export { planLines } from "./plan-text.ts";

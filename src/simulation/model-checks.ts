@@ -70,6 +70,26 @@ export function checkStart(model: Complaints, job: ModelJob, event: EventOf<"Job
 }
 // #endregion
 
+/** A worker registers: its number is new, and its process has no other. */
+export function checkJoin(
+  model: Complaints,
+  { worker: id, name }: EventOf<"WorkerJoined">,
+  known: { last: number; twin: ModelWorker | undefined },
+): void {
+  if (id <= known.last) {
+    model.fail(
+      "one-unfenced-attempt",
+      `worker number ${id} was given before: it would no longer tell old results from new ones`,
+    );
+  }
+  const { twin } = known;
+  if (twin === undefined) return;
+  model.fail(
+    "slots",
+    `${name} registers as worker ${id} and is registered as ${twin.id}: its slots count twice`,
+  );
+}
+
 /** Whether this job may start on that worker now. */
 export function checkFit(model: Complaints, job: ModelJob, worker: ModelWorker): void {
   const name = `${job}#${job.attempt + 1}`;

@@ -22,10 +22,11 @@ import type { Edge, Event, EventOf } from "#core";
 import type { JobSpec, JobStatus } from "#wire";
 import { Violation, type Invariant } from "./invariants-list.ts";
 import {
-  checkEdge, checkEnding, checkFit, checkForgotten, checkGone,
-  checkKey, checkOutput, checkRetry, checkStart, wrongLoss,
+  checkEdge, checkEnding, checkFit, checkForgotten, checkGone, checkJoin, checkKey, checkOutput,
+  checkRetry, checkStart, wrongLoss,
 } from "./model-checks.ts";
 import * as gates from "./model-gates.ts";
+import { ModelPools, type PoolLimits } from "./model-pools.ts";
 import * as services from "./model-services.ts";
 import {
   conditionHolds, ModelJob, ModelRun, ModelService, mostMemory, openParentsOf, RETRY_MILLI, waitFor,
@@ -50,6 +51,8 @@ export interface ModelOptions {
   readonly maxLosses?: number;
   /** The most bytes that all results of one run may take. Default 256 MiB. */
   readonly maxRunResultBytes?: number;
+  /** Pools whose limits are promised. */
+  readonly pools?: readonly PoolLimits[];
 }
 
 export class Model {
@@ -64,6 +67,7 @@ export class Model {
     cancels: 0, gates: 0, forgotten: 0,
   };
   openRuns = 0;
+  readonly pools: ModelPools;
   readonly #keys = new Map<string, ModelRun>();
   readonly #instances = new Map<string, ModelWorker>();
   readonly #finished = { runs: 0, bytes: 0 };
@@ -89,6 +93,7 @@ export class Model {
   constructor(options: ModelOptions = {}) {
     this.#maxLosses = options.maxLosses ?? MAX_LOSSES;
     this.#maxRunResultBytes = options.maxRunResultBytes ?? MAX_RUN_RESULT_BYTES;
+    this.pools = new ModelPools(this, options.pools ?? []);
   }
 
   fail(invariant: Invariant, what: string): never {
@@ -131,8 +136,8 @@ export class Model {
       case "ServiceHealth": return services.health(this.#hands, this.#job(event), event);
       case "ServicesStopped": return services.stopped(this.#hands, this.#jobs(event), event);
       case "ServicesRestarted": return services.restarted(this.#hands, this.#jobs(event), event);
-      case "LaunchOrdered": case "LaunchAnswered": case "LaunchRetired": case "LaunchStopped":
-      case "LaunchEnded": case "TimePassed": return;
+      case "TimePassed": return;
+      default: return this.pools.apply(event);
     }
   }
 
@@ -503,24 +508,13 @@ export class Model {
 
   #joined(event: EventOf<"WorkerJoined">): void {
     const { worker: id, name, instance, tags, slots } = event;
-    if (id <= this.#lastWorker) {
-      this.fail(
-        "one-unfenced-attempt",
-        `worker number ${id} was given before: it would no longer tell old results from new ones`,
-      );
-    }
-    const twin = this.#instances.get(instance);
-    if (twin !== undefined) {
-      this.fail(
-        "slots",
-        `${name} registers as worker ${id} and is registered as ${twin.id}: its slots count twice`,
-      );
-    }
+    checkJoin(this, event, { last: this.#lastWorker, twin: this.#instances.get(instance) });
     this.#lastWorker = id;
     const worker: ModelWorker = {
       id, name, instance, tags: new Set(tags), slots,
       running: new Set(), draining: false, everDrained: false, lost: false,
     };
+    worker.draining = worker.everDrained = this.pools.came(worker);
     this.workers.set(id, worker);
     this.#instances.set(instance, worker);
     this.counts.workers += 1;
@@ -538,12 +532,14 @@ export class Model {
     const worker = this.#worker(event.worker, "is drained");
     worker.draining = event.on;
     worker.everDrained = true;
+    if (!event.on) this.pools.undrained(worker);
   }
 
   #workerLost(event: EventOf<"WorkerLost">): void {
     const worker = this.#worker(event.worker, "is lost");
     checkGone(this, worker);
     worker.lost = true;
+    this.pools.lost(worker);
     this.#instances.delete(worker.instance);
   }
 }

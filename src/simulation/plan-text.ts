@@ -5,7 +5,7 @@
  * Test: test/22-simulation.test.ts
  */
 import { faultText } from "./faults.ts";
-import type { JobPlan, Plan, Step } from "./plan.ts";
+import type { JobPlan, Plan, PoolPlan, Step } from "./plan.ts";
 
 /** The whole plan, a line each. */
 export function planLines(plan: Plan): string[] {
@@ -24,6 +24,7 @@ export function planLines(plan: Plan): string[] {
   return [
     `seed ${plan.seed}; workers ${workers.join(", ")}; ${counted(plan.clients, "client")}; ` +
       `faults of this seed: ${plan.enabled.join(", ") || "none"}`,
+    ...(plan.pools ?? []).flatMap(poolLines),
     `latency ${plan.latencyMs.join(" to ")} ms, sync ${plan.syncMs.join(" to ")} ` +
       `ms${plan.splitChunks ? ", writes arrive in pieces" : ""}`,
     ...plan.pipelines.flatMap(({ key, jobs }) => [
@@ -37,6 +38,22 @@ export function planLines(plan: Plan): string[] {
 
 function counted(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? "" : "s"}`;
+}
+
+function poolLines(pool: PoolPlan): string[] {
+  const { name, slots, tags, min, max } = pool;
+  const orders = pool.orders.map(({ fate, takeMs, answerMs, bootMs, outlives, livesMs }) => {
+    const alone = outlives ? "" : ", not without its master";
+    const lives = fate === "dies" ? `, lives for ${livesMs} ms` : "";
+    return `${fate} (${takeMs} + ${answerMs} ms, boots in ${bootMs}${alone}${lives})`;
+  });
+  return [
+    `pool ${name}: ${min} to ${max} workers with ${counted(slots, "slot")}` +
+      `${tags.length > 0 ? `, ${tags.join(", ")}` : ""}; up after ${pool.upAfterMs} ms, idle ` +
+      `${pool.idleMs}, cooldown ${pool.cooldownMs}, starts within ${pool.startTimeoutMs}`,
+    `  orders: ${orders.join("; ")}`,
+    `  ends: ${pool.ends.map(({ fate, ms }) => `${fate} (${ms} ms)`).join("; ")}`,
+  ];
 }
 
 function jobText(job: JobPlan, jobs: readonly JobPlan[]): string {
@@ -93,6 +110,8 @@ function stepText(step: Step): string {
     case "watch": return `watches ${step.run}`;
     case "logs": return `reads the output of ${step.run}/${step.job}`;
     case "drain": return `${step.undo ? "ends the drain of" : "drains"} ${step.worker}`;
+    case "launch": return `wants one more worker of ${step.pool}`;
+    case "retire": return `retires ${step.worker}`;
     case "snapshot": return "wants a snapshot";
     case "hash": return "asks for the hash";
     case "dead": return "lists dead letters";

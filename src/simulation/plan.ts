@@ -38,6 +38,8 @@ export interface Plan {
   /** How long the supervisor takes to restart a role that died by itself. */
   readonly restartMs: Range;
   readonly workers: readonly WorkerPlan[];
+  /** Workers that the master starts and ends by itself (lesson 13); absent: it does not. */
+  readonly pools?: readonly PoolPlan[];
   /** Client machines. */
   readonly clients: number;
   readonly pipelines: readonly PipelinePlan[];
@@ -51,6 +53,68 @@ export interface WorkerPlan {
   readonly name: string;
   readonly slots: number;
   readonly tags: readonly string[];
+}
+
+/** A pool, and what its cloud makes of the orders. */
+export interface PoolPlan {
+  /** `p1`: its workers are called `p1-1`, `p1-2` and so on. */
+  readonly name: string;
+  readonly slots: number;
+  readonly tags: readonly string[];
+  readonly min: number;
+  readonly max: number;
+  readonly upAfterMs: number;
+  readonly idleMs: number;
+  readonly cooldownMs: number;
+  readonly startTimeoutMs: number;
+  /** The first order fares as the first of them, and so on, and then all over again. */
+  readonly orders: readonly OrderPlan[];
+  /** The same for machines that are to end. */
+  readonly ends: readonly EndPlan[];
+}
+
+export const ORDER_FATES = [
+  /** The machine boots, and its worker registers. */
+  "comes",
+  /** There is no machine, and an error says so. */
+  "refused",
+  /** There is one, and an error says that there is none. */
+  "wrongly-refused",
+  /** There is one, and nobody says so. */
+  "unanswered",
+  /** The machine never boots. */
+  "never",
+  /** It works for a while, and is gone. */
+  "dies",
+] as const;
+
+export interface OrderPlan {
+  readonly fate: (typeof ORDER_FATES)[number];
+  /** Until there is a machine; an order of a master that dies before that is lost… */
+  readonly takeMs: number;
+  /** …unless it is on its way without the master. */
+  readonly outlives: boolean;
+  /** From then until the answer. */
+  readonly answerMs: number;
+  /** From then until its worker starts: it may be longer than anybody waits. */
+  readonly bootMs: number;
+  /** How long one works that dies. */
+  readonly livesMs: number;
+}
+
+export const END_FATES = [
+  "ends",
+  /** An error, and the machine stays. */
+  "fails",
+  /** The machine goes, and nobody says so. */
+  "unanswered",
+  /** The answer comes first, the end later. */
+  "early",
+] as const;
+
+export interface EndPlan {
+  readonly fate: (typeof END_FATES)[number];
+  readonly ms: number;
 }
 
 export interface PipelinePlan {
@@ -109,6 +173,10 @@ export type Step = { readonly at: number; readonly client: number } & (
   | { readonly do: "logs"; readonly run: string; readonly job: string }
   | { readonly do: "runs" | "workers" | "gates" | "hash" | "snapshot" | "dead" }
   | { readonly do: "drain"; readonly worker: string; readonly undo: boolean }
+  /** A person wants one worker more, or one less; `worker` may not have come yet, or be gone. */
+  | { readonly do: "launch"; readonly pool: string }
+  | { readonly do: "retire"; readonly worker: string }
+  | { readonly do: "pools" }
 );
 
 export const FAULT_KINDS = [

@@ -25,7 +25,7 @@ export interface Broken {
 export interface Scene {
   readonly plan: Plan;
   /** Hears what clients are told, in the order in which they are told. */
-  readonly judge: Pick<Judge, "acknowledged" | "seen" | "hash">;
+  readonly judge: Pick<Judge, "acknowledged" | "seen" | "hash"> & Partial<Pick<Judge, "pools">>;
   /** For the pauses of clients. */
   readonly random: Random;
   /** Milliseconds since the world began. */

@@ -13,7 +13,7 @@
  * Test: test/22-simulation.test.ts
  */
 import type { Invariant } from "./invariants.ts";
-import type { JobPlan, PipelinePlan, Plan } from "./plan.ts";
+import type { JobPlan, PipelinePlan, Plan, PoolPlan } from "./plan.ts";
 import type { Broken } from "./scene.ts";
 
 /** A life takes some 50 ms: a minute, for a schedule that somebody will look at for an hour. */
@@ -69,6 +69,13 @@ const WORKERS: Part<unknown> = {
   with: (plan, list) => tidy({ ...plan, workers: list as Plan["workers"] }),
 };
 
+const POOLS: Part<unknown> = {
+  list: (plan) => plan.pools ?? [],
+  with: ({ pools: _, ...plan }, list) => {
+    return list.length === 0 ? plan : { ...plan, pools: list as readonly PoolPlan[] };
+  },
+};
+
 /** All jobs of all pipelines, as pairs of indexes. */
 const JOBS: Part<unknown> = {
   list: (plan) =>
@@ -100,7 +107,9 @@ class Search {
     await this.#forgetTheFuture();
     for (let size = Infinity; size > sizeOf(this.best);) {
       size = sizeOf(this.best);
-      for (const part of [FAULTS, STEPS, PIPELINES, JOBS, WORKERS]) await this.#lessOf(part);
+      for (const part of [FAULTS, STEPS, PIPELINES, JOBS, WORKERS, POOLS]) {
+        await this.#lessOf(part);
+      }
       for (const simpler of simplifications(this.best)) await this.#try(simpler(this.best));
     }
   }
@@ -170,6 +179,10 @@ function simplifications(plan: Plan): ((plan: Plan) => Plan)[] {
     (now) => ({ ...now, clients: 1, steps: now.steps.map((step) => ({ ...step, client: 1 })) }),
     (now) => ({ ...now, workers: now.workers.map((worker) => ({ ...worker, slots: 1 })) }),
   ];
+  for (const pool of (plan.pools ?? []).keys()) {
+    plainer.push((now) => withoutFate(now, pool, "orders"));
+    plainer.push((now) => withoutFate(now, pool, "ends"));
+  }
   for (const [pipeline, { jobs }] of plan.pipelines.entries()) {
     for (const [job, fields] of jobs.entries()) {
       for (const field of Object.keys(fields)) {
@@ -183,6 +196,15 @@ function simplifications(plan: Plan): ((plan: Plan) => Plan)[] {
     }
   }
   return plainer;
+}
+
+/** The last of what becomes of orders, or of ends. One is left. */
+function withoutFate(plan: Plan, at: number, of: "orders" | "ends"): Plan {
+  const pools = (plan.pools ?? []).map((pool, index) => {
+    const last = index === at && pool[of].length > 1;
+    return last ? { ...pool, [of]: pool[of].slice(0, -1) } : pool;
+  });
+  return { ...plan, ...(pools.length > 0 && { pools }) };
 }
 
 function changeJob(
@@ -248,7 +270,7 @@ function tidy(plan: Plan): Plan {
     steps: plan.steps.filter(
       (step) =>
         (!("run" in step) || keys.has(step.run)) &&
-        (!("worker" in step) || workers.has(step.worker)),
+        (step.do !== "drain" || workers.has(step.worker)),
     ),
     faults: plan.faults.filter(
       (fault) => isThere(fault.target) && (!("peer" in fault) || isThere(fault.peer)),

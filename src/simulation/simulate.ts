@@ -11,12 +11,14 @@
  *
  * Test: test/22-simulation.test.ts
  */
+import { Cloud } from "./cloud.ts";
 import { Cluster } from "./cluster.ts";
 import { PatientClient } from "./clients.ts";
 import { bringToEnd } from "./ending.ts";
 import { Faults } from "./faults.ts";
 import { LogWatch } from "./log-watch.ts";
 import type { Plan } from "./plan.ts";
+import { startPools } from "./pools.ts";
 import { ProgramPorts } from "./ports.ts";
 import { scriptedProgram } from "./programs.ts";
 import type { Broken } from "./scene.ts";
@@ -92,6 +94,7 @@ export async function simulate(plan: Plan): Promise<Outcome> {
 class Life {
   readonly stage: Stage;
   readonly #cluster: Cluster;
+  readonly #cloud: Cloud;
   readonly #clients: PatientClient[];
   readonly #steps: Steps;
   readonly #faults: Faults;
@@ -107,8 +110,20 @@ class Life {
     }));
     const { stage } = this;
     this.#cluster = new Cluster(stage);
+    this.#cloud = new Cloud(stage, {
+      boot: (worker) => this.#cluster.hire(worker),
+      stop: (name) => this.#cluster.end(name),
+      kill: (name) => void this.#cluster.down(name, "crash", { downMs: 0 }),
+      life: () => this.#cluster.lifeOf("m"),
+    });
+    this.#cluster.onGone = (name) => this.#cloud.gone(name);
     this.#watch = new LogWatch(stage);
-    this.#cluster.onMaster = () => this.#watch.readAgain();
+    this.#cluster.onMaster = (master) => {
+      this.#watch.readAgain();
+      const host = stage.world.host("m");
+      const pools = startPools(stage, { cloud: this.#cloud, host, master });
+      this.#cluster.onStop = async () => pools?.stop();
+    };
     this.#clients = Array.from({ length: plan.clients }, (_, index) => {
       const name = `c${index + 1}`;
       const client = new PatientClient(stage, name, () => this.#cluster.isUp(name));
@@ -196,16 +211,23 @@ class Life {
       isQuiet: () =>
         this.#steps.unanswered === 0 &&
         stage.judge.stats.openRuns === 0 &&
-        stage.world.programs().length === 0,
+        stage.world.programs().length === 0 &&
+        stage.judge.pools.isQuiet(this.#cloud.counts),
     });
+    this.#askQuiet();
+  }
+
+  #askQuiet(): void {
+    const { stage } = this;
     stage.ask(() => stage.judge.quiet({ programs: stage.world.programs().length }));
+    stage.ask(() => stage.judge.pools.quiet(this.#cloud.counts));
   }
 
   #neverEnds(): void {
     const { stage } = this;
     const waiting = this.#clients.reduce((sum, client) => sum + client.waiting, 0);
     // The judge knows the names of the jobs that have not ended.
-    stage.ask(() => stage.judge.quiet({ programs: stage.world.programs().length }));
+    this.#askQuiet();
     stage.breaks(
       "everything-ends",
       `${VIRTUAL_BOUND_MS / 60_000} minutes after everything was mended, ${waiting} requests ` +

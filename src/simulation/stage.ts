@@ -46,7 +46,7 @@ export class Stage implements Scene {
   constructor(plan: Plan, program: (stage: Stage) => SimProgram) {
     this.plan = plan;
     this.random = seededRandom(plan.seed ^ 0x5eed);
-    this.judge = new Judge();
+    this.judge = new Judge({ pools: plan.pools ?? [] });
     this.world = new SimWorld({
       seed: plan.seed,
       latencyMs: plan.latencyMs,

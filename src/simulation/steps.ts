@@ -70,6 +70,9 @@ export class Steps {
       case "dead":
         return void this.#try(client, "lists dead letters", (master) => master.deadLetters());
       case "drain": return void this.drain(client, step.worker, step.undo);
+      case "launch": return void this.#launch(client, step.pool);
+      case "retire": return void this.#retire(client, step.worker);
+      case "pools": return void this.#try(client, "lists pools", (master) => master.pools());
     }
   }
 
@@ -211,6 +214,22 @@ export class Steps {
     await this.#try(client, `${undo ? "ends the drain of" : "drains"} ${worker}`, (master) =>
       master.drain(worker, { undo }),
     );
+  }
+
+  // The judge hears of both when they are asked for: an answer may never come.
+
+  async #launch(client: PatientClient, pool: string): Promise<void> {
+    await this.#try(client, `launches a worker of ${pool}`, (master) => {
+      this.#scene.judge.pools?.wished(pool);
+      return master.launch(pool, { by: client.name });
+    });
+  }
+
+  async #retire(client: PatientClient, worker: string): Promise<void> {
+    await this.#try(client, `retires ${worker}`, (master) => {
+      this.#scene.judge.pools?.unwanted(worker);
+      return master.retire(worker, { by: client.name });
+    });
   }
 
   // ── looks ──────────────────────────────────────────────────────────────────────────────────────
