@@ -136,6 +136,7 @@ export class Model {
       case "ServiceHealth": return services.health(this.#hands, this.#job(event), event);
       case "ServicesStopped": return services.stopped(this.#hands, this.#jobs(event), event);
       case "ServicesRestarted": return services.restarted(this.#hands, this.#jobs(event), event);
+      case "WorkerKnows":
       case "TimePassed": return;
       default: return this.pools.apply(event);
     }
