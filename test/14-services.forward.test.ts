@@ -336,7 +336,7 @@ test("a program that does not listen any more is asked again, until its restart"
   await all.settle(local.close());
 });
 
-test("the master dies: connections end, the port stays, and the next one goes through", async () => {
+test("the master dies: connections end, the port stays, the next one goes through", async () => {
   const all = await room();
   await all.deploy();
   const local = await all.forward();
@@ -355,7 +355,7 @@ test("the master dies: connections end, the port stays, and the next one goes th
   await all.settle(local.close());
 });
 
-test("the link of the worker breaks: its connections end, and the next one goes through", async () => {
+test("the worker's link breaks: its connections end, the next one goes through", async () => {
   const all = await room();
   await all.deploy();
   const local = await all.forward();

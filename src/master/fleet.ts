@@ -92,7 +92,8 @@ export class Fleet {
     this.#pools = new Map(pools.map((pool) => [pool.name, pool]));
     this.#hands = hands;
     const { state } = this.#engine;
-    state.startable = pools.filter(({ max }) => max > 0).map(({ tags }) => new Set([GENERAL, ...tags]));
+    state.startable = pools.filter(({ max }) => max > 0)
+      .map(({ tags }) => new Set([GENERAL, ...tags]));
     // Those that the master had told to end when it was killed.
     this.#engine.whenDurable(() => {
       for (const { name, phase } of state.launches.values()) {

@@ -248,8 +248,7 @@ async function stopMaster(
 function makeServices(
   options: MasterOptions, { log, fatal }: { log: Log; fatal: (error: Error) => void },
 ): Services {
-  const { host, dir } = options;
-  const { places = DEFAULT_PLACES } = options;
+  const { host, dir, places = DEFAULT_PLACES } = options;
   const output = new OutputStore(host, `${dir}/output`, {
     maxOpenFiles: places.outputs,
     isEndless: ({ run, job }) =>

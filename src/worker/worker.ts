@@ -18,23 +18,8 @@ import type { Address, Host, Timer } from "#host";
 import { RpcError } from "#rpc";
 import { DEFAULT_PORTS, type PortRange } from "#services";
 import {
-  Beat,
-  BeatAnswer,
-  BlobChunk,
-  BlobRef,
-  Dispatch,
-  Finished,
-  HealthReport,
-  isBlank,
-  KNOWLEDGE,
-  Kill,
-  MAX_BATCH_ITEMS,
-  Op,
-  Output,
-  PROTOCOL,
-  type Assignment,
-  type AttemptKey,
-  type Service,
+  Beat, BeatAnswer, BlobChunk, BlobRef, Dispatch, Finished, HealthReport, isBlank, KNOWLEDGE, Kill,
+  MAX_BATCH_ITEMS, Op, Output, PROTOCOL, type Assignment, type AttemptKey, type Service,
   type Welcome,
 } from "#wire";
 import { keyOf, nameOf, reportOf, type Attempt } from "./attempt.ts";
