@@ -3,10 +3,12 @@
  *
  * Test: test/cli.cluster.test.ts
  */
-import { relative } from "node:path";
+import { join, relative } from "node:path";
 import { hostPort } from "#base";
 import { DEFAULT_MASTER, tokenOf } from "./address.ts";
 import type { EmbeddedCluster, PoolsOption, Scale } from "#cluster";
+import type { OldDoor } from "#dialect";
+import type { Address } from "#host";
 import type { Call } from "./command.ts";
 import { CliError, EXIT, exitCodeOf, UsageError } from "./exit.ts";
 import { preloaded, storeOf } from "./store-url.ts";
@@ -20,6 +22,8 @@ export interface ServeOptions {
   readonly scale?: Scale | undefined;
   /** The same, from a file. */
   readonly pools?: PoolsOption | undefined;
+  /** Where old clients are served, once they are. */
+  readonly older?: Address | undefined;
   /** The cluster has a store of its own, unless a flag or the environment says otherwise. */
   readonly ownStore: boolean;
 }
@@ -50,8 +54,11 @@ export async function serve(call: Call, options: ServeOptions): Promise<number> 
   const port = call.count("port", { min: 0, max: 65_535 }) ?? DEFAULT_MASTER.port;
   const store = await storeOf(call, options.ownStore ? { masterPort: port } : undefined);
   const [durability, graceMs] = [durabilityOf(call), await graceOf(call)];
+  const v1 = v1Of(call);
   const loading = await preloaded(store); // from here on no flag can be wrong
   const { startEmbeddedCluster } = await import("#cluster");
+  const stateDir = call.text("state") ?? context.home;
+  const older = v1 === undefined ? undefined : await olderDoor(stateDir);
   cluster = await startEmbeddedCluster({
     workers: options.workers,
     slots: options.slots,
@@ -63,7 +70,8 @@ export async function serve(call: Call, options: ServeOptions): Promise<number> 
     graceMs,
     store: loading,
     listenHost: call.text("host") ?? DEFAULT_MASTER.host,
-    stateDir: call.text("state") ?? context.home,
+    stateDir,
+    ...(v1?.port === undefined && { onOlderPeer: older?.take }),
     token: tokenOf(call),
     acceptLoss: call.on("accept-loss"),
     onNote: (text) => context.note(`titan: ${text}`),
@@ -75,11 +83,33 @@ export async function serve(call: Call, options: ServeOptions): Promise<number> 
     throw error;
   });
   if (cluster === undefined) return exitAfter(await ended);
-  context.onExit(() => cluster?.stop()); // also when announcing fails; a second stop does nothing
-  announce(call, cluster, options);
+  // Also when announcing fails; a second stop does nothing.
+  context.onExit(async () => {
+    await older?.close();
+    await cluster?.stop();
+  });
+  const { view, master, token } = cluster;
+  const olderAt = await older?.open({ view, master, token, port: v1?.port });
+  announce(call, cluster, { ...options, older: olderAt });
   const fatal = await ended;
+  await older?.close();
   await cluster.stop();
   return exitAfter(fatal);
+}
+
+/** Whether old clients are served, and on which port of their own, if not on the master's. */
+function v1Of(call: Call): { port: number | undefined } | undefined {
+  const port = call.count("v1-port", { min: 0, max: 65_535 });
+  if (port === undefined) return call.on("v1") ? { port } : undefined;
+  if (!call.on("v1")) return { port };
+  const why = "--v1 serves them on the master's port, --v1-port on one of their own";
+  throw new UsageError(`Cannot serve version 1 twice: ${why}`);
+}
+
+/** A module that is not loaded unless somebody asks for it. */
+async function olderDoor(stateDir: string): Promise<OldDoor> {
+  const [{ OldDoor }, { nodeHost }] = await Promise.all([import("#dialect"), import("#host")]);
+  return new OldDoor({ host: nodeHost(), dir: join(stateDir, "v1") });
 }
 
 function exitAfter(fatal: Error | undefined): number {
@@ -112,6 +142,8 @@ function announce(call: Call, cluster: EmbeddedCluster, options: ServeOptions): 
   const shared = store === undefined ? "" : `, store at ${store.url.replace("redis://", "")}`;
   const where = `${address}, ${workersText(options)}${shared}`;
   context.out(`titan: master at ${where}, state in ${shortPath(stateDir)}`);
+  const { older } = options;
+  if (older !== undefined) context.out(`titan: clients of version 1 at ${hostPort(older)}`);
   if (recovered.events + recovered.tornBytes > 0) {
     context.out(
       `titan: recovered ${plural(recovered.runs, "run")} from ` +
@@ -148,7 +180,7 @@ function workersText({ workers, scale, pools, tags = [] }: ServeOptions): string
 }
 
 function readyJson(
-  call: Call, cluster: EmbeddedCluster, { workers, scale, pools }: ServeOptions,
+  call: Call, cluster: EmbeddedCluster, { workers, scale, pools, older }: ServeOptions,
 ): object {
   const { master, store } = cluster;
   return {
@@ -157,6 +189,7 @@ function readyJson(
     master: hostPort(master),
     host: master.host,
     port: master.port,
+    v1: older && hostPort(older),
     workers,
     scale,
     pools: pools?.pools.map(({ name, min, max }) => ({ name, min, max })),

@@ -29,7 +29,7 @@ import {
   sharedRoot,
   VERSION,
 } from "#host";
-import type { Autoscaler, Master, MasterOptions, Places } from "#master";
+import type { Autoscaler, Master, MasterOptions, OnOlderPeer, Places } from "#master";
 import {
   openClusterStore,
   type ClusterStore,
@@ -69,6 +69,8 @@ export interface ClusterOptions {
   readonly token?: string | undefined;
   /** Default: none. */
   readonly store?: StoreChoice | undefined;
+  /** Gets the peers of the master's port that speak version 1. Default: they are sent away. */
+  readonly onOlderPeer?: OnOlderPeer | undefined;
   /** A worker or the store died, or said something. */
   readonly onNote?: (text: string) => void;
   /** The master's log could not be written; it serves nobody any more. */
@@ -93,6 +95,8 @@ export type Scale = Pick<Pool, "min" | "max"> &
 
 export interface EmbeddedCluster {
   readonly master: Address;
+  /** For the door of version 1. */
+  readonly view: Pick<Master, "runsAfter" | "counts">;
   readonly stateDir: string;
   readonly token: string | undefined;
   readonly recovered: Master["recovered"];
@@ -144,6 +148,7 @@ export async function startEmbeddedCluster(options: ClusterOptions): Promise<Emb
     const store = await untilReady(parts.store, options.giveUp);
     return {
       master: { host: master.host, port: master.port },
+      view: master,
       stateDir,
       token,
       recovered: master.recovered,
@@ -333,6 +338,7 @@ function masterOptions(
     acceptLoss = false,
     token,
     graceMs,
+    onOlderPeer,
   } = options;
   const onFatal =
     options.onFatal ?? ((error: Error) => onNote(`the master has stopped: ${error.message}`));
@@ -347,6 +353,7 @@ function masterOptions(
     version: VERSION,
     pid: process.pid,
     onFatal,
+    onOlderPeer,
     heapBytes: getHeapStatistics().heap_size_limit,
     onFull: ({ message }) =>
       onNote(

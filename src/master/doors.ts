@@ -56,6 +56,12 @@ export class Doors {
     return this.#budgets[role].bytes;
   }
 
+  /** Somebody who has introduced itself (and has the token) is connected from this machine. */
+  knows(host: string): boolean {
+    const { client, worker } = this.#known;
+    return [...worker, ...client].some(({ remote }) => hostOf(remote) === host);
+  }
+
   *connections(): Generator<RpcConnection> {
     yield* this.#strangers.keys();
     yield* this.#known.client;
@@ -151,6 +157,11 @@ export class Doors {
     this.#known.client.delete(connection);
     this.#known.worker.delete(connection);
   }
+}
+
+/** The machine of a peer, without its port. */
+export function hostOf(remote: string): string {
+  return remote.slice(0, remote.lastIndexOf(":"));
 }
 
 function tooMany(limit: number, of: string): RpcError {

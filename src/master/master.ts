@@ -15,7 +15,8 @@
  */
 import { isLoopback } from "#base";
 import {
-  DEFAULT_HEAP_BYTES, heapFor, memoryLimits, type Effect, type Job, type Observer,
+  DEFAULT_HEAP_BYTES, heapFor, memoryLimits, runsAfter, type Effect, type Job, type Observer,
+  type Run,
 } from "#core";
 import type { Address, Host, Listener, Socket } from "#host";
 import { LogError, openLog, type Log, type LogFull } from "#log";
@@ -26,6 +27,7 @@ import { countsOf, type MasterCounts } from "./counts.ts";
 import { Doors } from "./doors.ts";
 import { Engine, NeedsMemory } from "./engine.ts";
 import { MasterError, startStep } from "./errors.ts";
+import { hearFirstByte, type OnOlderPeer } from "./first-byte.ts";
 import { Fleet } from "./fleet.ts";
 import { Forwards } from "./forward.ts";
 import { StoreDesk, type MasterStore } from "./kv.ts";
@@ -75,6 +77,8 @@ export interface MasterOptions {
    * shares for itself.
    */
   readonly cluster?: string;
+  /** Gets the peers that speak version 1 (`first-byte.ts`). Default: they are sent away. */
+  readonly onOlderPeer?: OnOlderPeer | undefined;
   /**
    * The log could not be written: the process should end. The master has stopped serving by then.
    */
@@ -107,6 +111,8 @@ export interface Master extends Address {
   isOver(run: string): boolean;
   /** What it holds at this moment: see counts.ts. */
   counts(): MasterCounts;
+  /** Runs with a higher number than this one, the oldest first. To be read only. */
+  runsAfter(number: number): readonly Run[];
   /** Takes a snapshot now, so that the next start is short. */
   snapshot(): Promise<void>;
   /**
@@ -192,7 +198,10 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
 
   const accept = (socket: Socket): void => {
     if (services.stopped) return socket.destroy();
-    services.doors.enter(openConnection(services, socket));
+    const { onOlderPeer } = options;
+    const heard = onOlderPeer === undefined ? socket
+      : hearFirstByte(socket, { doors: services.doors, onOlderPeer });
+    services.doors.enter(openConnection(services, heard));
   };
   let recovered: Master["recovered"];
   try {
@@ -218,6 +227,7 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
     fleet: services.fleet,
     isOver: (run) => engine.isOver(run),
     counts: () => countsOf(services),
+    runsAfter: (number) => runsAfter(engine.state, number),
     snapshot: () => engine.snapshot(),
     stop: () => stopMaster(services, { listener: serving, log, lock }),
   };

@@ -29,6 +29,7 @@
  *     forward.ts      connections to services that pass through the master
  *     kv.ts           commands for the store that pass through the master
  *     doors.ts        who may come in: places for clients, for workers and for strangers
+ *     first-byte.ts   peers of version 1, which somebody else serves
  *     limits.ts       what all peers together may take: bytes, places, descriptors
  *     turns.ts        long answers wait here for room and for their turn; pages.ts cuts them
  *     removals.ts     files that nobody can name any more, removed in the background
@@ -44,4 +45,5 @@ export type { MasterStore } from "./kv.ts";
 export { startMaster, type Master, type MasterOptions } from "./master.ts";
 export { Autoscaler, RETURN_MS, StartError, STOP_TRIES, type Driver } from "./autoscaler.ts";
 export type { Fleet, Hands, SeenFleet, SeenWorker } from "./fleet.ts";
+export type { OnOlderPeer } from "./first-byte.ts";
 export { MasterError } from "./errors.ts";

@@ -76,32 +76,79 @@ export async function packProject(
   folder: string,
 ): Promise<{ bytes: Buffer; hash: string; files: number }> {
   const entries = await findEntries(host, folder);
-  const parts: Buffer[] = [MAGIC];
-  let files = 0;
+  const packed: Unpacked[] = [];
   let total = 0;
-  for (const { path, entry } of entries
-    .map((e) => ({ path: Buffer.from(e.path), entry: e }))
-    .sort((a, b) => a.path.compare(b.path))) {
-    let content: Buffer = Buffer.alloc(0);
-    if (entry.kind === KIND.link) content = Buffer.from(entry.target as string);
-    else if (entry.kind !== KIND.folder) {
-      content = await host.storage.readFile(join(folder, entry.path));
-      files++;
-    }
+  for (const { kind, path, target } of entries) {
+    const content = kind === KIND.folder ? Buffer.alloc(0)
+      : kind === KIND.link ? Buffer.from(target as string)
+      : await host.storage.readFile(join(folder, path));
     total += content.length;
     // The sizes were checked before; this catches a file that has grown since.
     if (total > MAX_PROJECT_BYTES) throw tooLarge(folder, entries);
+    packed.push({ kind, path, content });
+  }
+  return { ...await packEntries(host, packed), files: packed.filter(isFile).length };
+}
+
+/**
+ * Packs files that are in no folder. The folders are made from their paths.
+ *
+ * @throws ArchiveError TOO_LARGE; UNSAFE for a path that leaves the folder or is
+ *   there twice.
+ */
+export async function packFiles(
+  host: Host,
+  files: readonly { path: string; content: Buffer; executable: boolean }[],
+): Promise<{ bytes: Buffer; hash: string }> {
+  const folders = new Set<string>();
+  let total = 0;
+  for (const { path, content } of files) {
+    const problem = pathProblem(path);
+    if (problem) {
+      throw new ArchiveError("UNSAFE", `Cannot pack ${JSON.stringify(path)}: ${problem}`);
+    }
+    for (let up = dirname(path); up !== "."; up = dirname(up)) folders.add(up);
+    total += content.length;
+  }
+  const taken = new Set(folders);
+  for (const { path } of files) {
+    if (taken.has(path)) throw new ArchiveError("UNSAFE", `Cannot pack: ${path} is there twice`);
+    taken.add(path);
+  }
+  if (total > MAX_PROJECT_BYTES || files.length + folders.size > MAX_PROJECT_ENTRIES) {
+    const found = `${total} bytes in ${files.length} files`;
+    const most = `${MAX_PROJECT_BYTES} bytes or ${MAX_PROJECT_ENTRIES} files and folders`;
+    throw new ArchiveError("TOO_LARGE", `Cannot pack: ${found}; at most ${most}`);
+  }
+  return packEntries(host, [
+    ...[...folders].map((path) => ({ kind: KIND.folder, path, content: Buffer.alloc(0) })),
+    ...files.map(({ path, content, executable }) =>
+      ({ kind: executable ? KIND.executable : KIND.file, path, content })),
+  ]);
+}
+
+async function packEntries(
+  host: Host, entries: readonly Unpacked[],
+): Promise<{ bytes: Buffer; hash: string }> {
+  const parts: Buffer[] = [MAGIC];
+  for (const { name, entry: { kind, content } } of entries
+    .map((entry) => ({ name: Buffer.from(entry.path), entry }))
+    .sort((a, b) => a.name.compare(b.name))) {
     const head = Buffer.alloc(ENTRY_HEAD_BYTES);
-    head.writeUInt8(entry.kind, 0);
-    head.writeUInt16BE(path.length, 1);
+    head.writeUInt8(kind, 0);
+    head.writeUInt16BE(name.length, 1);
     head.writeUInt32BE(content.length, 3);
-    parts.push(head, path, content);
+    parts.push(head, name, content);
   }
   parts.push(Buffer.of(KIND.end));
   const bytes = await promisify(gzip)(Buffer.concat(parts));
   // The operating system, which gzip writes down and which must not change the hash.
   bytes[9] = 255;
-  return { bytes, hash: await hashOf(host, bytes), files };
+  return { bytes, hash: await hashOf(host, bytes) };
+}
+
+function isFile({ kind }: Unpacked): boolean {
+  return kind === KIND.file || kind === KIND.executable;
 }
 
 /** One turn of the event loop, so that other work goes on. */

@@ -13,6 +13,7 @@ export {
   leftOutOf,
   MAX_PROJECT_BYTES,
   MAX_PROJECT_ENTRIES,
+  packFiles,
   packProject,
   staysInside,
   unpackArchive,

@@ -192,12 +192,17 @@ export class Client {
     if ((await this.#host.storage.stat(folder))?.kind !== "directory") {
       throw new TypeError(`Cannot ship the project: projectDir ${folder} is no folder`);
     }
-    const { bytes, hash } = await packProject(this.#host, folder).catch((error: unknown) => {
+    const packed = await packProject(this.#host, folder).catch((error: unknown) => {
       if (!(error instanceof ArchiveError) || need.why === "written") throw error;
       const why = `It is shipped because job "${need.job}" names ${need.path}`;
       const text = `${error.message}\n${why}; "project: false" ships nothing.`;
       throw new ArchiveError(error.code, text);
     });
+    return this.shipPacked(packed);
+  }
+
+  /** Uploads a packed project, unless the master has it. Resolves with its name in a spec. */
+  async shipPacked({ bytes, hash }: { bytes: Buffer; hash: string }): Promise<string> {
     const { present } = BlobHas.decode(await this.#ask(Op.BLOB_HAS, BlobRef.encode({ hash })));
     if (!present) await this.#putBlob(bytes, hash);
     return hash;

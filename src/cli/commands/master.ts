@@ -44,6 +44,15 @@ export const SERVE_FLAGS: Readonly<Record<string, Flag>> = {
     summary: "start although the log has lost its beginning, and with it perhaps acknowledged runs",
   },
   ...STORE_FLAG,
+  v1: {
+    type: "boolean",
+    summary: "serve clients of the first Titan, too, on the master's own port",
+  },
+  "v1-port": {
+    type: "string",
+    value: "PORT",
+    summary: "serve them on a port of their own, on this machine alone",
+  },
   http: { type: "string", value: "PORT", summary: "the dashboard, in a later version" },
 };
 

@@ -21,6 +21,19 @@ export function findJob(run: Run, id: string): Job {
   throw new Refusal("NOT_FOUND", `Cannot find job "${id}" in run ${run.id}`);
 }
 
+/** Runs with a higher number than this one, the oldest first. */
+export function runsAfter(state: State, number: number): Run[] {
+  const { runs, nextRun } = state;
+  // Runs are forgotten: there are fewer of them than there are numbers.
+  if (nextRun - number > runs.size) return [...runs.values()].filter((run) => run.number > number);
+  const found: Run[] = [];
+  for (let next = number + 1; next < nextRun; next++) {
+    const run = runs.get(next);
+    if (run !== undefined) found.push(run);
+  }
+  return found;
+}
+
 /** The job of this attempt, if the attempt runs. */
 export function runningAttempt(state: State, key: AttemptKey): Job | undefined {
   const job = state.runs.get(key.run)?.jobs[key.job];

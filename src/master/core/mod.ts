@@ -48,7 +48,7 @@ export { answerOf, gateId } from "./decide-gates.ts";
 export { decideFinish, nextStart } from "./decide-attempts.ts";
 export { findServices, reachable } from "./decide-services.ts";
 export { staleAttempts } from "./decide-workers.ts";
-export { findJob, findRun } from "./find.ts";
+export { findJob, findRun, runsAfter } from "./find.ts";
 export { specBytes } from "./check.ts";
 export { Refusal, type Context } from "./refusal.ts";
 export { plainKey } from "./knowledge.ts";

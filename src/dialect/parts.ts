@@ -1,0 +1,26 @@
+/**
+ * What the handlers of version 1 share. `door.ts` makes it once.
+ *
+ * Test: test/dialect.cluster.test.ts
+ */
+import type { Host } from "#host";
+import type { Master } from "#master";
+import type { Client } from "#sdk";
+import type { OldFolder } from "./folder.ts";
+import type { OldNames } from "./names.ts";
+
+/** What is read of a master besides what its clients may ask. */
+export type MasterView = Pick<Master, "runsAfter" | "counts">;
+
+export interface Parts {
+  readonly host: Host;
+  readonly view: MasterView;
+  readonly names: OldNames;
+  /** Files of UPLOAD_ASSET, and of DEPLOY_SCRIPT (the original's `perm_files`). */
+  readonly uploads: OldFolder;
+  readonly scripts: OldFolder;
+  /** Where jobs reach this dialect. */
+  readonly listener: { readonly host: string; readonly port: number };
+  /** A session with the master: the one that is open, or a new one. */
+  client(): Promise<Client>;
+}
