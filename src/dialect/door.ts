@@ -9,7 +9,7 @@
  * Invariants: a peer costs a socket and what it has sent, MAX_HELD_BYTES together; a request that
  * is whole is answered; a peer that breaks the rules is closed without an answer, as the original
  * does.
- * Test: test/dialect.door.test.ts
+ * Test: test/dialect.frame.test.ts
  */
 import { dialable, invariant } from "#base";
 import type { Address, Host, Listener, Socket, Timer } from "#host";
@@ -28,7 +28,7 @@ const MAX_HELD_BYTES = 64 * 1024 * 1024;
 /** The largest frame at 3 Mbit/s. Old clients wait 10 s for an answer. */
 const FRAME_MS = 30_000;
 
-invariant(MAX_HELD_BYTES > 4 * MAX_BODY_BYTES, "several peers may send a frame of any size at once");
+invariant(MAX_HELD_BYTES > 4 * MAX_BODY_BYTES, "several peers may send the largest frame at once");
 
 export interface DoorOptions {
   readonly host: Host;

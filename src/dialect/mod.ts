@@ -20,8 +20,8 @@
  * but the list of its runs and a few counts.
  *
  * Invariants: texts are those of the original; nothing that was accepted is lost without a word.
- * Left out: workers of version 1, which the master would have to dial; `docs/coming-from-titan-1.md`
- * lists what differs.
+ * Left out: workers of version 1, which the master would have to dial. What else differs is listed
+ * in docs/coming-from-titan-1.md.
  * Test: test/dialect.cluster.test.ts
  */
 export { OldDoor, type DoorOptions, type DoorTo } from "./door.ts";

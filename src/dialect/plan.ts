@@ -4,11 +4,11 @@
  *     scripts/a.py           a script that came with its job; scripts-2/a.py another one called so
  *     project.zip/src/b.py   a file of an uploaded zip, under the path by which jobs name it
  *
- * A job of a DAG starts in TITAN_SHARED, as the original's jobs share one folder; a job of its own
- * starts beside its script; a job of a zip and a service start in the folder of their file.
+ * A job of a DAG starts in TITAN_SHARED, as the original's jobs share one folder; a job
+ * alone starts in its own folder; a job of a zip and a service start in the folder of their file.
  *
- *     hitl_gate.py       a gate: a job that does nothing and then waits for a person. The original's
- *                        holds a slot for as long as nobody answers.
+ *     hitl_gate.py       a gate: a job that does nothing and then waits for a person. That of the
+ *                        original holds a slot for as long as nobody answers.
  *
  * Invariants: arguments never pass through a shell; every job of the DAG is in the run.
  * Left out: parents in other DAGs, unless they have completed.

@@ -168,6 +168,8 @@ export class OldRuns {
     for (let at = job.attempt; at >= oldest && lines.length < LOG_LINES; at--) {
       lines = [...await lastLines(client, { run, job: job.id, attempt: at }), ...lines];
     }
+    // A job that has printed nothing may have failed before its program began.
+    if (lines.length === 0 && job.failure !== undefined) lines = [job.failure.message];
     // Output of other encodings is shown with replacement characters, as the original shows it.
     return Buffer.from(lines.slice(-LOG_LINES).join("\n"));
   }

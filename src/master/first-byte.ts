@@ -10,7 +10,7 @@
  *
  * Invariant: until its first byte a peer is a stranger like any other, with the time and the place
  * of one; after it, the two sides of this file never both hold the socket.
- * Test: test/dialect.door.test.ts
+ * Test: test/dialect.frame.test.ts
  */
 import { isLoopback } from "#base";
 import { detectDialect } from "#framing";

@@ -198,10 +198,7 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
 
   const accept = (socket: Socket): void => {
     if (services.stopped) return socket.destroy();
-    const { onOlderPeer } = options;
-    const heard = onOlderPeer === undefined ? socket
-      : hearFirstByte(socket, { doors: services.doors, onOlderPeer });
-    services.doors.enter(openConnection(services, heard));
+    services.doors.enter(openConnection(services, socket));
   };
   let recovered: Master["recovered"];
   try {
@@ -312,6 +309,7 @@ function makeServices(
     store: options.store, cluster: options.cluster, desk: new StoreDesk(options.store),
     token: options.token, version: options.version ?? "", pid: options.pid ?? 0,
     startedAt: host.clock.wall(), attemptOver, fatal, stopped: false,
+    onOlderPeer: options.onOlderPeer,
     get fleet() { return fleet; },
   };
   const fleet = new Fleet(services);
@@ -367,7 +365,9 @@ async function findLeftovers({ engine, output, blobs }: Services): Promise<void>
 }
 
 function openConnection(services: Services, socket: Socket): RpcConnection {
-  const connection: RpcConnection = new RpcConnection(socket, {
+  const { doors, onOlderPeer } = services;
+  const ours = onOlderPeer === undefined ? socket : hearFirstByte(socket, { doors, onOlderPeer });
+  const connection: RpcConnection = new RpcConnection(ours, {
     host: services.host,
     limits: STRANGER_LIMITS,
     onRequest: (request) => {

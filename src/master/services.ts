@@ -10,6 +10,7 @@ import type { AttemptKey } from "#wire";
 import type { BlobStore, Uploads } from "./blobs.ts";
 import type { Doors } from "./doors.ts";
 import type { Engine } from "./engine.ts";
+import type { OnOlderPeer } from "./first-byte.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Forwards } from "./forward.ts";
 import type { MasterStore, StoreDesk } from "./kv.ts";
@@ -43,6 +44,7 @@ export interface Services {
   readonly store: MasterStore | undefined;
   readonly cluster: string | undefined;
   readonly desk: StoreDesk;
+  readonly onOlderPeer: OnOlderPeer | undefined;
   /**
    * Output came for an attempt that is over, or it is over now: nothing stays open, and what was
    * lost becomes a fact.
