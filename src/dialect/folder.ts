@@ -3,8 +3,9 @@
  *
  * Invariants: a name is a name and no path; a file that was acknowledged is whole and on the disk;
  * all files together are bounded.
- * Test: test/dialect.folder.test.ts
+ * Test: test/dialect.files.test.ts
  */
+import { dirname } from "node:path";
 import type { Host } from "#host";
 import { isPlainName } from "./jobs.ts";
 
@@ -78,6 +79,10 @@ export class OldFolder {
     const { storage } = this.#host;
     const sizes = new Map<string, number>();
     await storage.mkdir(this.#dir);
+    // The folder itself, and the one around it, may be new: a file is safe if its folders are.
+    const above = dirname(this.#dir);
+    await storage.syncDirectory(above);
+    await storage.syncDirectory(dirname(above));
     for (const name of await storage.list(this.#dir)) {
       if (name.startsWith(PART)) await storage.remove(`${this.#dir}/${name}`);
       else sizes.set(name, (await storage.stat(`${this.#dir}/${name}`))?.size ?? 0);

@@ -7,8 +7,9 @@
  *     titan:hitl:ts:GATE          since when it waits, in ms
  *
  * The state of a gate is the master's, so two of the keys are not read from the store: `status`
- * from the moment at which the gate opens, and `ts`. Who writes APPROVED or REJECTED decides. A
- * decision that is written before its gate opens counts when it opens, if it still stands there.
+ * from the moment at which the gate opens, and `ts`. A client that writes APPROVED or REJECTED
+ * decides. A decision that is written before its gate opens counts when it opens, if it still
+ * stands there.
  *
  * Invariants: the first decision stays, and a later one that differs is refused in words; a
  * decision from before a gate was submitted does not count.

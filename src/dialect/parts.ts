@@ -9,7 +9,7 @@ import type { Client } from "#sdk";
 import type { OldFolder } from "./folder.ts";
 import type { OldNames } from "./names.ts";
 
-/** What is read of a master besides what its clients may ask. */
+/** The master, as far as it is read past its client. */
 export type MasterView = Pick<Master, "runsAfter" | "counts">;
 
 export interface Parts {

@@ -12,7 +12,7 @@
  *
  * Invariants: arguments never pass through a shell; every job of the DAG is in the run.
  * Left out: parents in other DAGs, unless they have completed.
- * Test: test/dialect.plan.test.ts
+ * Test: test/dialect.jobs.test.ts
  */
 import { dirname } from "node:path";
 import { Dag, DagError } from "#dag";
@@ -152,7 +152,7 @@ function gateOf(job: OldJob): { message: string; maxWaitMs: number } | undefined
 
 const PROGRAMS: Readonly<Record<string, string>> = { py: "python3 -u", sh: "bash" };
 
-/** The program of a job. What a shell sees is written here; the rest are its arguments. */
+/** The program of a job. A shell sees only a script that is written here, and its arguments. */
 function actionOf(job: OldJob, path: string, { listener, alone }: PlanOptions): Action {
   const program = PROGRAMS[path.slice(path.lastIndexOf(".") + 1)];
   const args = [...job.args];

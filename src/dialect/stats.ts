@@ -5,7 +5,7 @@
  * the first port that the original gives, 8080, the second one 8081, and so on.
  *
  * Left out: the history of a worker beyond the newest runs.
- * Test: test/dialect.stats.test.ts
+ * Test: test/dialect.names.test.ts
  */
 import { isTerminal, type Run } from "#core";
 import { dagId } from "./jobs.ts";

@@ -10,7 +10,7 @@
  * Invariants: no path leaves the folder that it is put into; MAX_PROJECT_BYTES bounds memory,
  * whatever a zip claims; all of it or nothing.
  * Left out: zip64 and encryption, links, and methods besides "stored" and "deflated".
- * Test: test/dialect.zip.test.ts
+ * Test: test/dialect.files.test.ts
  */
 import { promisify } from "node:util";
 import { crc32, inflateRaw } from "node:zlib";
