@@ -78,7 +78,7 @@ test("every command and flag of titan that README and docs/ name exists", async 
       const name = line.split(" ")[0]!;
       const command = commands.find((known) => known.name === name || known.alias === name);
       assert.ok(command !== undefined, `${page}: titan ${line}`);
-      for (const [, flag] of line.matchAll(/ --([a-z-]+)/g)) {
+      for (const [, flag] of line.matchAll(/ --([a-z0-9-]+)/g)) {
         const known = Object.hasOwn(command.flags, flag!) || Object.hasOwn(GLOBAL_FLAGS, flag!);
         assert.ok(known, `${page}: titan ${line}`);
       }

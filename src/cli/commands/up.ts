@@ -56,6 +56,8 @@ export const up: Command = {
     "The store speaks Redis's protocol and keeps its data in the state folder. Jobs find its " +
       "address, password included, in TITAN_STORE. With a token the store has a password: " +
       "TITAN_STORE_PASSWORD, else one that is made from the token.",
+    "With --v1, programs that were written for the first Titan work unchanged. They can show no " +
+      "token, so they must be on this machine, or beside a worker or client that has shown it.",
     "Ctrl-C or SIGTERM stops in order; a second Ctrl-C stops at once. Either way nothing that " +
       "was acknowledged is lost: the next titan up goes on.",
   ],
