@@ -70,6 +70,16 @@ test("readZip() yields the files or a ZipError for each truncation and flipped b
   }
 });
 
+test("readZip() reads no name beyond the end of the directory", async () => {
+  const zip = zipOf({ a: { text: "x", stored: true } });
+  const central = zip.indexOf(Buffer.from([0x50, 0x4b, 1, 2]));
+  for (const field of [28, 30, 32]) {
+    const wrong = Buffer.from(zip);
+    wrong.writeUInt16LE(wrong.readUInt16LE(central + field) + 1, central + field);
+    await assert.rejects(readZip(wrong), /its directory ends after 0 of 1 entries/);
+  }
+});
+
 test("packFiles() makes the folders of its files, and refuses a path twice", async () => {
   const host = new SimWorld({ seed: 1 }).host("m");
   const file = (path: string) => ({ path, content: Buffer.from(path), executable: true });

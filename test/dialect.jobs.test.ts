@@ -46,6 +46,9 @@ test("parseDag() reads shorter forms, and a skill before the command", () => {
   assert.deepEqual(parts(`a|RUN_PAYLOAD|a.py||${CODE}||1|0|[]`), [at, "", "GENERAL"]);
   assert.deepEqual(parts("a|RUN_ARCHIVE|p.zip/m.py|1|0|[]"), ["p.zip m.py", "", "GENERAL"]);
   assert.deepEqual(parts("a|RUN_PAYLOAD|dir/a.py|||GENERAL|1|0|[]"), ["a.py: ", "", "GENERAL"]);
+  // Of two fields that could each be either, the script is the longer one, else the first.
+  assert.deepEqual(parts("a|RUN_PAYLOAD|a.py|abcd|wxyz|1|0|[]"),
+    [`a.py: ${Buffer.from("abcd", "base64")}`, "", "wxyz"]);
   const ports = (tail: string): unknown[] => {
     const { port, requirement } = one(`a|DEPLOY_PAYLOAD|s.py|${CODE}${tail}|1|0|[]`);
     return [port, requirement];
@@ -132,7 +135,7 @@ test("parseJob() reads a job alone, with or without an id, priority and delay", 
 // ── the run ──────────────────────────────────────────────────────────────────────────────────────
 
 const OPTIONS: PlanOptions = {
-  listener: { host: "127.0.0.1", port: 9090 }, alone: false,
+  listener: { host: "127.0.0.1", port: 9090, isMasters: false }, alone: false,
   zip: async (): Promise<ZipFile[]> => [{
     path: "src/m.py", content: Buffer.from("m"), executable: false,
   }],
@@ -169,6 +172,12 @@ test("planJobs() starts each job where the original does", async () => {
   assert.deepEqual(await scripts(task("a", "a.sh")), [run('cd "$TITAN_SHARED"', "bash")]);
   assert.deepEqual(await scripts(task("a"), { alone: true }), [run("true", "python3 -u")]);
   assert.deepEqual(await scripts(task("a", "a.js")), ["file"]);
+  // On the master's own port, as the worker knows it: that may be another machine's.
+  const listener = { host: "127.0.0.1", port: 9090, isMasters: true };
+  assert.deepEqual(await scripts(task("a"), { listener }), [
+    'export TITAN_HOST="${TITAN_MASTER%:*}" TITAN_PORT="${TITAN_MASTER##*:}" && '
+      + run('cd "$TITAN_SHARED"', "python3 -u"),
+  ]);
   const zip = "z|RUN_ARCHIVE|p.zip/src/m.py|GENERAL|1|0|[]";
   assert.deepEqual(await scripts(zip), [run('cd "$1"', "python3 -u")]);
   assert.deepEqual(await scripts(zip.replace("RUN_ARCHIVE", "START_ARCHIVE_SERVICE")),
@@ -182,6 +191,8 @@ test("planJobs() checks the port of a script's service, and none of a zip's", as
   assert.deepEqual([script.restart.policy, script.restart.delayMs], ["always", 3000]);
   const bare = await service(`.s|DEPLOY_PAYLOAD|s.py|${CODE}|0|GENERAL|1|0|[]`);
   assert.deepEqual([bare.name, bare.port, bare.check.type], ["xs", undefined, "command"]);
+  const first = await service(`s|DEPLOY_PAYLOAD|s.py|${CODE}|1|GENERAL|1|0|[]`);
+  assert.deepEqual([first.port, first.check.type], [1, "tcp"]);
   const zip = await service("z|START_ARCHIVE_SERVICE|p.zip/src/m.py||80|GENERAL|1|0|[]");
   assert.deepEqual([zip.port, zip.check.type], [80, "command"]);
 });

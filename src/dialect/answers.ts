@@ -111,7 +111,7 @@ export class Answers {
     if (pair === undefined) return "ERROR: Invalid Format";
     const [key, value] = pair;
     await this.#keys.set(key, value);
-    return await this.#gates.written(key, value.toString()) ?? "OK";
+    return await this.#gates.written(key, value) ?? "OK";
   }
 
   async #get(key: string): Promise<OldReply> {

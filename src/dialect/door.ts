@@ -81,7 +81,8 @@ export class OldDoor {
       this.#listener = await listen(host, { port, onSocket: (socket) => this.take(socket) });
     }
     const { host: name, port: found } = this.#listener ?? to.master;
-    const listener = { host: dialable(name), port: found };
+    const isMasters = this.#listener === undefined;
+    const listener = { host: dialable(name), port: found, isMasters };
     const parts: Parts = {
       host, listener, view: to.view,
       names: new OldNames((number) => to.view.runsAfter(number)),
@@ -106,10 +107,15 @@ export class OldDoor {
 
   /** One session for all peers, and another one when it breaks. */
   async #session({ master, token }: DoorTo): Promise<Client> {
-    const known = await this.#client?.catch(() => undefined);
-    if (known !== undefined && !known.closed) return known;
+    const known = this.#client;
+    const client = await known?.catch(() => undefined);
+    if (client !== undefined && !client.closed) return client;
     const at = { host: dialable(master.host), port: master.port };
-    return (this.#client = connect({ master: at, token, host: this.#options.host }));
+    // Somebody else may have dialled while we looked.
+    if (this.#client === known) {
+      this.#client = connect({ master: at, token, host: this.#options.host });
+    }
+    return this.#client!;
   }
 
   // #region take

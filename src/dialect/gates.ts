@@ -84,8 +84,10 @@ export class OldGates {
   }
 
   /** After a key was written. Returns why it does not decide what it was to decide. */
-  async written(key: string, value: string): Promise<string | undefined> {
-    if (!key.startsWith(STATUS) || (value !== "APPROVED" && value !== "REJECTED")) return undefined;
+  async written(key: string, bytes: Buffer): Promise<string | undefined> {
+    if (!key.startsWith(STATUS)) return undefined;
+    const value = bytes.toString();
+    if (value !== "APPROVED" && value !== "REJECTED") return undefined;
     const found = await this.#find(key.slice(STATUS.length));
     if (found === undefined) return undefined;
     const { gate, job } = found;

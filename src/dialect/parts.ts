@@ -8,6 +8,7 @@ import type { Master } from "#master";
 import type { Client } from "#sdk";
 import type { OldFolder } from "./folder.ts";
 import type { OldNames } from "./names.ts";
+import type { Listener } from "./plan.ts";
 
 /** The master, as far as it is read past its client. */
 export type MasterView = Pick<Master, "runsAfter" | "counts">;
@@ -19,8 +20,7 @@ export interface Parts {
   /** Files of UPLOAD_ASSET, and of DEPLOY_SCRIPT (the original's `perm_files`). */
   readonly uploads: OldFolder;
   readonly scripts: OldFolder;
-  /** Where jobs reach this dialect. */
-  readonly listener: { readonly host: string; readonly port: number };
+  readonly listener: Listener;
   /** A session with the master: the one that is open, or a new one. */
   client(): Promise<Client>;
 }

@@ -36,9 +36,15 @@ const GENERAL = "GENERAL";
 const GATE_FILE = "hitl_gate.py";
 const GATE_WAIT_S = 48 * 3600;
 
+/** Where jobs reach this dialect: at the port of the master, or at one beside it. */
+export interface Listener {
+  readonly host: string;
+  readonly port: number;
+  readonly isMasters: boolean;
+}
+
 export interface PlanOptions {
-  /** Where the jobs reach this dialect. */
-  readonly listener: { readonly host: string; readonly port: number };
+  readonly listener: Listener;
   /** The job is alone, and not one of a DAG. */
   readonly alone: boolean;
   /** The files of an uploaded zip. Rejects with words if there is none. */
@@ -157,14 +163,24 @@ function actionOf(job: OldJob, path: string, { listener, alone }: PlanOptions): 
   const program = PROGRAMS[path.slice(path.lastIndexOf(".") + 1)];
   const args = [...job.args];
   if (program === undefined) return { type: "file", file: path, args };
-  // In a service this variable is its own port, and it has no other that the original's SDK reads.
-  const own = job.isService ? `export TITAN_PORT=${listener.port} && ` : "";
   const inFolder = job.isService || job.source.type === "zip";
   const [place, file] = inFolder ? [`cd "$1"`, dirname(path)]
     : [alone ? "true" : `cd "$TITAN_SHARED"`, ""];
-  const script = `${own}${place} && script="$TITAN_WORKDIR/$2" && shift 2 && `
+  const script = `${addressFor(job, listener)}${place} && script="$TITAN_WORKDIR/$2" && shift 2 && `
     + `exec ${program} "$script" "$@"`;
   return { type: "command", argv: ["sh", "-c", script, "titan", file, path, ...args] };
+}
+
+/**
+ * What a script exports before it begins. On the master's port the address is the one by which the
+ * worker itself has found the master. In a service TITAN_PORT is its own port, and the original's
+ * SDK reads no other variable.
+ */
+function addressFor(job: OldJob, { port, isMasters }: Listener): string {
+  if (isMasters) {
+    return 'export TITAN_HOST="${TITAN_MASTER%:*}" TITAN_PORT="${TITAN_MASTER##*:}" && ';
+  }
+  return job.isService ? `export TITAN_PORT=${port} && ` : "";
 }
 
 function serviceOf({ id, port, source }: OldJob): Service {
