@@ -3,11 +3,11 @@
  * clients do besides.
  */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import {
-  exchange, frame, fresh, startMemoryStore, startOldCluster, task,
+  exchange, frame, fresh, pause, startMemoryStore, startOldCluster, task,
 } from "./dialect.support.ts";
 import { zipOf } from "./dialect.zip.ts";
 
@@ -46,7 +46,7 @@ test("all recorded exchanges are repeated, byte for byte but for two, and one wi
       ? shapeOf(got.subarray(8)) === shapeOf(want.subarray(8)) : got.equals(want);
     let got = await exchange(port, Buffer.from(request, "hex"));
     for (let tries = 0; tries < 500 && LATER.has(number) && !isRight(got); tries++) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await pause();
       got = await exchange(port, Buffer.from(request, "hex"));
     }
     const [found, expected] = [got.toString("utf8", 8), want.toString("utf8", 8)];
@@ -93,6 +93,20 @@ test("an id means the newest run that has it; a job of its own has another one",
   assert.match(refused.text, /^ERROR: Cannot run job "d": it waits for "a", which is not in this/);
 });
 
+test("a native run is known by its pipeline's name, and is cancelled as a whole", async (t) => {
+  const { ask, until, client } = await startOldCluster(t);
+  const jobs = [{ id: "a", call: "titan:noop" }, { id: "b", call: "titan:sleep", input: 60_000 }];
+  await client.submit({ name: "nightly", project: false, jobs });
+  await until("DAG-nightly", "RUNNING");
+  assert.equal((await ask(0x55, "DAG-b")).text, "NULL", "its jobs are not old clients' jobs");
+  assert.equal((await ask(0x16, "DAG-nightly")).text, "");
+  assert.equal((await ask(0x56, "DAG-nightly")).text, "CANCELLED");
+  await until("DAG-nightly", "CANCELLED");
+  assert.equal((await ask(0x56, "DAG-nightly")).text, "NOT_FOUND");
+  await client.submit({ name: "nightly", jobs: [{ id: "a", call: "titan:fail" }] });
+  await until("DAG-nightly", "DEAD");
+});
+
 test("the last hundred lines of a log are shown, over all attempts", async (t) => {
   const { ask, until } = await startOldCluster(t);
   const script = "seq 0 69; exit 1";
@@ -115,7 +129,7 @@ test("a gate holds no slot, is known by its four keys, and the first decision st
   const waits = async (id: string): Promise<void> => {
     for (let tries = 0; (await client.gates()).every((gate) => !gate.id.endsWith(id)); tries++) {
       assert.ok(tries < 400, `${id} never waits`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await pause();
     }
   };
   await waits("hitl-gate-a");
@@ -166,6 +180,27 @@ test("a decision counts that is written before its gate opens, and none from bef
   assert.equal(jobs[0]?.decision?.by, "titan 1");
 });
 
+test("the keys of a gate are about the newest run that has it", async (t) => {
+  const { ask, until, client } = await startOldCluster(t);
+  const gate = { file: "hitl_gate.py", args: "g 3600 Go?", parents: ["x"] };
+  const dag = (seconds: number): string => [
+    task("x", `while [ ! -e ${folder}/${seconds} ]; do sleep 0.02; done`), task("g", "", gate),
+  ].join(";");
+  const folder = fresh();
+  mkdirSync(folder);
+  await ask(0x04, dag(1));
+  assert.equal((await ask(0x60, "titan:hitl:status:g|APPROVED")).text, "OK");
+  await ask(0x04, dag(2));
+  assert.equal((await ask(0x60, "titan:hitl:status:g|APPROVED")).text, "OK");
+  writeFileSync(join(folder, "1"), "");
+  while ((await client.gates()).length === 0) await pause();
+  const [older] = await client.gates();
+  writeFileSync(join(folder, "2"), "");
+  await until("DAG-g", "COMPLETED");
+  const still = await client.gates();
+  assert.deepEqual(still.map(({ id }) => id), [older?.id], "the older one waits on");
+});
+
 test("a decision for a gate that is not open survives a restart", async (t) => {
   const [dir, store] = [fresh(), await startMemoryStore(t)];
   await t.test("before", async (t) => {
@@ -188,7 +223,7 @@ test("without a store, a key is refused in words; gates are answered by people",
   assert.equal((await ask(0x04, task("g", "", gate))).text, "DAG_ACCEPTED");
   await until("DAG-g", "RUNNING");
   const status = async (): Promise<string> => (await ask(0x61, "titan:hitl:status:g")).text;
-  while (await status() !== "WAITING") await new Promise((resolve) => setTimeout(resolve, 20));
+  while (await status() !== "WAITING") await pause();
   const [open] = await client.gates();
   await client.decide(open!.id, { approve: true, by: "ada" });
   assert.equal(await status(), "APPROVED");
@@ -254,6 +289,8 @@ test("values are any bytes, keys live apart from all others, and data is no erro
     assert.deepEqual(await ask(0x61, "k"), { opcode: 0x50, text: value });
   }
   assert.equal(await client.kv("GET", "k"), null);
+  const many = await Promise.all(Array.from({ length: 200 }, (_, n) => ask(0x60, `n${n}|${n}`)));
+  assert.ok(many.every(({ text }) => text === "OK"));
   await ask(0x62, "s|a");
   await ask(0x62, "s|b");
   assert.deepEqual((await ask(0x63, "s")).text.split(",").sort(), ["a", "b"]);

@@ -9,7 +9,7 @@ import { startMaster } from "#master";
 import { connect } from "#sdk";
 import { SimWorld } from "#simhost";
 import { encodeReply, MAX_BODY_BYTES, RequestReader } from "../src/dialect/frame.ts";
-import { exchange, frame, fresh, host } from "./dialect.support.ts";
+import { exchange, frame, fresh, host, pause } from "./dialect.support.ts";
 
 test("RequestReader.push() yields a request whole, however it is cut, and nothing from any " +
   "truncated prefix", () => {
@@ -191,7 +191,7 @@ test("of too many peers the oldest goes that is not served yet; others are answe
   });
   t.after(() => sockets.forEach((socket) => socket.destroy()));
   const gone = (): number => sockets.filter((socket) => socket.closed).length;
-  while (gone() < 4) await new Promise((resolve) => setTimeout(resolve, 5));
+  while (gone() < 4) await pause(5);
   assert.equal(door.peers, 256);
   assert.equal((await exchange(port, frame(0x71, ""))).toString("utf8", 8), "UNKNOWN_OPCODE: 113");
 });
@@ -207,7 +207,7 @@ test("peers together make the door hold 64 MiB at most", async (t) => {
   });
   t.after(() => sockets.forEach((socket) => socket.destroy()));
   const gone = (): number => sockets.filter((socket) => socket.closed).length;
-  while (gone() < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  while (gone() < 2) await pause(5);
   assert.ok(door.peers <= 6, `${door.peers} peers are left`);
 });
 

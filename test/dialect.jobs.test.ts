@@ -213,6 +213,10 @@ test("planJobs() refuses an id twice, a file that no zip has, an unknown parent"
   await assert.rejects(plan(`${task("a")};${task("a")}`), /the id "a" is there twice/);
   await assert.rejects(plan("z|RUN_ARCHIVE|p.zip/x.py|GENERAL|1|0|[]"), /p\.zip has no file x\.py/);
   await assert.rejects(plan(task("a", "a.py", "", "far")), /it waits for "far", which is not in/);
+  const large = { path: "src/m.py", content: Buffer.alloc(33 * 1024 * 1024), executable: false };
+  const zip = async (): Promise<ZipFile[]> => [large];
+  const two = "a|RUN_ARCHIVE|p.zip/src/m.py|1|0|[];b|RUN_ARCHIVE|q.zip/src/m.py|1|0|[]";
+  await assert.rejects(plan(two, { zip }), /its DAG's zips have 69206016 bytes, more than/);
   const { jobs } = await plan(`${task("a")};${task("b", "a.py", "", "done,a")}|AFFINITY`);
   assert.deepEqual([jobs[1]?.dependsOn, jobs[1]?.affinity], [[0], 0]);
 });

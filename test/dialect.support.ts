@@ -20,6 +20,9 @@ after(() => rmSync(root, { recursive: true, force: true, maxRetries: 3 }));
 let folders = 0;
 export const fresh = (): string => join(root, `f${++folders}`);
 
+/** Between two looks at something that is about to happen. */
+export const pause = (ms = 20): Promise<void> => new Promise((next) => setTimeout(next, ms));
+
 export interface Answer {
   readonly opcode: number;
   readonly text: string;
@@ -98,7 +101,7 @@ export async function startOldCluster(
     for (let tries = 0; tries < 400; tries++) {
       const { text } = await ask(0x55, id);
       if (words.includes(text)) return text;
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await pause();
     }
     throw new Error(`${id} is ${(await ask(0x55, id)).text}, and never ${words.join(" or ")}`);
   };

@@ -3,8 +3,8 @@
  *
  *     socket ─▶ header, within 2 s ─▶ body, within 30 s ─▶ answer ─▶ end, within 30 s
  *
- * Nobody introduces himself here. So peers are few, their bytes are counted together, and the
- * oldest one that is still being read goes when there are too many of either.
+ * Nobody introduces himself here. So peers are few, their bytes are counted together, and when
+ * there are too many of either, the oldest one goes: of those that are still being read, if any.
  *
  * Invariants: a peer costs a socket and what it has sent, MAX_HELD_BYTES together; a request that
  * is whole is answered; a peer that breaks the rules is closed without an answer, as the original
@@ -25,6 +25,8 @@ import type { MasterView, Parts } from "./parts.ts";
 const MAX_PEERS = 256;
 /** Of requests that are being read, and of answers that are being sent. */
 const MAX_HELD_BYTES = 64 * 1024 * 1024;
+/** Each may take three times the largest frame while it is made: 1 GB together. */
+const MAX_ANSWERS = 32;
 /** The largest frame at 3 Mbit/s. Old clients wait 10 s for an answer. */
 const FRAME_MS = 30_000;
 
@@ -56,6 +58,9 @@ export class OldDoor {
   readonly #reading = new Set<Peer>();
   readonly #answering = new Set<Peer>();
   #bytes = 0;
+  /** Answers that are being made, and those that wait until there are fewer. */
+  #busy = 0;
+  readonly #waiting: (() => void)[] = [];
   /** Undefined: the door was closed before it was open. */
   readonly #answers: Promise<Answers | undefined>;
   #opened: (answers: Answers | undefined) => void = () => undefined;
@@ -91,8 +96,9 @@ export class OldDoor {
       client: () => this.#session(to),
     };
     const answers = new Answers(parts);
-    await answers.resume();
     this.#opened(answers);
+    // In the background: there may be many, and a store may be away. People can answer meanwhile.
+    answers.resume().catch(() => undefined);
     return { host: name, port: found };
   }
 
@@ -152,10 +158,16 @@ export class OldDoor {
     if (!this.#reading.delete(peer)) return; // it made us hold too much
     peer.timer.cancel();
     this.#answering.add(peer);
-    const reply = await (await this.#answers)?.to(request);
-    if (reply === undefined || !this.#answering.has(peer)) return; // it has gone
-    const frame = encodeReply(reply);
+    const answers = await this.#answers;
+    while (this.#busy >= MAX_ANSWERS) await new Promise<void>((next) => this.#waiting.push(next));
+    if (answers === undefined || !this.#answering.has(peer)) return this.#waiting.shift()?.();
+    this.#busy += 1;
+    const frame = encodeReply(await answers.to(request));
+    this.#busy -= 1;
+    this.#waiting.shift()?.();
+    if (!this.#answering.has(peer)) return; // it has gone
     this.#hold(peer, frame.length);
+    if (!this.#answering.has(peer)) return; // it was too much
     this.#patience(peer, FRAME_MS);
     socket.write(frame);
     socket.end();
@@ -170,11 +182,11 @@ export class OldDoor {
   #hold(peer: Peer, bytes: number): void {
     this.#bytes += bytes - peer.bytes;
     peer.bytes = bytes;
-    while (this.#bytes > MAX_HELD_BYTES && this.#reading.size > 0) this.#dismissOldest();
+    while (this.#bytes > MAX_HELD_BYTES) this.#dismissOldest();
   }
 
   #dismissOldest(): void {
-    const [oldest] = this.#reading;
+    const [oldest] = this.#reading.size > 0 ? this.#reading : this.#answering;
     oldest?.close();
   }
 

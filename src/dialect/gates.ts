@@ -16,7 +16,7 @@
  * Test: test/dialect.cluster.test.ts
  */
 import { isTerminal } from "#core";
-import { RpcError, type Client } from "#sdk";
+import { RpcError, type Client, type JobInfo } from "#sdk";
 import type { OldKeys } from "./keys.ts";
 import { dagId } from "./jobs.ts";
 import { VERSIONS } from "./names.ts";
@@ -68,16 +68,17 @@ export class OldGates {
   async read(key: string): Promise<string | undefined> {
     if (key.startsWith(STATUS)) return this.#status(key.slice(STATUS.length));
     if (!key.startsWith(SINCE)) return undefined;
-    const meant = this.#parts.names.find(dagId(key.slice(SINCE.length)));
-    if (meant?.job === undefined) return undefined;
+    const gate = this.#named(key.slice(SINCE.length));
+    if (gate === undefined) return undefined;
     const gates = await (await this.#parts.client()).gates();
-    return gates.find(({ id }) => id === `${meant.run}/${meant.job}`)?.openedAt.toString();
+    return gates.find(({ id }) => id === `${gate.run}/${gate.job}`)?.openedAt.toString();
   }
 
   async #status(id: string): Promise<string | undefined> {
-    const found = await this.#find(id);
-    if (found?.job.status === "WAITING") return "WAITING";
-    const decision = found?.job.decision;
+    const gate = this.#named(id);
+    const job = gate && await this.#look(gate);
+    if (job?.status === "WAITING") return "WAITING";
+    const decision = job?.decision;
     if (decision === undefined) return undefined;
     if (decision.approved) return "APPROVED";
     return decision.by === CLOCK ? "TIMEOUT" : "REJECTED";
@@ -85,38 +86,52 @@ export class OldGates {
 
   /** After a key was written. Returns why it does not decide what it was to decide. */
   async written(key: string, bytes: Buffer): Promise<string | undefined> {
-    if (!key.startsWith(STATUS)) return undefined;
-    const value = bytes.toString();
-    if (value !== "APPROVED" && value !== "REJECTED") return undefined;
-    const found = await this.#find(key.slice(STATUS.length));
-    if (found === undefined) return undefined;
-    const { gate, job } = found;
-    if (job.status === "WAITING" || job.decision !== undefined) return this.#decide(gate, value);
-    if (!isTerminal(job.status)) this.#follow(gate);
-    return undefined;
+    if (!key.startsWith(STATUS) || !isDecision(bytes.toString())) return undefined;
+    const gate = this.#named(key.slice(STATUS.length));
+    return gate && this.#answer(gate, bytes.toString());
   }
 
   /** After a start: decisions that came before their gates, and before the last stop. */
   async resume(): Promise<void> {
     for (const { id: run, spec, jobs, open } of this.#parts.view.runsAfter(0)) {
       if (open === 0 || spec.version !== VERSIONS.dag) continue;
-      for (const { spec: { id, gate }, status } of jobs) {
-        if (gate !== undefined && !isTerminal(status)) this.#follow({ run, job: id });
+      for (const { spec: { id: job, gate }, status } of jobs) {
+        if (gate === undefined || isTerminal(status)) continue;
+        const value = await this.#keyOf({ run, job });
+        if (isDecision(value)) await this.#answer({ run, job }, value);
       }
     }
   }
 
-  async #find(id: string) {
+  /** The gate that its keys are about: the newest one of this name. */
+  #named(id: string): Gate | undefined {
     const meant = this.#parts.names.find(dagId(id));
-    if (meant?.job === undefined) return undefined;
-    const { run, job: name } = meant;
+    return meant === undefined || meant.isRun ? undefined : meant;
+  }
+
+  /** What the status key of a gate says; empty if the key is about a newer gate by now. */
+  async #keyOf({ run, job }: Gate): Promise<string> {
+    if (this.#named(job)?.run !== run) return "";
+    return (await this.#keys.get(`${STATUS}${job}`))?.toString() ?? "";
+  }
+
+  /** Undefined: its run is forgotten. */
+  async #look({ run, job }: Gate): Promise<JobInfo | undefined> {
     try {
-      const { jobs: [job] } = await (await this.#parts.client()).status(run, name);
-      return job === undefined ? undefined : { gate: { run, job: name }, job };
+      return (await (await this.#parts.client()).status(run, job)).jobs[0];
     } catch (error) {
       if (error instanceof RpcError && error.code === "NOT_FOUND") return undefined;
       throw error;
     }
+  }
+
+  /** Now, or when it opens. Returns why not. */
+  async #answer(gate: Gate, value: string): Promise<string | undefined> {
+    const job = await this.#look(gate);
+    if (job === undefined) return undefined;
+    if (job.status === "WAITING" || job.decision !== undefined) return this.#decide(gate, value);
+    if (!isTerminal(job.status)) this.#follow(gate);
+    return undefined;
   }
 
   async #decide({ run, job }: Gate, value: string): Promise<string | undefined> {
@@ -144,9 +159,13 @@ export class OldGates {
         : undefined;
       if (status !== undefined && isTerminal(status)) return;
       if (status !== "WAITING") continue;
-      const value = (await this.#keys.get(`${STATUS}${gate.job}`))?.toString() ?? "";
-      if (value === "APPROVED" || value === "REJECTED") await this.#decide(gate, value);
+      const value = await this.#keyOf(gate);
+      if (isDecision(value)) await this.#decide(gate, value);
       return;
     }
   }
+}
+
+function isDecision(value: string): boolean {
+  return value === "APPROVED" || value === "REJECTED";
 }

@@ -15,10 +15,11 @@ import { dagId } from "./jobs.ts";
 /** The versions of the runs that come from here: of SUBMIT_DAG, and of jobs alone. */
 export const VERSIONS = { dag: "titan 1", alone: "titan 1, alone" } as const;
 
-/** A job, or a whole run if `job` is undefined. */
 export interface Meant {
   readonly run: string;
-  readonly job: string | undefined;
+  /** Of a whole run: its first job. */
+  readonly job: string;
+  readonly isRun: boolean;
 }
 
 /** The parts of a run that names are made of. */
@@ -61,18 +62,21 @@ export class OldNames {
   idOf(run: string, job: string): string | undefined {
     return [dagId(job), job].find((id) => {
       const meant = this.find(id);
-      return meant?.run === run && meant.job === job;
+      return meant?.run === run && meant.job === job && !meant.isRun;
     });
   }
 
   #read(): void {
-    for (const { id: run, number, spec } of this.#runsAfter(this.#last)) {
+    const { dag, alone } = VERSIONS;
+    for (const { id: run, number, spec: { name, version, jobs } } of this.#runsAfter(this.#last)) {
       this.#last = number;
-      if (spec.version === VERSIONS.dag) {
-        for (const { id } of spec.jobs) this.#meant.set(dagId(id), { run, job: id });
-      } else if (spec.version === VERSIONS.alone) {
-        for (const { id } of spec.jobs) this.#meant.set(id, { run, job: id });
-      } else this.#meant.set(dagId(spec.name), { run, job: undefined });
+      if (version !== dag && version !== alone) {
+        this.#meant.set(dagId(name), { run, job: jobs[0]!.id, isRun: true });
+        continue;
+      }
+      for (const { id: job } of jobs) {
+        this.#meant.set(version === dag ? dagId(job) : job, { run, job, isRun: false });
+      }
     }
   }
 }

@@ -16,6 +16,7 @@
  */
 import { dirname } from "node:path";
 import { Dag, DagError } from "#dag";
+import { MAX_PROJECT_BYTES } from "#project";
 import type { Action, JobSpec, Service } from "#wire";
 import { OldFormatError, type OldJob } from "./jobs.ts";
 import type { ZipFile } from "./zip.ts";
@@ -204,6 +205,7 @@ function serviceOf({ id, port, source }: OldJob): Service {
 class Files {
   readonly #byPath = new Map<string, ZipFile>();
   readonly #zips = new Set<string>();
+  #zipBytes = 0;
   /** By name, and then by content. */
   readonly #scripts = new Map<string, Map<string, string>>();
 
@@ -220,6 +222,12 @@ class Files {
       for (const file of await zip(source.zip)) {
         const inside = `${source.zip}/${file.path}`;
         this.#byPath.set(inside, { ...file, path: inside });
+        this.#zipBytes += file.content.length;
+      }
+      // Before the next one is read: a DAG may name any number of them.
+      if (this.#zipBytes > MAX_PROJECT_BYTES) {
+        const found = `${this.#zipBytes} bytes, more than ${MAX_PROJECT_BYTES}`;
+        throw new OldFormatError(`Cannot run job "${id}": its DAG's zips have ${found}`);
       }
     }
     if (this.#byPath.has(path)) return path;

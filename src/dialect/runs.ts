@@ -13,7 +13,7 @@
  */
 import { isTerminal } from "#core";
 import { packFiles } from "#project";
-import { RpcError, type Client, type JobInfo } from "#sdk";
+import { RpcError, type Client, type JobInfo, type RunInfo } from "#sdk";
 import {
   bareId, dagId, OldFormatError, parseDag, parseJob, type OldJob, type OldSource,
 } from "./jobs.ts";
@@ -140,7 +140,7 @@ export class OldRuns {
   async status(id: string): Promise<string> {
     const found = await this.find(id);
     if (found === undefined) return "NULL";
-    return found.job === undefined ? RUN_WORDS[found.status]! : statusWord(found.job);
+    return found.meant.isRun ? RUN_WORDS[found.run.status] : statusWord(found.job);
   }
 
   /** What an id means, and how it is. Undefined: nobody knows it (any more). */
@@ -150,7 +150,7 @@ export class OldRuns {
     const client = await this.#parts.client();
     try {
       const { run, jobs } = await client.status(meant.run, meant.job);
-      return { meant, status: run.status, job: meant.job === undefined ? undefined : jobs[0] };
+      return { meant, run, job: jobs[0]! };
     } catch (error) {
       if (error instanceof RpcError && error.code === "NOT_FOUND") return undefined;
       throw error;
@@ -160,7 +160,7 @@ export class OldRuns {
   /** The last lines of a job: of all its attempts, as the original has one log for them. */
   async logs(id: string): Promise<Buffer> {
     const found = await this.find(id);
-    if (found?.job === undefined) return Buffer.alloc(0);
+    if (found === undefined || found.meant.isRun) return Buffer.alloc(0);
     const { meant: { run }, job } = found;
     const client = await this.#parts.client();
     let lines: string[] = [];
@@ -178,8 +178,8 @@ export class OldRuns {
   async cancel(id: string): Promise<string> {
     const found = await this.find(id.trim());
     if (found === undefined) return "NOT_FOUND";
-    const client = await this.#parts.client();
-    const touched = await client.cancel(found.meant.run, found.meant.job);
+    const { run, job, isRun } = found.meant;
+    const touched = await (await this.#parts.client()).cancel(run, isRun ? undefined : job);
     return touched > 0 ? "CANCELLED" : "NOT_FOUND";
   }
 
@@ -211,11 +211,11 @@ export class OldRuns {
 
 interface Found {
   readonly meant: Meant;
-  readonly status: string;
-  readonly job: JobInfo | undefined;
+  readonly run: RunInfo;
+  readonly job: JobInfo;
 }
 
-const RUN_WORDS: Readonly<Record<string, string>> = {
+const RUN_WORDS: Readonly<Record<RunInfo["status"], string>> = {
   RUNNING: "RUNNING", COMPLETED: "COMPLETED", FAILED: "DEAD", CANCELLED: "CANCELLED",
   SERVING: "COMPLETED",
 };
