@@ -94,8 +94,11 @@ test("packFiles() makes the folders of its files, and refuses a path twice", asy
 
 test("OldFolder keeps what it was given, through a crash, and takes no path", async () => {
   const world = new SimWorld({ seed: 1 });
-  const folder = new OldFolder(world.host("m"), "/v1/uploads");
+  const folder = new OldFolder(world.host("m"), "/state/v1/uploads");
   await world.settle((async () => {
+    const { storage } = world.host("m");
+    await storage.mkdir("/state");
+    await storage.syncDirectory("/");
     assert.equal(await folder.read("a"), undefined);
     await folder.write("a", Buffer.from("one"));
     await folder.write("a", Buffer.from("two"));
@@ -106,11 +109,11 @@ test("OldFolder keeps what it was given, through a crash, and takes no path", as
   })());
   world.crash("m", { torn: true });
   const machine = world.host("m");
-  const again = new OldFolder(machine, "/v1/uploads");
+  const again = new OldFolder(machine, "/state/v1/uploads");
   await world.settle((async () => {
-    await machine.storage.writeFile("/v1/uploads/.part-7", Buffer.from("half"));
+    await machine.storage.writeFile("/state/v1/uploads/.part-7", Buffer.from("half"));
     assert.equal((await again.read("a"))?.toString(), "two");
-    assert.deepEqual(await machine.storage.list("/v1/uploads"), ["a"]);
+    assert.deepEqual(await machine.storage.list("/state/v1/uploads"), ["a"]);
   })());
 });
 

@@ -46,6 +46,10 @@ test("parseDag() reads shorter forms, and a skill before the command", () => {
   assert.deepEqual(parts(`a|RUN_PAYLOAD|a.py||${CODE}||1|0|[]`), [at, "", "GENERAL"]);
   assert.deepEqual(parts("a|RUN_ARCHIVE|p.zip/m.py|1|0|[]"), ["p.zip m.py", "", "GENERAL"]);
   assert.deepEqual(parts("a|RUN_PAYLOAD|dir/a.py|||GENERAL|1|0|[]"), ["a.py: ", "", "GENERAL"]);
+  const [tag, word] = ["t".repeat(19), "t".repeat(20)];
+  assert.equal(parts(`a|RUN_PAYLOAD|a.py|${CODE}|${tag}|1|0|[]`)[2], tag);
+  assert.deepEqual(parts(`a|RUN_PAYLOAD|a.py|${CODE}|${word}|1|0|[]`),
+    [`a.py: ${Buffer.from(word, "base64")}`, CODE, "GENERAL"]);
   // Of two fields that could each be either, the script is the longer one, else the first.
   assert.deepEqual(parts("a|RUN_PAYLOAD|a.py|abcd|wxyz|1|0|[]"),
     [`a.py: ${Buffer.from("abcd", "base64")}`, "", "wxyz"]);
