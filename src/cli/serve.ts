@@ -60,14 +60,9 @@ export async function serve(call: Call, options: ServeOptions): Promise<number> 
   const stateDir = call.text("state") ?? context.home;
   const older = v1 === undefined ? undefined : await olderDoor(stateDir);
   cluster = await startEmbeddedCluster({
-    workers: options.workers,
-    slots: options.slots,
-    tags: options.tags,
-    scale: options.scale,
-    pools: options.pools,
-    port,
-    durability,
-    graceMs,
+    workers: options.workers, slots: options.slots, tags: options.tags,
+    scale: options.scale, pools: options.pools,
+    port, durability, graceMs,
     store: loading,
     listenHost: call.text("host") ?? DEFAULT_MASTER.host,
     stateDir,

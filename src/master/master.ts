@@ -221,8 +221,7 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
 
   return {
     host: serving.host, port: serving.port, recovered,
-    fleet: services.fleet,
-    isOver: (run) => engine.isOver(run),
+    fleet: services.fleet, isOver: (run) => engine.isOver(run),
     counts: () => countsOf(services),
     runsAfter: (number) => runsAfter(engine.state, number),
     snapshot: () => engine.snapshot(),
@@ -258,13 +257,12 @@ function makeServices(
   const { host, dir, places = DEFAULT_PLACES } = options;
   const output = new OutputStore(host, `${dir}/output`, {
     maxOpenFiles: places.outputs,
-    isEndless: ({ run, job }) =>
-      engine.state.runs.get(run)?.jobs[job]?.spec.service !== undefined,
+    isEndless: ({ run, job }) => engine.state.runs.get(run)?.jobs[job]?.spec.service !== undefined,
   });
   const blobs = new BlobStore(host, `${dir}/blobs`, { maxUploads: places.uploads });
   const msPerTurn = PAGES_MS_PER_TURN;
-  const pageTurns = { atOnce: MAX_PAGES_AT_ONCE, perPeer: MAX_PAGES_PER_PEER };
-  const turns = new Turns({ host, ...pageTurns, msPerTurn });
+  const paging = { atOnce: MAX_PAGES_AT_ONCE, perPeer: MAX_PAGES_PER_PEER, msPerTurn };
+  const turns = new Turns({ host, ...paging });
   const specs = new Turns({ host, atOnce: 1, perPeer: 1, msPerTurn });
   const watchers = new Watchers(() => engine, turns, host.timers.soon);
   const tellLost = (key: AttemptKey): void => {
