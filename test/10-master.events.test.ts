@@ -75,7 +75,7 @@ const EXAMPLES: { readonly [T in Event["type"]]: EventOf<T> } = {
   RunRetried: { type: "RunRetried", run: 7, at, jobs: [1, 2] },
   WorkerJoined: {
     type: "WorkerJoined", worker: 5, instance: "f00d", name: "w5", tags: ["GPU"], slots: 4, at,
-    version: "0.1.0", knows: [],
+    version: "0.1.0", knows: [], permanent: undefined,
   },
   WorkerKnows: { type: "WorkerKnows", worker: 5, knows: ["services"], at },
   WorkerLost: { type: "WorkerLost", worker: 5, reason: "silent for 4 s", at },

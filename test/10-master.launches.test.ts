@@ -158,6 +158,21 @@ test("a pool that could start a worker is reason enough to accept a job", () => 
     refusal("UNSCHEDULABLE", /^Cannot schedule job "c" now: no worker is connected$/));
 });
 
+test("a worker that is permanent is so in the log and in a snapshot, and no other costs a byte",
+  () => {
+    const bench = new Bench();
+    const offer = { tags: [], slots: 1, version: "" };
+    for (const [name, permanent] of [["a", true], ["b", false], ["c", undefined]] as const) {
+      bench.execute({ type: "Join", instance: name, name, ...offer, permanent });
+    }
+    assert.deepEqual([...bench.state.workers.values()].map((one) => one.permanent), [
+      true, undefined, undefined,
+    ]);
+    const [first, second] = bench.log;
+    assert.equal(first!.length, second!.length + 2);
+    assertRecoverable(bench);
+  });
+
 test("reasons of programs are cut before they are kept", () => {
   const bench = new Bench();
   const name = launch(bench, "gpu");

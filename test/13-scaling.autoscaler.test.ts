@@ -260,7 +260,7 @@ test("the master's side says who leaves, and whether anybody can be decided abou
 /** A worker that is registered, under a number that its name has in the order of appearance. */
 function someone(name: string, fields: Partial<SeenWorker> = {}): SeenWorker {
   return {
-    id: 0, name, tags: [], slots: 1, busy: 0, state: "here", draining: false,
+    id: 0, name, tags: [], slots: 1, busy: 0, state: "here", draining: false, permanent: false,
     reportedAt: undefined, launch: undefined, ...fields,
   };
 }
@@ -669,6 +669,13 @@ test("the loop looks when time alone changes the plan, and not at its next turn"
   await fleet.by(100);
   assert.deepEqual(await fleet.by(29), []);
   assert.deepEqual(await fleet.by(1), ["start local-1"]);
+  fleet.stop();
+});
+
+test("a worker that is permanent is not ended, however idle it is", async () => {
+  const fleet = await MadeUp.withOne();
+  fleet.change("local-1", { permanent: true });
+  assert.deepEqual(await fleet.by(600_000), []);
   fleet.stop();
 });
 

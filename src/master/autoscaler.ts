@@ -182,13 +182,13 @@ export class Autoscaler<P extends OfferedPool = OfferedPool> {
 
   /** A worker as the plan sees it. */
   #factsOf(worker: SeenWorker, now: number): WorkerFacts {
-    const { id, name, tags, slots, busy, draining, launch, state: at } = worker;
+    const { id, name, tags, slots, busy, draining, permanent, launch, state: at } = worker;
     const gone = at === "leaving" || launch?.phase === "stopping";
     const retiring = launch?.phase === "retiring" ? "retiring" : "draining";
     const state = gone ? "stopping" : draining ? retiring : at === "away" ? "away" : "ready";
     const pool = launch !== undefined && this.#pools.has(launch.pool) ? launch.pool : undefined;
     const idleSince = launch === undefined ? now : this.#idleSince(launch, worker, now);
-    const facts = { id, name, tags, slots, busy, services: 0, permanent: false };
+    const facts = { id, name, tags, slots, busy, services: 0, permanent };
     return { ...facts, pool, idleSince, state };
   }
 

@@ -34,6 +34,7 @@ export interface SeenWorker {
   /** `leaving`: it has said that it ends. `away`: it has no connection. */
   readonly state: "here" | "leaving" | "away";
   readonly draining: boolean;
+  readonly permanent: boolean;
   /** When its last report came. Undefined: none on this connection. */
   readonly reportedAt: number | undefined;
   /** Undefined: a person started it. */
@@ -124,11 +125,12 @@ export class Fleet {
       now,
       isFrozen: stopped || engine.full !== undefined,
       classes: this.#classes(),
-      workers: [...state.workers.values()].map(({ id, name, tags, slots, jobs, draining }) => {
+      workers: [...state.workers.values()].map(({ jobs, ...worker }) => {
+        const { id, name, tags, slots, draining, permanent = false } = worker;
         const link = workers.links.get(id);
         const here = link?.leaving === true ? "leaving" : "here";
         return {
-          id, name, tags, slots, busy: jobs.size, draining,
+          id, name, tags, slots, busy: jobs.size, draining, permanent,
           state: link === undefined ? "away" : here,
           reportedAt: reportTime(link),
           launch: launchOf(state, id),

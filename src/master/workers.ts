@@ -121,8 +121,9 @@ export class Workers {
     let id = before?.id;
     if (id === undefined) {
       engine.checkRoom("register worker");
-      const { instance, name, tags, slots, version, knows } = hello;
-      id = engine.commit({ type: "Join", instance, name, tags, slots, version, knows }).worker;
+      const { instance, name, tags, slots, version, knows, permanent } = hello;
+      const offer = { instance, name, tags, slots, version, knows, permanent };
+      id = engine.commit({ type: "Join", ...offer }).worker;
     } else {
       this.#replace(id, hello);
       this.#rejoin(id, hello);

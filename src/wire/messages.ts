@@ -137,6 +137,8 @@ export const Hello = message("Hello", {
   knows: [12, list(string(32), 32)],
   /** Workers only: where others reach its services. Default: its address as the master sees it. */
   advertise: [30, optional(name)],
+  /** Workers only: no pool ends it. */
+  permanent: [32, optional(bool())],
 });
 export type Hello = Infer<typeof Hello>;
 

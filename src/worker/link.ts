@@ -87,6 +87,7 @@ function introduction({ protocol, token, version }: Hello): Hello {
     dial: undefined,
     leaving: undefined,
     advertise: undefined,
+    permanent: undefined,
   };
 }
 

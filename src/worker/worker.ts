@@ -50,6 +50,8 @@ export interface WorkerOptions {
   readonly ports?: PortRange;
   /** Where others reach the services here. Default: the address of our connection. */
   readonly advertise?: string;
+  /** No pool ends it. Default false. */
+  readonly permanent?: boolean;
   /** The process that listens on a port of this machine ("pid 4711"), if that can be known. */
   readonly portHolder?: (port: number) => Promise<string | undefined>;
   /** Called with a line for the worker's own log. */
@@ -196,7 +198,7 @@ class WorkerProcess implements Worker {
       protocol: PROTOCOL, role: "worker" as const, token, version, instance: this.#instance,
       name: this.#options.name ?? "", tags: [...tags], slots, running, dial,
       leaving: this.#stopping || undefined, knows: [...KNOWLEDGE],
-      advertise: this.#options.advertise,
+      advertise: this.#options.advertise, permanent: this.#options.permanent,
     };
   }
 

@@ -36,8 +36,7 @@ export const worker: Command = {
     },
     permanent: {
       type: "boolean",
-      summary:
-        "never retired by auto-scaling; has no effect yet, as titan up --scale ends its own only",
+      summary: "no pool ends it, even if one has started it",
     },
     home: {
       type: "string",
@@ -136,6 +135,7 @@ async function run(call: Call): Promise<number> {
 /** What a flag or the environment says of it, and nothing else. */
 function offerOf(call: Call): {
   name?: string; token?: string; ports?: { from: number; to: number }; advertise?: string;
+  permanent?: boolean;
 } {
   const name = call.text("name") ?? call.context.setting("TITAN_WORKER_NAME");
   const [token, ports] = [tokenOf(call), portsOf(call)];
@@ -145,6 +145,7 @@ function offerOf(call: Call): {
     ...(token !== undefined && { token }),
     ...(ports !== undefined && { ports }),
     ...(advertise !== undefined && { advertise }),
+    ...(call.on("permanent") && { permanent: true }),
   };
 }
 

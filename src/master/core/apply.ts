@@ -356,12 +356,11 @@ function timePassed(state: State, at: number): void {
 }
 
 function workerJoined(state: State, event: EventOf<"WorkerJoined">): void {
-  const { worker: id, instance, name, tags, slots, version, knows } = event;
+  const { worker: id, at: joinedAt, type: _, ...offer } = event;
   state.nextWorker = id + 1;
-  const described = { id, instance, name, tags, slots, version, knows, joinedAt: event.at };
   // A start that was given up, and that came all the same, gets nothing to do.
   const draining = launchCame(state, event) === "stopping";
-  registerWorker(state, { ...described, jobs: new FreshSet(), draining });
+  registerWorker(state, { id, ...offer, joinedAt, jobs: new FreshSet(), draining });
 }
 
 function workerKnows(state: State, event: EventOf<"WorkerKnows">): void {

@@ -73,6 +73,8 @@ export type Command =
     readonly version: string;
     /** Words of `Hello.knows`. Default: none. */
     readonly knows?: readonly string[];
+    /** Only a person ends it (lesson 13). Default false. */
+    readonly permanent?: boolean | undefined;
   }
   /** A worker that is registered is back, and says which attempts it runs. */
   | {

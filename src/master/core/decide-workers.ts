@@ -28,11 +28,11 @@ export function decideJoin(
     throw new Refusal("OVERLOADED", `Cannot register worker: ${found}`);
   }
   const worker = state.nextWorker;
-  const { instance, tags, slots, version, knows = [] } = offer;
+  const { instance, tags, slots, version, knows = [], permanent } = offer;
   const name = offer.name === "" ? `w${worker}` : offer.name;
   const joined: Event = {
     type: "WorkerJoined", worker, instance, name, tags: [...tags], slots, version, at: context.now,
-    knows: [...knows],
+    knows: [...knows], ...(permanent === true && { permanent }),
   };
   return { events: [joined], effects: NO_EFFECTS, reply: { worker } };
 }

@@ -94,7 +94,7 @@ export const Event = union("Event", {
     worker: [1, u32()], instance: [2, string(256)], name: [3, string(256)],
     tags: [4, list(string(64), 64)], slots: [5, u32()],
     at: [6, u53()], version: [7, withDefault(string(256), "")],
-    knows: [8, list(string(32), 32)],
+    knows: [8, list(string(32), 32)], permanent: [9, optional(bool())],
   })],
   /** A worker that joined a master of an older version knows more than that one wrote down. */
   WorkerKnows: [27, message("WorkerKnows", {

@@ -98,7 +98,7 @@ const Part = union("SnapshotPart", {
     id: [1, u32()], instance: [2, string(256)], name: [3, string(256)],
     tags: [4, list(string(64), 64)], slots: [5, u32()], joinedAt: [6, u53()],
     version: [7, withDefault(string(256), "")], draining: [8, withDefault(bool(), false)],
-    knows: [9, list(string(32), 32)],
+    knows: [9, list(string(32), 32)], permanent: [10, optional(bool())],
   })],
   Run: [3, message("RunRecord", {
     number: [1, u32()], id: [2, string(256)], key: [3, optional(string(256))],

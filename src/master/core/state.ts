@@ -257,6 +257,8 @@ export interface Worker {
   readonly slots: number;
   readonly joinedAt: number;
   readonly version: string;
+  /** Only a person ends it. */
+  readonly permanent?: boolean | undefined;
   /** What it understands: `Hello.knows`. */
   knows: readonly string[];
   readonly jobs: FreshSet<Job>;
