@@ -12,11 +12,12 @@ import { execFileSync, spawn, spawnSync, type ChildProcess } from "node:child_pr
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import {
-  closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync,
+  closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, writeFileSync,
 } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { removeTreeSync } from "../scripts/lib/remove-tree.mjs";
 import { eventually } from "./processes.support.ts";
 
 const PROGRAMS = ["munged", "slurmctld", "slurmd"] as const;
@@ -47,14 +48,19 @@ export interface Slurm {
   queue(): SlurmJob[];
   /** All submissions so far, also of jobs that are gone. */
   submitted(): number;
+  /** A job that does nothing, for a long time. */
+  submit(name: string): void;
   /** Jobs wait while it holds. */
   hold(on: boolean): void;
   stop(): Promise<void>;
 }
 
-/** Resolves once the node is idle: about a quarter of a second later. */
-export async function startSlurm(folder: string): Promise<Slurm> {
-  mkdirSync(folder, { recursive: true });
+/**
+ * Resolves once the node is idle: about a quarter of a second later. Its folder is not in TMPDIR,
+ * because it has sockets, whose paths may have 107 bytes.
+ */
+export async function startSlurm(): Promise<Slurm> {
+  const folder = mkdtempSync("/tmp/a Slurm ");
   const [controlPort, nodePort] = await freePorts(2);
   const at = (name: string): string => join(folder, name);
   for (const name of ["state", "spool", "munge"]) mkdirSync(at(name));
@@ -70,7 +76,10 @@ export async function startSlurm(folder: string): Promise<Slurm> {
     started.push(spawn(pathOf(program), args, { ...options, stdio: ["ignore", log, log] }));
     closeSync(log);
   };
-  const kill = (): void => { for (const child of started) child.kill("SIGKILL"); };
+  const kill = (): void => {
+    for (const child of started) child.kill("SIGKILL");
+    removeTreeSync(folder);
+  };
   process.once("exit", kill);
   const ask = (program: string, ...args: string[]): string => {
     const options = { env: { ...process.env, ...env }, encoding: "utf8" } as const;
@@ -92,6 +101,9 @@ export async function startSlurm(folder: string): Promise<Slurm> {
       const log = readFileSync(at("slurmctld.log"), "utf8");
       return log.match(/submit_batch_job: JobId=/g)?.length ?? 0;
     },
+    submit: (name) => {
+      ask("sbatch", `--job-name=${name}`, "--output=/dev/null", "--wrap=exec sleep 600");
+    },
     hold: (on) => {
       ask("scontrol", "update", "partitionname=all", `state=${on ? "DOWN" : "UP"}`);
     },
@@ -105,6 +117,7 @@ export async function startSlurm(folder: string): Promise<Slurm> {
         await once(child, "exit");
       }
       process.off("exit", kill);
+      removeTreeSync(folder);
     },
   };
   await eventually("Slurm's node is idle", () => {
