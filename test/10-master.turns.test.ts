@@ -417,6 +417,25 @@ test("a blob is read in pieces while others are served, " +
       );
     }
     assert.deepEqual([open, most], [0, 1]);
+    const slow = await room.raw({ name: "slow" });
+    await slow.request(Op.HELLO, hello());
+    const blobs = Array.from({ length: MAX_LONG_PER_PEER }, () =>
+      slow.stream(Op.BLOB_GET, BlobRef.encode({ hash })));
+    let answers = 0;
+    const ask = async (): Promise<void> => {
+      for await (const _ of slow.stream(Op.WORKERS, Empty.encode({}))) answers += 1;
+    };
+    blobs[0]!.cancel();
+    await ask();
+    assert.equal(answers, 1, "one less than it may have under way");
+    blobs[0] = slow.stream(Op.BLOB_GET, BlobRef.encode({ hash }));
+    const asked = ask();
+    await room.sleep(500);
+    assert.equal(answers, 1);
+    blobs[1]!.cancel();
+    await asked;
+    assert.equal(answers, 2);
+    slow.close();
     for (let i = 0; i < 300; i++) unread(peer, Op.BLOB_GET, BlobRef.encode({ hash }));
     await room.sleep(500);
     assert.ok(most <= MAX_PAGES_AT_ONCE, `${most} files are open`);
