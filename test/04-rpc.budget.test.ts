@@ -7,9 +7,9 @@ import {
   Budget,
   REQUEST_BYTES,
   RpcConnection,
+  RpcError,
   type Debtor,
   type IncomingRequest,
-  type RpcError,
   type RpcOptions,
 } from "#rpc";
 import { SimWorld } from "#simhost";
@@ -335,4 +335,35 @@ test("an outbox counts what it holds: the bytes and the pieces that have not lef
   }
   assert.deepEqual([outbox.heldBytes, batches], [0, Array(4).fill(64 * 1024)]);
   await half; // it was reached to the byte
+});
+
+test("items that wait for the reader of a stream are told to whom they belong, and so is their " +
+  "end", async () => {
+  let held = 0;
+  const make = (): StreamCall => new StreamCall({
+    window: 10_000, grant: () => undefined, abort: () => undefined,
+    held: (bytes) => void (held += bytes),
+  });
+  const read = make();
+  const items = read[Symbol.asyncIterator]();
+  const first = items.next();
+  read.item(Buffer.alloc(100));
+  assert.equal(held, 0, "somebody waited for it");
+  await first;
+  read.item(Buffer.alloc(100));
+  read.item(Buffer.alloc(200));
+  assert.equal(held, 300 + 2 * HEADER_BYTES);
+  await items.next();
+  assert.equal(held, 200 + HEADER_BYTES);
+  read.done(Buffer.alloc(0));
+  assert.equal(held, 200 + HEADER_BYTES, "it can still be read");
+  await items.next();
+  assert.equal(held, 0);
+  for (const ends of [false, true]) {
+    const left = make();
+    left.item(Buffer.alloc(500));
+    if (ends) left.fail(new RpcError("CLOSED", "gone"));
+    left.cancel();
+    assert.equal(held, 0, "nobody will read it");
+  }
 });

@@ -80,7 +80,7 @@ after(async () => {
   await master.kill("SIGTERM");
 });
 
-test("a port of this machine is the service: questions, megabytes, and Ctrl-C", async () => {
+test("a port of this machine is the service: questions, megabytes both ways, Ctrl-C", async () => {
   const { local, process } = await forward("web");
   assert.match(await get(local), /^w1 \d+$/);
   const body = Buffer.alloc(5_000_000, "titan");
@@ -102,7 +102,7 @@ test("kill -9 of the master: the command stays, and the next question is answere
   assert.equal((await process.kill("SIGTERM")).code, 0);
 });
 
-test("a wrong name, no port, and a port that is taken are refused in words", async () => {
+test("a wrong name, a port that is none, and one that is taken are refused in words", async () => {
   const wrong = await inProcess(["forward", "wev", ...at()]);
   assert.equal(wrong.code, 1);
   assert.match(wrong.stderr, /no such service, and no such run \(did you mean web\?\)/);

@@ -6,9 +6,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Listener, Socket } from "#host";
 import type { Master } from "#master";
+import { RpcConnection } from "#rpc";
 import type { Client } from "#sdk";
-import { MAX_FORWARDED, type Service } from "#wire";
+import { SimWorld } from "#simhost";
+import { Connect, MAX_FORWARDED, Op, type Service } from "#wire";
 import { fewestOpen } from "../src/master/forward.ts";
+import { WorkerForwards } from "../src/worker/forward.ts";
 import { job, pipeline, SimCluster, type FakeExecutor, type FakeJob } from "./11-worker.cluster.ts";
 import { serviceSpec } from "./spec.support.ts";
 
@@ -355,7 +358,7 @@ test("the master dies: connections end, the port stays, the next one goes throug
   await all.settle(local.close());
 });
 
-test("the worker's link breaks: its connections end, the next one goes through", async () => {
+test("the worker's link breaks: its connections end, and the next one goes through", async () => {
   const all = await room();
   await all.deploy();
   const local = await all.forward();
@@ -403,6 +406,38 @@ test("a client has 500 connections, and the next one is refused in words", async
   next.say("a place");
   await all.until(() => all.accepted.some(({ text }) => text === "a place"));
   await all.settle(local.close());
+});
+
+test("a worker knows its own attempts only: another one, an older registration and an unknown " +
+  "opcode are refused", async () => {
+  const world = new SimWorld({ seed: 1 });
+  const [host, m] = [world.host("w"), world.host("m")];
+  const forwards = new WorkerForwards({
+    host, name: () => "w1", portOf: ({ attempt }) => (attempt === 2 ? 5000 : undefined),
+  });
+  forwards.registration = 7;
+  const listener = await host.network.listen({ host: "w", port: 1 }, (socket) => {
+    const connection: RpcConnection = new RpcConnection(socket, {
+      host, onRequest: (request) => forwards.asked(request, connection),
+    });
+  });
+  const dialled = m.network.dial(listener).then((socket) => new RpcConnection(socket, { host: m }));
+  const master = await world.settle(dialled);
+  const ask = async (opcode: number, key: { attempt: number; worker: number }) => {
+    const body = Connect.encode({ run: 1, job: 0, id: 1, ...key });
+    const answer = master.stream(opcode, body)[Symbol.asyncIterator]().next();
+    return world.settle(answer.catch((error: Error) => error.message));
+  };
+  const none = "Cannot connect: attempt 1 does not run on w1";
+  assert.equal(await ask(Op.CONNECT, { attempt: 1, worker: 7 }), none);
+  assert.equal(await ask(Op.CONNECT, { attempt: 2, worker: 6 }), none.replace("1 does", "2 does"));
+  const nobody = "Cannot connect: nothing listens on port 5000 on w1";
+  assert.equal(await ask(Op.CONNECT, { attempt: 2, worker: 7 }), nobody);
+  const unknown = "Cannot serve opcode 99: this worker does not know it";
+  assert.equal(await ask(99, { attempt: 2, worker: 7 }), unknown);
+  assert.equal(forwards.size, 0);
+  master.destroy();
+  await listener.close();
 });
 
 /** Says all of it, at the pace of the other side, and then no more. */

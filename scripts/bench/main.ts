@@ -8,11 +8,12 @@ import { cluster, machine } from "./cluster.ts";
 import { project } from "./project.ts";
 import { queue } from "./queue.ts";
 import { restart } from "./restart.ts";
+import { services } from "./services.ts";
 import { store } from "./store.ts";
 import { formatTable, verdict, type Row } from "./table.ts";
 
 const GROUPS: Record<string, (options: Options) => Promise<Row[]>> = {
-  framing, codec, log, core, dag, cluster, project, queue, restart, store, attack,
+  framing, codec, log, core, dag, cluster, project, queue, restart, store, services, attack,
 };
 
 const { values } = parseArgs({

@@ -16,6 +16,7 @@ import type { Host, Timer } from "#host";
 import { HealthCounter, PortBook, type PortRange } from "#services";
 import { MAX_REASON_BYTES, type AttemptKey, type HealthReport, type Service } from "#wire";
 import { checkHealth } from "./check.ts";
+import { WorkerForwards } from "./forward.ts";
 
 /** Any address of this machine: a port that is free here is free for whatever a service binds. */
 const EVERYWHERE = "0.0.0.0";
@@ -44,9 +45,12 @@ export class WorkerServices {
   readonly #options: ServicesOptions;
   readonly #book: PortBook;
   readonly #watches = new FreshSet<ServiceWatch>();
+  readonly forwards: WorkerForwards;
 
   constructor(options: ServicesOptions) {
     this.#options = options;
+    const { host, name } = options;
+    this.forwards = new WorkerForwards({ host, name, portOf: (key) => this.#portOf(key) });
     this.#book = new PortBook(options.ports, options.host.random.unit());
   }
 
@@ -120,7 +124,7 @@ export class WorkerServices {
   }
 
   /** Where the program of an attempt is to listen; undefined: it does not run here. */
-  portOf(key: AttemptKey): number | undefined {
+  #portOf(key: AttemptKey): number | undefined {
     for (const watch of this.#watches) if (watch.isOf(key)) return watch.port;
     return undefined;
   }

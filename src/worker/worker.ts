@@ -23,7 +23,6 @@ import {
   type Welcome,
 } from "#wire";
 import { keyOf, nameOf, reportOf, type Attempt } from "./attempt.ts";
-import { WorkerForwards } from "./forward.ts";
 import { Lateness } from "./lateness.ts";
 import { MasterLink } from "./link.ts";
 import { OutputPipe } from "./output.ts";
@@ -112,7 +111,6 @@ class WorkerProcess implements Worker {
   readonly #instance: string;
   readonly #attempts = new FreshMap<string, Attempt>();
   readonly #services: WorkerServices;
-  readonly #forwards: WorkerForwards;
   /** Runs that have left something in this worker's folders. */
   readonly #runs = new Set<string>();
   #reports: Attempt[] = [];
@@ -142,7 +140,7 @@ class WorkerProcess implements Worker {
       hello: (dial) => this.#hello(dial),
       onWelcome: (welcome) => this.#onWelcome(welcome),
       onNotify: (opcode, body) => this.#onNotify(opcode, body),
-      onRequest: (request, connection) => this.#forwards.asked(request, connection),
+      onRequest: (request, connection) => this.#services.forwards.asked(request, connection),
       onLost: (error) => this.#onLost(error),
       onRefused: ({ message }) =>
         this.#note(`the master takes nothing, and is asked again until it does: ${message}`),
@@ -153,10 +151,6 @@ class WorkerProcess implements Worker {
       portHolder: options.portHolder,
       name: () => this.#name,
       send: (report) => this.#link.request(Op.HEALTH, HealthReport.encode(report)),
-    });
-    this.#forwards = new WorkerForwards({
-      host: options.host, name: () => this.#name,
-      portOf: (key) => this.#services.portOf(key),
     });
     this.done = this.#link.run().catch((error: unknown) => {
       throw error instanceof RpcError ? new WorkerError(error.code, error.message) : error;
@@ -181,7 +175,8 @@ class WorkerProcess implements Worker {
   counts(): WorkerCounts {
     return {
       attempts: this.#attempts.size, reports: this.#reports.length, runs: this.#runs.size,
-      waiting: this.#link.waiting, ports: this.#services.ports, forwards: this.#forwards.size,
+      waiting: this.#link.waiting, ports: this.#services.ports,
+      forwards: this.#services.forwards.size,
     };
   }
 
@@ -204,7 +199,7 @@ class WorkerProcess implements Worker {
 
   #onWelcome(welcome: Welcome): void {
     this.#name = welcome.name;
-    this.#forwards.registration = welcome.worker;
+    this.#services.forwards.registration = welcome.worker;
     this.#lost = "";
     this.#cluster = clusterEndpoints(this.#options.master, welcome);
     // Runs that a killed worker has left here: the heartbeats ask about them as about our own.

@@ -21,7 +21,7 @@ export const forward: Command = {
   notes: [
     "Each connection to 127.0.0.1:LOCAL_PORT (by default any free port, which is printed) goes " +
       "to the READY replica with the fewest of them, through the master and over the connection " +
-      "that its worker has made: the worker's machine needs no open port. It ends with Ctrl-C.",
+      "that its worker has made: the worker's machine needs no open port. Ctrl-C ends it.",
     "A connection waits up to 15 s for a replica, and is reset when none takes it. It ends with " +
       "its replica, with its worker's link, and with the master; the next one finds the next one.",
   ],
