@@ -181,3 +181,18 @@ test("reasons of programs are cut before they are kept", () => {
   assert.equal(bench.state.launches.get(name)!.reason.length < 1010, true);
   assertRecoverable(bench);
 });
+
+test("a retirement of which a crash has kept the first event alone is carried out all the same",
+  () => {
+    const bench = new Bench();
+    const name = launch(bench, "gpu");
+    const worker = join(bench, name);
+    const { events } = bench.decide({ type: "Retire", worker: name, reason: "idle" });
+    assert.deepEqual(events.map(({ type }) => type), ["LaunchRetired", "WorkerDrained"]);
+    bench.commit(events.slice(0, 1));
+    assert.equal(bench.state.workers.get(worker)!.draining, false);
+    bench.execute({ type: "Retire", worker: name, reason: "idle" });
+    assert.equal(bench.state.workers.get(worker)!.draining, true);
+    const again = bench.decide({ type: "Retire", worker: name, reason: "idle" });
+    assert.deepEqual(again.events, []);
+  });

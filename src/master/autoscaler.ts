@@ -256,8 +256,9 @@ export class Autoscaler<P extends OfferedPool = OfferedPool> {
       const reason = `there is no pool ${pool} any more`;
       if (phase === "stopping") continue;
       if (worker === undefined) this.#stop(name, reason);
-      else if (phase !== "retiring") this.#options.fleet.retire(worker.id, reason);
-      else if (worker.busy === 0) this.#stop(name, reason);
+      else if (!(phase === "retiring" && worker.draining)) {
+        this.#options.fleet.retire(worker.id, reason);
+      } else if (worker.busy === 0) this.#stop(name, reason);
     }
   }
 

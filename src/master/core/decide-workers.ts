@@ -157,12 +157,13 @@ export function decideRetire(
   }
   const { name, pool, phase } = launch;
   const reply = { name, pool, running: worker.jobs.size };
-  if (phase !== "running") return { events: [], effects: NO_EFFECTS, reply };
+  if (phase === "stopping") return { events: [], effects: NO_EFFECTS, reply };
+  // A crash may keep the first of these events alone. Then this is asked again, and drains. The
+  // other way round the worker would look like one that a person drains, whom nobody ends.
+  const retired: Event[] = phase === "retiring" ? []
+    : [{ type: "LaunchRetired", name, at: context.now, reason: cut(reason) }];
   const drained = drainOf(state, worker, { on: true, now: context.now });
-  const retired: Event = {
-    type: "LaunchRetired", name, at: context.now, reason: cut(reason),
-  };
-  return { events: [...drained.events, retired], effects: drained.effects, reply };
+  return { events: [...retired, ...drained.events], effects: drained.effects, reply };
 }
 
 function canGoElsewhere(state: State, { worker, spec }: Job): boolean {
