@@ -86,6 +86,12 @@ test("slice() keeps what is wanted, what that mentions, and effects", () => {
   assert.match(code, /^export \* from/m, "nobody can tell what it passes on");
 });
 
+test("slice() leaves out an import whose names were types, and its module with it", () => {
+  const { code, imports } = slice('import {} from "./types.js";\nimport "./x.js";\n', "all");
+  assert.equal(code, 'import "./x.js";\n');
+  assert.deepEqual(imports.map(({ specifier }) => specifier), ["./x.js"]);
+});
+
 test("slice() narrows a face to the names that are wanted", () => {
   const face = 'export { a, b as c, type } from "./x.js";\nexport { z } from "./z.js";\n';
   assert.equal(kept(face, "c"), 'export { b as c } from "./x.js";\n');

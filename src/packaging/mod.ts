@@ -2,6 +2,7 @@
  * Lesson 24: packaging. What a bundle holds, and in which bytes.
  *
  *     graph.ts        which code a program can reach
+ *     merge.ts        one file for a folder of modules; linker.ts where their names come from
  *     slice.ts        the part of a module that holds the names which somebody wants
  *     statements.ts   the statements of a module
  *     tar.ts          entries as an archive, and back
@@ -22,6 +23,7 @@
  * ```
  */
 export { type Modules, reach } from "./graph.ts";
+export { merge, type MergeOptions } from "./merge.ts";
 export { slice, type Slice } from "./slice.ts";
 export { splitUp, statementsOf, type Import, type Names, type Statement } from "./statements.ts";
 export { readSums, sha256, SUMS, sumsText } from "./sums.ts";

@@ -113,6 +113,9 @@ function ofModule(
     return { text, names: [], exported: [], imports: all, passedOn: "all" };
   }
   const names = star === null ? pairsOf(clause) : new Map([[star[1] as string, "*"]]);
+  // All that it imported were types: it is there for nothing. `import "./x.js"` is for its effect.
+  // Its name is no word, so nobody will ask for it.
+  if (/^\{\s*\}$/.test(clause.trim())) return { text, names: ["{}"], exported: [], imports: [] };
   const imports: readonly Import[] =
     star === null ? [{ specifier, names: new Set(names.values()) }] : all;
   if (verb === "export") {
