@@ -291,6 +291,50 @@ test("both bundles together run a pipeline with a project and a call", async (t)
   assert.match(six.stdout, /"result":6/);
 });
 
+// ── upgrades ─────────────────────────────────────────────────────────────────────────────────────
+
+const rolled = (go: string): string => `name: rolled
+jobs:
+  - { id: a, run: "echo $TITAN_ATTEMPT" }
+  - { id: b, run: "until test -e '${go}'; do sleep 0.05; done", depends_on: a }
+  - { id: c, run: "echo $TITAN_ATTEMPT", depends_on: b }
+`;
+const SERVES = "name: serves\njobs:\n  - { id: web, type: service, run: sleep 60 }\n";
+
+test("a worker of an older bundle works with this master, which is replaced in the middle of a " +
+  "run, and gets no service", async (t) => {
+  const work = tempFolder({ "s.yaml": SERVES });
+  const old = join(ROOT, "test", "data", "bundles", "0.1.0-worker.tar.gz");
+  execFileSync("tar", ["xzf", old], { cwd: work });
+  const go = join(work, "go");
+  writeFileSync(join(work, "p.yaml"), rolled(go));
+  const main = join(folders.master, "bin", "titan");
+  const begin = (args: readonly string[], program = main): Started => {
+    const env = { TITAN_HOME: join(work, "state") };
+    const started = start(args, { cwd: work, env, main: program, runtime: ["sh"] });
+    t.after(() => started.kill("SIGTERM"));
+    return started;
+  };
+  const first = begin(["master", "--port", "0", "--json"]);
+  const [, at] = await first.until("stdout", /"master":"([^"]+)"/);
+  const script = join(work, "titan-worker", "start_worker.sh");
+  await begin([at!, "--slots", "2"], script).until("stdout", /offers 2 slots/);
+  const ran = begin(["run", "--master", at!, "p.yaml"]);
+  await ran.until("stderr", /b running/);
+  await first.kill("SIGTERM");
+  const port = at!.replace(/.*:/, "");
+  await begin(["master", "--port", port, "--json"]).until("stdout", /"type":"ready"|"master":/);
+  writeFileSync(go, "");
+  assert.equal((await ran.ended).code, 0, ran.stdout + ran.stderr);
+  assert.match(ran.stdout + ran.stderr, /COMPLETED in .* \(3\/3 done\)/);
+  assert.doesNotMatch(ran.stderr, /attempt 2/);
+  const served = await titan(["run", "--master", at!, "--detach", "s.yaml"], {
+    cwd: work, main, runtime: ["sh"],
+  });
+  const why = /w1 is of version 0\.1\.0 and cannot run services: upgrade it/;
+  assert.match(served.stdout + served.stderr, why);
+});
+
 // ── over SSH ─────────────────────────────────────────────────────────────────────────────────────
 
 test("remote-worker.sh brings a worker to a machine that cannot reach the master", {
