@@ -178,6 +178,26 @@ test("http: 2xx is well; another status, no HTTP and no answer are told as they 
   await all.end(run);
 });
 
+test("http: an answer that comes after the timeout is none", async () => {
+  const all = await room();
+  let delayMs = 0;
+  const { timers } = all.cluster.world.host("w1");
+  all.servers.serve = (socket) => socket.handle({
+    onData: () => void timers.after(delayMs, () => {
+      socket.write(Buffer.from("HTTP/1.1 200 OK\r\n\r\n"));
+    }),
+    onClose: () => undefined,
+  });
+  const run = await submit(all, service("web", { check: { type: "http", path: "/" } }));
+  await all.phase(run, "READY");
+  delayMs = 2100;
+  assert.equal((await all.phase(run, "UNHEALTHY")).reason, "no answer within 2.0s");
+  delayMs = 1900;
+  await all.phase(run, "READY");
+  assert.equal(all.executor.jobs.length, 1);
+  await all.end(run);
+});
+
 test("http: a service that closes the connection without a word is not well", async () => {
   const all = await room();
   all.servers.serve = (socket) => {
@@ -215,6 +235,22 @@ test("a fixed port that another service of the worker has is a reason, and no cr
   const ready = await all.phase(run, "READY", "b");
   assert.deepEqual([ready.port, ready.restarts], [8080, 0]);
   await all.end(run);
+});
+
+test("a port below 1024 without rights is a reason, and no crash loop", async () => {
+  const all = await room();
+  const { network } = all.cluster.world.host("w1");
+  const { listen } = network;
+  network.listen = async (at, accept) => {
+    if (at.port >= 1024) return listen.call(network, at, accept);
+    throw Object.assign(new Error("listen EACCES: permission denied"), { code: "EACCES" });
+  };
+  const run = await submit(all, service("web", { port: 80 }));
+  const { reason } = await all.phase(run, "FAILED");
+  const why = "port 80 cannot be used on w1: it needs rights that the worker does not have";
+  assert.ok(reason.startsWith(why), reason);
+  assert.equal(all.executor.jobs.length, 0, "it never started");
+  network.listen = listen;
 });
 
 test("a fixed port that a stranger has is a reason, and the service starts once it is " +
