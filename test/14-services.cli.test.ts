@@ -3,6 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { createServer, type AddressInfo } from "node:net";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import {
   eventually, inProcess, isAlive, start, tempFolder, titan, type Ended, type Started,
@@ -53,6 +54,10 @@ const at = (): string[] => ["--master", `127.0.0.1:${port}`];
 const deploy = (name: string, ...args: string[]): Promise<Ended> =>
   titan(["deploy", "--name", name, ...at(), ...args], { cwd: folder });
 
+/** The same in this process, where the words count. */
+const deployHere = (name: string, ...args: string[]): Promise<Ended> =>
+  inProcess(["deploy", "--name", name, ...at(), ...args]);
+
 interface Replica {
   readonly job: string;
   readonly worker: string | null;
@@ -97,7 +102,7 @@ test("deploy waits until the service is ready, and the first request is answered
   assert.deepEqual([`${one!.host}:${one!.port}`, one!.worker, String(one!.pid)],
     [where, worker, pid]);
   assert.equal(await ask(one!), pid);
-  const again = await deploy("web", "server.mjs");
+  const again = await deployHere("web", join(folder, "server.mjs"));
   assert.equal(again.code, 1);
   assert.match(again.stderr, /the name "web" is in use by web-\w+ \(titan stop web ends it\)/);
 });
@@ -194,7 +199,8 @@ test("a fixed port that somebody has: the reason names the process, it is no cra
   const server = createServer().listen(0, "127.0.0.1");
   await new Promise((listening) => server.once("listening", listening));
   const { port: taken } = server.address() as AddressInfo;
-  await deploy("fixed", "--port", String(taken), "--detach", "server.mjs");
+  const program = join(folder, "server.mjs");
+  await deployHere("fixed", "--port", String(taken), "--detach", program);
   const { reason, restarts } = await replica("fixed", ({ state }) => state === "RESTARTING");
   const who = process.platform === "linux" ? ` by pid ${process.pid} ` : "";
   assert.match(reason, new RegExp(`port ${taken} is in use on w\\d${who}`));
@@ -225,7 +231,7 @@ jobs:
     healthcheck: {http: /, interval: 50ms, timeout: 100ms, unhealthy_after: 1, start_period: 300ms}
 `,
   });
-  const { stdout } = await titan(["run", "all.yaml", "-d", ...at()], { cwd: silent });
+  const { stdout } = await inProcess(["run", join(silent, "all.yaml"), "-d", ...at()]);
   const id = stdout.trim();
   const exit0 = /^ended with exit code 0 \(a service stays in the foreground\)$/;
   const reasons: readonly (readonly [string, RegExp])[] = [
@@ -246,14 +252,14 @@ jobs:
 });
 
 test("a service that cannot start fails at once: exit 3, with the reason", async () => {
-  const { code, stderr } = await deploy("missing", "no-such-file.py");
+  const { code, stderr } = await deployHere("missing", join(folder, "no-such-file.py"));
   assert.equal(code, 3);
   assert.match(stderr, /missing failed: Cannot run no-such-file\.py: no such file in the project/);
 });
 
 test("deploy that is not ready in time: exit 124, its last words, and it goes on", async () => {
   const words = ["--timeout", "500ms", "--", "sh", "-c", "echo not yet; exec sleep 1000"];
-  const { code, stderr } = await deploy("slow", ...words);
+  const { code, stderr } = await deployHere("slow", ...words);
   assert.equal(code, 124);
   assert.match(stderr, /slow goes on \(titan services shows it, titan stop slow ends it\)/);
   assert.match(stderr, / \| not yet/);
