@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { apply, Event, hashState, plainKey, readSnapshot, State, writeSnapshot } from "#core";
 import { requirementKey } from "#routing";
 import { Bench, serviceSpec, spec } from "./10-master.core.ts";
-import { keyOf, pipeline, Room } from "./10-master.support.ts";
+import { keyOf, pipeline, report, Room } from "./10-master.support.ts";
 
 const web = spec("web", { service: serviceSpec("web") });
 const TOO_OLD = "w is of version 0.0.9 and cannot run services: upgrade it";
@@ -31,7 +31,7 @@ test("a service goes to a worker that knows services, and a job to any", () => {
 
 test("what a worker knows is written down once, and what it runs goes on", () => {
   const bench = new Bench();
-  const worker = bench.join({ slots: 3, tags: ["GPU"], knows: [] });
+  const worker = bench.join({ slots: 3, tags: ["GPU"], knows: ["poetry"] });
   const gpu = spec("gpu", { service: serviceSpec("gpu"), requirement: ["GPU"] });
   bench.submit([spec("a"), web, gpu]);
   assert.equal(bench.schedule().length, 1);
@@ -42,6 +42,7 @@ test("what a worker knows is written down once, and what it runs goes on", () =>
   bench.execute({ type: "Rejoin", worker, running, knows: ["services"] });
   const written = bench.log.slice(before).map((bytes) => Event.decode(bytes).type);
   assert.deepEqual(written, ["WorkerKnows"]);
+  assert.deepEqual(bench.state.workers.get(worker)?.knows, ["poetry", "services"]);
   assert.equal(bench.state.router.running(worker), 1);
   assert.equal(bench.schedule().length, 2, "it has a seat in both classes");
   const replayed = new State();
@@ -60,17 +61,18 @@ test("an old worker keeps its jobs, gets no service, and people are told why it 
   Room.run(async (room) => {
     const { fleet } = await room.start();
     const client = await room.client();
-    const worker = await room.worker("w", { slots: 2, knows: [], version: "0.0.9" });
-    const { run, warnings } = await client.submitSpec(pipeline([web, spec("job")]));
+    const worker = await room.worker("w", { slots: 1, knows: [], version: "0.0.9" });
+    const { run, warnings } = await client.submitSpec(pipeline([web, spec("job"), spec("more")]));
     assert.deepEqual(warnings, [`Cannot schedule job "web" now: ${TOO_OLD}`]);
     await room.until(() => worker.assigned.length > 0);
     assert.deepEqual(worker.jobs, ["job#1"]);
     const [row] = (await client.status(run)).jobs;
     assert.deepEqual([row!.status, row!.reason], ["PENDING", TOO_OLD]);
-    assert.deepEqual(fleet.look().classes, [{ key: "GENERAL", jobs: 1, isStuck: true }]);
+    assert.deepEqual(fleet.look().classes, [{ key: "GENERAL", jobs: 2, isStuck: true }]);
 
     const running = worker.assigned.map(keyOf);
-    const back = await room.worker("w", { slots: 2, running, dial: 2 });
+    const back = await room.worker("w", { running, dial: 2 });
+    await back.finish(report(worker.assigned[0]!));
     await room.until(() => back.assigned.length > 0);
     assert.deepEqual(back.jobs, ["web#1"], "the same process, and a master that reads its HELLO");
   }));

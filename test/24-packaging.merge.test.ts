@@ -128,6 +128,19 @@ test("merge() leaves programs, and what comes later or as a whole, in files of t
   assert.deepEqual([{ ...all }, later, url], [{ x: 1, y: 2 }, "shared more true", "b/thread.js"]);
 });
 
+test("merge() keeps an import for its effect in its place, before what follows it", async () => {
+  const modules = {
+    "main.js": 'import { early } from "./c/early.js";\nimport { late } from "./c/late.js";\n' +
+      "export const result = [early, late];\n",
+    "c/early.js": "export const early = globalThis.isSet;\n",
+    "c/set.js": "globalThis.isSet = true;\n",
+    "c/late.js": 'import "./set.js";\nexport const late = globalThis.isSet;\n',
+  };
+  const files = merged(modules);
+  assert.deepEqual(Object.keys(files), ["c/early.js", "c/late.js", "c/set.js", "main.js"]);
+  assert.deepEqual(await run(files), [undefined, true]);
+});
+
 test("merge() keeps a face that is a root, with all its names", () => {
   const files = merged({
     "a/mod.js": 'export { x as y, z } from "./x.js";\nexport * from "#b";\n',
