@@ -17,6 +17,9 @@ const KEY: AttemptKey = { run: 1, job: 0, attempt: 4 };
 /** As many pieces fill a file: their records' headers count, too. */
 const PER_FILE = Math.ceil(SEGMENT_BYTES / (BLOB_CHUNK_BYTES + 11));
 
+/** With its header. */
+const MARK_BYTES = 19;
+
 const newWorld = (): SimWorld => new SimWorld({ seed: 1 });
 
 function storeOf(world: SimWorld, host: Host = world.host("m")): OutputStore {
@@ -121,10 +124,9 @@ test("a reader that keeps up sees each byte once; one that falls behind is told 
 
 test("a master that starts again goes on where the newest file ends, whatever of it was " +
   "written", async () => {
-  const whole = PER_FILE * BLOB_CHUNK_BYTES;
   const cases: readonly (readonly [what: string, cut: number | undefined, lost: number])[] = [
     ["all of it", undefined, 0], ["half a record", -5, 1], ["half a mark", 7, 2],
-    ["nothing", 0, 2], ["the mark", 19, 2],
+    ["nothing", 0, 2], ["the mark", MARK_BYTES, 2], ["no mark", Infinity, 2],
   ];
   for (const [what, cut, lost] of cases) {
     const world = newWorld();
@@ -132,13 +134,16 @@ test("a master that starts again goes on where the newest file ends, whatever of
     await print(before, 0, 2 * PER_FILE + 2);
     await before.close();
     const file = await world.host("m").storage.open("/out/1/0.4.2");
-    if (cut !== undefined) await file.truncate(cut < 0 ? file.size + cut : cut);
+    const whole = await file.read(0, file.size);
+    if (cut === Infinity) await file.truncate(0);
+    else if (cut !== undefined) await file.truncate(cut < 0 ? file.size + cut : cut);
+    if (cut === Infinity) await file.append([whole.subarray(MARK_BYTES)]);
     await file.close();
     const store = storeOf(world);
     await print(store, 2 * PER_FILE + 2 - lost, 3 * PER_FILE + 1);
     assert.deepEqual(files(world), ["0.4.2", "0.4.3"], what);
     const { pieces, dropped } = await readAll(store);
-    assert.equal(dropped, 2 * whole, what);
+    assert.equal(dropped, 2 * PER_FILE * BLOB_CHUNK_BYTES, what);
     assert.equal(pieces.length, PER_FILE + 1, what);
     await store.close();
   }
@@ -177,6 +182,14 @@ test("a full disk at the end of a file: what is lost is counted, and the next fi
     assert.equal(chunks.at(-1)!.data.readUInt32BE(), 7);
     assert.equal(chunks.length, PER_FILE + 2);
     assert.equal(store.takeLost(KEY)?.bytes, 2 * BLOB_CHUNK_BYTES);
+
+    const note = chunks.at(-2)!.data.length;
+    await print(store, 0, 2 * PER_FILE);
+    let bytes = 0;
+    for await (const page of store.read(KEY, () => false)) {
+      for (const { data, dropped } of page) bytes += dropped ?? data.length;
+    }
+    assert.equal(bytes, (3 * PER_FILE + 1) * BLOB_CHUNK_BYTES + note, "the words count, too");
   });
 
 test("a job that ends keeps its first output, in one file", async () => {

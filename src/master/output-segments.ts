@@ -98,7 +98,7 @@ export async function openNext(
   const before = full.before + full.bytes;
   const file = await storage.open(segmentPath(path, segment), { create: true });
   try {
-    if (file.size === 0) await appendWhole(file, markRecord({ before, at }));
+    await appendWhole(file, markRecord({ before, at }));
   } catch (error) {
     await file.close();
     throw error;
