@@ -36,7 +36,7 @@ test("the program loads its words, no role and no client", () => {
 
 test("a cluster loads no store (it is in a thread, or elsewhere) and no reader of pools", () => {
   const loaded = subsystemsAtOnce(["src/cluster/mod.ts", "src/master/mod.ts"]);
-  for (const unneeded of ["store", "scaling", "pipeline", "yaml"]) {
+  for (const unneeded of ["store", "pipeline", "yaml"]) {
     assert.ok(!loaded.includes(unneeded), loaded.join());
   }
 });

@@ -15,10 +15,11 @@ const MAX_PORT = 65_535;
 export const forward: Command = {
   name: "forward",
   summary: "reach a service through the master, at a port of this machine",
-  usage: "SERVICE|RUN[/JOB] [LOCAL_PORT]",
+  usage: "SERVICE [LOCAL_PORT]",
   args: [1, 2],
   flags: {},
   notes: [
+    "SERVICE is a name, RUN, or RUN/JOB for one replica.",
     "Each connection to 127.0.0.1:LOCAL_PORT (by default any free port, which is printed) goes " +
       "to the READY replica with the fewest of them, through the master and over the connection " +
       "that its worker has made: the worker's machine needs no open port. Ctrl-C ends it.",
