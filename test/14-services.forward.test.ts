@@ -6,10 +6,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Listener, Socket } from "#host";
 import type { Master } from "#master";
-import { RpcConnection } from "#rpc";
+import { RpcConnection, type IncomingRequest } from "#rpc";
 import type { Client } from "#sdk";
 import { SimWorld } from "#simhost";
-import { Connect, MAX_FORWARDED, Op, type Service } from "#wire";
+import { Opener } from "#tunnel";
+import { Connect, MAX_FORWARDED, Op, Pull, type Service } from "#wire";
 import { fewestOpen } from "../src/master/forward.ts";
 import { WorkerForwards } from "../src/worker/forward.ts";
 import { job, pipeline, SimCluster, type FakeExecutor, type FakeJob } from "./11-worker.cluster.ts";
@@ -332,11 +333,68 @@ test("a program that does not listen any more is asked again, until its restart"
   await all.settle(all.listeners.get(all.fakes()[0]!)!.close());
   const program = await all.dial(local);
   program.say("hello?");
+  const { world } = all.cluster;
+  const asked = (): number => world.trace.filter((line) => / m -> w1 /.test(line)).length;
+  const before = asked();
   await all.pass(3000);
   assert.equal(program.closed, undefined);
+  assert.ok(asked() - before < 60, `${asked() - before} messages to the worker in 3 s`);
   all.fakes()[0]!.end({ status: "failed", kind: "exit", message: "ended with exit code 3" });
   await all.until(() => all.accepted.some(({ text }) => text === "hello?"));
   await all.settle(local.close());
+});
+
+test("a replica that listens and is not READY gets no connection", async () => {
+  const all = await room();
+  const web = serviceSpec("web", { check: { type: "http", path: "/" }, deployed: true });
+  await all.settle(all.client.submitSpec(pipeline([job("web", { service: web })])));
+  await all.until(() => all.listeners.size === 1);
+  const local = await all.forward();
+  const program = await all.dial(local);
+  program.say("hello?");
+  await all.pass(5000);
+  assert.deepEqual([program.closed, all.accepted.some(({ text }) => text === "hello?")],
+    [undefined, false]);
+  await all.settle(local.close());
+});
+
+test("what a service has said before it closed arrives, however late it is read", async () => {
+  const all = await room();
+  await all.deploy();
+  const local = await all.forward();
+  for (const bytes of [600_000, 900_000, 1_000_000, 1_050_000, 1_100_000]) {
+    all.onAccept = (party) => {
+      party.onEnd = () => say(party, Buffer.alloc(bytes));
+    };
+    const program = await all.dial(local);
+    program.keeps = false;
+    program.socket.pause();
+    program.socket.end();
+    await all.pass(3000);
+    program.socket.resume();
+    await all.until(() => program.closed !== undefined);
+    assert.deepEqual([program.bytes, program.closed], [bytes, "in order"]);
+  }
+  await all.settle(local.close());
+});
+
+test("a connection is pulled by the peer that was asked to open it, and by no other", async () => {
+  const opener = new Opener();
+  const says = {
+    [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => undefined) }),
+    cancel: () => undefined,
+  };
+  const asked = { stream: () => says } as unknown as RpcConnection;
+  let id = 0;
+  void opener.open(asked, { opcode: 1, body: (given) => Buffer.of((id = given)) });
+  const pull = (from: RpcConnection): string => {
+    let answer = "taken";
+    const fail = (code: string): void => void (answer = code);
+    opener.pulled({ body: Pull.encode({ id }), fail } as unknown as IncomingRequest, from);
+    return answer;
+  };
+  const stranger = {} as RpcConnection;
+  assert.deepEqual([pull(stranger), pull(asked), pull(asked)], ["NOT_FOUND", "taken", "NOT_FOUND"]);
 });
 
 test("the master dies: connections end, the port stays, the next one goes through", async () => {
@@ -391,8 +449,9 @@ test("a client has 500 connections, and the next one is refused in words", async
   const all = await room();
   await all.deploy();
   const local = await all.forward();
-  const programs: Party[] = [];
-  for (let i = 0; i < MAX_FORWARDED; i++) programs.push(await all.dial(local));
+  const { network } = all.cluster.world.host("c");
+  const programs = await all.settle(Promise.all(Array.from({ length: MAX_FORWARDED }, () =>
+    network.dial({ host: "127.0.0.1", port: local.port }).then((socket) => new Party(socket)))));
   await all.until(() => all.accepted.length === MAX_FORWARDED);
   const [one] = await all.settle(all.client.services());
   assert.equal(one!.service!.phase, "READY");

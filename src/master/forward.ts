@@ -74,7 +74,8 @@ export class Forwards {
 
   /** All that is under way, those included that wait for a replica. */
   get size(): number {
-    return this.#open + this.#opener.size + this.#waiting.size;
+    const counted = Math.max(this.#open, this.#ofAttempt.size);
+    return counted + this.#opener.size + this.#waiting.size;
   }
 
   /** Forwarded connections to an attempt that are open, or being opened. */
@@ -210,6 +211,10 @@ export class Forwards {
 /** How many there are of each, where there are any. */
 class Tally<Key> {
   readonly #counts = new Map<Key, number>();
+
+  get size(): number {
+    return this.#counts.size;
+  }
 
   of(key: Key): number {
     return this.#counts.get(key) ?? 0;
