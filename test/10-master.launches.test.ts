@@ -173,6 +173,20 @@ test("a worker that is permanent is so in the log and in a snapshot, and no othe
     assertRecoverable(bench);
   });
 
+test("a worker that is being stopped is not given work again", () => {
+  const bench = new Bench();
+  const name = launch(bench, "gpu");
+  const worker = String(join(bench, name));
+  bench.execute({ type: "Retire", worker, reason: "idle" });
+  bench.execute({ type: "Drain", worker, undo: true });
+  assert.equal(bench.state.launches.get(name)!.phase, "running");
+  bench.execute({ type: "Retire", worker, reason: "idle" });
+  bench.execute({ type: "StopLaunch", name, reason: "idle", failed: false });
+  const wish = { type: "Drain", worker, undo: true } as const;
+  const why = /^Cannot give work to worker gpu-1: it is being stopped$/;
+  assert.throws(() => bench.execute(wish), refusal("CONFLICT", why));
+});
+
 test("reasons of programs are cut before they are kept", () => {
   const bench = new Bench();
   const name = launch(bench, "gpu");

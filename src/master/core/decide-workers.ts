@@ -115,6 +115,9 @@ export function decideDrain(
 ): DecidedOn<"Drain"> {
   const worker = findWorker(state, wish.worker);
   const { id, name, jobs } = worker;
+  if (wish.undo && launchOf(state, id)?.phase === "stopping") {
+    throw new Refusal("CONFLICT", `Cannot give work to worker ${name}: it is being stopped`);
+  }
   const reply = { id, name, running: jobs.size };
   return { ...drainOf(state, worker, { on: !wish.undo, now }), reply };
 }
