@@ -274,6 +274,10 @@ class MadeUp {
   readonly #stops = new Map<string, () => void>();
   /** Workers that do not end when they are told to, but when the test says. */
   readonly slow = new Set<string>();
+  /** Workers that stay registered for a while after their end. */
+  readonly staying = new Set<string>();
+  /** Answers to orders that take their time. */
+  answer: Promise<void> | undefined;
   /** Workers that cannot be told. */
   readonly deaf = new Set<string>();
   state = new State();
@@ -333,6 +337,7 @@ class MadeUp {
     if (can !== true) throw can;
     this.acts.push(`start ${name}`);
     this.ends.set(name, onEnd);
+    await this.answer;
     return `handle of ${name}`;
   }
 
@@ -341,6 +346,7 @@ class MadeUp {
     this.acts.push(`stop ${name}${handle === "" ? " by its name" : ""}`);
     if (this.deaf.has(name)) throw new Error("it is deaf");
     if (this.slow.has(name)) await new Promise<void>((over) => this.#stops.set(name, over));
+    if (this.staying.has(name)) return;
     this.see(this.#workers.filter((worker) => worker.name !== name));
   }
 
@@ -572,6 +578,7 @@ test("a worker that the master has given up, and that lives, is to register agai
   assert.deepEqual(await fleet.by(9500), [], "it has its time anew");
   assert.deepEqual(await fleet.by(800), ["stop local-1"], "this time it does not come");
   assert.deepEqual(await fleet.by(30_000), [], "the maximum counts those that are leaving");
+  assert.equal(fleet.notes.filter((note) => note.startsWith("starts")).length, 1);
   fleet.end("local-1", "SIGKILL");
   assert.deepEqual(await fleet.by(5000), ["start local-2"]);
   fleet.stop();
@@ -825,6 +832,32 @@ test("a worker that has come is at work, whatever is said of its order afterward
     ]);
     fleet.stop();
   }
+});
+
+test("a worker that was ended counts until it is not registered any more", async () => {
+  const fleet = await MadeUp.withOne({ max: 1 });
+  fleet.staying.add("local-1");
+  await fleet.by(6000);
+  fleet.wait(1);
+  assert.deepEqual(await fleet.by(20_000), []);
+  assert.equal(fleet.launch("local-1")?.phase, "stopping");
+  fleet.see([]);
+  assert.deepEqual(await fleet.by(500), ["start local-2"]);
+  fleet.stop();
+});
+
+test("an order that is called off is ended by its handle, once that is there", async () => {
+  const fleet = new MadeUp();
+  let answered = (): void => undefined;
+  fleet.answer = new Promise((resolve) => (answered = resolve));
+  fleet.wait(1);
+  assert.deepEqual(await fleet.by(1200), ["start local-1"]);
+  fleet.wait(0);
+  fleet.give({ type: "Retire", worker: "local-1", reason: "ann retires it" });
+  assert.deepEqual(await fleet.by(1000), []);
+  answered();
+  assert.deepEqual(await fleet.by(200), ["stop local-1"], "and not by its name");
+  fleet.stop();
 });
 
 test("an order of which nobody knows what it did is ended by its name", async () => {
