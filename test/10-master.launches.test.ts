@@ -95,6 +95,19 @@ test("a name that a person has given to a worker is not given to a launch", () =
   assert.equal(launch(bench, "gpu"), "gpu-5", "and is given once");
 });
 
+test("a pool grows with each order, and again when its worker comes", () => {
+  const bench = new Bench();
+  const grewAt = () => bench.state.pools.get("gpu")!.history.grewAt;
+  const name = launch(bench, "gpu");
+  assert.equal(grewAt(), bench.now);
+  bench.now += 1000;
+  launch(bench, "gpu");
+  assert.equal(grewAt(), bench.now);
+  bench.now += 1000;
+  join(bench, name);
+  assert.equal(grewAt(), bench.now);
+});
+
 test("failures of one moment count once, and an arrival ends them", () => {
   const bench = new Bench();
   const failures = () => bench.state.pools.get("gpu")!.history.failures;
