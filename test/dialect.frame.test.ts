@@ -4,10 +4,11 @@ import { connect as dial } from "node:net";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { OldDoor } from "#dialect";
-import type { Socket } from "#host";
+import type { Socket, SocketHandlers } from "#host";
 import { startMaster } from "#master";
 import { connect } from "#sdk";
 import { SimWorld } from "#simhost";
+import { hearFirstByte } from "../src/master/first-byte.ts";
 import { encodeReply, MAX_BODY_BYTES, RequestReader } from "../src/dialect/frame.ts";
 import { exchange, frame, fresh, host, pause } from "./dialect.support.ts";
 
@@ -159,6 +160,15 @@ test("from another machine only those are served beside whom somebody has shown 
   })());
 });
 
+/** Long before their time of 30 s is over. */
+async function untilGone(sockets: readonly { closed: boolean }[], count: number): Promise<void> {
+  const until = performance.now() + 20_000;
+  while (sockets.filter((socket) => socket.closed).length < count) {
+    assert.ok(performance.now() < until, "none of them has to go");
+    await pause(5);
+  }
+}
+
 async function realDoor(t: TestContext) {
   const door = new OldDoor({ host, dir: join(fresh(), "v1") });
   const master = await startMaster({
@@ -186,12 +196,11 @@ test("of too many peers the oldest goes that is not served yet; others are answe
   const sockets = Array.from({ length: 260 }, () => {
     const socket = dial({ host: "127.0.0.1", port });
     socket.on("error", () => undefined);
-    socket.write(Buffer.from([1]));
+    socket.write(frame(0x60, "k|v").subarray(0, 9));
     return socket;
   });
   t.after(() => sockets.forEach((socket) => socket.destroy()));
-  const gone = (): number => sockets.filter((socket) => socket.closed).length;
-  while (gone() < 4) await pause(5);
+  await untilGone(sockets, 4);
   assert.equal(door.peers, 256);
   assert.equal((await exchange(port, frame(0x71, ""))).toString("utf8", 8), "UNKNOWN_OPCODE: 113");
 });
@@ -206,8 +215,7 @@ test("peers together make the door hold 64 MiB at most", async (t) => {
     return socket;
   });
   t.after(() => sockets.forEach((socket) => socket.destroy()));
-  const gone = (): number => sockets.filter((socket) => socket.closed).length;
-  while (gone() < 2) await pause(5);
+  await untilGone(sockets, 2);
   assert.ok(door.peers <= 6, `${door.peers} peers are left`);
 });
 
@@ -231,6 +239,41 @@ test("the native dialect works on the same port, beside a port of the door's own
   const taken = new OldDoor({ host, dir: join(fresh(), "v1") });
   await assert.rejects(taken.open({ master, token: undefined, view: master, port: own.port }),
     /Cannot listen on 127\.0\.0\.1:\d+ for version 1: the port is in use/);
+});
+
+test("hearFirstByte() tells the first owner that the socket is closed, which is dead to it from " +
+  "then on", () => {
+  const done: string[] = [];
+  let handlers: SocketHandlers | undefined;
+  const act = (name: string) => (): boolean => done.push(name) > 0;
+  const socket: Socket = {
+    remote: "127.0.0.1:1", pendingBytes: 7,
+    handle: (given) => void (handlers = given),
+    write: act("write"), pause: act("pause"), resume: act("resume"), end: act("end"),
+    destroy: act("destroy"),
+  };
+  const taken: Socket[] = [];
+  const doors = { knows: () => false };
+  const ours = hearFirstByte(socket, { doors, onOlderPeer: (given) => void taken.push(given) });
+  ours.handle({ onData: act("data"), onClose: act("closed"), onDrain: act("drain") });
+  const all = (side: Socket): void => {
+    side.pause();
+    side.resume();
+    side.write(Buffer.alloc(1));
+    side.end();
+    side.destroy();
+  };
+  const uses = ["pause", "resume", "write", "end", "destroy"];
+  all(ours);
+  handlers!.onDrain!();
+  handlers!.onData(Buffer.from([1, 2]));
+  assert.deepEqual(done.splice(0), [...uses, "drain", "closed"]);
+  all(ours);
+  assert.deepEqual(done.splice(0), []);
+  all(taken[0]!);
+  handlers!.onData(Buffer.from([1]));
+  handlers!.onClose();
+  assert.deepEqual([done.splice(0), taken.length, taken[0]!.pendingBytes], [uses, 1, 7]);
 });
 
 test("after it is given away, the first owner of a socket can do nothing with it", async () => {

@@ -22,7 +22,8 @@ export type OnOlderPeer = (socket: Socket, first: Buffer) => void;
 
 /** The socket for our own dialect. It closes when the peer turns out to speak the other one. */
 export function hearFirstByte(
-  socket: Socket, { doors, onOlderPeer }: { doors: Doors; onOlderPeer: OnOlderPeer },
+  socket: Socket,
+  { doors, onOlderPeer }: { doors: Pick<Doors, "knows">; onOlderPeer: OnOlderPeer },
 ): Socket {
   const host = hostOf(socket.remote);
   let side = new Side(socket);
