@@ -9,6 +9,7 @@ import { test } from "node:test";
 import {
   exchange, frame, fresh, pause, startMemoryStore, startOldCluster, task,
 } from "./dialect.support.ts";
+import { eventually } from "./processes.support.ts";
 import { zipOf } from "./dialect.zip.ts";
 
 const RECORD = join(import.meta.dirname, "data", "titan-v1", "exchanges.jsonl");
@@ -45,7 +46,7 @@ test("all recorded exchanges are repeated, byte for byte but for two, and one wi
     const isRight = (got: Buffer): boolean => number === WITH_TIMES
       ? shapeOf(got.subarray(8)) === shapeOf(want.subarray(8)) : got.equals(want);
     let got = await exchange(port, Buffer.from(request, "hex"));
-    for (let tries = 0; tries < 500 && LATER.has(number) && !isRight(got); tries++) {
+    for (let tries = 0; tries < 1500 && LATER.has(number) && !isRight(got); tries++) {
       await pause();
       got = await exchange(port, Buffer.from(request, "hex"));
     }
@@ -126,12 +127,8 @@ test("a gate holds no slot, is known by its four keys, and the first decision st
     task("b", "echo after", { parents: ["hitl-gate-a"] })];
   await ask(0x04, dag.join(" ; "));
   const key = "titan:hitl:status:hitl-gate-a";
-  const waits = async (id: string): Promise<void> => {
-    for (let tries = 0; (await client.gates()).every((gate) => !gate.id.endsWith(id)); tries++) {
-      assert.ok(tries < 400, `${id} never waits`);
-      await pause();
-    }
-  };
+  const waits = (id: string): Promise<void> => eventually(`${id} waits`, async () =>
+    (await client.gates()).some((gate) => gate.id.endsWith(id)));
   await waits("hitl-gate-a");
   assert.equal((await ask(0x61, key)).text, "WAITING");
   assert.equal((await ask(0x55, "DAG-hitl-gate-a")).text, "RUNNING");
@@ -193,7 +190,7 @@ test("the keys of a gate are about the newest run that has it", async (t) => {
   await ask(0x04, dag(2));
   assert.equal((await ask(0x60, "titan:hitl:status:g|APPROVED")).text, "OK");
   writeFileSync(join(folder, "1"), "");
-  while ((await client.gates()).length === 0) await pause();
+  await eventually("the older gate opens", async () => (await client.gates()).length > 0);
   const [older] = await client.gates();
   writeFileSync(join(folder, "2"), "");
   await until("DAG-g", "COMPLETED");
@@ -223,7 +220,7 @@ test("without a store, a key is refused in words; gates are answered by people",
   assert.equal((await ask(0x04, task("g", "", gate))).text, "DAG_ACCEPTED");
   await until("DAG-g", "RUNNING");
   const status = async (): Promise<string> => (await ask(0x61, "titan:hitl:status:g")).text;
-  while (await status() !== "WAITING") await pause();
+  await eventually("the gate opens", async () => (await status()) === "WAITING");
   const [open] = await client.gates();
   await client.decide(open!.id, { approve: true, by: "ada" });
   assert.equal(await status(), "APPROVED");

@@ -12,6 +12,7 @@ import { connect } from "#sdk";
 import { openGateway, openStore, startStore } from "#store";
 import { startWorker } from "#worker";
 import "./leaks.support.ts";
+import { eventually } from "./processes.support.ts";
 
 export const host = nodeWorkerHost();
 const LOOPBACK = { host: "127.0.0.1", port: 0 };
@@ -98,12 +99,12 @@ export async function startOldCluster(
     return { opcode: reply[1] ?? 0, text: reply.toString("utf8", 8) };
   };
   const until = async (id: string, ...words: string[]): Promise<string> => {
-    for (let tries = 0; tries < 400; tries++) {
-      const { text } = await ask(0x55, id);
-      if (words.includes(text)) return text;
-      await pause();
-    }
-    throw new Error(`${id} is ${(await ask(0x55, id)).text}, and never ${words.join(" or ")}`);
+    let word = "";
+    await eventually(`${id} is ${words.join(" or ")}`, async () => {
+      word = (await ask(0x55, id)).text;
+      return words.includes(word);
+    });
+    return word;
   };
   return { port, door, client, ask, until };
 }
