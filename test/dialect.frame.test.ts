@@ -250,6 +250,7 @@ test("hearFirstByte() tells the first owner that the socket is closed, which is 
     remote: "127.0.0.1:1", pendingBytes: 7,
     handle: (given) => void (handlers = given),
     write: act("write"), pause: act("pause"), resume: act("resume"), end: act("end"),
+    reset: act("reset"),
     destroy: act("destroy"),
   };
   const taken: Socket[] = [];
