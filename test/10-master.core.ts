@@ -42,6 +42,8 @@ export class Bench {
   now = 1_800_000_000_000;
   readonly random: () => number;
   memory: MemoryLimits | undefined;
+  /** How many are forwarded to an attempt, by RUN/JOB/ATTEMPT in numbers. */
+  readonly connections = new Map<string, number>();
 
   constructor(seed = 1) {
     this.random = seeded(seed);
@@ -49,7 +51,9 @@ export class Bench {
 
   get context(): Context {
     const { now, random, memory } = this;
-    return { now, random, ...(memory && { memory }) };
+    const connections = ({ run, job, attempt }: AttemptKey): number =>
+      this.connections.get(`${run}/${job}/${attempt}`) ?? 0;
+    return { now, random, connections, ...(memory && { memory }) };
   }
 
   /** What would follow. Nothing changes. */
@@ -216,6 +220,34 @@ function checkServing(state: State, run: Run): void {
   for (const named of state.deployed.values()) assert.ok(named.size > 0);
 }
 
+/** What the names of deployed services mean and keep, computed again. */
+function checkVersions(state: State): void {
+  const runs = [...state.runs.values()];
+  const waits = runs.filter(({ update }) => update?.outcome === "WAITING");
+  assert.deepEqual(new Set(state.updates), new Set(waits), "updates under way");
+  const drains = runs.flatMap(({ jobs }) =>
+    jobs.filter(({ status, service }) => status === "RUNNING" && service?.asked === "drain"));
+  assert.deepEqual(new Set(state.draining), new Set(drains), "attempts that drain");
+  const named = (run: Run, name: string): Job[] =>
+    run.jobs.filter(({ spec }) => spec.service?.deployed && spec.service.name === name);
+  const kept = new Set<Run>();
+  for (const { name, current, previous, next } of state.names.values()) {
+    for (const run of [current, previous, next]) {
+      assert.ok(run === undefined || state.runs.get(run.number) === run, "no name of what is gone");
+    }
+    assert.ok(next === undefined || next.update?.outcome === "WAITING");
+    const isWanted = named(current, name).some(({ status }) =>
+      !isTerminal(status) || status === "FAILED" || status === "DEAD");
+    if (isWanted) for (const run of [current, previous]) if (run) kept.add(run);
+  }
+  for (const name of state.deployed.keys()) assert.ok(state.names.has(name), name);
+  for (const run of runs) {
+    const isWaiting = run.update?.outcome === "WAITING";
+    const mayGo = !isOpenRun(run.status) && !kept.has(run) && !isWaiting;
+    assert.equal(state.finished.has(run), mayGo, `${run.id} may be forgotten`);
+  }
+}
+
 /** The phases that a service may be in beside the status of its job. */
 const PHASES: Readonly<Record<JobStatus, readonly ServicePhase[]>> = {
   PENDING: ["RESTARTING"],
@@ -290,6 +322,7 @@ export function checkIndexes(state: State): void {
   assert.equal(state.finishedBytes, memory(finished));
   assert.equal(state.jobs, [...state.runs.values()].reduce((sum, run) => sum + run.jobs.length, 0));
   checkWaiting(state);
+  checkVersions(state);
   for (const worker of state.workers.values()) {
     assert.ok(worker.jobs.size <= worker.slots, "slots are never oversubscribed");
     assert.equal(state.router.running(worker.id), worker.jobs.size);
@@ -467,7 +500,28 @@ function serviceMoves(bench: Bench): (() => void)[] {
       if (!(error instanceof Refusal)) throw error;
     }
   };
-  return [health, health, health, wish];
+  const change = (): void => {
+    const name = `s${Math.floor(random() * 4)}`;
+    if (random() < 0.5) return;
+    try {
+      if (random() < 0.3) bench.execute({ type: "Rollback", name, updateMs: 4000, by: "x" });
+      else {
+        const replicas = 1 + Math.floor(random() * 3);
+        bench.execute({ type: "Scale", name, replicas, by: "x" });
+      }
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+    }
+  };
+  const advance = (): void => {
+    bench.connections.clear();
+    for (const job of bench.state.draining) {
+      const { run, index, attempt } = job;
+      if (random() < 0.5) bench.connections.set(`${run.number}/${index}/${attempt}`, 1);
+    }
+    bench.execute({ type: "Advance" });
+  };
+  return [health, health, health, health, health, wish, change, advance];
 }
 
 /**

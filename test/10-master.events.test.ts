@@ -101,6 +101,14 @@ const EXAMPLES: { readonly [T in Event["type"]]: EventOf<T> } = {
     type: "LaunchStopped", name: "gpu-3", at, reason: "did not register", failed: true,
   },
   LaunchEnded: { type: "LaunchEnded", name: "gpu-3", at, reason: "exit code 1", failed: true },
+  UpdateSubmitted: {
+    type: "UpdateSubmitted", run: 8, id: "web-9x2k", key: "v2", at, replaces: 7, deadline: at + 1,
+    by: "ada",
+    spec: { name: "web", version: "2", project: "cd".repeat(32), jobs },
+  },
+  UpdateDone: { type: "UpdateDone", run: 8, at },
+  UpdateFailed: { type: "UpdateFailed", run: 8, at, reason: "web is not ready in time" },
+  ServiceScaled: { type: "ServiceScaled", run: 7, at, jobs: [job], drained: [1, 2], by: "ada" },
 };
 
 test("Event.encode() writes the bytes that it always wrote, for every kind of event", () => {

@@ -7,6 +7,7 @@
  *     Start                                what can start, starts (`nextStart`, again and again)
  *     Wait 10s                             the clock moves, and ticks
  *     Show nightly                         no command: how its jobs are, and why they wait
+ *     Connections shop/web 2               no command: so many are forwarded to it from now on
  *     Letters                              no command: the dead letters, oldest first
  *     Pools                                no command: pools of workers, and their launches
  *
@@ -109,6 +110,11 @@ export class Script {
         this.bench.now += ms(line.word(1));
         return this.#give({ type: "Tick" });
       }
+      case "Connections": {
+        const { run, job, attempt } = this.#attempt(line.word(1));
+        const count = Number(line.word(2));
+        return void this.bench.connections.set(`${run}/${job}/${attempt}`, count);
+      }
       case "Letters":
         return this.#letters();
       case "Pools":
@@ -201,6 +207,8 @@ export class Script {
           .join(", ");
       case "Notify":
         return `the watchers of ${this.#names.run(effect.run)}`;
+      case "Hold":
+        return `project ${effect.project}`;
       case "Forget": {
         const project = effect.project === undefined ? "" : ` and project ${effect.project}`;
         return `the output of run ${effect.run}${project}`;
@@ -222,7 +230,9 @@ export class Script {
       case "Submit": {
         const strict = line.has("strict");
         const [key, by] = [line.option("key"), line.option("by")];
-        return { type, spec: pipeline(line, jobs), key, by, strict };
+        const within = line.option("within");
+        const updateMs = within === undefined ? undefined : ms(within);
+        return { type, spec: pipeline(line, jobs), key, by, strict, updateMs };
       }
       case "AddJobs": {
         const run = this.#run(line.word(1));
@@ -260,7 +270,14 @@ export class Script {
         const reason = line.option("because") ?? "idle";
         return { type, name: line.word(1), reason, failed: line.has("failed") };
       }
+      case "Scale": {
+        const by = line.option("by") ?? "ann";
+        return { type, name: this.#service(line.word(1)), replicas: Number(line.word(2)), by };
+      }
+      case "Rollback":
+        return { type, name: line.word(1), by: line.option("by") ?? "ann" };
       case "Tick":
+      case "Advance":
       case "Forget":
         return { type };
       case "Stop":

@@ -52,10 +52,11 @@ const COMMANDS: Record<Command["type"], true> = {
   Submit: true, AddJobs: true, Cancel: true, Retry: true, DecideGate: true, Drain: true, Join: true,
   Rejoin: true, Lose: true, Finish: true, LoseOutput: true, Tick: true, Forget: true, Health: true,
   Stop: true, Restart: true, Launch: true, Retire: true, AnswerLaunch: true, StopLaunch: true,
-  EndLaunch: true,
+  EndLaunch: true, Scale: true, Rollback: true, Advance: true,
 };
 const EFFECTS: Record<Effect["type"], true> = {
-  Dispatch: true, Kill: true, Notify: true, Forget: true, StartWorker: true, StopWorker: true,
+  Dispatch: true, Kill: true, Notify: true, Hold: true, Forget: true, StartWorker: true,
+  StopWorker: true,
 };
 /** Nothing writes these two any more. */
 const EVENTS: Record<Exclude<Event["type"], "JobsMarked" | "GateDecided">, true> = {
@@ -66,6 +67,7 @@ const EVENTS: Record<Exclude<Event["type"], "JobsMarked" | "GateDecided">, true>
   JobsCancelled: true, OutputLost: true, RunsLetGo: true, JobsInserted: true,
   ServiceHealth: true, ServicesStopped: true, ServicesRestarted: true, LaunchOrdered: true,
   LaunchAnswered: true, LaunchRetired: true, LaunchStopped: true, LaunchEnded: true,
+  UpdateSubmitted: true, UpdateDone: true, UpdateFailed: true, ServiceScaled: true,
 };
 
 after(() => {

@@ -102,9 +102,6 @@ test("deploy waits until the service is ready, and the first request is answered
   assert.deepEqual([`${one!.host}:${one!.port}`, one!.worker, String(one!.pid)],
     [where, worker, pid]);
   assert.equal(await ask(one!), pid);
-  const again = await deployHere("web", join(folder, "server.mjs"));
-  assert.equal(again.code, 1);
-  assert.match(again.stderr, /the name "web" is in use by web-\w+ \(titan stop web ends it\)/);
 });
 
 test("a service that is killed is ready again, with another pid, and it is counted", async () => {

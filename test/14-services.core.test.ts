@@ -361,19 +361,20 @@ test("services are found by their name, by RUN and by RUN/JOB, and a name of two
   assert.throws(() => meant("x/web"), refusal("NOT_FOUND", /there is no run "x"/));
 });
 
-test("a deployed name is in use until its service is over", () => {
+test("a deployed name is in use until its service is over: a job cannot be added with it", () => {
   const bench = new Bench();
   bench.join({ slots: 4 });
   const deployed = service("web", { deployed: true });
   const run = bench.submit([deployed]);
   const [web] = bench.schedule();
-  assert.throws(() => bench.submit([deployed]), refusal("CONFLICT",
+  const other = bench.submit([service("web"), spec("a")]);
+  const add = { type: "AddJobs", run: other, jobs: [{ ...deployed, id: "b" }] } as const;
+  assert.throws(() => bench.execute(add), refusal("CONFLICT",
     new RegExp(`the name "web" is in use by ${run} \\(titan stop web ends it\\)`)));
-  bench.submit([service("web")]);
   bench.execute({ type: "Stop", name: "web", by: "" });
-  assert.throws(() => bench.submit([deployed]), refusal("CONFLICT"));
+  assert.throws(() => bench.execute(add), refusal("CONFLICT"));
   bench.finish(web!);
-  bench.submit([deployed]);
+  bench.execute(add);
 });
 
 test("a job is told of the services that are ready: its own run's first, and deployed ones", () => {

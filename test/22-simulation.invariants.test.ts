@@ -11,7 +11,7 @@ import { after, test } from "node:test";
 import { Event, readSnapshot, type EventOf, type State } from "#core";
 import { nodeHost } from "#host";
 import { LogError, openLog } from "#log";
-import type { Decision, JobSpec } from "#wire";
+import type { Decision, JobSpec, Service } from "#wire";
 import { INVARIANTS, Judge, Violation, type Invariant } from "#simulation";
 import { readLogEvents } from "../src/simulation/invariants.ts";
 import { difference } from "../src/simulation/invariants-fold.ts";
@@ -23,6 +23,7 @@ import {
   spec,
   writeSnapshot,
 } from "./22-simulation.invariants.support.ts";
+import { serviceSpec } from "./spec.support.ts";
 
 // ── facts, made by hand ──────────────────────────────────────────────────────────────────────────
 
@@ -152,6 +153,9 @@ function breaks(invariant: Invariant, words: RegExp, what: () => unknown): void 
     return true;
   });
 }
+
+/** A story that may happen. */
+const fine = (events: readonly Event[]): void => void judged(...events);
 
 /** A story that is fine up to its last event, which is not. */
 function lastBreaks(invariant: Invariant, words: RegExp, ...events: Event[]): void {
@@ -1424,6 +1428,99 @@ test("readLogEvents() finds nothing in a folder without a log", async () => {
     first: 1,
     bodies: [],
   });
+});
+
+// ── versions of services ─────────────────────────────────────────────────────────────────────────
+
+const web = (id = "web", fields: Partial<Service> = {}): JobSpec =>
+  spec(id, { service: serviceSpec("web", { deployed: true, ...fields }) });
+const update = (jobs: JobSpec[], fields: Fields<"UpdateSubmitted"> = {}): Event => ({
+  ...(submitted(jobs) as EventOf<"RunSubmitted">), type: "UpdateSubmitted", run: 2, id: "r-2",
+  replaces: 1, deadline: T + 1000, ...fields,
+});
+const health = (run: number, fields: Fields<"ServiceHealth"> = {}): Event => ({
+  type: "ServiceHealth", ...one, run, phase: "READY", host: "h", port: 1, pid: 1, reason: "",
+  ...fields,
+});
+const done = (fields: Fields<"UpdateDone"> = {}): Event =>
+  ({ type: "UpdateDone", run: 2, at: T, ...fields });
+const gaveUp = (fields: Fields<"UpdateFailed"> = {}): Event =>
+  ({ type: "UpdateFailed", run: 2, at: T, reason: "", ...fields });
+const stop = (run: number, by: string): Event =>
+  ({ type: "ServicesStopped", run, at: T, jobs: [0], by });
+const scaled = (fields: Fields<"ServiceScaled">): Event =>
+  ({ type: "ServiceScaled", run: 1, at: T, jobs: [], drained: [], by: "ann", ...fields });
+const wrong = (name: Invariant, words: RegExp, events: readonly Event[]): void =>
+  lastBreaks(name, words, ...events);
+/** A version that serves, and another one that has started. */
+const two: readonly Event[] = [
+  joined({ slots: 9 }), submitted([web()]), started(), health(1), update([web()]),
+  started({ run: 2 }),
+];
+
+test("update-without-gap: a version takes over when all its replicas are READY", () => {
+  const name = "update-without-gap";
+  fine([...two, health(2), done()]);
+  wrong(name, /r-2\/web takes over, and is RUNNING, STARTING/, [...two, done()]);
+  const sick = health(2, { phase: "UNHEALTHY" });
+  wrong(name, /is RUNNING, UNHEALTHY/, [...two, health(2), sick, done()]);
+  wrong(name, /asked for stop/, [...two, health(2), stop(2, "ann"), done()]);
+  const pair = [...two.slice(0, 4), update([web(), web("web.2")]), started({ run: 2 }), health(2)];
+  wrong(name, /r-2\/web.2 takes over, and is PENDING, not started/, [...pair, done()]);
+});
+
+test("update-without-gap: it is given up for a reason, and not too early", () => {
+  const name = "update-without-gap";
+  fine([...two, gaveUp({ at: T + 1000 })]);
+  wrong(name, /r-2 is given up 1 ms too early/, [...two, gaveUp({ at: T + 999 })]);
+  fine([...two, failed({ run: 2, retryAt: undefined }), gaveUp()].map((event) =>
+    event.type === "UpdateSubmitted" ? update([web("web", never)]) : event));
+  fine([...two, stop(2, "ann"), gaveUp()]);
+  fine([...two, cancelled({ run: 2 }), gaveUp()]);
+});
+
+const never: Partial<Service> = { restart: { ...serviceSpec("web").restart, policy: "never" } };
+
+test("update-without-gap: the master stops what was replaced, and nothing else", () => {
+  const name = "update-without-gap";
+  fine([...two, health(2), done(), stop(1, "titan"), stopped()]);
+  wrong(name, /the master stops r-1\/web, which nobody has replaced/, [...two, stop(1, "titan")]);
+  fine([...two, stop(1, "ann"), stopped()]);
+});
+
+test("one-current-version: a name in use is taken by an update, one at a time", () => {
+  const name = "one-current-version";
+  const again = submitted([web()], { run: 3, id: "r-3" });
+  wrong(name, /r-3 takes "web", which r-1 has/, [...two.slice(0, 4), again]);
+  const third = update([web()], { run: 3, id: "r-3" });
+  wrong(name, /r-3 takes "web", which r-2 is about to take/, [...two, third]);
+  const other = update([web()], { run: 3, id: "r-3", replaces: 2 });
+  wrong(name, /r-3 takes "web", which r-1 has/, [...two, gaveUp({ at: T + 1000 }), {
+    ...other, at: T + 1000,
+  } as Event]);
+  const free = [submitted([web()]), cancelled(), update([web()])];
+  wrong(name, /r-2 takes the place of a run that is over/, free);
+  fine([...free.slice(0, 2), again]);
+});
+
+test("one-current-version: an update ends once; a version that was replaced stays so", () => {
+  const name = "one-current-version";
+  const over = [...two, health(2), done()];
+  wrong(name, /the update to r-2 is done, and is over/, [...over, done()]);
+  wrong(name, /the update to r-2 has failed, and is over/, [...over, gaveUp()]);
+  const gone = [...over, stop(1, "titan"), stopped()];
+  wrong(name, /r-1 is tried again, and "web" is r-2 by now/, [...gone, retried([0])]);
+});
+
+test("one-current-version: a service that is updated or replaced is not scaled", () => {
+  const name = "one-current-version";
+  const serving = two.slice(0, 4);
+  fine([...serving, scaled({ jobs: [web("web.2")] })]);
+  wrong(name, /about to take its place/, [...two, scaled({ jobs: [web("web.2")] })]);
+  wrong(name, /nothing of it is left/, [...serving, scaled({ drained: [0] })]);
+  const over = [...two, health(2), done()];
+  const late = scaled({ jobs: [web("web.2")] });
+  wrong(name, /r-1\/web is scaled, and has been replaced/, [...over, late]);
 });
 
 test("INVARIANTS has no promise that no test above has seen broken", () => {

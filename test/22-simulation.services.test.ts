@@ -6,7 +6,8 @@ import { test } from "node:test";
 import { generatePlan, simulate, type Plan } from "#simulation";
 
 /** Lives with services: see SERVICE_LIVES. */
-const seeds = (count: number): number[] => Array.from({ length: count }, (_, at) => 9 * at + 8);
+const seeds = (count: number, first = 8): number[] =>
+  Array.from({ length: count }, (_, at) => 9 * at + first);
 
 const servicesOf = ({ pipelines }: Plan) =>
   pipelines.flatMap(({ jobs }) => jobs.flatMap(({ service }) => service ?? []));
@@ -24,8 +25,22 @@ test("20 lives with services keep every promise, and all that is wanted is READY
   assert.ok(restarts > 40, `${restarts} attempts of services`);
 });
 
-test("every ninth life has services, and the others have none", () => {
+test("20 lives with versions of a service keep every promise: some updates are done, and some " +
+  "given up", async () => {
+  const seen = { UpdateDone: 0, UpdateFailed: 0, ServiceScaled: 0 };
+  for (const seed of seeds(20, 4)) {
+    const { violation, trace } = await simulate(generatePlan(seed));
+    assert.equal(violation, undefined, `seed ${seed}: ${violation?.message}`);
+    for (const type of Object.keys(seen) as (keyof typeof seen)[]) {
+      seen[type] += trace.filter((line) => line.includes(` ${type} `)).length;
+    }
+  }
+  for (const [type, count] of Object.entries(seen)) assert.ok(count >= 5, `${count} ${type}`);
+});
+
+test("two lives of nine have services, and the others have none", () => {
   for (let seed = 0; seed < 40; seed++) {
-    assert.equal(servicesOf(generatePlan(seed)).length > 0, seed % 9 === 8, `seed ${seed}`);
+    const has = servicesOf(generatePlan(seed)).length > 0;
+    assert.equal(has, seed % 9 === 8 || seed % 9 === 4, `seed ${seed}`);
   }
 });

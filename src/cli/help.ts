@@ -12,7 +12,7 @@ const MAX_COLUMNS = 100;
 const GROUPS: readonly (readonly [title: string, names: readonly string[]])[] = [
   ["Run", ["up", "run", "validate"]],
   ["Look", ["runs", "status", "watch", "logs", "workers", "dead"]],
-  ["Serve", ["deploy", "services", "forward", "stop", "restart"]],
+  ["Serve", ["deploy", "services", "forward", "scale", "rollback", "stop", "restart"]],
   ["Scale", ["pools", "launch", "retire", "drain"]],
   ["Change", ["cancel", "retry", "gates", "approve", "reject", "kv"]],
   [

@@ -20,6 +20,7 @@
  *     progress.ts · drawing.ts     those lines on a terminal, redrawn in place
  *     run-output.ts · output-lines.ts · not-begun.ts   the output of jobs, in the order of time
  *     service-view.ts              services and their replicas, as rows and as JSON
+ *     until-ready.ts               a look at services until they are READY
  *     eventlog.ts                  the event log as a person reads it
  *     text.ts · json.ts            words and tables; the output of `--json`
  *

@@ -23,6 +23,8 @@ const COMMANDS: Program["commands"] = new Map([
   ["forward", async () => (await import("./commands/forward.ts")).forward],
   ["stop", async () => (await import("./commands/services.ts")).stop],
   ["restart", async () => (await import("./commands/services.ts")).restart],
+  ["scale", async () => (await import("./commands/scale.ts")).scale],
+  ["rollback", async () => (await import("./commands/scale.ts")).rollback],
   ["cancel", async () => (await import("./commands/control.ts")).cancel],
   ["retry", async () => (await import("./commands/control.ts")).retry],
   ["drain", async () => (await import("./commands/drain.ts")).drain],
@@ -53,7 +55,7 @@ const COMMANDS: Program["commands"] = new Map([
  * Commands that people will look for and that a later version has. A sentence helps them more than
  * "unknown command".
  */
-const LATER: readonly string[] = ["scale", "rollback", "artifact", "mcp"];
+const LATER: readonly string[] = ["artifact", "mcp"];
 
 const TITAN: Program = {
   commands: COMMANDS,

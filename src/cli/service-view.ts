@@ -41,21 +41,25 @@ export interface ServiceGroup {
   readonly name: string;
   readonly run: string;
   readonly state: ServiceWord;
+  /** The name of a deployed service leads to it. */
+  readonly current: boolean;
   readonly rows: readonly ServiceRow[];
 }
 
-/** In the order of the rows, which is by name. */
+/** By name, and of several versions the current one first. */
 export function grouped(rows: readonly ServiceRow[]): ServiceGroup[] {
   const groups = new Map<string, ServiceRow[]>();
   for (const row of rows) {
     const key = `${row.run}/${row.name}`;
     groups.set(key, [...(groups.get(key) ?? []), row]);
   }
-  return [...groups.values()].map((members) => {
+  const found = [...groups.values()].map((members) => {
     const words = new Set(members.map(wordOf));
     const state = WORST_FIRST.find((word) => words.has(word))!;
-    return { name: members[0]!.name, run: members[0]!.run, state, rows: members };
+    const { name, run, current } = members[0]!;
+    return { name, run, state, current, rows: members };
   });
+  return found.sort((a, b) => a.name === b.name ? Number(b.current) - Number(a.current) : 0);
 }
 
 /**
@@ -63,15 +67,20 @@ export function grouped(rows: readonly ServiceRow[]): ServiceGroup[] {
  * name.
  */
 export function current(groups: readonly ServiceGroup[]): ServiceGroup[] {
-  const newest = new Map(groups.map((group) => [group.name, group]));
-  return groups.filter(({ state, name, run }) =>
-    state !== "STOPPED" && (state !== "FAILED" || newest.get(name)!.run === run));
+  const newest = new Map(groups.flatMap((group) => group.current ? [[group.name, group]] : []));
+  const shown = groups.filter((group) => group.state !== "STOPPED" &&
+    (group.state !== "FAILED" || newest.get(group.name) === group));
+  // Replicas that are gone since somebody scaled it down.
+  return shown.map((group) =>
+    ({ ...group, rows: group.rows.filter((row) => wordOf(row) !== "STOPPED") }));
 }
 
-export function groupJson({ name, run, state, rows }: ServiceGroup, now: number): object {
+export function groupJson(group: ServiceGroup, now: number): object {
+  const { name, run, state, current, rows } = group;
   const { deployed } = rows[0]!;
   const replicas = rows.map((row) => replicaJson(row, now));
-  return { name, run, job: rows[0]!.job, deployed, state, replicas };
+  const version = deployed ? { version: rows[0]!.version } : {};
+  return { name, run, job: rows[0]!.job, deployed, ...version, current, state, replicas };
 }
 
 function replicaJson(row: ServiceRow, now: number): object {

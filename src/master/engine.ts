@@ -18,14 +18,14 @@
  * Test: test/10-master.test.ts, test/10-master.full.test.ts
  */
 import {
-  apply, decide, Event, Forecast, nextStart, Refusal, SnapshotReader, State, weighPart,
+  apply, decide, Event, Forecast, nextAdvance, nextStart, Refusal, SnapshotReader, State, weighPart,
   type Command, type CommandOf, type Context, type Effect, type MemoryLimits, type Observer,
   type Replies,
 } from "#core";
 import type { Host, Timer } from "#host";
 import type { Log, LogFull } from "#log";
 import { RpcError } from "#rpc";
-import { isOpenRun } from "#wire";
+import { isOpenRun, type AttemptKey } from "#wire";
 import { Snapshots, type StateHash } from "./snapshots.ts";
 
 /** Attempts started in one turn. Beyond it a turn would keep beats and replies waiting. */
@@ -49,6 +49,8 @@ export interface EngineOptions {
   /** What the state may take. */
   readonly memory: MemoryLimits;
   readonly observer: Observer;
+  /** How many forwarded connections an attempt has. Default: none. Fewer: call `look`. */
+  readonly connections?: (attempt: AttemptKey) => number;
   /** Carries an effect out. Its events are durable by then. */
   readonly perform: (effect: Effect) => void;
   /** Runs after each group of effects, to send what they have collected. */
@@ -180,7 +182,8 @@ export class Engine {
     const { host, memory } = this.#options;
     // Events are ordered, and so are their times, even when somebody sets the clock back.
     const now = Math.max(host.clock.wall(), this.state.at);
-    return { now, random: this.#random, memory };
+    const { connections } = this.#options;
+    return { now, random: this.#random, memory, ...(connections && { connections }) };
   }
 
   // #region execute
@@ -365,6 +368,14 @@ export class Engine {
     this.#planTurn();
   }
 
+  /**
+   * Something that decisions depend on has changed, and it is no event: a connection has ended, a
+   * worker is back, or the log has been read.
+   */
+  look(): void {
+    if (this.state.updates.size + this.state.draining.size > 0) this.#planTurn();
+  }
+
   #planTurn(): void {
     if (this.#turnPlanned || this.#stopped) return;
     this.#turnPlanned = true;
@@ -423,12 +434,14 @@ export class Engine {
 
   #tick(): void {
     this.commit({ type: "Tick" });
+    const { updates, draining } = this.state;
+    if (updates.size + draining.size > 0) this.commit({ type: "Advance" });
     this.commit({ type: "Forget" });
   }
 
   /** Sleeps until the next delay or deadline: to the millisecond, and at no cost until then. */
   #arm(): void {
-    const at = this.state.delayed.nextAt ?? Infinity;
+    const at = Math.min(this.state.delayed.nextAt ?? Infinity, nextAdvance(this.state));
     if (at === this.#wakeAt) return;
     this.#wake?.cancel();
     this.#wake = undefined;

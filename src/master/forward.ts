@@ -79,9 +79,7 @@ export class Forwards {
   }
 
   /** Forwarded connections to an attempt that are open, or being opened. */
-  openOf(key: AttemptKey): number {
-    return this.#ofAttempt.of(nameOf(key));
-  }
+  readonly openOf = (key: AttemptKey): number => this.#ofAttempt.of(nameOf(key));
 
   /** A service is in another state: those who wait look again, after the event that says so. */
   changed(): void {
@@ -172,6 +170,8 @@ export class Forwards {
     return () => {
       this.#ofAttempt.add(name, -1);
       this.#ofPeer.add(link.connection, -1);
+      // The last one of a replica that drains: it is stopped.
+      this.#engine().look();
     };
   }
 

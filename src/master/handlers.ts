@@ -18,8 +18,8 @@ import {
   Affected, Beat, BeatAnswer, BlobChunk, BlobHas, BlobPut, BlobRef, DeadPage, DecideGate,
   Decision, Drained, DrainWorker, GateList, HealthReport, Info, InfoRequest, JobRef, Launched,
   LaunchWorker, OutputPage, OutputRequest, MAX_PARENT_NAMES, Op, Output, PoolPage, Reasons,
-  Retired, RetireWorker, RetryRun, RunList, RunRef, SealedAddJobs, ServicePage, ServiceRef,
-  ServicesMeant, StatusPage, Why, WorkerList,
+  Retired, RetireWorker, RetryRun, RollbackService, RolledBack, RunList, RunRef, Scaled,
+  ScaleService, SealedAddJobs, ServicePage, ServiceRef, ServicesMeant, StatusPage, Why, WorkerList,
   type JobInfo, type JobReason, type LaunchInfo, type PoolInfo,
 } from "#wire";
 import { BlobError } from "./blobs.ts";
@@ -100,6 +100,16 @@ export const HANDLERS: Readonly<Record<number, Handler>> = {
     const reason = `${by || "somebody"} retires it`;
     request.reply(Retired.encode(await engine.execute({ type: "Retire", worker, reason })));
   },
+  [Op.SCALE]: async ({ engine }, request) => {
+    checkBacklog(engine);
+    const wish = ScaleService.decode(request.body);
+    request.reply(Scaled.encode(await engine.execute({ type: "Scale", ...wish })));
+  },
+  [Op.ROLLBACK]: async ({ engine }, request) => {
+    checkBacklog(engine);
+    const wish = RollbackService.decode(request.body);
+    request.reply(RolledBack.encode(await engine.execute({ type: "Rollback", ...wish })));
+  },
   [Op.HEALTH]: health,
   [Op.OUTPUT]: output,
   [Op.FINISHED]: ({ engine, workers }, request, { link }) => {
@@ -175,6 +185,8 @@ export const CHANGES: Readonly<Record<number, string>> = {
   [Op.RESTART]: "restart",
   [Op.LAUNCH]: "start a worker",
   [Op.RETIRE]: "retire a worker",
+  [Op.SCALE]: "scale",
+  [Op.ROLLBACK]: "roll back",
   [Op.HEALTH]: "take news of a service",
   [Op.BLOB_PUT]: "take a file",
   [Op.FINISHED]: "take a report",

@@ -288,6 +288,7 @@ function makeServices(
       case "StartWorker":
       case "StopWorker": return services.fleet.perform(effect);
       case "Notify": return watchers.grown(engine.state.runs.get(effect.run));
+      case "Hold": return blobs.hold(effect.project);
       case "Forget": {
         // Its files may outlive it for a while, and this process: nobody can name them any more.
         output.remove(effect.run);
@@ -298,15 +299,14 @@ function makeServices(
   // #endregion
   const engine: Engine = new Engine({
     host, log, memory: memoryLimits(options.heapBytes ?? DEFAULT_HEAP_BYTES), observer,
-    onFatal: fatal, perform, onReleased: () => workers.flush(),
+    onFatal: fatal, perform, onReleased: () => workers.flush(), connections: forwards.openOf,
   });
   const services: Services = {
     host, dir, engine, workers, watchers, forwards, output, blobs, turns, specs,
-    arriving: { bytes: 0 },
     doors: new Doors({ host, places, registered: () => engine.state.workers.size }),
     store: options.store, cluster: options.cluster, desk: new StoreDesk(options.store),
     token: options.token, version: options.version ?? "", pid: options.pid ?? 0,
-    startedAt: host.clock.wall(), attemptOver, fatal, stopped: false,
+    startedAt: host.clock.wall(), attemptOver, fatal, stopped: false, arriving: { bytes: 0 },
     onOlderPeer: options.onOlderPeer,
     get fleet() { return fleet; },
   };
@@ -339,7 +339,11 @@ function makeObserver(
       // Not here, in the middle of another event.
       if (output.lossOf(key)) engine().whenDurable(() => tellLost(key));
     },
-    run: (run) => watchers.runChanged(run),
+    run: (run) => {
+      watchers.runChanged(run);
+      // Its services may be reached by now.
+      if (run.update !== undefined) forwards.changed();
+    },
   };
 }
 

@@ -123,12 +123,13 @@ async function submitProject(desk: Desk, arrival: Arrival, opened: Opened): Prom
 
 /** Whether it became a run, and not the answer that an earlier one with its key had got. */
 function accept({ engine }: Desk, { request, submission }: Arrival, opened: Opened): boolean {
-  const { key, strict, by } = submission;
+  const { key, strict, by, updateMs } = submission;
   const { spec, jobBytes } = opened;
-  const { forgotten = false, ...submitted } = engine.commit({
-    type: "Submit", spec, key, by, strict, jobBytes,
+  const { forgotten = false, replaces = "", ...submitted } = engine.commit({
+    type: "Submit", spec, key, by, strict, jobBytes, updateMs,
   });
   // This is the promise that a client relies on: the reply leaves after the fsync.
-  engine.confirm(request, () => request.reply(Submitted.encode({ ...submitted, forgotten })));
+  const answer = Submitted.encode({ ...submitted, forgotten, replaces });
+  engine.confirm(request, () => request.reply(answer));
   return !submitted.existing;
 }

@@ -101,6 +101,7 @@ export class Workers {
     }
     const begin = (): void => this.#expected.forEach((id) => this.#away(id, this.#afterRestartMs));
     if (wait) storeUrl.then(begin, begin);
+    this.#engine().look();
   }
 
   /** Workers that are here, and those that may still come back. */
@@ -167,6 +168,7 @@ export class Workers {
     older?.connection.destroy();
     this.#expected.delete(id);
     this.#engine().state.router.setAway(id, false);
+    this.#engine().look();
   }
 
   get #now(): number {

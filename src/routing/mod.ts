@@ -158,6 +158,10 @@ export class Router {
     reseat(worker);
   }
 
+  isAway(id: number): boolean {
+    return this.#workers.get(id)?.away ?? true;
+  }
+
   // #region take
   /** Books one slot of a worker. */
   take(id: number): void {

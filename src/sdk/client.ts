@@ -45,8 +45,12 @@ import {
   Retired,
   RetireWorker,
   RetryRun,
+  RollbackService,
+  RolledBack,
   RunList,
   RunRef,
+  Scaled,
+  ScaleService,
   ServicePage,
   ServiceRef,
   ServicesMeant,
@@ -95,8 +99,13 @@ export interface SubmitOptions {
   readonly strict?: boolean;
   /** The folder to ship with the pipeline. */
   readonly projectDir?: string | undefined;
-  /** The names of its services are names of the whole cluster, and must be free. */
+  /**
+   * The names of its services are names of the whole cluster. If a run has them already, the new
+   * one takes its place once all services are READY: `run.update` of its status says how that goes.
+   */
   readonly deploy?: boolean | undefined;
+  /** How long that may take; after it the new run is cancelled. Default: two minutes. */
+  readonly updateMs?: number | undefined;
 }
 
 export interface RunStatusReport {
@@ -183,6 +192,7 @@ export class Client {
       key: options.key,
       by: options.by,
       strict: options.strict ?? false,
+      updateMs: options.updateMs,
     });
     return Submitted.decode(await this.#ask(Op.SUBMIT, body));
   }
@@ -396,6 +406,24 @@ export class Client {
    */
   async forward(service: string, options: ForwardOptions = {}): Promise<Forwarding> {
     return openForwarding(service, { ...options, host: this.#host, redial: this.#redial });
+  }
+
+  /**
+   * Another number of replicas. Resolves once that is durable: new ones start after it, and those
+   * that are too many end when the connections that are forwarded to them have.
+   */
+  async scale(name: string, replicas: number, options: { by?: string } = {}): Promise<Scaled> {
+    const body = ScaleService.encode({ name, replicas, by: options.by ?? "" });
+    return Scaled.decode(await this.#ask(Op.SCALE, body));
+  }
+
+  /** Deploys the version before again, as an update. */
+  async rollback(
+    name: string, options: { by?: string; updateMs?: number | undefined } = {},
+  ): Promise<RolledBack> {
+    const { by = "", updateMs } = options;
+    const body = RollbackService.encode({ name, updateMs, by });
+    return RolledBack.decode(await this.#ask(Op.ROLLBACK, body));
   }
 
   async workers(): Promise<WorkerInfo[]> {

@@ -13,7 +13,7 @@
  *
  * Invariants: a phase changes along the table and no other way; every decision to give up has a
  * reason in words; a port has one holder.
- * Left out: moving connections from an old version to a new one.
+ * Left out: versions and numbers of replicas, which are decisions about runs (core/versions.ts).
  * Test: test/14-services.test.ts
  */
 export { HealthCounter, type HealthRules, type HealthNews } from "./health.ts";

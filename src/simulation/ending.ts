@@ -49,7 +49,7 @@ export async function bringToEnd(scene: Scene, options: EndingOptions): Promise<
     for (const { id } of drained) {
       await client.perform("ends a drain", (master) => master.drain(String(id), { undo: true }));
     }
-    for (const run of withServices(scene, options)) {
+    for (const run of await withServices(scene, options)) {
       await stopOnceReady(client, run);
     }
     for (const run of endless(scene, options)) {
@@ -67,11 +67,24 @@ function endless({ plan }: Scene, { steps }: EndingOptions): string[] {
   return pipelines.flatMap(({ key }) => steps.runs.get(key) ?? []);
 }
 
-function withServices({ plan }: Scene, { steps }: EndingOptions): string[] {
-  const pipelines = plan.pipelines.filter(({ jobs }) =>
-    jobs.some(({ service }) => service !== undefined),
-  );
-  return pipelines.flatMap(({ key }) => steps.runs.get(key) ?? []);
+/**
+ * Of a deployed service only the current version: one that was replaced must end by itself, and one
+ * that is to take over must do so, or be given up.
+ */
+async function withServices(
+  { plan }: Scene, { steps, client }: EndingOptions,
+): Promise<string[]> {
+  const services = plan.pipelines.map(({ key, jobs }) =>
+    ({ key, jobs: jobs.filter(({ service }) => service !== undefined) }));
+  const isOwn = ({ jobs }: (typeof services)[number]): boolean =>
+    jobs.length > 0 && jobs.every(({ service }) => service!.deployed === undefined);
+  const own = services.filter(isOwn).flatMap(({ key }) => steps.runs.get(key) ?? []);
+  if (!services.some(({ jobs }) => jobs.some(({ service }) => service!.deployed))) return own;
+  const rows = await client.perform("lists services", (master) => master.services());
+  const deployed = rows.ok
+    ? rows.value.filter((row) => row.deployed && row.current && !isTerminal(row.status))
+    : [];
+  return [...own, ...new Set(deployed.map(({ run }) => run))];
 }
 
 /**

@@ -11,7 +11,7 @@
  */
 import { generatePipeline } from "./generate-jobs.ts";
 import { generatePools } from "./generate-pools.ts";
-import { generateServices } from "./generate-services.ts";
+import { generateServices, generateVersions } from "./generate-services.ts";
 import {
   FAULT_KINDS,
   type Fault,
@@ -32,6 +32,8 @@ const BEFORE_SALT = 0xbef;
 const [SERVICE_SALT, SERVICE_LIVES] = [0x5e2, 9];
 /** The same for pools, in other lives. */
 const [POOL_SALT, POOL_LIVES, FIRST_POOL_LIFE] = [0x9001, 9, 2];
+/** And every ninth, beginning elsewhere, has versions of a service. */
+const [VERSION_SALT, VERSION_LIFE] = [0x7e2, 4];
 
 /** Everything that happens in the life of this seed. */
 export function generatePlan(seed: number): Plan {
@@ -49,7 +51,9 @@ export function generatePlan(seed: number): Plan {
   const endless = generateEndless(new Prng(seed ^ ENDLESS_SALT), room);
   const serving = seed % SERVICE_LIVES === SERVICE_LIVES - 1
     ? generateServices(new Prng(seed ^ SERVICE_SALT), room)
-    : { pipelines: [], steps: [] };
+    : seed % SERVICE_LIVES === VERSION_LIFE
+      ? generateVersions(new Prng(seed ^ VERSION_SALT), room)
+      : { pipelines: [], steps: [] };
   const scaled = seed % POOL_LIVES === FIRST_POOL_LIFE
     ? generatePools(new Prng(seed ^ POOL_SALT), { ...room, enabled })
     : { pools: [], pipelines: [], steps: [], faults: [] };

@@ -56,6 +56,12 @@ export const INVARIANTS = {
     "Once nothing is left to do, every pool has its min of workers, and every other machine is " +
     "gone.",
   "everything-ends": "Once faults stop, every run ends.",
+  "update-without-gap":
+    "A version of a service is left alone until every replica of the next one is READY, and an " +
+    "update is given up for a reason and not before its time.",
+  "one-current-version":
+    "The name of a deployed service leads to one version at a time, and those that it replaced " +
+    "end; the one before it can be deployed again.",
   "no-crash": "No process of ours dies of its own error.",
 } as const;
 // #endregion

@@ -34,6 +34,11 @@ export function wasWell({ service }: ModelJob, at: number): boolean {
   return service?.phase === "READY" && at - service.readyAt >= WELL_MS;
 }
 
+/** Its end is what somebody wants: the service is COMPLETED by it. */
+export function isStopping({ service }: ModelJob): boolean {
+  return service?.asked === "stop" || service?.asked === "drain";
+}
+
 /** News about an attempt counts while this attempt runs, and is news. */
 function checkHealth(
   model: Complaints, job: ModelJob, event: EventOf<"ServiceHealth">,
@@ -62,7 +67,7 @@ function checkServiceEnd(
   const { policy, attempts, windowMs, delayMs, backoff, maxDelayMs } = job.spec.service!.restart;
   const name = `service ${job}#${event.attempt}`;
   const wrong = (what: string): never => model.fail("retries-within-budget", `${name} ${what}`);
-  if (job.service!.asked === "stop") wrong("fails, and somebody has stopped it");
+  if (isStopping(job)) wrong("fails, and is to end");
   if (job.service!.asked === "restart") {
     return retryAt === at ? undefined : wrong("does not start at once, as somebody wants");
   }
@@ -93,6 +98,7 @@ export function failed(
   if (retryAt === undefined) return hands.end(job, "FAILED");
   if (!wanted && failure.kind !== "port-taken") service.restarts.push(at);
   service.phase = "RESTARTING";
+  service.blocked = failure.kind === "port-taken";
   hands.again(job, retryAt);
 }
 
@@ -121,6 +127,8 @@ export function stopped(hands: Hands, jobs: readonly ModelJob[], event: Wish): v
 
 export function restarted(hands: Hands, jobs: readonly ModelJob[], event: Wish): void {
   checkWish(hands, jobs, event);
+  const bad = jobs.find(isStopping);
+  if (bad !== undefined) hands.fail("terminal-absorbs", `${bad} is restarted, and is to end`);
   for (const job of jobs) {
     if (job.status === "RUNNING") job.service!.asked = "restart";
     else if (job.service!.phase === "RESTARTING") {

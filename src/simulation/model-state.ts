@@ -22,7 +22,11 @@ export class ModelService {
   readyAt = 0;
   /** It has been READY in this life: its children have been freed. */
   settled = false;
-  asked: "nothing" | "stop" | "restart" = "nothing";
+  asked: "nothing" | "stop" | "restart" | "drain" = "nothing";
+  /** The moment at which it is stopped, if it drains. */
+  drainUntil = 0;
+  /** Its latest attempt could not have its port. */
+  blocked = false;
   /** When counted restarts happened. */
   restarts: number[] = [];
 }
@@ -113,7 +117,7 @@ export class ModelRun {
   readonly additions: number[] = [];
   readonly retries: number[] = [];
 
-  constructor({ run, id, key, spec }: EventOf<"RunSubmitted">) {
+  constructor({ run, id, key, spec }: EventOf<"RunSubmitted" | "UpdateSubmitted">) {
     this.number = run;
     this.id = id;
     this.key = key;

@@ -22,7 +22,7 @@ import type { Edge, Event, EventOf } from "#core";
 import type { JobSpec, JobStatus } from "#wire";
 import { Violation, type Invariant } from "./invariants-list.ts";
 import {
-  checkEdge, checkEnding, checkFit, checkForgotten, checkGone, checkJoin, checkKey, checkOutput,
+  checkEdge, checkEnding, checkFit, checkForgotten, checkKey, checkOutput,
   checkRetry, checkStart, wrongLoss,
 } from "./model-checks.ts";
 import * as gates from "./model-gates.ts";
@@ -32,6 +32,8 @@ import {
   conditionHolds, ModelJob, ModelRun, ModelService, mostMemory, openParentsOf, RETRY_MILLI, waitFor,
   type ModelWorker,
 } from "./model-state.ts";
+import { Versions } from "./model-versions.ts";
+import { ModelWorkers } from "./model-workers.ts";
 
 export type { ModelJob, ModelRun } from "./model-state.ts";
 
@@ -61,7 +63,6 @@ export class Model {
   readonly runs = new Map<number, ModelRun>();
   /** The latest run of this name. */
   readonly runsById = new Map<string, ModelRun>();
-  readonly workers = new Map<number, ModelWorker>();
   readonly counts = {
     runs: 0, jobs: 0, workers: 0, attempts: 0, successes: 0, failures: 0, losses: 0, retries: 0,
     cancels: 0, gates: 0, forgotten: 0,
@@ -69,7 +70,6 @@ export class Model {
   openRuns = 0;
   readonly pools: ModelPools;
   readonly #keys = new Map<string, ModelRun>();
-  readonly #instances = new Map<string, ModelWorker>();
   readonly #finished = { runs: 0, bytes: 0 };
   /** Forgotten runs whose keys are kept, oldest first. */
   readonly #kept: ModelRun[] = [];
@@ -80,6 +80,8 @@ export class Model {
     again: (job, notBefore) => this.#again(job, notBefore),
     considerTurn: (job) => this.#considerTurn(job),
   };
+  readonly #versions = new Versions(this.#hands);
+  readonly #workers = new ModelWorkers(this);
   readonly #maxLosses: number;
   readonly #maxRunResultBytes: number;
   /**
@@ -88,7 +90,6 @@ export class Model {
    */
   #blamed: ModelWorker | undefined;
   #lastRun = 0;
-  #lastWorker = 0;
 
   constructor(options: ModelOptions = {}) {
     this.#maxLosses = options.maxLosses ?? MAX_LOSSES;
@@ -118,7 +119,8 @@ export class Model {
       case "JobFailed": return this.#failed(event);
       case "JobLost": return this.#lost(event);
       case "JobStopped": return this.#stopped(event);
-      case "RunSubmitted": return this.#submitted(event);
+      case "RunSubmitted":
+      case "UpdateSubmitted": return this.#submitted(event);
       case "JobsAdded":
       case "JobsInserted": return this.#added(event);
       case "JobsCancelled":
@@ -129,12 +131,18 @@ export class Model {
       case "RunRetried": return this.#retried(event);
       case "RunsForgotten":
       case "RunsLetGo": return this.#forgotten(event);
-      case "WorkerJoined": return this.#joined(event);
-      case "WorkerDrained": return this.#drained(event);
-      case "WorkerLost": return this.#workerLost(event);
+      case "WorkerJoined": return this.#workers.joined(event);
+      case "WorkerDrained": return this.#workers.drained(event);
+      case "WorkerLost": return this.#workers.lost(event);
       case "OutputLost": return checkOutput(this, this.#job(event), event);
       case "ServiceHealth": return services.health(this.#hands, this.#job(event), event);
-      case "ServicesStopped": return services.stopped(this.#hands, this.#jobs(event), event);
+      case "ServicesStopped": {
+        if (event.by === "titan") this.#versions.stoppedByMaster(this.#jobs(event));
+        return services.stopped(this.#hands, this.#jobs(event), event);
+      }
+      case "UpdateDone": return this.#versions.done(this.#run(event.run), event.at);
+      case "UpdateFailed": return this.#updateFailed(event);
+      case "ServiceScaled": return this.#scaled(event);
       case "ServicesRestarted": return services.restarted(this.#hands, this.#jobs(event), event);
       case "WorkerKnows":
       case "TimePassed": return;
@@ -187,7 +195,7 @@ export class Model {
     return jobs.map((job) => this.#job({ run, job }));
   }
 
-  #submitted(event: EventOf<"RunSubmitted">): void {
+  #submitted(event: EventOf<"RunSubmitted" | "UpdateSubmitted">): void {
     const { run: number, id, key, spec } = event;
     if (number <= this.#lastRun) {
       this.fail("one-key-one-run", `number ${number} of run ${id} was given before`);
@@ -211,6 +219,24 @@ export class Model {
       this.fail("bounded-queues", `${this.openRuns} runs are open, more than ${MAX_OPEN_RUNS}`);
     }
     this.#grow(run, spec.jobs);
+    this.#versions.submitted(run, event.type === "UpdateSubmitted" ? event : undefined);
+  }
+
+  #updateFailed(event: EventOf<"UpdateFailed">): void {
+    const run = this.#run(event.run);
+    this.#versions.failed(run, event.at);
+    const jobs = run.jobs.map(({ index }) => index);
+    if (!run.ended) this.#cancelled({ ...event, type: "JobsCancelled", jobs, whole: true });
+  }
+
+  #scaled(event: EventOf<"ServiceScaled">): void {
+    const run = this.#run(event.run);
+    const from = run.jobs.length;
+    if (run.ended || run.cancelled) {
+      this.fail("terminal-absorbs", `${run.id} is scaled although it has ended`);
+    }
+    this.#grow(run, event.jobs);
+    this.#versions.scaled(run, event, run.jobs.slice(from));
   }
 
   #added(event: EventOf<"JobsAdded" | "JobsInserted">): void {
@@ -311,6 +337,7 @@ export class Model {
     for (const number of event.runs) {
       const run = this.#run(number);
       checkForgotten(this, run, this.#finished);
+      this.#versions.forgotten(run);
       this.#keep(run, -1);
       run.forgotten = true;
       const isKept = checkKey(this, run, event);
@@ -328,7 +355,7 @@ export class Model {
     checkStart(this, job, event);
     const name = `${job}#${event.attempt}`;
     const worker =
-      this.workers.get(event.worker) ??
+      this.#workers.all.get(event.worker) ??
       this.fail("slots", `${name} starts on worker ${event.worker}, which never registered`);
     checkFit(this, job, worker);
     job.status = "RUNNING";
@@ -416,7 +443,7 @@ export class Model {
     const dead = event.blamed && job.losses >= this.#maxLosses;
     if (event.dead !== dead) wrongLoss(this, job, { event, maxLosses: this.#maxLosses });
     if (dead) return this.#end(job, "DEAD");
-    if (job.service?.asked === "stop") return this.#end(job, "COMPLETED");
+    if (services.isStopping(job)) return this.#end(job, "COMPLETED");
     if (job.service !== undefined) job.service.phase = "RESTARTING";
     this.#again(job, event.at);
   }
@@ -429,7 +456,7 @@ export class Model {
 
   #stopped(event: EventOf<"JobStopped">): void {
     const job = this.#ending(event);
-    if (!job.cancelled && job.service?.asked === "stop") return this.#end(job, "COMPLETED");
+    if (!job.cancelled && services.isStopping(job)) return this.#end(job, "COMPLETED");
     if (!job.cancelled) {
       this.fail(
         "dispatched-is-durable",
@@ -469,6 +496,7 @@ export class Model {
       this.fail("terminal-absorbs", `${run.id} is retried while it is being cancelled`);
     }
     const jobs = this.#jobs(event);
+    this.#versions.retried(run);
     const busy = jobs.find((job) => job.status === "RUNNING" || job.status === "WAITING");
     if (busy !== undefined) {
       this.fail("one-unfenced-attempt", `${busy} is retried while it is ${busy.status}`);
@@ -503,44 +531,5 @@ export class Model {
     job.run.open += 1;
     job.run.resultBytes -= job.resultBytes;
     job.resultBytes = 0;
-  }
-
-  // ── workers ────────────────────────────────────────────────────────────────────────────────────
-
-  #joined(event: EventOf<"WorkerJoined">): void {
-    const { worker: id, name, instance, tags, slots } = event;
-    checkJoin(this, event, { last: this.#lastWorker, twin: this.#instances.get(instance) });
-    this.#lastWorker = id;
-    const worker: ModelWorker = {
-      id, name, instance, tags: new Set(tags), slots,
-      running: new Set(), draining: false, everDrained: false, lost: false,
-    };
-    worker.draining = worker.everDrained = this.pools.came(worker);
-    this.workers.set(id, worker);
-    this.#instances.set(instance, worker);
-    this.counts.workers += 1;
-  }
-
-  #worker(id: number, what: string): ModelWorker {
-    const worker = this.workers.get(id);
-    if (worker === undefined || worker.lost) {
-      this.fail("slots", `worker ${id} ${what}, and is not registered`);
-    }
-    return worker;
-  }
-
-  #drained(event: EventOf<"WorkerDrained">): void {
-    const worker = this.#worker(event.worker, "is drained");
-    worker.draining = event.on;
-    worker.everDrained = true;
-    if (!event.on) this.pools.undrained(worker);
-  }
-
-  #workerLost(event: EventOf<"WorkerLost">): void {
-    const worker = this.#worker(event.worker, "is lost");
-    checkGone(this, worker);
-    worker.lost = true;
-    this.pools.lost(worker);
-    this.#instances.delete(worker.instance);
   }
 }

@@ -83,9 +83,11 @@ function gateText({ gateNeeds, gateThen }: JobPlan, ms: number): string {
   return `a gate, open for ${ms} ms${needs}${then}`;
 }
 
-function serviceText({ policy, attempts, port }: NonNullable<JobPlan["service"]>): string {
+function serviceText(service: NonNullable<JobPlan["service"]>): string {
+  const { policy, attempts, port, deployed } = service;
   const limit = attempts > 0 ? `, ${attempts} times a minute` : "";
-  return `a service${port === undefined ? "" : ` on port ${port}`}, restart ${policy}${limit}`;
+  const what = `a service${deployed === undefined ? "" : ` deployed as ${deployed}`}`;
+  return `${what}${port === undefined ? "" : ` on port ${port}`}, restart ${policy}${limit}`;
 }
 
 function stepText(step: Step): string {
@@ -107,6 +109,10 @@ function stepText(step: Step): string {
     case "status": return `asks for the status of ${step.run}`;
     case "stop": return `stops the services of ${step.run}`;
     case "restart": return `restarts the services of ${step.run}`;
+    case "deploy": return `deploys ${step.run}, to be READY within ${step.updateMs} ms`;
+    case "scale": return `scales ${step.service} to ${step.replicas}`;
+    case "rollback": return `rolls ${step.service} back within ${step.updateMs} ms`;
+    case "stop-name": return `stops ${step.service}`;
     case "watch": return `watches ${step.run}`;
     case "logs": return `reads the output of ${step.run}/${step.job}`;
     case "drain": return `${step.undo ? "ends the drain of" : "drains"} ${step.worker}`;

@@ -150,6 +150,8 @@ export interface JobPlan {
     readonly policy: "always" | "on-failure" | "never";
     readonly attempts: number;
     readonly port?: number;
+    /** Its name, which is one of the whole cluster. Default: its id, in its run. */
+    readonly deployed?: string;
   };
 }
 
@@ -170,6 +172,12 @@ export type Step = { readonly at: number; readonly client: number } & (
     }
   | { readonly do: "status" | "watch"; readonly run: string }
   | { readonly do: "stop" | "restart"; readonly run: string }
+  /** As submit, of a service whose name may be in use: an update, or a refusal. */
+  | { readonly do: "deploy"; readonly run: string; readonly updateMs: number }
+  /** By the name of a deployed service. */
+  | { readonly do: "scale"; readonly service: string; readonly replicas: number }
+  | { readonly do: "rollback"; readonly service: string; readonly updateMs: number }
+  | { readonly do: "stop-name"; readonly service: string }
   | { readonly do: "logs"; readonly run: string; readonly job: string }
   | { readonly do: "runs" | "workers" | "gates" | "hash" | "snapshot" | "dead" }
   | { readonly do: "drain"; readonly worker: string; readonly undo: boolean }
@@ -290,11 +298,12 @@ function gateOf({ gateNeeds, gateThen }: JobPlan, maxWaitMs: number): Gate {
 }
 
 /** Checks come often, and delays are short: a life lasts seconds. */
-function serviceOf(name: string, plan: NonNullable<JobPlan["service"]>): Service {
-  const { policy, attempts, port } = plan;
+function serviceOf(id: string, plan: NonNullable<JobPlan["service"]>): Service {
+  const { policy, attempts, port, deployed: name = id } = plan;
   const restart = { policy, attempts, delayMs: 100, backoff: 2, maxDelayMs: 1000 };
   return {
-    name, deployed: false, port, check: { type: "tcp" }, intervalMs: 200, timeoutMs: 200,
+    name, deployed: plan.deployed !== undefined, port,
+    check: { type: "tcp" }, intervalMs: 200, timeoutMs: 200,
     healthyAfter: 1, unhealthyAfter: 2, startPeriodMs: 2000, stopGraceMs: 500,
     restart: { ...restart, windowMs: 60_000 },
   };

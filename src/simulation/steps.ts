@@ -41,6 +41,13 @@ export class Steps {
     const client = this.#clients[(step.client - 1) % this.#clients.length]!;
     switch (step.do) {
       case "submit": return this.#submit(client, step.run);
+      case "deploy": return this.#submit(client, step.run, step.updateMs);
+      case "scale": return this.#version(client, `scales ${step.service}`, (master) =>
+        master.scale(step.service, step.replicas, { by: client.name }));
+      case "rollback": return this.#version(client, `rolls ${step.service} back`, (master) =>
+        master.rollback(step.service, { updateMs: step.updateMs, by: client.name }));
+      case "stop-name": return this.#version(client, `stops ${step.service}`, (master) =>
+        master.stop(step.service, { by: client.name }));
       case "cancel":
         return this.#onRun(client, step, async (run) => this.#cancel(client, run, step.job));
       case "retry":
@@ -89,7 +96,8 @@ export class Steps {
 
   // ── submissions ────────────────────────────────────────────────────────────────────────────────
 
-  #submit(client: PatientClient, key: string): void {
+  /** `updateMs`: its services may have names that are in use, which can be refused. */
+  #submit(client: PatientClient, key: string, updateMs?: number): void {
     const { plan, judge } = this.#scene;
     const pipeline = plan.pipelines.find((other) => other.key === key);
     if (pipeline === undefined) return;
@@ -97,9 +105,12 @@ export class Steps {
     this.unanswered += 1;
     this.#scene.note(`${client.name} submits ${key}`);
     void client
-      .perform(`submit ${key}`, (master) => master.submitSpec(spec, { key }))
+      .perform(`submit ${key}`, (master) => master.submitSpec(spec, { key, updateMs }))
       .then((answer) => {
         this.unanswered -= 1;
+        if (!answer.ok && updateMs !== undefined) {
+          return this.#scene.note(`${client.name} is refused: ${answer.refused.message}`);
+        }
         if (!answer.ok) {
           return this.#scene.breaks(
             "no-crash",
@@ -153,6 +164,12 @@ export class Steps {
     await this.#try(client, `${what}s the services of ${run}`, (master) =>
       what === "stop" ? master.stop(run, { by }) : master.restart(run, { by }),
     );
+  }
+
+  #version(
+    client: PatientClient, what: string, change: (master: Client) => Promise<unknown>,
+  ): void {
+    void this.#try(client, what, change);
   }
 
   async #retry(client: PatientClient, run: string, from: string | undefined): Promise<void> {

@@ -37,7 +37,7 @@ import {
   MAX_RESULT_BYTES,
 } from "./limits.ts";
 import { FormValues, GateRules, GateVote, MAX_VOTES } from "./gate.ts";
-import { MAX_SERVICES, Service, ServiceInfo } from "./service.ts";
+import { MAX_REASON_BYTES, MAX_SERVICES, Service, ServiceInfo } from "./service.ts";
 
 /** Requests and notices. 1–31: any peer; 32–63: workers to the master; 64–95: master to workers. */
 export const Op = {
@@ -76,6 +76,9 @@ export const Op = {
    */
   FORWARD: 25,
   PULL: 26,
+  /** Another number of replicas; and the version before. */
+  SCALE: 27,
+  ROLLBACK: 31,
   OUTPUT: 32,
   FINISHED: 33,
   BEAT: 34,
@@ -261,6 +264,8 @@ const submission = {
   strict: [4, withDefault(bool(), false)],
   /** The person who submits it, as far as the client knows: gates may ask for somebody else. */
   by: [5, optional(name)],
+  /** An update: how long the new version of a service may take to be READY. */
+  updateMs: [40, optional(u53())],
 } as const;
 export const Submit = message("Submit", { spec: [1, optional(PipelineSpec)], ...submission });
 /** As a client writes it, which has encoded the pipeline already to know how long it is. */
@@ -282,6 +287,8 @@ export const Submitted = message("Submitted", {
   warnings: [3, list(sentence, 1000)],
   /** True: it has ended and is forgotten, and nothing but its id is known. */
   forgotten: [4, withDefault(bool(), false)],
+  /** The run whose place it takes once its services are READY; empty: none. */
+  replaces: [40, withDefault(name, "")],
 });
 export type Submitted = Infer<typeof Submitted>;
 
@@ -322,6 +329,19 @@ export const RunRef = message("RunRef", { run: [1, name] });
 /** `job` empty: the whole run. */
 export const JobRef = message("JobRef", { run: [1, name], job: [2, optional(string(128))] });
 
+/** A run that is to take the place of another one: DONE, and its services are reached by now. */
+export const UPDATE_OUTCOMES = ["WAITING", "DONE", "FAILED"] as const;
+export const UpdateInfo = message("UpdateInfo", {
+  /** The id of the run before. */
+  replaces: [1, name],
+  outcome: [2, enumOf(...UPDATE_OUTCOMES)],
+  /** It fails at this moment. */
+  deadline: [3, u53()],
+  /** Why it failed. */
+  reason: [4, withDefault(string(MAX_REASON_BYTES), "")],
+});
+export type UpdateInfo = Infer<typeof UpdateInfo>;
+
 export const RunInfo = message("RunInfo", {
   id: [1, name],
   name: [2, name],
@@ -331,6 +351,7 @@ export const RunInfo = message("RunInfo", {
   /** The number of jobs in each state, in the order of JOB_STATUSES. */
   counts: [6, list(u32(), 16)],
   cancelling: [7, withDefault(bool(), false)],
+  update: [40, optional(UpdateInfo)],
 });
 export type RunInfo = Infer<typeof RunInfo>;
 export const RunList = message("RunList", { runs: [1, list(RunInfo, MAX_ROWS)] });
@@ -604,6 +625,9 @@ export const ServiceRow = message("ServiceRow", {
   reason: [9, withDefault(sentence, "")],
   lastFailure: [10, optional(Failure)],
   startedAt: [11, optional(u53())],
+  /** Of a deployed one: which version it is, from 1, and whether its name leads here. */
+  version: [40, withDefault(u32(), 0)],
+  current: [41, withDefault(bool(), true)],
 });
 export type ServiceRow = Infer<typeof ServiceRow>;
 /** SERVICES answers with a stream of pages. */

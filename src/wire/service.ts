@@ -101,3 +101,27 @@ export const ServiceInfo = message("ServiceInfo", {
   restarts: [8, withDefault(u32(), 0)],
 });
 export type ServiceInfo = Infer<typeof ServiceInfo>;
+
+// ── other numbers, and the version before ────────────────────────────────────────────────────────
+
+const name = string(256);
+/** `name`: a service, RUN if that has one service only, or RUN/JOB. */
+export const ScaleService = message("ScaleService", {
+  name: [1, string(512)], replicas: [2, u32()], by: [3, withDefault(name, "")],
+});
+const replicaIds = list(string(128), MAX_REPLICAS);
+/** `before`: how many there were; the jobs that come or go, if that is another number. */
+export const Scaled = message("Scaled", {
+  run: [1, name], service: [2, string(128)], before: [3, u32()], replicas: [4, u32()],
+  added: [5, replicaIds], stopped: [6, replicaIds],
+});
+export type Scaled = Infer<typeof Scaled>;
+
+export const RollbackService = message("RollbackService", {
+  name: [1, string(128)], updateMs: [2, optional(u53())], by: [3, withDefault(name, "")],
+});
+/** The new run, the run whose place it takes, and the one that it is the same as. */
+export const RolledBack = message("RolledBack", {
+  run: [1, name], replaces: [2, withDefault(name, "")], like: [3, name],
+});
+export type RolledBack = Infer<typeof RolledBack>;

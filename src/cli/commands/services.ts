@@ -31,6 +31,7 @@ export const services: Command = {
     "STATE: STARTING (its check has not passed yet), READY, UNHEALTHY (its check fails), " +
       "RESTARTING (it ended, and starts again after a delay), FAILED (it is not started any " +
       "more), PENDING (no worker has taken it yet).",
+    "While a service is updated its other versions are listed below it, by their runs.",
     "A job finds a service that is READY in TITAN_SERVICE_<NAME>, as HOST:PORT.",
   ],
   examples: ["titan services", "titan services --json"],
@@ -61,7 +62,7 @@ function lineOf({ context }: Call, row: ServiceRow, now: number): string[] {
   const told = word === "READY" || word === "STOPPED" ? undefined : lastFailure;
   const why = row.reason || (told?.message ?? "");
   return [
-    row.deployed ? row.job : `${row.run}/${row.job}`,
+    row.deployed && row.current ? row.job : `${row.run}/${row.job}`,
     context.paint(phaseColor(word), word),
     addressOf(service),
     runs ? worker : "",
@@ -128,7 +129,8 @@ function said({ services: names, replicas }: ServicesMeant): string {
 
 /** Until none of the replicas goes on. They end by themselves, so Ctrl-C only ends the waiting. */
 async function untilOver(client: Client, meant: ServicesMeant): Promise<void> {
-  const goesOn = ({ run, name, state }: ServiceGroup): boolean =>
-    run === meant.run && meant.services.includes(name) && state !== "STOPPED" && state !== "FAILED";
+  const goesOn = ({ run, name, state, current: isCurrent }: ServiceGroup): boolean =>
+    (run === meant.run || !isCurrent) && meant.services.includes(name) &&
+    state !== "STOPPED" && state !== "FAILED";
   while (grouped(await client.services()).some(goesOn)) await pause(LOOK_MS, undefined);
 }

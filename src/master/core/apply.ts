@@ -11,6 +11,9 @@
  */
 import { FreshSet, invariant } from "#base";
 import { type DeadLetter, type Failure, isOpenRun, isTerminal } from "#wire";
+import {
+  ask, retire, serviceScaled, updateBegins, updateDone, updateFailed,
+} from "./apply-versions.ts";
 import { sentence } from "./check.ts";
 import type { Event, EventOf } from "./events.ts";
 import { deadLetter } from "./explain.ts";
@@ -26,9 +29,10 @@ import {
 import { SHORT_BYTES } from "./limits.ts";
 import { runMemory } from "./memory.ts";
 import {
-  isForgiven, moveService, serviceRestarts, serviceStarts, SHORT_REASON_CHARS,
+  isForgiven, isStopping, moveService, serviceRestarts, serviceStarts, SHORT_REASON_CHARS,
 } from "./service-state.ts";
 import { NO_VOTES, touch, type Job, Run, type State } from "./state.ts";
+import { forgetVersions } from "./versions.ts";
 
 export function apply(state: State, event: Event): void {
   if (event.at > state.at) state.at = event.at;
@@ -42,7 +46,8 @@ export function apply(state: State, event: Event): void {
     case "JobsCancelled": return jobsCancelled(state, event);
     case "GateApproved": return gateApproved(state, event);
     case "GateClosed": return gateClosed(state, event);
-    case "RunSubmitted": return runSubmitted(state, event);
+    case "RunSubmitted":
+    case "UpdateSubmitted": return runSubmitted(state, event);
     case "JobsAdded": return jobsAdded(state, event);
     case "JobsInserted": return jobsAdded(state, event);
     case "RunRetried": return reopen(state, runOf(state, event.run), event);
@@ -57,6 +62,9 @@ export function apply(state: State, event: Event): void {
     case "ServiceHealth": return serviceHealth(state, event);
     case "ServicesStopped": return servicesStopped(state, event);
     case "ServicesRestarted": return servicesRestarted(state, event);
+    case "ServiceScaled": return serviceScaled(state, runOf(state, event.run), event);
+    case "UpdateDone": return updateDone(state, runOf(state, event.run), event);
+    case "UpdateFailed": return updateGivenUp(state, event);
     case "LaunchOrdered": return launchOrdered(state, event);
     case "LaunchAnswered": return launchAnswered(state, event);
     case "LaunchRetired": return launchRetired(state, event);
@@ -85,13 +93,14 @@ function running(state: State, event: { run: number; job: number; attempt: numbe
   return job;
 }
 
-function runSubmitted(state: State, event: EventOf<"RunSubmitted">): void {
+function runSubmitted(state: State, event: EventOf<"RunSubmitted" | "UpdateSubmitted">): void {
   const { run: number, id, key, spec, by, at: submittedAt } = event;
   const run = new Run({ number, id, key, spec, by, submittedAt });
   state.nextRun = event.run + 1;
   state.runs.set(run.number, run);
   state.runsById.set(run.id, run);
   if (run.key !== undefined) state.runsByKey.set(run.key, run);
+  if (event.type === "UpdateSubmitted") updateBegins(state, run, event);
   charge(state, run, runMemory(run.key, run.spec));
   addJobs(state, run, { specs: event.spec.jobs, at: event.at });
 }
@@ -199,20 +208,7 @@ function serviceHealth(state: State, event: EventOf<"ServiceHealth">): void {
 
 function servicesStopped(state: State, event: EventOf<"ServicesStopped">): void {
   const run = runOf(state, event.run);
-  const waiting: Job[] = [];
-  for (const index of event.jobs) {
-    const job = run.jobs[index]!;
-    if (isTerminal(job.status)) continue;
-    if (job.status === "RUNNING") ask(state, job, { asked: "stop", at: event.at });
-    else waiting.push(job);
-  }
-  for (const job of waiting) {
-    if (isTerminal(job.status)) continue;
-    unqueue(state, job);
-    // One that has never started may have parents that go on: it is called off, as by a cancel.
-    settle(state, job, { as: job.service === undefined ? "CANCELLED" : "COMPLETED", at: event.at });
-  }
-  dropDead(state);
+  retire(state, event.jobs.map((index) => run.jobs[index]!), { as: "stop", at: event.at });
 }
 
 function servicesRestarted(state: State, event: EventOf<"ServicesRestarted">): void {
@@ -235,14 +231,6 @@ function hasten(state: State, job: Job, at: number): void {
   state.observer?.job(job, at);
 }
 
-function ask(
-  state: State, job: Job, wish: { asked: "stop" | "restart"; at: number },
-): void {
-  touch(state, job);
-  job.service = { ...job.service!, asked: wish.asked };
-  state.observer?.job(job, wish.at);
-}
-
 function jobLost(state: State, event: EventOf<"JobLost">): void {
   const job = running(state, event);
   releaseWorker(state, job, event.at);
@@ -251,7 +239,7 @@ function jobLost(state: State, event: EventOf<"JobLost">): void {
   leave(state, job, { failure: ended("worker-lost", "its worker went away") });
   if (job.cancelling) return settle(state, job, { as: "CANCELLED", at: event.at });
   if (event.dead) return settle(state, job, { as: "DEAD", at: event.at });
-  if (job.service?.asked === "stop") {
+  if (isStopping(job)) {
     return settle(state, job, { as: "COMPLETED", at: event.at });
   }
   if (job.service !== undefined) {
@@ -276,8 +264,18 @@ function outputLost(state: State, event: EventOf<"OutputLost">): void {
 function jobStopped(state: State, event: EventOf<"JobStopped">): void {
   const job = running(state, event);
   releaseWorker(state, job, event.at);
-  const isStop = !job.cancelling && job.service?.asked === "stop";
+  const isStop = !job.cancelling && isStopping(job);
   settle(state, job, { as: isStop ? "COMPLETED" : "CANCELLED", at: event.at });
+}
+
+/** A new version is not READY in time, or has failed: it goes, and the old one stays. */
+function updateGivenUp(state: State, event: EventOf<"UpdateFailed">): void {
+  const { run: number, at } = event;
+  const run = runOf(state, number);
+  updateFailed(state, run, event);
+  if (!isOpenRun(run.status)) return;
+  const jobs = run.jobs.map(({ index }) => index);
+  jobsCancelled(state, { type: "JobsCancelled", run: number, at, jobs, whole: true });
 }
 
 function jobsCancelled(state: State, event: EventOf<"JobsCancelled" | "JobsMarked">): void {
@@ -416,10 +414,10 @@ function runsForgotten(state: State, event: EventOf<"RunsForgotten" | "RunsLetGo
     state.runs.delete(number);
     state.runsById.delete(run.id);
     if (run.key !== undefined) state.runsByKey.delete(run.key);
-    state.finished.delete(run);
+    if (state.finished.delete(run)) state.finishedBytes -= run.bytes;
     state.jobs -= run.jobs.length;
     state.bytes -= run.bytes;
-    state.finishedBytes -= run.bytes;
+    forgetVersions(state, run);
     for (const job of run.jobs) {
       const isLetter = state.dead.delete(job) && event.type === "RunsLetGo";
       if (isLetter) state.letters.add(`${run.id}/${job.spec.id}`, lastLetter(job));

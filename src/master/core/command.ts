@@ -14,7 +14,7 @@
  */
 import type {
   AttemptKey, Before, Decision, HealthReport, JobSpec, LostOutput, PipelineSpec, Report,
-  ServicesMeant,
+  RolledBack, Scaled, ServicesMeant,
 } from "#wire";
 
 // #region commands
@@ -34,6 +34,8 @@ export type Command =
      * `roomForJobs` allows, the jobs themselves need not be there.
      */
     readonly jobBytes?: number;
+    /** If it takes the place of a run: how long its services may take to be READY. */
+    readonly updateMs?: number | undefined;
   }
   | {
     readonly type: "AddJobs";
@@ -63,6 +65,17 @@ export type Command =
   /** `name`: a service, RUN or RUN/JOB. For good, or to start anew. */
   | { readonly type: "Stop"; readonly name: string; readonly by: string }
   | { readonly type: "Restart"; readonly name: string; readonly by: string }
+  /** So many replicas of a service, and no more. Named as for a stop. */
+  | {
+    readonly type: "Scale"; readonly name: string; readonly replicas: number; readonly by: string;
+  }
+  /** The version before the current one. */
+  | {
+    readonly type: "Rollback";
+    readonly name: string;
+    readonly updateMs?: number | undefined;
+    readonly by: string;
+  }
   // From workers, and from the book of leases that is kept about them.
   | {
     readonly type: "Join";
@@ -115,6 +128,7 @@ export type Command =
   | ({ readonly type: "EndLaunch" } & LaunchEnding)
   // From the master's own clock.
   | { readonly type: "Tick" }
+  | { readonly type: "Advance" }
   | { readonly type: "Forget" };
 // #endregion
 
@@ -130,13 +144,17 @@ export type CommandOf<T extends Command["type"]> = Extract<Command, { readonly t
 /** The reply to each command, once its events are durable. */
 export interface Replies {
   /** `forgotten`: the run that the key made has ended, and only its id is left. */
-  Submit: { run: string; existing: boolean; warnings: string[]; forgotten?: boolean };
+  Submit: {
+    run: string; existing: boolean; warnings: string[]; forgotten?: boolean; replaces?: string;
+  };
   AddJobs: { jobs: number };
   Cancel: { jobs: number };
   Retry: { jobs: number };
   DecideGate: Decision;
   Stop: ServicesMeant;
   Restart: ServicesMeant;
+  Scale: Scaled;
+  Rollback: RolledBack;
   Drain: { id: number; name: string; running: number };
   Join: { worker: number };
   Rejoin: undefined;
@@ -152,6 +170,7 @@ export interface Replies {
   StopLaunch: undefined;
   EndLaunch: undefined;
   Tick: undefined;
+  Advance: undefined;
   Forget: undefined;
 }
 // #endregion

@@ -7,7 +7,7 @@
 import { Dag, DagError, type DagNode } from "#dag";
 import type { Recall } from "#retry";
 import { isOpenRun, isTerminal, PipelineSpec } from "#wire";
-import { checkGraph, checkJobs, checkRequirements, unfitName } from "./check.ts";
+import { checkGraph, checkJobs, checkRequirements, MAX_WAIT_MS, unfitName } from "./check.ts";
 import { checkServices } from "./check-service.ts";
 import type { CommandOf } from "./command.ts";
 import { closeGate } from "./decide-gates.ts";
@@ -15,6 +15,7 @@ import { NO_EFFECTS, NOTHING, onlyEvents, placed, type DecidedOn } from "./effec
 import type { Edge, Event } from "./events.ts";
 import { neverScheduled } from "./explain.ts";
 import { findJob, findRun } from "./find.ts";
+import { DEFAULT_UPDATE_MS } from "./limits.ts";
 import { edgesMemory, jobsMemory, runMemory } from "./memory.ts";
 import { Refusal, type Context } from "./refusal.ts";
 import { checkRoom, digestOf, makeRoom } from "./room.ts";
@@ -55,23 +56,49 @@ export function decideSubmit(
   if (kept.kind === "conflict") {
     throw new Refusal("CONFLICT", `${belongs} a run that is forgotten, ${ANOTHER}`);
   }
-  checkJobs(spec.jobs, { from: 0, doing });
-  checkGraph(spec);
-  checkServices(state, spec.jobs, { already: 0, doing });
-  checkRequirements(state, spec.jobs);
-  const warnings = neverScheduled(state, spec.jobs);
-  if (submission.strict && warnings.length > 0) {
-    throw new Refusal("UNSCHEDULABLE", warnings.join("\n"));
-  }
-  const id = freshId(state, spec.name, context);
-  const submitted: Event = {
-    type: "RunSubmitted", run: state.nextRun, id, key, at: context.now, spec, by,
-  };
-  const { events, effects } = makeRoom(state, bytes, context);
-  const reply = { run: id, existing: false, warnings };
-  return { events: [...events, submitted], effects, reply };
+  const { strict, updateMs } = submission;
+  return acceptRun(state, { spec, key, by, strict, updateMs, doing, bytes }, context);
 }
 // #endregion
+
+interface Request {
+  readonly spec: PipelineSpec;
+  readonly key: string | undefined;
+  readonly by: string | undefined;
+  readonly strict: boolean;
+  readonly updateMs: number | undefined;
+  readonly doing: string;
+  /** What it takes in memory, if there is room for it. */
+  readonly bytes?: number;
+}
+
+/** A new run, which may take the place of another one. Its key is known to be new. */
+export function acceptRun(
+  state: State, request: Request, context: Context,
+): DecidedOn<"Submit"> {
+  const { spec, key, by, strict, updateMs = DEFAULT_UPDATE_MS, doing } = request;
+  const { bytes = runMemory(key, spec) + jobsMemory(spec.jobs) } = request;
+  if (request.bytes === undefined) checkRoom(state, { runs: 1, bytes, doing }, context);
+  checkJobs(spec.jobs, { from: 0, doing });
+  checkGraph(spec);
+  const replaced = checkServices(state, spec.jobs, { already: 0, doing, mayReplace: true });
+  if (updateMs > MAX_WAIT_MS) {
+    throw new Refusal("INVALID", `Cannot ${doing}: ${updateMs} ms are more than ${MAX_WAIT_MS}`);
+  }
+  checkRequirements(state, spec.jobs);
+  const warnings = neverScheduled(state, spec.jobs);
+  if (strict && warnings.length > 0) throw new Refusal("UNSCHEDULABLE", warnings.join("\n"));
+  const id = freshId(state, spec.name, context);
+  const at = context.now;
+  const what = { run: state.nextRun, id, key, at, spec, by };
+  const submitted: Event = replaced === undefined
+    ? { type: "RunSubmitted", ...what }
+    : { type: "UpdateSubmitted", ...what, replaces: replaced.number, deadline: at + updateMs };
+  const { events, effects } = makeRoom(state, bytes, context);
+  const reply = { run: id, existing: false, warnings };
+  const place = replaced === undefined ? {} : { replaces: replaced.id };
+  return { events: [...events, submitted], effects, reply: { ...reply, ...place } };
+}
 
 const ANOTHER = "which is of another pipeline or another state of its files";
 

@@ -19,8 +19,9 @@ import type { Event, EventOf } from "./events.ts";
 import { runningAttempt } from "./find.ts";
 import { Refusal, type Context } from "./refusal.ts";
 import { keptFailure } from "./room.ts";
-import { isForgiven } from "./service-state.ts";
-import { type Job, type State } from "./state.ts";
+import { isForgiven, isStopping } from "./service-state.ts";
+import { type Job, type Run, type State } from "./state.ts";
+import { isReachable, openReplicas } from "./versions.ts";
 
 type Ending = EventOf<"JobSucceeded" | "JobFailed" | "JobStopped">;
 
@@ -58,7 +59,7 @@ export function decideServiceEnd(
   const { run, job: index, attempt } = report;
   const at = context.now;
   const key = { run, job: index, attempt, at };
-  if (job.service!.asked === "stop") return { type: "JobStopped", ...key };
+  if (isStopping(job)) return { type: "JobStopped", ...key };
   if (job.service!.asked === "restart") {
     return { type: "JobFailed", ...key, failure: WANTED, retryAt: at, dead: false };
   }
@@ -125,27 +126,41 @@ function decideWish(
   const run = jobs[0]!.run;
   const names = [...new Set(jobs.map(({ spec }) => spec.service!.name))];
   const reply = { run: run.id, services: names, replicas: jobs.length };
-  const fresh = jobs.filter(({ service, cancelling }) => !cancelling && service?.asked !== what);
+  // A person who stops a service by its name means every version that is still there.
+  const all = what === "stop" ? [...jobs, ...otherVersions(state, wish.name, run)] : jobs;
+  const isAsked = (job: Job): boolean => job.cancelling || job.service?.asked === what ||
+    (what === "restart" && isStopping(job));
+  const fresh = all.filter((job) => !isAsked(job));
   if (fresh.length === 0) return { events: [], effects: NO_EFFECTS, reply };
   const type = what === "stop" ? "ServicesStopped" : "ServicesRestarted";
   const at = context.now;
   const attempts = fresh.filter(({ status }) => status === "RUNNING").map(placed);
+  const runs = [...new Set(fresh.map((job) => job.run))];
   return {
-    events: [{ type, run: run.number, at, jobs: fresh.map(({ index }) => index), by }],
+    events: runs.map(({ number }) => {
+      const ofRun = fresh.filter((job) => job.run.number === number);
+      return { type, run: number, at, jobs: ofRun.map(({ index }) => index), by };
+    }),
     effects: attempts.length === 0 ? NO_EFFECTS : [{ type: "Kill", attempts }],
     reply,
   };
 }
 
 /**
- * The replicas that new connections may go to: those that are READY, named as for a stop. None:
- * there is such a service, and it cannot be reached now.
+ * The replicas that new connections may go to: those that are READY and stay, named as for a stop;
+ * of a deployed service those of the current version. None: there is such a service, and it cannot
+ * be reached now.
  *
  * @throws {Refusal} NOT_FOUND, CONFLICT
  */
 export function reachable(state: State, name: string): Job[] {
-  return findServices(state, name, "forward")
-    .filter(({ status, service }) => status === "RUNNING" && service?.phase === "READY");
+  return findServices(state, name, "forward").filter((job) => isReachable(state, job));
+}
+
+function otherVersions(state: State, name: string, than: Run): Job[] {
+  if (state.runsById.has(name)) return [];
+  return [...(state.deployed.get(name) ?? [])].filter(({ run }) => run !== than)
+    .sort((a, b) => a.run.number - b.run.number || a.index - b.index);
 }
 
 /** By the name of a service, RUN, or RUN/JOB (a replica, or a service with all its replicas). */
@@ -165,8 +180,12 @@ export function findServices(state: State, name: string, doing: string): Job[] {
     throw refuse("NOT_FOUND", `${what} that goes on`);
   }
   if (slash >= 0) throw refuse("NOT_FOUND", `there is no run "${name.slice(0, slash)}"`);
-  const deployed = [...(state.deployed.get(name) ?? [])].sort((a, b) => a.index - b.index);
-  if (deployed.length > 0) return deployed;
+  const named = state.deployed.has(name) ? state.names.get(name) : undefined;
+  // If the current version is over, there may be one that was to follow, or one that drains.
+  for (const version of [named?.current, named?.next, named?.previous]) {
+    const replicas = version === undefined ? [] : openReplicas(version, name);
+    if (replicas.length > 0) return replicas;
+  }
   const runs = [...state.runs.values()].filter(({ services }) =>
     [...services].some(({ spec }) => spec.service!.name === name));
   if (runs.length === 0) throw refuse("NOT_FOUND", "there is no such service, and no such run");

@@ -17,7 +17,7 @@ import { findWorker, runningAttempt } from "./find.ts";
 import { canServe } from "./knowledge.ts";
 import { launchOf } from "./launch-state.ts";
 import { Refusal, type Context } from "./refusal.ts";
-import { isForgiven } from "./service-state.ts";
+import { isForgiven, isStopping } from "./service-state.ts";
 import { isToEnd, type Job, type State, type Worker } from "./state.ts";
 
 export function decideJoin(
@@ -131,7 +131,7 @@ function drainOf(
   if (!on) return { events: [drained], effects: NO_EFFECTS };
   // A job ends by itself, a service does not: it starts anew, where there is another place for it.
   const moving = [...jobs].filter((job) => job.service !== undefined && !isToEnd(job) &&
-    canGoElsewhere(state, job));
+    !isStopping(job) && canGoElsewhere(state, job));
   const moves = moving.map((job): Event => ({
     type: "ServicesRestarted", run: job.run.number, at, jobs: [job.index],
     by: `titan drain ${name}`,

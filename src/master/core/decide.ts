@@ -20,6 +20,7 @@ import {
 } from "./decide-launches.ts";
 import { decideAddJobs, decideCancel, decideSubmit, decideTick } from "./decide-runs.ts";
 import { decideHealth, decideRestart, decideStop } from "./decide-services.ts";
+import { decideAdvance, decideRollback, decideScale } from "./decide-versions.ts";
 import {
   decideDrain, decideJoin, decideLose, decideRejoin, decideRetire,
 } from "./decide-workers.ts";
@@ -42,6 +43,8 @@ const DECIDERS: { readonly [T in Command["type"]]: Decider<T> } = {
   DecideGate: decideGate,
   Stop: decideStop,
   Restart: decideRestart,
+  Scale: decideScale,
+  Rollback: decideRollback,
   Drain: decideDrain,
   Join: decideJoin,
   Rejoin: decideRejoin,
@@ -55,6 +58,7 @@ const DECIDERS: { readonly [T in Command["type"]]: Decider<T> } = {
   StopLaunch: decideStopLaunch,
   EndLaunch: decideEndLaunch,
   Tick: decideTick,
+  Advance: decideAdvance,
   Forget: decideForget,
 };
 

@@ -19,6 +19,8 @@ export type Effect =
   | { readonly type: "Kill"; readonly attempts: readonly PlacedAttempt[] }
   /** Jobs were added to a run: its watchers get the new list. */
   | { readonly type: "Notify"; readonly run: number }
+  /** A run needs this project, too: it is the one of an older run. */
+  | { readonly type: "Hold"; readonly project: string }
   /** Nobody can ask for a run any more: its output is removed, and its project is let go. */
   | { readonly type: "Forget"; readonly run: number; readonly project: string | undefined }
   /** This worker of a pool is to be started, or ended. */

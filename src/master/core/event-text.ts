@@ -6,7 +6,7 @@
  * not with the log.
  * Test: test/10-master.event-text.test.ts
  */
-import type { Edge, Event } from "./events.ts";
+import type { Edge, Event, EventOf } from "./events.ts";
 
 /**
  * Reports about a worker's jobs come soon after its end. Beyond this many ends its name is
@@ -21,11 +21,10 @@ export class Names {
   readonly #lost: number[] = [];
 
   learn(event: Event): void {
-    if (event.type === "RunSubmitted")
+    if (event.type === "RunSubmitted" || event.type === "UpdateSubmitted") {
       this.addRun(event.run, { id: event.id, jobs: event.spec.jobs });
-    if (event.type === "JobsAdded" || event.type === "JobsInserted") {
-      this.addJobs(event.run, event.jobs);
     }
+    if (isGrowth(event)) this.addJobs(event.run, event.jobs);
     if (event.type === "WorkerJoined") this.addWorker(event.worker, event.name);
     if (event.type === "WorkerLost" && this.#lost.push(event.worker) > MAX_LOST_WORKERS) {
       this.#workers.delete(this.#lost.shift()!);
@@ -83,6 +82,11 @@ export class Names {
   }
 }
 
+function isGrowth(event: Event): event is EventOf<"JobsAdded" | "JobsInserted" | "ServiceScaled"> {
+  const { type } = event;
+  return type === "JobsAdded" || type === "JobsInserted" || type === "ServiceScaled";
+}
+
 /** Ids that a line names; a run may have 100,000 jobs. */
 const MAX_NAMED = 8;
 
@@ -98,6 +102,14 @@ function whatOf(event: Event, names: Names): string {
   switch (event.type) {
     case "RunSubmitted":
       return `${event.id} with ${counted(event.spec.jobs.length, "job")}${keyText(event.key)}`;
+    case "UpdateSubmitted":
+      return `${event.id} with ${counted(event.spec.jobs.length, "job")}, in place of ` +
+        `${names.run(event.replaces)}${keyText(event.key)}`;
+    case "UpdateDone":
+    case "UpdateFailed":
+      return names.run(event.run);
+    case "ServiceScaled":
+      return `${names.run(event.run)}: ${scaledText(event, names)}, by ${event.by}`;
     case "JobsAdded":
       return `${names.run(event.run)}: ${listed(event.jobs.map(({ id }) => id))}`;
     case "JobsInserted":
@@ -154,6 +166,13 @@ function whatOf(event: Event, names: Names): string {
   }
 }
 
+function scaledText({ run, jobs, drained }: EventOf<"ServiceScaled">, names: Names): string {
+  const idOf = (job: number): string => names.jobId({ run, job });
+  const come = jobs.length === 0 ? [] : [`${listed(jobs.map(({ id }) => id))} more`];
+  const go = drained.length === 0 ? [] : [`without ${listed(drained.map(idOf))}`];
+  return [...come, ...go].join(", ");
+}
+
 function counted(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
@@ -200,6 +219,7 @@ export function eventDetail(event: Event): string {
     case "LaunchRetired":
     case "LaunchStopped":
     case "LaunchEnded":
+    case "UpdateFailed":
       return event.reason;
     default:
       return "";

@@ -17,7 +17,7 @@ import {
 } from "#codec";
 import { MAX_DOWN_WORD_BYTES, MAX_DOWN_WORDS, MAX_HANDLE_BYTES } from "#scaling";
 import {
-  Failure, FormValues, GateOutcome, JobSpec, MAX_JOBS_PER_RUN, MAX_REASON_BYTES,
+  Failure, FormValues, GateOutcome, JobSpec, MAX_JOBS_PER_RUN, MAX_REASON_BYTES, MAX_REPLICAS,
   MAX_RESULT_BYTES, PipelineSpec, ServicePhase,
 } from "#wire";
 
@@ -26,6 +26,10 @@ const attempt = { ...job, attempt: [3, u32()] } as const;
 const text = string(16 * 1024);
 const cancellation = {
   run: [1, u32()], at: [2, u53()], jobs: [3, list(u32(), MAX_JOBS_PER_RUN)], whole: [4, bool()],
+} as const;
+const submission = {
+  run: [1, u32()], id: [2, string(256)], key: [3, optional(string(256))], at: [4, u53()],
+  spec: [5, PipelineSpec], by: [8, optional(string(256))],
 } as const;
 /** Of a run's graph: the child waits for the parent. */
 export const Edge = message("Edge", { parent: [1, u32()], child: [2, u32()] });
@@ -45,10 +49,7 @@ const ending = {
 // #region events
 export const Event = union("Event", {
   /** A pipeline was accepted. Its jobs are numbered from 0 in the order of the list. */
-  RunSubmitted: [1, message("RunSubmitted", {
-    run: [1, u32()], id: [2, string(256)], key: [3, optional(string(256))], at: [4, u53()],
-    spec: [5, PipelineSpec], by: [8, optional(string(256))],
-  })],
+  RunSubmitted: [1, message("RunSubmitted", submission)],
   /** A running job added jobs to its own run. */
   JobsAdded: [2, message("JobsAdded", {
     run: [1, u32()], at: [2, u53()], jobs: [3, list(JobSpec, MAX_JOBS_PER_RUN)],
@@ -180,6 +181,25 @@ export const Event = union("Event", {
   LaunchStopped: [33, message("LaunchStopped", ending)],
   /** It is gone. */
   LaunchEnded: [34, message("LaunchEnded", ending)],
+  /**
+   * As `RunSubmitted`, and the run is to take the place of another one, whose services go on until
+   * those of the new run are READY. A tag of its own, because an older version would have two runs
+   * with one name.
+   */
+  UpdateSubmitted: [40, message("UpdateSubmitted", {
+    ...submission, replaces: [6, u32()], deadline: [7, u53()],
+  })],
+  /** It has taken that place: the names of its services lead to it, and the old ones drain. */
+  UpdateDone: [41, message("UpdateDone", { run: [1, u32()], at: [2, u53()] })],
+  /** It has not. The run is cancelled by this, and the old one goes on. */
+  UpdateFailed: [42, message("UpdateFailed", {
+    run: [1, u32()], at: [2, u53()], reason: [3, string(MAX_REASON_BYTES)],
+  })],
+  /** A service has replicas more, or some of its replicas drain. */
+  ServiceScaled: [43, message("ServiceScaled", {
+    run: [1, u32()], at: [2, u53()], jobs: [3, list(JobSpec, MAX_REPLICAS)],
+    drained: [4, list(u32(), MAX_REPLICAS)], by: [5, string(256)],
+  })],
 });
 // #endregion
 export type Event = Infer<typeof Event>;

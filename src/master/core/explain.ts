@@ -92,6 +92,7 @@ function whoIsMissing({ spec, votes }: Job): string {
 /** How a service is, if there is anything to say. */
 function whyService({ asked, reason }: ServiceRecord): string {
   if (asked === "stop") return "stopping: waits for its process to end";
+  if (asked === "drain") return "draining: waits for its connections to end, then it is stopped";
   return asked === "restart" ? "restarting: waits for its process to end" : reason;
 }
 
@@ -182,7 +183,7 @@ export function runInfo(run: Run): RunInfo {
   return {
     id: run.id, name: run.spec.name, status: run.status,
     submittedAt: run.submittedAt, endedAt: orNothing(run.endedAt),
-    counts: [...run.counts], cancelling: run.cancelling,
+    counts: [...run.counts], cancelling: run.cancelling, update: run.update,
   };
 }
 
@@ -238,11 +239,13 @@ export function servicesOf(state: State): Job[] {
 
 export function serviceRow(state: State, job: Job, now: number): ServiceRow {
   const { name, deployed } = job.spec.service!;
+  const { version } = job.run;
+  const current = !deployed || state.names.get(name)?.current === job.run;
   return {
     name, deployed, run: job.run.id, job: job.spec.id, status: job.status,
     worker: workerName(state, job), attempt: job.attempt, service: serviceInfo(job),
     reason: reasonOf(state, job, now), lastFailure: job.failure,
-    startedAt: orNothing(job.startedAt),
+    startedAt: orNothing(job.startedAt), version, current,
   };
 }
 

@@ -30,8 +30,10 @@ export class Forecast {
   event(event: Event): void {
     switch (event.type) {
       case "RunSubmitted":
+      case "UpdateSubmitted":
         return this.add(event.run, runMemory(event.key, event.spec) + jobsMemory(event.spec.jobs));
-      case "JobsAdded": return this.add(event.run, jobsMemory(event.jobs));
+      case "JobsAdded":
+      case "ServiceScaled": return this.add(event.run, jobsMemory(event.jobs));
       case "JobsInserted":
         return this.add(event.run, jobsMemory(event.jobs) + edgesMemory(event.edges.length));
       case "JobSucceeded": return this.add(event.run, bufferMemory(event.result));

@@ -20,6 +20,7 @@ import { needKey, routedTags } from "./knowledge.ts";
 import { bufferMemory, edgesMemory, jobsMemory, leftMemory } from "./memory.ts";
 import { indexService, isMet, serviceEnds, unindexService } from "./service-state.ts";
 import { Job, MAX_REQUIREMENTS, touch, type Run, type State, type Worker } from "./state.ts";
+import { refile } from "./versions.ts";
 
 const STATUS_INDEX = Object.fromEntries(
   JOB_STATUSES.map((status, index) => [status, index]),
@@ -65,7 +66,7 @@ export function addJobs(
 export function charge(state: State, run: Run, bytes: number): void {
   run.bytes += bytes;
   state.bytes += bytes;
-  if (!isOpenRun(run.status)) state.finishedBytes += bytes;
+  if (!isOpenRun(run.status) && state.finished.has(run)) state.finishedBytes += bytes;
 }
 
 /** Changes what a job has left (result, failure, decision), and counts the difference. */
@@ -313,8 +314,7 @@ function finishIfDone(state: State, run: Run, at: number): void {
   run.endedAt = at;
   run.cancelling = false;
   releaseRequirements(state, run);
-  state.finished.add(run);
-  state.finishedBytes += run.bytes;
+  refile(state, run);
   state.observer?.run(run);
 }
 
@@ -357,8 +357,7 @@ export function reopen(
     run.status = "RUNNING";
     run.endedAt = 0;
     claimRequirements(state, run);
-    state.finished.delete(run);
-    state.finishedBytes -= run.bytes;
+    if (state.finished.delete(run)) state.finishedBytes -= run.bytes;
     state.observer?.run(run);
   }
   for (const index of jobs) {

@@ -34,6 +34,9 @@ export const MAX_FINISHED_RUNS = 1000;
  */
 export const MAX_KEPT_KEYS = 20_000;
 
+/** A new version of a service that nobody has set a time for: twice what a slow start takes. */
+export const DEFAULT_UPDATE_MS = 120_000;
+
 /** Runs that go on at the same time: more than people can mean, and 50 MB of empty ones. */
 export const MAX_OPEN_RUNS = 10_000;
 

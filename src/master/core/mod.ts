@@ -13,6 +13,7 @@
  *         decide-gates.ts       what becomes of an answer to a gate, and of silence (lesson 16)
  *         decide-launches.ts    workers of pools, which are ordered and end (lesson 13)
  *         decide-services.ts    how services are, and what people want of them (lesson 14)
+ *         decide-versions.ts    another version or number of a service, and how updates go on
  *     check.ts · limits.ts      what a job must be first, and how much of it there may be;
  *         check-service.ts      the same for a service
  *     knowledge.ts              what a worker has to understand for a job
@@ -21,9 +22,12 @@
  *     apply.ts · jobs.ts        from an event to the next state: the only writers;
  *         service-state.ts      what they keep of services
  *         launch-state.ts       what they keep of launches
+ *         apply-versions.ts     how a version takes the place of another one
+ *     versions.ts               what the name of a service means, and what it keeps
  *     memory.ts · room.ts       what the state costs in bytes, and what makes way for more
  *     forecast.ts               what a log will cost, before it is replayed
- *     snapshot.ts               the whole state as bytes, a slice at a time
+ *     snapshot.ts               the whole state as bytes, a slice at a time;
+ *         snapshot-services.ts  of services, and of their names
  *     explain.ts                the state as people ask for it: why a job waits
  *     event-text.ts             events as lines of text
  *
@@ -72,6 +76,7 @@ export {
   serviceRow, waitKind, workerInfo,
 } from "./explain.ts";
 export { serviceEnv } from "./service-state.ts";
+export { nextAdvance } from "./decide-versions.ts";
 export { Forecast } from "./forecast.ts";
 export {
   hashState, learnPart, Picture, readSnapshot, SnapshotReader, weighPart, writeSnapshot,

@@ -4,6 +4,7 @@
  * Invariants: a refusal leaves no trace; its message says what was being done and what was found.
  * Test: test/10-master.test.ts
  */
+import type { AttemptKey } from "#wire";
 import { DEFAULT_LIMITS, type MemoryLimits } from "./memory.ts";
 
 /** All that a decision may know of the world. */
@@ -14,6 +15,8 @@ export interface Context {
   random(): number;
   /** What this process may hold. Default: what one with a heap of 4 GiB may. */
   readonly memory?: MemoryLimits;
+  /** How many forwarded connections an attempt of a service has. Default: none. */
+  connections?(attempt: AttemptKey): number;
 }
 
 export function limitsOf({ memory = DEFAULT_LIMITS }: Context): MemoryLimits {

@@ -17,6 +17,7 @@ import { Refusal, type Context } from "./refusal.ts";
 import { checkRoom } from "./room.ts";
 import { isMet, isServing } from "./service-state.ts";
 import { type Job, type Run, type State } from "./state.ts";
+import { heirOf } from "./versions.ts";
 
 const NONE: ReadonlySet<Job> = new Set();
 
@@ -27,6 +28,12 @@ export function decideRetry(
   const run = findRun(state, request.run);
   const doing = `retry ${run.id}`;
   if (run.cancelling) throw new Refusal("CONFLICT", `Cannot ${doing}: it is still being cancelled`);
+  const heir = heirOf(state, run);
+  if (heir !== undefined) {
+    const found = `its service "${heir.name}" is ${heir.heir.id} by now`;
+    const advice = `titan rollback ${heir.name} goes back`;
+    throw new Refusal("CONFLICT", `Cannot ${doing}: ${found} (${advice})`);
+  }
   const first = request.from === undefined ? incomplete(run) : [endedJob(run, request.from)];
   // All that came after them as well: a report about a failure is out of date once it
   // is tried again.

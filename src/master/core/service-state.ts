@@ -14,10 +14,11 @@
 import { FORGIVEN_AFTER_MS, nextPhase, type PhaseNews } from "#services";
 import { isTerminal, MAX_RESTART_ATTEMPTS, type JobStatus } from "#wire";
 import { touch, type Job, type ServiceRecord, type State } from "./state.ts";
+import { claimName, isReachable, isUp, nameReleased } from "./versions.ts";
 
 const NEVER_STARTED: ServiceRecord = {
   phase: "RESTARTING", since: 0, reason: "", settled: false, host: "", port: 0, pid: 0,
-  restarts: 0, restartTimes: [], asked: "nothing",
+  restarts: 0, restartTimes: [], asked: "nothing", drainUntil: undefined,
 };
 
 /** Nobody is there to be reached. */
@@ -78,6 +79,11 @@ export function isForgiven({ service }: Job, at: number): boolean {
   return service?.phase === "READY" && at - service.since >= FORGIVEN_AFTER_MS;
 }
 
+/** Its end, however it comes about, is what somebody wants: no attempt follows. */
+export function isStopping({ service }: Job): boolean {
+  return service?.asked === "stop" || service?.asked === "drain";
+}
+
 /** What a child with `when: success` wants of a parent: it completed, or serves. */
 export function isMet(job: Job): boolean {
   if (isServing(job)) return true;
@@ -103,6 +109,7 @@ export function indexService(state: State, job: Job): void {
   if (!service.deployed) return;
   const named = state.deployed.get(service.name) ?? new Set();
   state.deployed.set(service.name, named.add(job));
+  claimName(state, job.run, service.name);
 }
 
 /** It is over. */
@@ -110,8 +117,11 @@ export function unindexService(state: State, job: Job): void {
   const { service } = job.spec;
   if (service === undefined) return;
   job.run.listService(job, false);
+  state.draining.delete(job);
   const named = state.deployed.get(service.name);
-  if (named?.delete(job) && named.size === 0) state.deployed.delete(service.name);
+  if (!named?.delete(job)) return;
+  if (named.size === 0) state.deployed.delete(service.name);
+  nameReleased(state, job.run, service.name);
 }
 
 // #region discovery
@@ -127,14 +137,17 @@ export function serviceVariable(name: string): string {
 export function serviceEnv(state: State, job: Job): Record<string, string> {
   const found = new Map<string, Job[]>();
   const add = (service: Job): void => {
-    if (service.service?.phase !== "READY" || service === job) return;
+    if (service === job) return;
     const name = serviceVariable(service.spec.service!.name);
     const same = found.get(name);
     if (same === undefined) found.set(name, [service]);
     else same.push(service);
   };
-  for (const named of state.deployed.values()) for (const each of named) add(each);
-  const own = [...job.run.services].filter(({ service }) => service?.phase === "READY");
+  for (const named of state.deployed.values()) {
+    for (const each of named) if (isReachable(state, each)) add(each);
+  }
+  // A version that is not current yet is so for its own run.
+  const own = [...job.run.services].filter(isUp);
   for (const each of own) found.delete(serviceVariable(each.spec.service!.name));
   for (const each of own) add(each);
   const env: Record<string, string> = {};

@@ -33,13 +33,11 @@ import {
   JobStatus,
   LAUNCH_PHASES,
   LostOutput,
-  MAX_REASON_BYTES,
-  MAX_RESTART_ATTEMPTS,
   MAX_RESULT_BYTES,
   MAX_VOTES,
   PipelineSpec,
   RunStatus,
-  ServicePhase,
+  UpdateInfo,
 } from "#wire";
 import { specBytes } from "./check.ts";
 import type { Names } from "./event-text.ts";
@@ -48,25 +46,15 @@ import { claimRequirements, ownSpec, readyKey, registerWorker } from "./jobs.ts"
 import { indexLaunch } from "./launch-state.ts";
 import { edgesMemory, jobMemory, jobsMemory, leftMemory, runMemory } from "./memory.ts";
 import { indexService } from "./service-state.ts";
+import {
+  NameBlock, nameRecords, restoreNames, ServiceRecord, type NameRecord,
+} from "./snapshot-services.ts";
 import { Job, NO_VOTES, Run, State, type Keeper } from "./state.ts";
 
 /** Jobs per block: large enough to be cheap, small enough for one message… */
 const BLOCK_JOBS = 1024;
 /** …unless they are large: what takes longer than a few milliseconds keeps others waiting. */
 const BLOCK_BYTES = 4 * 1024 * 1024;
-
-const ServiceRecord = message("ServiceRecord", {
-  phase: [1, ServicePhase],
-  since: [2, u53()],
-  reason: [3, withDefault(string(MAX_REASON_BYTES), "")],
-  settled: [4, withDefault(bool(), false)],
-  host: [5, withDefault(string(256), "")],
-  port: [6, withDefault(u32(), 0)],
-  pid: [7, withDefault(u32(), 0)],
-  restarts: [8, withDefault(u32(), 0)],
-  restartTimes: [9, list(u53(), MAX_RESTART_ATTEMPTS)],
-  asked: [10, withDefault(enumOf("nothing", "stop", "restart"), "nothing")],
-});
 
 const JobRecord = message("JobRecord", {
   status: [1, JobStatus],
@@ -112,7 +100,11 @@ const Part = union("SnapshotPart", {
      */
     first: [11, optional(u32())],
     by: [12, optional(string(256))],
+    version: [40, optional(u32())],
+    update: [41, optional(UpdateInfo)],
   })],
+  /** What the names of deployed services mean; no part if there are none. */
+  Names: [40, NameBlock],
   /** Edges of such jobs to older ones, in the order in which they came. */
   Edges: [10, message("EdgeBlock", {
     edges: [1, list(message("AddedEdge", {
@@ -168,6 +160,7 @@ export class Picture implements Keeper {
   readonly #workers: readonly Part[];
   readonly #pools: readonly Part[];
   readonly #finished: readonly number[];
+  readonly #names: readonly NameRecord[];
   readonly #keys: ReturnType<State["keys"]["toJSON"]>["keys"];
   readonly #letters: ReturnType<State["letters"]["toJSON"]>;
   /** Runs whose turn has not come. A map remembers its order. */
@@ -184,6 +177,7 @@ export class Picture implements Keeper {
     this.#pools = [...poolParts(state)];
     for (const run of state.runs.values()) this.#open.set(run, asItIs(run));
     this.#finished = [...state.finished].map((run) => run.number);
+    this.#names = nameRecords(state);
     this.#keys = state.keys.toJSON().keys;
     this.#letters = state.letters.toJSON();
     state.keepers = [...state.keepers, this];
@@ -202,6 +196,9 @@ export class Picture implements Keeper {
       this.#open.delete(was.run);
     }
     yield Part.encode({ type: "Finished", runs: [...this.#finished] });
+    for (const { block } of blocks(this.#names, () => 0)) {
+      yield Part.encode({ type: "Names", names: block });
+    }
     for (const { block } of blocks(this.#keys, () => 0)) {
       const keys = block.map(([key, request, run, at]) => ({ key, request, run, at }));
       yield Part.encode({ type: "Keys", keys });
@@ -264,7 +261,9 @@ function* poolParts({ pools, launches }: State): Generator<Part> {
 }
 
 function asItIs(run: Run): RunAsItWas {
-  const { number, id, key, by, submittedAt, endedAt, status, cancelling, jobs } = run;
+  const {
+    number, id, key, by, submittedAt, endedAt, status, cancelling, version, update, jobs,
+  } = run;
   const budget = JSON.stringify(run.budget);
   const header = {
     number,
@@ -277,6 +276,8 @@ function asItIs(run: Run): RunAsItWas {
     cancelling,
     budget,
     jobs: jobs.length,
+    version: version === 0 ? undefined : version,
+    update: update && { ...update },
   };
   return { run, header };
 }
@@ -361,6 +362,7 @@ export class SnapshotReader {
   #expected = 0;
   /** Of the run, those whose jobs have not all been read. */
   #edges: Run["edges"] = [];
+  readonly #names: NameRecord[] = [];
   /** A run of which not all specs have been read: its graph can be built once they are there. */
   #begun: RunPart | undefined;
 
@@ -388,6 +390,7 @@ export class SnapshotReader {
       case "Specs":
         return this.#addSpecs(part.jobs);
       case "Edges": return void this.#edges.push(...part.edges);
+      case "Names": return void this.#names.push(...part.names);
       case "Added": {
         for (const spec of part.jobs) {
           this.#run!.dag.addJob(spec.id, spec.dependsOn);
@@ -440,7 +443,8 @@ export class SnapshotReader {
   #beginRun(part: RunPart): void {
     const { number, id, key, by, spec, submittedAt, endedAt, status, cancelling } = part;
     const run = new Run({ number, id, key, by, spec, submittedAt });
-    Object.assign(run, { endedAt, status, cancelling });
+    const { version = 0, update } = part;
+    Object.assign(run, { endedAt, status, cancelling, version, update });
     run.budget = RetryBudget.fromJSON(JSON.parse(part.budget));
     this.#charge(run, runMemory(key, spec));
     for (const job of spec.jobs) this.#addJob(run, job);
@@ -491,6 +495,7 @@ export class SnapshotReader {
       }
     }
     state.jobs = jobs;
+    restoreNames(state, this.#names);
     invariant(jobs === this.#expected, `a snapshot names ${this.#expected} jobs and holds ${jobs}`);
     // In the order in which they came: equal priorities must leave their queue as they would have.
     waiting.sort((a, b) => a.order - b.order || a.run.number - b.run.number || a.index - b.index);
@@ -521,6 +526,7 @@ function index(state: State, job: Job): void {
   if (job.status === "RUNNING") {
     state.workers.get(job.worker)!.jobs.add(job);
     state.router.take(job.worker);
+    if (job.service?.asked === "drain") state.draining.add(job);
   } else if (job.status === "WAITING") {
     state.gates.add(job);
     state.delayed.push(job, job.deadline);

@@ -24,7 +24,7 @@ import type { PoolHistory } from "#scaling";
 import {
   isTerminal, JOB_STATUSES, type DeadLetter, type Decision, type Failure, type GateVote,
   type JobSpec, type JobStatus, type LaunchPhase, type LostOutput, type PipelineSpec,
-  type RunStatus, type ServicePhase,
+  type RunStatus, type ServicePhase, type UpdateInfo,
 } from "#wire";
 import type { Edge } from "./events.ts";
 import { needKey } from "./knowledge.ts";
@@ -47,8 +47,29 @@ export interface ServiceRecord {
   readonly restarts: number;
   /** …and when the latest of them ended. */
   readonly restartTimes: number[];
-  /** A person has asked for it, and the attempt has not ended yet. */
-  readonly asked: "nothing" | "stop" | "restart";
+  /**
+   * Somebody has asked for it, and the attempt has not ended yet. `drain`: nobody new is sent to
+   * it, and it is stopped when its connections have ended…
+   */
+  readonly asked: "nothing" | "stop" | "restart" | "drain";
+  /** …at this moment at the latest. */
+  readonly drainUntil: number | undefined;
+}
+
+/** How a run fares that is to take the place of another one (lesson 14). */
+export type Update = Readonly<UpdateInfo>;
+
+/** A service of the whole cluster. Each of its versions is a run. */
+export interface NamedService {
+  readonly name: string;
+  /** The version to which the name leads. */
+  current: Run;
+  /** The one before it that was READY: what a rollback deploys again. */
+  previous: Run | undefined;
+  /** The version that is to take the place of the current one. */
+  next: Run | undefined;
+  /** Versions so far, with those that failed. */
+  versions: number;
 }
 
 /** Of nearly every job. */
@@ -135,6 +156,9 @@ export class Run {
   serving = 0;
   /** Whether it has any, over or not. */
   hasServices = false;
+  /** Of a deployed service: which version this is, from 1. */
+  version = 0;
+  update: Update | undefined = undefined;
   /** Of the results that its jobs have handed in. */
   resultBytes = 0;
   /** Of memory, as `memory.ts` counts them: the run, its jobs and what they have left. */
@@ -236,7 +260,7 @@ const ONLY_GENERAL: ReadonlySet<string> = new Set([GENERAL]);
 
 /** It runs, and has been asked to end. */
 export function isToEnd({ cancelling, service }: Job): boolean {
-  return cancelling || (service !== undefined && service.asked !== "nothing");
+  return cancelling || service?.asked === "stop" || service?.asked === "restart";
 }
 
 /** Whether these jobs are one that waits for nobody. */
@@ -324,7 +348,7 @@ export class State {
   readonly runsByKey = new FreshMap<string, Run>();
   /** Jobs of all runs, ended or not. */
   jobs = 0;
-  /** Runs that have ended, oldest first. */
+  /** Runs that have ended and may be forgotten, oldest first: all but those that `names` keep. */
   readonly finished = new FreshSet<Run>();
   /** What all runs take in memory, as `memory.ts` counts it… */
   bytes = 0;
@@ -341,6 +365,12 @@ export class State {
   readonly gates = new Set<Job>();
   /** Services that are deployed and not over, by name: with all their replicas. */
   readonly deployed = new FreshMap<string, Set<Job>>();
+  /** What these names mean, also when their services are over, while their runs are known. */
+  readonly names = new FreshMap<string, NamedService>();
+  /** Runs that wait for their services to be READY, to take the place of others. */
+  readonly updates = new Set<Run>();
+  /** Attempts that are stopped when their connections have ended. */
+  readonly draining = new Set<Job>();
   /** Jobs whose retries are spent. */
   readonly dead = new Set<Job>();
   /** Those of runs that were forgotten, by RUN/JOB… */

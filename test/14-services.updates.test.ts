@@ -1,0 +1,212 @@
+/**
+ * Chapter 14 as people see it: updates, rollbacks and other numbers of replicas, with real
+ * processes, and a master that is killed in the middle.
+ */
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { connect } from "#sdk";
+import {
+  eventually, inProcess, isAlive, start, tempFolder, titan, type Ended, type Started,
+} from "./cli.support.ts";
+
+/** Answers with its version once it is allowed to listen. */
+const SERVER = `
+import { existsSync } from "node:fs";
+import { createServer } from "node:http";
+const [version, gate] = process.argv.slice(2);
+console.log("version", version);
+const listen = () => {
+  if (gate !== undefined && !existsSync(gate)) return setTimeout(listen, 20);
+  const server = createServer(({ url }, response) => {
+    setTimeout(() => response.end(version), url === "/slow" ? 4000 : 0);
+  });
+  server.listen(process.env.TITAN_PORT, "127.0.0.1");
+};
+listen();
+`;
+const folder = tempFolder({ "server.mjs": SERVER, "other.mjs": SERVER });
+/** A version that was given this path listens once there is such a file. */
+const gate = join(folder, "gate");
+let master: Started;
+let worker: Started;
+let port = 0;
+
+/** At any port the first time, and at the same one again. */
+async function startMaster(): Promise<void> {
+  const at = ["--port", String(port), "--state", "state"];
+  master = start(["master", ...at, "--json"], { cwd: folder });
+  const [line] = await master.until("stdout", /\{.*"type":"ready".*\}/);
+  port = (JSON.parse(line) as { port: number }).port;
+}
+
+before(async () => {
+  await startMaster();
+  const at = ["--master", `127.0.0.1:${port}`];
+  worker = start(["worker", ...at, "--name", "w1", "--slots", "9"], { cwd: folder });
+  await worker.until("stdout", /offers 9 slots/);
+});
+after(async () => {
+  await worker.kill("SIGTERM");
+  await master.kill("SIGTERM");
+});
+
+const at = (): string[] => ["--master", `127.0.0.1:${port}`];
+const deploy = (...args: string[]): Promise<Ended> =>
+  titan(["deploy", "--name", "web", ...at(), ...args], { cwd: folder });
+
+interface Service {
+  readonly run: string;
+  readonly current: boolean;
+  readonly version: number;
+  readonly state: string;
+  readonly replicas: readonly { job: string; port: number; pid: number; state: string }[];
+}
+
+/** The versions that are there, the current one first. */
+async function versions(...flags: string[]): Promise<Service[]> {
+  const { stdout } = await inProcess(["services", "--json", ...flags, ...at()]);
+  return (JSON.parse(stdout) as (Service & { name: string })[]).filter(({ name }) =>
+    name === "web");
+}
+
+async function answer(): Promise<string> {
+  const [web] = await versions();
+  return (await fetch(`http://127.0.0.1:${web!.replicas[0]!.port}/`)).text();
+}
+
+const onlyOne = async (): Promise<boolean> => (await versions()).length === 1;
+
+test("deploying a name again replaces it when the new one is ready; the old process " +
+  "ends", async () => {
+  assert.equal((await deploy("server.mjs", "one")).code, 0);
+  const [old] = await versions();
+  const { code, stderr, stdout } = await deploy("other.mjs", "two");
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /^web 127\.0\.0\.1:\d+ on w1, pid \d+\n$/);
+  assert.match(stderr, new RegExp(`web is (web-\\w+) now; ${old!.run} is stopped`));
+  assert.equal(await answer(), "two");
+  await eventually("the old one is gone", async () =>
+    !isAlive(old!.replicas[0]!.pid) && (await onlyOne()));
+  const [web] = await versions();
+  assert.deepEqual([web!.version, web!.current], [2, true]);
+  const { stdout: runs } = await inProcess(["status", old!.run, ...at()]);
+  assert.match(runs, /COMPLETED/);
+});
+
+test("a new version that is not ready in time: exit 3, its last words, and the old one goes " +
+  "on", async () => {
+  const [old] = await versions();
+  const { code, stderr } = await deploy("--timeout", "700ms", "server.mjs", "three", "never");
+  assert.equal(code, 3, stderr);
+  assert.match(stderr, /web was not updated: web is not ready in time: it is STARTING: nothing/);
+  assert.match(stderr, new RegExp(`${old!.run} goes on as it was`));
+  assert.match(stderr, / \| version three/);
+  await eventually("the new one is gone", onlyOne);
+  const [same] = await versions();
+  assert.equal(same!.replicas[0]!.pid, old!.replicas[0]!.pid);
+  assert.equal(await answer(), "two");
+});
+
+test("kill -9 of the master and of the command in the middle of an update: the next master " +
+  "finishes it", async () => {
+  const [old] = await versions();
+  const command = start(["deploy", "--name", "web", ...at(), "server.mjs", "four", gate],
+    { cwd: folder });
+  await command.until("stderr", /web is starting on w1/);
+  await command.kill("SIGKILL");
+  await master.kill("SIGKILL");
+  assert.equal(await (await fetch(`http://127.0.0.1:${old!.replicas[0]!.port}/`)).text(), "two");
+  await startMaster();
+  await eventually("both are there", async () => (await versions()).length === 2);
+  assert.equal((await versions())[0]!.run, old!.run, "the old one is current");
+  const second = await deploy("server.mjs");
+  assert.equal(second.code, 1);
+  assert.match(second.stderr, /an update of "web" to web-\w+ is under way/);
+  const [, next] = await versions();
+  assert.equal(next!.current, false);
+  writeFileSync(gate, "");
+  await eventually("the new one is current", async () => (await versions())[0]!.run === next!.run);
+  assert.equal(await answer(), "four");
+  await eventually("the old one is gone", onlyOne);
+});
+
+test("rollback: the version before, and again the one that was replaced", async () => {
+  const { code, stderr } = await inProcess(["rollback", "web", ...at()]);
+  assert.equal(code, 0, stderr);
+  assert.equal(await answer(), "two");
+  const again = await inProcess(["rollback", "web", "--json", ...at()]);
+  const { replaces, services } = JSON.parse(again.stdout) as
+    { replaces: string; services: unknown[] };
+  assert.match(replaces, /^web-/);
+  assert.equal(services.length, 1);
+  assert.equal(await answer(), "four");
+});
+
+test("scale: more, the same, fewer; deploy keeps the number", async () => {
+  const scale = (...args: string[]): Promise<Ended> =>
+    inProcess(["scale", "web", ...args, ...at()]);
+  const up = await scale("3");
+  assert.equal(up.code, 0, up.stderr);
+  assert.match(up.stdout, /^web\.2 127\.0\.0\.1:\d+ on w1, pid \d+\nweb\.3 /);
+  assert.equal((await scale("3")).stdout, "web has 3 replicas already\n");
+  assert.equal((await deploy("server.mjs", "five")).code, 0);
+  assert.equal((await versions())[0]!.replicas.length, 3);
+  await eventually("the old ones are gone", onlyOne);
+  const down = await scale("1", "--json");
+  const { stopped, before: had } = JSON.parse(down.stdout) as { stopped: string[]; before: number };
+  assert.deepEqual([stopped, had], [["web.2", "web.3"], 3]);
+  await eventually("they are gone", async () => (await versions())[0]!.replicas.length === 1);
+  assert.equal((await inProcess(["stop", "web", ...at()])).code, 0);
+});
+
+test("through a forwarded port no request fails during an update, and one that takes long is " +
+  "answered by the old version", async () => {
+  assert.equal((await deploy("server.mjs", "one")).code, 0);
+  const client = await connect({ master: `127.0.0.1:${port}` });
+  const forwarding = await client.forward("web");
+  const { port: local } = forwarding;
+  const ask = async (path = "/"): Promise<string> =>
+    (await fetch(`http://127.0.0.1:${local}${path}`, { headers: { connection: "close" } })).text();
+  const answers = new Map<string, number>();
+  const failures: unknown[] = [];
+  const asked: Promise<void>[] = [];
+  const one = async (): Promise<void> => {
+    try {
+      const version = await ask();
+      answers.set(version, (answers.get(version) ?? 0) + 1);
+    } catch (error) {
+      failures.push(error);
+    }
+  };
+  // 200 a second.
+  const timer = setInterval(() => asked.push(one()), 5);
+  const slow = ask("/slow");
+  assert.equal((await deploy("other.mjs", "two")).code, 0);
+  await eventually("the new one answers", () => (answers.get("two") ?? 0) > 20);
+  clearInterval(timer);
+  await Promise.all(asked);
+  assert.deepEqual(failures, []);
+  assert.ok((answers.get("one") ?? 0) > 20, JSON.stringify([...answers]));
+  assert.equal(await slow, "one");
+  if (process.env["TITAN_FIGURES"]) console.log([...answers], asked.length);
+  await forwarding.close();
+  client.close();
+  assert.equal((await inProcess(["stop", "web", ...at()])).code, 0);
+});
+
+test("wrong words are refused in words", async () => {
+  const table: readonly (readonly [readonly string[], number, RegExp])[] = [
+    [["scale", "web", "0"], 2, /Cannot scale to 0: must be 1 to 100 replicas/],
+    [["scale", "web", "many"], 2, /Cannot scale to many/],
+    [["scale", "web"], 2, /it takes SERVICE\|RUN\/JOB N/],
+    [["scale", "wep", "2"], 1, /Cannot scale "wep": there is no such service/],
+    [["rollback", "wep"], 1, /no service of this name is deployed/],
+  ];
+  for (const [args, exit, why] of table) {
+    const { code, stderr } = await inProcess([...args, ...at()]);
+    assert.equal(code, exit, args.join(" "));
+    assert.match(stderr, why);
+  }
+});
