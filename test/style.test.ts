@@ -327,7 +327,8 @@ test("nothing is unfinished, skipped or focused", () => {
   );
   const wrong: string[] = [];
   for (const file of files.filter(
-    (name) => /\.(?:ts|mjs|js|md|sh|yaml|yml|patch)$/.test(name) && name !== "test/style.test.ts",
+    (name) =>
+      /\.(?:ts|mjs|js|py|md|sh|yaml|yml|patch)$/.test(name) && name !== "test/style.test.ts",
   )) {
     read(file)
       .split("\n")

@@ -11,6 +11,7 @@ import {
 } from "./style.support.ts";
 
 const code = files.filter((file) => /^(?:src|test|scripts)\/.*\.(?:ts|mjs)$/.test(file));
+const python = files.filter((file) => /^(?:src|test|scripts)\/.*\.py$/.test(file));
 const lessons = files.filter((file) => /^(?:lessons|docs)\/.*\.md$/.test(file));
 
 const MAX_COLUMNS = 100;
@@ -37,7 +38,7 @@ function fencesOf(text: string): string {
 }
 
 test(`no line of code is wider than ${MAX_COLUMNS} columns`, () => {
-  assert.deepEqual(code.flatMap((file) => tooWide(file, read(file))), []);
+  assert.deepEqual([...code, ...python].flatMap((file) => tooWide(file, read(file))), []);
   assert.deepEqual(lessons.flatMap((file) => tooWide(file, fencesOf(read(file)))), []);
 });
 

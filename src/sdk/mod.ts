@@ -20,6 +20,7 @@
  *     project-need.ts  does it need its folder?
  *     spec.ts          a pipeline as it travels
  *     store.ts         the store, for jobs: "titan-orchestrator/store"
+ *     python/          titan.py: the same for Python, in one file
  *
  * One connection, many requests at once (lesson 04). Methods reject with `RpcError`, whose `code`
  * says what a program can do about it; `kv` also with `StoreError`, when the store said no.
