@@ -37,7 +37,8 @@ const PIPELINES: PipelineInput[] = [
     name: "commands",
     jobs: [{ id: "a", command: ["make", "-j", "4", ""] }, {
       id: "b", file: "b.py", args: "--rows 10 'two words' \"x\"", needs: ["a"], affinity: true,
-    }, { id: "c", file: "c.sh", args: ["$HOME", "*"], needs: ["a", "b"], affinity: "b" }],
+    }, { id: "c", file: "c.sh", args: ["$HOME", "*"], needs: ["a", "b"], affinity: "b" },
+    { id: "d", command: ["x"], needs: ["b", "c"], affinity: true }],
   },
   {
     name: "calls",

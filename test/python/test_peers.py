@@ -141,6 +141,11 @@ class AskTest(unittest.TestCase):
                     work()
         self.assertEqual(seen, [titan.RETRY, titan.KV])
 
+    def test_an_empty_answer_is_no_answer(self):
+        with serve(lambda connection, frame, _: reply(connection, frame)) as peer:
+            with client(peer) as found, self.assertRaisesRegex(titan.BadRequestError, "Affected"):
+                found.cancel("r")
+
     def test_a_deadline_ends_the_wait_and_tells_the_peer(self):
         seen = []
         with serve(lambda _, frame, __: seen.append(frame.flags)) as peer:

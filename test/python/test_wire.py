@@ -1,6 +1,7 @@
 """Frames, messages and the store's answers: byte for byte, and every damage refused."""
 import io
 import unittest
+import zlib
 
 import titan
 from support import as_python, golden, without_none
@@ -49,6 +50,12 @@ class FrameTest(unittest.TestCase):
                 self.assertEqual(found, [])
                 self.assertIn(bit // 8, range(8, 12))
                 self.assertGreater(wrong[8:12], data[8:12])
+
+    def test_the_reserved_byte_is_zero(self):
+        head = bytearray(encode_frame(1, 0, 1))[:12]
+        head[3] = 1
+        with self.assertRaisesRegex(BadFrameError, "reserved byte 1"):
+            list(Frames().feed(bytes(head) + zlib.crc32(head).to_bytes(4, "big")))
 
     def test_what_came_before_a_bad_frame_counts(self):
         good = encode_frame(1, 0, 1, b"x")
@@ -114,7 +121,7 @@ class MessageTest(unittest.TestCase):
                 self.assertEqual(message.decode(message.encode(found)), found)
 
     def test_fields_of_a_newer_peer_are_skipped(self):
-        newer = titan.read_schema("New(protocol u, version t, 3 a u, 40 b t, 41 c f, 42 d r)").New
+        newer = titan.read_schema("New(protocol u, version t, 39 a u, 40 b t, 41 c f, 42 d r)").New
         data = newer.encode({"protocol": 2, "version": "x", "a": 1, "b": "y", "c": 0.5, "d": b"z"})
         self.assertEqual(wire.Welcome.decode(data), {"protocol": 2, "version": "x"})
         known = titan.read_schema("Old(40 b t)").Old
