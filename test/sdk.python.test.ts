@@ -255,7 +255,7 @@ test("titan.py works with a cluster, which is killed and comes back", async () =
     // The last flag of a kind counts, so this port and not a free one.
     cluster = await up([...args, "--port", String(port)], { cwd: folder, env });
   };
-  const titan = `${process.execPath} ${MAIN}`;
+  const titan = `'${process.execPath}' '${MAIN}'`;
   const { master } = cluster.ready;
   await unittest("test_cluster", { ...env, TITAN_MASTER: master, TITAN_CLI: titan }, again);
 });

@@ -244,7 +244,17 @@ class OriginalTest(unittest.TestCase):
         self.status_is("DAG-o_never", "DEAD")
         self.assertEqual(self.client.fetch_logs("DAG-o_bad"), "\n".join(["boom"] * 4))
         self.assertEqual(self.client.fetch_logs("DAG-o_b"), "other")
-        self.assertEqual(TitanClient().get_job_status("DAG-o_a"), "COMPLETED", "of another program")
+        other = TitanClient()
+        self.addCleanup(lambda: other.titan.close())
+        self.assertEqual(other.get_job_status("DAG-o_a"), "COMPLETED", "of another program")
+
+    def test_a_gate_is_rejected_by_its_key(self):
+        asks = TitanJob("o_r", self.script("say.py"), hitl_message="Go?")
+        self.client.submit_job(asks)
+        self.status_is("hitl-gate-o_r", "RUNNING")
+        self.client.store_put("titan:hitl:status:hitl-gate-o_r", "REJECTED")
+        self.status_is("hitl-gate-o_r", "DEAD")
+        self.assertEqual(self.client.get_job_status("o_r"), "COMPLETED")
 
     def test_store_words(self):
         self.assertEqual(self.client.store_get("o:none"), "NULL")

@@ -208,6 +208,61 @@ class AskTest(unittest.TestCase):
                 time.sleep(0.01)
             self.assertEqual(seen[3][0], CANCEL)
 
+    def test_a_log_goes_on_where_it_broke(self):
+        def page(*texts):
+            return wire.OutputPage.encode({"chunks": [
+                {"stream": "stdout", "at": 1, "data": text} for text in texts]})
+
+        def answer(connection, frame, dial):
+            if frame.flags != MORE:
+                return None
+            reply(connection, frame, page(b"one", b"two"), REPLY | MORE)
+            if dial == 1:
+                return False
+            reply(connection, frame, page(b"twothree"[3:], b"four"), REPLY | MORE)
+            return reply(connection, frame)
+        with serve(answer) as peer, client(peer) as found:
+            pieces = [piece.data for piece in found.logs("r", "j", attempt=1)]
+        self.assertEqual(pieces, [b"one", b"two", b"three", b"four"])
+
+    def test_a_watch_begins_anew_with_all_jobs_once(self):
+        run = {"id": "r", "name": "n", "status": "RUNNING", "submitted_at": 1}
+        job = {"index": 0, "id": "a", "status": "RUNNING", "attempt": 1}
+        change = {"index": 1, "status": "COMPLETED", "at": 2}
+
+        def answer(connection, frame, dial):
+            if frame.flags != MORE:
+                return None
+            for page in ({"reset": True, "jobs": [job]},
+                         {"run": run, "jobs": [{**job, "index": 1, "id": "b"}]},
+                         {"changes": [change]}):
+                reply(connection, frame, wire.WatchPage.encode(page), REPLY | MORE)
+            if dial == 1:
+                return False
+            ended = wire.WatchPage.encode({"run": {**run, "status": "COMPLETED"}})
+            reply(connection, frame, ended, REPLY | MORE)
+            return reply(connection, frame)
+        with serve(answer) as peer, client(peer) as found:
+            events = list(found.watch("r"))
+        self.assertEqual([event.type for event in events], ["snapshot", "job"] * 2 + ["run"])
+        self.assertEqual([len(event.jobs) for event in events[::2][:2]], [2, 2])
+        self.assertEqual(events[1].job, "b")
+
+    def test_a_long_status_comes_in_pages(self):
+        def answer(connection, frame, dial):
+            if frame.flags != MORE:
+                return None
+            run = {"id": "r", "name": "n", "status": "RUNNING", "submitted_at": 1}
+            job = {"index": 0, "id": "a", "status": "RUNNING", "attempt": 1}
+            for page in ({"run": run, "jobs": [job]}, {"jobs": [{**job, "id": "b"}]}):
+                reply(connection, frame, wire.StatusPage.encode(page), REPLY | MORE)
+                if dial == 1:
+                    return False  # what has come does not count twice
+            return reply(connection, frame)
+        with serve(answer) as peer, client(peer) as found:
+            status = found.status("r")
+        self.assertEqual((status.run.id, [job.id for job in status.jobs]), ("r", ["a", "b"]))
+
     def test_ids_start_again_and_skip_those_in_use(self):
         one = wire.Affected.encode({"jobs": 1})
         peer = serve(lambda connection, frame, _: reply(connection, frame, one))
