@@ -12,7 +12,7 @@ import { after, before, test } from "node:test";
 import { gunzipSync } from "node:zlib";
 import { encodeFrame } from "#framing";
 import { packProject } from "#project";
-import { definePipeline, nodeHost, parsePipeline, toSpec, type PipelineInput } from "#sdk";
+import { definePipeline, nodeHost, parsePipeline, toSpec } from "#sdk";
 import * as wire from "#wire";
 import { ROOT } from "../scripts/bootstrap.mjs";
 import { MAIN, tempFolder, up, type Up } from "./cli.support.ts";
@@ -24,7 +24,7 @@ const MAX_LINES = 900;
 const PATIENCE_MS = 120_000;
 
 /** Every kind of job, and the pipelines of test/python/test_pipelines.py. */
-const PIPELINES: PipelineInput[] = [
+const PIPELINES: Record<string, unknown>[] = [
   { name: "one", jobs: [{ id: "a", run: "echo" }] },
   { name: "two", version: "1.2", jobs: [{ id: "a", run: "x" }, { id: "b", run: "y", needs: "a" }] },
   {
@@ -61,7 +61,20 @@ const PIPELINES: PipelineInput[] = [
   {
     name: "gates",
     jobs: [{ id: "a", run: "x", hitl_message: "Go?" },
-      { id: "b", run: "x", needs: "a", hitl_message: "On?", max_wait_seconds: "1d" }],
+      { id: "b", run: "x", needs: "a", hitl_message: "On?", max_wait_seconds: "1d" },
+      { id: "c", run: "x", hitl: { message: "Ship?" } },
+      {
+        id: "d", run: "x",
+        hitl: {
+          message: "Ship?", approvers: ["ada", "bob"], required: 2, timeout: "2h",
+          on_timeout: "skip", self_approval: false,
+          form: [
+            { name: "share", type: "number", default: 10, required: true, label: "Share" },
+            { name: "region", choices: ["eu", "us"] }, { name: "dry", type: "boolean", default: true },
+            { name: "why", default: "it's \"fine\"" },
+          ],
+        },
+      }],
   },
   {
     name: "tags",
@@ -97,7 +110,14 @@ const FAILURE = { kind: "port-taken", message: "größer", exitCode: 3, signal: 
 const SERVICE = {
   name: "web", phase: "UNHEALTHY", since: 5, reason: "r", host: "h", port: 1, pid: 2, restarts: 3,
 } as const;
-const DECISION = { approved: true, by: "me", comment: "ok", at: 7, already: true };
+const DECISION: wire.Decision = {
+  approved: true, by: "me", comment: "ok", at: 7, already: true, skipped: false,
+  values: { share: "10", region: "größe" }, missing: 2,
+};
+const RULES: wire.GateRules = {
+  form: [{ name: "r", type: "choice", label: "l", choices: ["a"], default: "a", required: true }],
+  approvers: ["ada"], required: 2, onTimeout: "skip", selfApproval: false,
+};
 const JOB: wire.JobInfo = {
   index: 300, id: "a", status: "SKIPPED", attempt: 2, worker: "w", startedAt: 1, endedAt: 2,
   failure: FAILURE, reason: "why", dependsOn: [0, 1], result: Buffer.from("{}"), cancelling: true,
@@ -120,7 +140,7 @@ function messages(): { name: string; hex: string; value: unknown }[] {
   return [
     of(Hello, {
       protocol: 2, role: "client", token: "s3cret", version: "python", instance: "", name: "",
-      tags: [], slots: 1, running: [],
+      tags: [], slots: 1, running: [], knows: [],
     }),
     of(wire.EncodedSubmit, { spec: Buffer.from("0a"), key: "k", strict: true }, "Submit"),
     of(Submit, { specBlob: "ab", strict: false }),
@@ -138,9 +158,17 @@ function messages(): { name: string; hex: string; value: unknown }[] {
       }],
     }, "WorkerPage"),
     of(wire.GateList, {
-      gates: [{ id: "r/a", message: "?", openedAt: 1, deadline: 2 }],
+      gates: [
+        { id: "r/a", message: "?", openedAt: 1, deadline: 2, votes: [], submitter: "" },
+        {
+          id: "r/b", message: "?", openedAt: 1, deadline: 2, rules: RULES, submitter: "eve",
+          votes: [{ by: "ada", comment: "", values: { r: "a" }, at: 3 }], result: Buffer.from("1"),
+        },
+      ],
     }, "GatePage"),
-    of(wire.DecideGate, { gate: "r/a", approve: false, by: "me", comment: "no" }),
+    of(wire.DecideGate, {
+      gate: "r/a", approve: false, by: "me", comment: "no", values: { a: "1" },
+    }),
     of(wire.Decision, DECISION),
     of(wire.RetryRun, { run: "r", from: "a" }, "JobRef"),
     of(wire.Affected, { jobs: 4_294_967_295 }),

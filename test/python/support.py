@@ -30,12 +30,13 @@ def as_python(value):
             for key, each in value.items()}
 
 
-def without_none(value):
+def without_none(value, nothing=(None,)):
     """As JSON leaves out what is undefined."""
     if isinstance(value, list):
-        return [without_none(each) for each in value]
+        return [without_none(each, nothing) for each in value]
     if isinstance(value, dict):
-        return {key: without_none(each) for key, each in value.items() if each is not None}
+        return {key: without_none(each, nothing) for key, each in value.items()
+                if each not in nothing}
     return value
 
 

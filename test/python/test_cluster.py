@@ -104,6 +104,19 @@ class ClusterTest(unittest.TestCase):
         self.assertEqual((late.approved, late.already), (False, True))
         self.assertEqual(self.titan.wait(run, TIMEOUT_S).status, "FAILED")
 
+    def test_a_gate_has_a_form_and_approvers(self):
+        run = self.run_of(pipeline("form").job("a", run="true", hitl={
+            "message": "How much?", "approvers": ["ada", "bob"], "required": 2,
+            "form": [{"name": "share", "type": "number", "default": 10}]}))
+        gate = until(lambda: [each for each in self.titan.gates() if each.id == f"{run}/a"])[0]
+        self.assertEqual((gate.rules.required, gate.rules.form[0].default), (2, "10"))
+        with self.assertRaisesRegex(titan.TitanError, "eve"):
+            self.titan.approve(gate.id, by="eve")
+        first = self.titan.approve(gate.id, by="ada", values={"share": "20"})
+        self.assertEqual((first.missing, first["values"]), (1, {"share": "20"}))
+        self.assertTrue(self.titan.approve(gate.id, by="bob").approved)
+        self.assertEqual(self.titan.wait(run, TIMEOUT_S).status, "COMPLETED")
+
     def test_the_store_by_way_of_the_master(self):
         store = self.titan.store
         self.assertIsNone(store.get("py:none"))

@@ -10,9 +10,8 @@ It speaks the protocol itself (TITAN_PROTO 2). It reads from the bytes up: error
 01) · a message (lesson 02) · a connection (lesson 04) · a pipeline (lesson 17) · a project (lesson
 11) · the store (lesson 15) · a client · a job, seen from inside · programs of Titan 1.
 
-Invariants: bytes that are no frame or no message are refused, never guessed at; a request goes out
-a second time only if that does no harm (a submission has a key for this).
-Left out: limits of single fields, which the master checks; advice about keys of other tools; YAML.
+Invariants: bytes that are no frame or no message are refused; a request goes out twice only if that
+does no harm (a submission has a key). Left out: limits of single fields, which the master checks.
 Test: test/sdk.python.test.ts, which runs test/python
 """
 import collections, difflib, fnmatch, functools, gzip, hashlib, io, itertools, json, os, queue
@@ -20,7 +19,6 @@ import random, re, secrets, shlex, shutil, socket, stat, struct, subprocess, thr
 from typing import Any, Callable, Iterable, Iterator, NamedTuple, Optional, Union
 from urllib.parse import unquote, urlsplit
 __all__ = ["Client", "Store", "TitanClient", "TitanError", "TitanJob", "job", "pipeline"]
-
 # ── errors ────────────────────────────────────────────────────────────────────────────────────────
 class TitanError(Exception):
     """Whatever goes wrong. `code` is for programs. `retryable`: the same may succeed later."""
@@ -46,7 +44,6 @@ class ConnectError(TitanError): retryable = True  # nobody answers there, or it 
 class PipelineError(TitanError, ValueError): """A pipeline that says what nobody could do."""
 class StoreError(TitanError): """The store said no. `code` is its own: WRONGTYPE, ERR, …"""
 class NotSupportedError(TitanError, NotImplementedError): """The original has it, we do not yet."""
-
 # ── a frame ───────────────────────────────────────────────────────────────────────────────────────
 VERSION, MAX_BODY_BYTES, HEADER_BYTES = 2, 8 * 1024 * 1024, 16
 HEAD, U32 = struct.Struct(">BBBBII"), struct.Struct(">I")  # version opcode flags 0 id length; crc
@@ -80,7 +77,6 @@ class Frames:
             at = end
             yield Frame(opcode, flags, request_id, body)
         del data[:at]
-
 # ── a message ─────────────────────────────────────────────────────────────────────────────────────
 # A message turns the plain errors of its parts into a BadRequestError that names the field.
 VARINT, FIXED64, BYTES = 0, 1, 2  # seven bits a byte, lowest first; eight bytes; length and bytes
@@ -129,15 +125,13 @@ def put_varint(out: bytearray, value: int) -> None:
         value >>= 7
     out.append(value)
 def put_signed(out: bytearray, value: int) -> None:
-    """The sign is the lowest bit of the first byte, with six bits of the magnitude beside it."""
-    size, first = abs(value), (abs(value) & 63) << 1 | (value < 0)
+    size, first = abs(value), (abs(value) & 63) << 1 | (value < 0)  # six bits, and the sign below
     out.append(first if size < 64 else first | 0x80)
     if size >= 64: put_varint(out, size >> 6)
 def put_bytes(out: bytearray, value: bytes) -> None:
     put_varint(out, len(value))
     out += value
 def one_of(*names: str) -> Type:
-    """The wire carries the index of a name."""
     return Type(VARINT, lambda out, value: put_varint(out, names.index(value)),
                 lambda reader: names[reader.varint()])
 def list_of(item: Type) -> Type:
@@ -150,16 +144,18 @@ def list_of(item: Type) -> Type:
         while part.at < len(part.data): values.append(item.get(part))
         return values
     return Type(BYTES, put, get, list)
+def get_map(reader: Reader) -> dict[str, str]:
+    texts = list_of(TEXT).get(reader)
+    return dict(zip(texts[::2], texts[1::2]))
 TEXT = Type(BYTES, lambda out, text: put_bytes(out, text.encode()), lambda r: r.part().decode())
 PLAIN = {
     "u": Type(VARINT, put_varint, Reader.varint), "i": Type(VARINT, put_signed),
     "f": Type(FIXED64, lambda out, value: out.extend(struct.pack(">d", value))),
     "b": Type(VARINT, lambda out, yes: out.append(bool(yes)), lambda r: (False, True)[r.varint()]),
-    "m": Type(BYTES, lambda out, env: list_of(TEXT).put(out, sum(env.items(), ())), None, dict),
+    "m": Type(BYTES, lambda out, env: list_of(TEXT).put(out, sum(env.items(), ())), get_map, dict),
     "t": TEXT, "r": Type(BYTES, put_bytes, Reader.part)}
 
 class Message(Type):
-    """Named fields: (number, name, type), by ascending number."""
     def __init__(self, name: str, fields: list[tuple[int, str, Type]]) -> None:
         super().__init__(BYTES, lambda out, value: put_bytes(out, self.encode(value)),
                          lambda reader: self.decode(reader.part()))
@@ -229,7 +225,9 @@ FileAction(file t, args t*)   ShellAction(script t, shell sh|bash|python3|node?)
 CommandAction(argv t*)   CallAction(target t, input r)
 Action|(file FileAction, command CommandAction, shell ShellAction, call CallAction)
 Retry(max_attempts u, delay_ms u, backoff f, max_delay_ms u, jitter f)
-Gate(message t, max_wait_ms u)   TcpCheck()   HttpCheck(path t)
+FormField(name t, type text|number|choice|boolean, label t=, choices t*, default t?, required b=)
+GateRules(form FormField*, approvers t*, required u?, on_timeout reject|approve|skip?, self_approval
+  b?)   Gate(message t, max_wait_ms u, rules GateRules?)   TcpCheck()   HttpCheck(path t)
 Check|(tcp TcpCheck, http HttpCheck, command CommandAction)
 Restart(policy always|on-failure|never, delay_ms u, backoff f, max_delay_ms u, attempts u,
   window_ms u)
@@ -238,13 +236,14 @@ Service(name t, deployed b=, port u?, check Check, interval_ms u, timeout_ms u, 
 JobSpec(id t, action Action, depends_on u*, requirement t*, priority i?, delay_ms u?, affinity u?,
   when success|failure|always?, timeout_ms u?, retry Retry?, env m, gate Gate?, 30 service Service?)
 PipelineSpec(name t, version t?, project t?, jobs JobSpec*)   AddJobs(run t, jobs JobSpec*)
-Submit(spec r?, spec_blob t?, key t?, strict b=)   JobRef(run t, job t?)   Affected(jobs u)
+Submit(spec r?, spec_blob t?, key t?, strict b=, by t?)   JobRef(run t, job t?)   Affected(jobs u)
 Submitted(run t, existing b=, warnings t*, forgotten b=)
 BlobRef(hash t)   BlobHas(present b)   BlobPut(hash t, total u, offset u, data r)
 JobStatus(is PENDING|RUNNING|WAITING|COMPLETED|FAILED|DEAD|CANCELLED|SKIPPED)
 Failure(kind exit|signal|timeout|not-found|not-executable|unsupported|bad-input|worker-lost|\
 rejected|cancelled|internal|unhealthy|port-taken, message t, exit_code u?, signal t?)
-Decision(approved b, by t, comment t, at u, already b=)   LostOutput(bytes u, why t)
+Decision(approved b, by t, comment t, at u, already b=, skipped b?, values m, missing u?)
+LostOutput(bytes u, why t)   GateVote(by t, comment t=, values m, at u)
 ServiceInfo(name t, phase STARTING|READY|UNHEALTHY|RESTARTING|STOPPED|FAILED, since u, reason t=,
   host t=, port u=, pid u=, restarts u=)
 RunInfo(id t, name t, status RUNNING|COMPLETED|FAILED|CANCELLED|SERVING, submitted_at u,
@@ -257,18 +256,18 @@ JobChange(index u, status JobStatus, attempt u=, worker t=, at u, failure Failur
 StatusPage(run RunInfo?, jobs JobInfo*, parents t*)   KvRequest(args r*)   KvReply(resp r)
 WatchPage(reset b=, run RunInfo?, jobs JobInfo*, changes JobChange*)
 OutputRequest(run t, job t, attempt u=, follow b=)   RunPage(rows RunInfo*)
-OutputChunk(stream stdout|stderr, at u, data r)   OutputPage(chunks OutputChunk*)
+OutputChunk(stream stdout|stderr, at u, data r, dropped u?)   OutputPage(chunks OutputChunk*)
 WorkerInfo(id u, name t, tags t*, slots u, running u, remote t=, joined_at u, connected b,
-  version t=, draining b=, beat_late_ms u?, beat_late_max_ms u?)
-GateInfo(id t, message t, opened_at u, deadline u)   ServiceRef(name t, by t=)
-DecideGate(gate t, approve b, by t=, comment t=)   ServicesMeant(run t, services t*, replicas u)
+  version t=, draining b=, beat_late_ms u?, beat_late_max_ms u?, 30 pool t?)
+GateInfo(id t, message t, opened_at u, deadline u, rules GateRules?, votes GateVote*, result r?,
+  submitter t=)   ServiceRef(name t, by t=)   ServicesMeant(run t, services t*, replicas u)
+DecideGate(gate t, approve b, by t=, comment t=, values m)
 ServiceRow(name t, run t, job t, deployed b, status JobStatus, worker t=, attempt u=,
   service ServiceInfo?, reason t=, last_failure Failure?, started_at u?)
 WorkerPage(rows WorkerInfo*)   GatePage(rows GateInfo*)   ServicePage(rows ServiceRow*)
 """)
 HELLO, SUBMIT, RUNS, STATUS, WATCH, LOGS, CANCEL_JOBS, RETRY, WORKERS, GATES, DECIDE = range(1, 12)
 BLOB_HAS, BLOB_PUT, ADD_JOBS, KV, SERVICES, STOP, NO_FIELDS = 12, 13, 16, 20, 22, 23, b"\0"
-
 # ── a connection ──────────────────────────────────────────────────────────────────────────────────
 REPLY, ERROR, MORE, CANCEL, ONEWAY, CREDIT = 1, 2, 4, 8, 16, 32
 WINDOW, STALL_S = 256 * 1024, 30.0  # bytes of a stream under way; longest time to take nothing
@@ -308,7 +307,6 @@ class Connection:
         self.last_id, self.sending = 0, threading.RLock()
         threading.Thread(target=self._read, name=f"titan {self.remote}", daemon=True).start()
     def start(self, opcode: int, body: bytes, stream: bool = False) -> Call:
-        """On a connection that has closed, the call's answer is why."""
         with self.sending:
             self.last_id = self.last_id % 0xFFFF_FFFF + 1
             while self.last_id in self.calls:  # ids start again, and a stream may still hold one
@@ -351,7 +349,6 @@ class Connection:
         except OSError: pass
         self.socket.close()
         while self.calls: self.calls.popitem()[1].answers.put((True, self.error))
-
 # ── a pipeline ────────────────────────────────────────────────────────────────────────────────────
 class Pipeline:
     """`pipeline("n").job("a", run="make").job("b", file="b.py", needs="a")`: docs/pipelines.md"""
@@ -362,9 +359,9 @@ class Pipeline:
         return self
 pipeline = Pipeline
 Definition = Union[Pipeline, dict[str, Any]]
-JOB_KEYS = ("id type file args command run shell call input with depends_on needs requirement "
-            "priority delay affinity port hitl_message max_wait_seconds retries retry timeout env "
-            "when healthcheck restart replicas stop_grace")
+JOB_KEYS = ("id type file args command run shell call input with depends_on needs requirement when "
+            "priority delay affinity port hitl hitl_message max_wait_seconds retries retry timeout "
+            "env healthcheck restart replicas stop_grace")
 SERVICE_KEYS = {"port", "healthcheck", "restart", "replicas", "stop_grace"}
 OWNERS = {"args": "file", "shell": "run", "input": "call", "with": "call",
           "max_wait_seconds": "hitl_message"}  # keys that go with another one only
@@ -378,8 +375,8 @@ class Keys(dict):
         super().__init__({key: item for key, item in keys.items() if item is not None})
         for key in map(str, self):
             if key in known.split() or key.startswith("x-"): continue
-            near = difflib.get_close_matches(key, known.split(), 1) or ["one of " + known]
-            raise PipelineError(f'unknown key "{key}" in {where} (did you mean "{near[0]}"?)')
+            near = difflib.get_close_matches(key, known.split(), 1) or known.split()
+            raise PipelineError(f'unknown key "{key}" in {where} (known: {", ".join(near)})')
     def fail(self, key: str, rule: str) -> None:
         raise PipelineError(f'"{key}" in {self.where} {rule}, found {repr(self.get(key))[:60]}')
     def texts(self, *names: str) -> list[str]:
@@ -398,8 +395,7 @@ class Keys(dict):
             self.fail(key, "must be in whole milliseconds from 0 on")
         return round(value * 1000)
     def backoff(self) -> dict[str, Any]:
-        delay = self.ms("delay", 1000)
-        # The author means a delay beyond the usual cap, so the cap gives way.
+        delay = self.ms("delay", 1000)  # if it is beyond the usual cap, the cap gives way
         return {"delay_ms": delay, "max_delay_ms": self.ms("max_delay", max(60_000, delay)),
                 "backoff": self.get("backoff", 2)}
 def spec_of(definition: Definition, project: Optional[str] = None, deploy: bool = False) -> dict:
@@ -418,8 +414,7 @@ def job_specs(keys: Keys, places: dict, shell: Optional[str] = None, deploy: boo
     """A job; a service with replicas is as many: web, web.2, web.3."""
     parents, near = keys.texts("depends_on", "needs"), keys.get("affinity") or None
     near = parents[0] if near is True and parents else near
-    kind, ask = keys.get("type", "run"), keys.get("hitl_message")
-    gate = {"message": ask, "max_wait_ms": keys.ms("max_wait_seconds", 172_800_000)}
+    kind = keys.get("type", "run")
     for parent in parents:
         if parent not in places: keys.fail("needs", f'or "depends_on" names no job "{parent}"')
     if near not in (None, *parents): keys.fail("affinity", "must name one of its parents")
@@ -431,7 +426,7 @@ def job_specs(keys: Keys, places: dict, shell: Optional[str] = None, deploy: boo
         "requirement": [tag for tag in keys.texts("requirement") if tag != "GENERAL"],
         "priority": keys.get("priority", 1), "delay_ms": keys.ms("delay", 0),
         "affinity": places[near][0] if near else None, "when": keys.get("when", "success"),
-        "timeout_ms": keys.ms("timeout", 0), "retry": retry_of(keys), "gate": gate if ask else None,
+        "timeout_ms": keys.ms("timeout", 0), "retry": retry_of(keys), "gate": gate_of(keys),
         "service": service_of(keys, deploy) if kind == "service" else None}
     names = [spec["id"], *(f'{spec["id"]}.{at}' for at in range(2, keys.get("replicas", 1) + 1))]
     return [{**spec, "id": name} for name in names]
@@ -449,6 +444,20 @@ def action_of(keys: Keys, shell: Optional[str]) -> dict[str, Any]:
     value = keys.get("input", keys.get("with"))
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return {"type": "call", "target": keys["call"], "input": text.encode()}
+def gate_of(keys: Keys) -> Optional[dict[str, Any]]:
+    wait, ask = keys.ms("max_wait_seconds", 172_800_000), keys.get("hitl_message")
+    if "hitl" not in keys: return {"message": ask, "max_wait_ms": wait} if ask else None
+    own = Keys(f"hitl of {keys.where}", keys["hitl"],
+               "message form approvers required timeout on_timeout self_approval")
+    form = [{"label": "", "required": False, "type": "choice" if each.get("choices") else "text",
+             **each} for each in own.get("form", ())]
+    for each in form:  # a value of a form is a text, as a person types it
+        value = each.get("default", "")
+        if not isinstance(value, str): each["default"] = json.dumps(value)
+    rules = {"form": form, "approvers": own.texts("approvers"), "required": own.get("required", 1),
+             "on_timeout": own.get("on_timeout", "reject"),
+             "self_approval": own.get("self_approval", True)}
+    return {"message": own.get("message"), "max_wait_ms": own.ms("timeout", wait), "rules": rules}
 def retry_of(keys: Keys) -> Optional[dict[str, Any]]:
     own = Keys(f"retry of {keys.where}", keys.get("retry", {}),
                "max_attempts delay backoff max_delay jitter")
@@ -470,18 +479,15 @@ def service_of(keys: Keys, deployed: bool) -> dict[str, Any]:
         "healthy_after": own.get("healthy_after", 1), "stop_grace_ms": keys.ms("stop_grace", 5000),
         "unhealthy_after": own.get("unhealthy_after", 3),
         "start_period_ms": own.ms("start_period", 30_000)}
-
 # ── a project ─────────────────────────────────────────────────────────────────────────────────────
-MAX_PROJECT_BYTES, NEVER_PACKED = 64 * 1024 * 1024, [".git", "node_modules", ".titan"]
-FOLDER, FILE, PROGRAM, LINK = 1, 2, 3, 4
+FOLDER, FILE, PROGRAM, LINK, MAX_PROJECT_BYTES = 1, 2, 3, 4, 64 * 1024 * 1024
 Entries = dict[str, tuple[int, bytes]]  # by path: the kind; the content, or the target of a link
 def pack(entries: Entries) -> bytes:
     """gzip("TITANPK1" entry* 0), entry = kind u8 | path length u16 | length u32 | path | content"""
     parts = [b"TITANPK1"]
     for path, (kind, content) in sorted((path.encode(), entry) for path, entry in entries.items()):
         parts += (struct.pack(">BHI", kind, len(path), len(content)), path, content)
-    # No date, so that the same files give the same bytes, and so the same hash.
-    return gzip.compress(b"".join(parts) + b"\0", 6, mtime=0)
+    return gzip.compress(b"".join(parts) + b"\0", 6, mtime=0)  # the same files give the same bytes
 def read_folder(folder: str) -> Entries:
     """All but .git, node_modules, .titan, and what .titanignore (else .gitignore) names."""
     if not os.path.isdir(folder): raise PipelineError(f"Cannot pack {folder}: it is no folder")
@@ -517,14 +523,13 @@ def ignore_rules(folder: str) -> list[str]:
         if re.search(r"^!|\*\*|\\", rule):
             raise PipelineError(f'Cannot pack {folder}: it ignores "{rule}", and titan.py knows no '
                                 '"!", "**" and "\\"; a .titanignore is read before a .gitignore')
-    return NEVER_PACKED + rules
+    return [".git", "node_modules", ".titan", *rules]
 def is_ignored(path: str, is_folder: bool, rule: str) -> bool:
     """A rule with a slash before its end is compared with the whole path, else with the name."""
     names, parts = rule.strip("/").split("/"), path.split("/")
     parts = parts if "/" in rule.rstrip("/") else parts[-1:]
     return (is_folder or rule[-1] != "/") and len(names) == len(parts) and all(
         fnmatch.fnmatchcase(part, name.replace("[^", "[!")) for part, name in zip(parts, names))
-
 # ── the store ─────────────────────────────────────────────────────────────────────────────────────
 class Store:
     """The cluster's store. `call` takes any command: `store.call("INCR", "visits")`."""
@@ -545,8 +550,7 @@ class Store:
                 file.write(b"".join([b"*%d\r\n" % len(words), *words]))
                 file.flush()
                 return unless_error(read_reply(file))
-        secrets_ = filter(None, (at.username, at.password))
-        if at.password: call("AUTH", *map(unquote, secrets_))
+        if at.password: call("AUTH", *map(unquote, filter(None, (at.username, at.password))))
         return Store(call)
 def bytes_of(value: Any) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")
@@ -571,7 +575,6 @@ def read_reply(file: Any) -> Any:
     if sign in "*~>": return [read_reply(file) for _ in range(int(rest))]
     if sign == "%": return {read_reply(file): read_reply(file) for _ in range(int(rest))}
     return {":": int, "(": int, ",": float, "#": "t".__eq__}.get(sign, str)(rest)
-
 # ── a client ──────────────────────────────────────────────────────────────────────────────────────
 CHUNK_BYTES, MAX_INLINE_BYTES = 256 * 1024, 4 * 1024 * 1024
 WHY = ((ConnectionRefusedError, "nobody listens there"), (OverloadedError, "it is full"),
@@ -642,7 +645,6 @@ class Client:
         items = self._items(opcode, body, stream=False, twice=twice, until=until)
         return next(item for item in items if item is not None)
     def _pages(self, opcode: int, page: Message, body: bytes = NO_FIELDS) -> list[Row]:
-        """A list that may be longer than a frame."""
         pages: list[Row] = []
         for item in self._items(opcode, body, until=time.monotonic() + self.deadline):
             pages = [] if item is None else [*pages, page.decode(item)]
@@ -747,9 +749,10 @@ class Client:
         """Another chance for what did not complete, or for a job and all after it."""
         answer = self._ask(RETRY, wire.JobRef.encode({"run": run, "job": job}), twice=False)
         return wire.Affected.decode(answer).jobs
-    def approve(self, gate: str, comment: str = "", by: str = "", approve: bool = True) -> Row:
-        """Answers RUN/JOB. `already`: somebody was faster, and that answer stands."""
-        answer = {"gate": gate, "approve": approve, "by": by, "comment": comment}
+    def approve(self, gate: str, comment: str = "", by: str = "",
+                values: Optional[dict[str, str]] = None, approve: bool = True) -> Row:
+        """Answers RUN/JOB. `already`: another answer stands. `missing`: so many more are wanted."""
+        answer = {"gate": gate, "approve": approve, "by": by, "comment": comment, "values": values}
         return wire.Decision.decode(self._ask(DECIDE, wire.DecideGate.encode(answer)))
     def reject(self, gate: str, comment: str = "", by: str = "") -> Row:
         return self.approve(gate, comment, by, approve=False)
@@ -762,7 +765,6 @@ class Client:
         body = wire.KvRequest.encode({"args": [bytes_of(arg) for arg in args]})
         reply = self._ask(KV, body, twice=args[0] in ("GET", "SMEMBERS"))
         return unless_error(read_reply(io.BytesIO(wire.KvReply.decode(reply).resp)))
-
 # ── a job ─────────────────────────────────────────────────────────────────────────────────────────
 def setting(name: str) -> str:
     if name in os.environ: return os.environ[name]
@@ -789,9 +791,7 @@ class Job:
         """More jobs for the run of this one. Needs TITAN_TOKEN, if the cluster has one."""
         with Client(setting("TITAN_MASTER")) as titan: return titan.add_jobs(self.run, jobs)
 job = Job()
-
 # ── Titan 1 ───────────────────────────────────────────────────────────────────────────────────────
-# For programs of the original: `from titan import TitanClient, TitanJob` is all that changes.
 GATE_KEY, GATE_ID = "titan:hitl:status:", "hitl-gate-"
 TITAN_1 = {"WAITING": "COMPLETED", "FAILED": "DEAD", "SKIPPED": "DEAD"}  # its words for our states
 
@@ -842,7 +842,7 @@ class TitanClient:
     def submit_job(self, job: TitanJob) -> str: return self.submit_dag(job.id, [job])
     def submit_yaml(self, path: str, agent_run_id: Optional[str] = None, wait: bool = False,
                     poll_interval: float = 2, timeout: float = 300) -> Union[str, bool]:
-        """The titan program reads the YAML, and ships the folder around it. False: not over yet."""
+        """The titan program reads it, and ships the folder around it. False: it is not over yet."""
         program = os.environ.get("TITAN_CLI") or shutil.which("titan")
         if program is None:
             raise NotSupportedError("Cannot read YAML: titan is not on PATH, nor in TITAN_CLI")
