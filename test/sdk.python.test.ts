@@ -70,7 +70,8 @@ const PIPELINES: Record<string, unknown>[] = [
           on_timeout: "skip", self_approval: false,
           form: [
             { name: "share", type: "number", default: 10, required: true, label: "Share" },
-            { name: "region", choices: ["eu", "us"] }, { name: "dry", type: "boolean", default: true },
+            { name: "region", choices: ["eu", "us"] },
+            { name: "dry", type: "boolean", default: true },
             { name: "why", default: "it's \"fine\"" },
           ],
         },

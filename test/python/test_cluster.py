@@ -273,6 +273,7 @@ class OriginalTest(unittest.TestCase):
         self.assertEqual(self.client.store_get("o:none"), "NULL")
         self.assertEqual(self.client.store_put("o:k", "a|b"), "OK")
         self.assertEqual(self.client.store_get("o:k"), "a|b")
+        self.assertEqual(self.client.titan.store.get("user:o:k"), "a|b")
         self.assertEqual([self.client.store_sadd("o:s", "m") for _ in range(2)], [1, 0])
         self.assertEqual(self.client.store_smembers("o:s"), ["m"])
         self.assertEqual(self.client.store_smembers("o:0"), [])

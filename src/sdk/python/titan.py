@@ -89,7 +89,6 @@ class Row(dict):
         raise AttributeError(f"there is no {name} among {', '.join(self)}")
 
 class Reader:
-    """Takes values off the front of some bytes."""
     def __init__(self, data: bytes) -> None: self.data, self.at = data, 0
     def varint(self) -> int:
         value = 0
@@ -885,15 +884,16 @@ class TitanClient:
         job = self._find(key[len(GATE_KEY):]) if key.startswith(GATE_KEY) else None
         if job is not None and value in ("APPROVED", "REJECTED"):
             self.titan.approve(f"{job.run}/{job.id}", approve=value == "APPROVED")
-        self.titan.store.set(key, value)
+        self.titan.store.set(f"user:{key}", value)  # as the older dialect keeps it
         return "OK"
     def store_get(self, key: str) -> str:
         if key.startswith(GATE_KEY) and self.get_job_status(key[len(GATE_KEY):]) == "RUNNING":
             return "WAITING"
-        value = self.titan.store.get(key)
+        value = self.titan.store.get(f"user:{key}")
         return "NULL" if value is None else value
-    def store_sadd(self, key: str, member: str) -> int: return self.titan.store.sadd(key, member)
-    def store_smembers(self, key: str) -> list[str]: return self.titan.store.smembers(key)
+    def store_sadd(self, key: str, member: str) -> int:
+        return self.titan.store.sadd(f"user:{key}", member)
+    def store_smembers(self, key: str) -> list[str]: return self.titan.store.smembers(f"user:{key}")
     def upload_file(self, *_: Any, **__: Any) -> None:
         raise NotSupportedError("Cannot keep files: there are no artifacts yet (see TITAN_SHARED)")
     deploy_script = upload_project_folder = upload_file
