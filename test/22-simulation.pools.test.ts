@@ -9,9 +9,9 @@ import { END_FATES, generatePlan, ORDER_FATES, planLines, simulate } from "#simu
 /** Lives with pools: see POOL_LIVES. */
 const seeds = (count: number): number[] => Array.from({ length: count }, (_, at) => 9 * at + 2);
 
-test("20 lives with pools keep every promise, and all fleets grow and shrink", async () => {
+test("14 lives with pools keep every promise, and all fleets grow and shrink", async () => {
   const seen = { launches: 0, restarts: 0, fates: new Set<string>() };
-  for (const seed of seeds(20)) {
+  for (const seed of seeds(14)) {
     const { violation, stats, trace } = await simulate(generatePlan(seed));
     assert.equal(violation, undefined, `seed ${seed}: ${violation?.message}`);
     seen.launches += stats["launches"]!;
@@ -21,8 +21,8 @@ test("20 lives with pools keep every promise, and all fleets grow and shrink", a
       if (fate !== undefined) seen.fates.add(fate);
     }
   }
-  assert.ok(seen.launches > 60, `${seen.launches} launches`);
-  assert.ok(seen.restarts > 10, `${seen.restarts} restarts of a master`);
+  assert.ok(seen.launches > 40, `${seen.launches} launches`);
+  assert.ok(seen.restarts > 8, `${seen.restarts} restarts of a master`);
   assert.deepEqual([...seen.fates].sort(), [...new Set([...ORDER_FATES, ...END_FATES])].sort());
 });
 
