@@ -255,6 +255,33 @@ test("the master's side says who leaves, and whether anybody can be decided abou
   assert.equal(fleet.look().isFrozen, true);
 });
 
+test("the master's side tells nobody to end before that is durable", async () => {
+  const cluster = new SimCluster();
+  const { fleet, stop } = await cluster.startMaster();
+  const { world } = cluster;
+  const pool = local({ max: 2 });
+  const run = (ms: number) => world.run(world.now + ms);
+  const told: string[] = [];
+  const hands: Hands = { start: () => undefined, stop: (name) => void told.push(name) };
+  fleet.offer([pool], hands);
+  const name = fleet.launch(pool, "jobs wait")!;
+  await run(100);
+  world.disk("m").slowSync([500, 500]);
+  fleet.launch(pool, "jobs wait");
+  fleet.offer([pool], hands); // waits for what is under way
+  await run(100);
+  fleet.tell({ type: "StopLaunch", name, reason: "idle", failed: false });
+  await run(600);
+  assert.deepEqual(told, [], "its own sync has not ended");
+  await run(1000);
+  assert.deepEqual(told, [name]);
+  fleet.offer([pool], hands);
+  await run(100);
+  assert.deepEqual(told, [name, name], "and again after a restart");
+  world.disk("m").slowSync(undefined);
+  await world.settle(stop());
+});
+
 // ── a fleet that is made up ──────────────────────────────────────────────────────────────────────
 
 /** A worker that is registered, under a number that its name has in the order of appearance. */

@@ -95,12 +95,10 @@ export class Fleet {
     const { state } = this.#engine;
     state.startable = pools.filter(({ max }) => max > 0)
       .map(({ tags }) => new Set([GENERAL, ...tags]));
-    // Those that the master had told to end when it was killed.
-    this.#engine.whenDurable(() => {
-      for (const { name, phase } of state.launches.values()) {
-        if (phase === "stopping") hands.stop(name);
-      }
-    });
+    // Those that the master had told to end when it was killed. Those that are to end from now on
+    // are none of them: their own facts are not durable yet.
+    const told = [...state.launches.values()].filter(({ phase }) => phase === "stopping");
+    this.#engine.whenDurable(() => { for (const { name } of told) hands.stop(name); });
   }
 
   /** Resolves when all that was ordered so far has left; at once while the disk is full. */
