@@ -145,7 +145,7 @@ function messages(): { name: string; hex: string; value: unknown }[] {
     }),
     of(wire.EncodedSubmit, { spec: Buffer.from("0a"), key: "k", strict: true }, "Submit"),
     of(Submit, { specBlob: "ab", strict: false }),
-    of(wire.Submitted, { run: "r", existing: true, warnings: ["w", "ä"], forgotten: false }),
+    of(wire.Submitted, { run: "r", existing: true, warnings: ["w", "ä"], forgotten: false, replaces: "q" }),
     of(StatusPage, { run: RUN, jobs: [JOB, BARE_JOB], parents: ["x"] }),
     of(WatchPage, { reset: true, run: undefined, jobs: [BARE_JOB], changes: [] }),
     of(WatchPage, { reset: false, run: RUN, jobs: [], changes: [CHANGE] }),
@@ -178,7 +178,8 @@ function messages(): { name: string; hex: string; value: unknown }[] {
     of(wire.ServicePage, {
       rows: [{
         name: "web", run: "r", job: "web.2", deployed: true, status: "RUNNING", worker: "w",
-        attempt: 2, service: SERVICE, reason: "r", lastFailure: FAILURE, startedAt: 5,
+        attempt: 2, service: SERVICE, reason: "r", lastFailure: FAILURE, startedAt: 5, version: 2,
+        current: false,
       }],
     }),
     of(wire.KvRequest, { args: [Buffer.from("SET"), Buffer.from([0, 1])] }),

@@ -236,7 +236,7 @@ JobSpec(id t, action Action, depends_on u*, requirement t*, priority i?, delay_m
   when success|failure|always?, timeout_ms u?, retry Retry?, env m, gate Gate?, 30 service Service?)
 PipelineSpec(name t, version t?, project t?, jobs JobSpec*)   AddJobs(run t, jobs JobSpec*)
 Submit(spec r?, spec_blob t?, key t?, strict b=, by t?)   JobRef(run t, job t?)   Affected(jobs u)
-Submitted(run t, existing b=, warnings t*, forgotten b=)
+Submitted(run t, existing b=, warnings t*, forgotten b=, 40 replaces t=)
 BlobRef(hash t)   BlobHas(present b)   BlobPut(hash t, total u, offset u, data r)
 JobStatus(is PENDING|RUNNING|WAITING|COMPLETED|FAILED|DEAD|CANCELLED|SKIPPED)
 Failure(kind exit|signal|timeout|not-found|not-executable|unsupported|bad-input|worker-lost|\
@@ -262,7 +262,7 @@ GateInfo(id t, message t, opened_at u, deadline u, rules GateRules?, votes GateV
   submitter t=)   ServiceRef(name t, by t=)   ServicesMeant(run t, services t*, replicas u)
 DecideGate(gate t, approve b, by t=, comment t=, values m)
 ServiceRow(name t, run t, job t, deployed b, status JobStatus, worker t=, attempt u=,
-  service ServiceInfo?, reason t=, last_failure Failure?, started_at u?)
+  service ServiceInfo?, reason t=, last_failure Failure?, started_at u?, 40 version u=, current b?)
 WorkerPage(rows WorkerInfo*)   GatePage(rows GateInfo*)   ServicePage(rows ServiceRow*)
 """)
 HELLO, SUBMIT, RUNS, STATUS, WATCH, LOGS, CANCEL_JOBS, RETRY, WORKERS, GATES, DECIDE = range(1, 12)
