@@ -145,7 +145,9 @@ function messages(): { name: string; hex: string; value: unknown }[] {
     }),
     of(wire.EncodedSubmit, { spec: Buffer.from("0a"), key: "k", strict: true }, "Submit"),
     of(Submit, { specBlob: "ab", strict: false }),
-    of(wire.Submitted, { run: "r", existing: true, warnings: ["w", "ä"], forgotten: false, replaces: "q" }),
+    of(wire.Submitted, {
+      run: "r", existing: true, warnings: ["w", "ä"], forgotten: false, replaces: "q",
+    }),
     of(StatusPage, { run: RUN, jobs: [JOB, BARE_JOB], parents: ["x"] }),
     of(WatchPage, { reset: true, run: undefined, jobs: [BARE_JOB], changes: [] }),
     of(WatchPage, { reset: false, run: RUN, jobs: [], changes: [CHANGE] }),
