@@ -77,6 +77,7 @@ async function liveAndCrash(room: Room): Promise<void> {
       run,
       existing: true,
       forgotten: false,
+      replaces: "",
       warnings: [],
     });
   }

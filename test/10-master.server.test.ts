@@ -394,6 +394,7 @@ test(
         run,
         existing: true,
         forgotten: false,
+        replaces: "",
         warnings: [],
       });
       await assert.rejects(

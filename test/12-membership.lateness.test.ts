@@ -49,6 +49,7 @@ test("a beat of an older worker says nothing of lateness, and is understood", ()
   const worker = {
     id: 1, name: "w", tags: [], slots: 1, running: 0, remote: "", joinedAt: 0, connected: true,
     version: "", draining: false, beatLateMs: undefined, beatLateMaxMs: undefined,
+    pool: undefined,
   };
   assert.deepEqual(WorkerInfo.decode(WorkerInfo.encode(worker)), worker);
 });

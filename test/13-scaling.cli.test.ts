@@ -19,8 +19,10 @@ const TOKEN = "a secret of this test";
 const UP = `
 echo "up $TITAN_WORKER_NAME $TITAN_POOL $TITAN_SLOTS $TITAN_TAGS" >> calls
 env | sort > env-$TITAN_WORKER_NAME
-while [ -e slow ]; do sleep 0.05; done
-setsid sh -c 'while [ -e wait ]; do sleep 0.05; done
+while [ -e slow ] && [ ! -e over ]; do sleep 0.05; done
+[ ! -e over ] || exit 1
+setsid sh -c 'while [ -e wait ] && [ ! -e over ]; do sleep 0.05; done
+[ ! -e over ] || exit 1
 exec ${process.execPath} ${MAIN} worker --home "home-$TITAN_WORKER_NAME"' > log 2>&1 &
 echo $! | tee -a pids
 echo "and more" >&2
@@ -78,8 +80,8 @@ class Site {
   }
 
   async end(): Promise<void> {
-    this.release("slow");
-    this.release("wait");
+    // An order of a master that was killed goes on by itself: from now on it starts nobody.
+    this.touch("over");
     await this.master.kill("SIGTERM");
     const pids = readFileSync(join(this.folder, "pids"), "utf8").split("\n").filter(Boolean);
     for (const pid of pids.map(Number)) if (isAlive(pid)) process.kill(-pid, "SIGTERM");
