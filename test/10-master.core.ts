@@ -237,7 +237,8 @@ function checkVersions(state: State): void {
     }
     assert.ok(next === undefined || next.update?.outcome === "WAITING");
     const isWanted = named(current, name).some(({ status }) =>
-      !isTerminal(status) || status === "FAILED" || status === "DEAD");
+      !isTerminal(status) ||
+      (previous !== undefined && (status === "FAILED" || status === "DEAD")));
     if (isWanted) for (const run of [current, previous]) if (run) kept.add(run);
   }
   for (const name of state.deployed.keys()) assert.ok(state.names.has(name), name);

@@ -140,7 +140,7 @@ test("a worker that comes back is no arrival, and one that was retired is ended 
     bench.execute({ type: "Retire", worker: String(second), reason: "idle" });
     const lost = bench.decide({ type: "Lose", worker: second, reason: "silent for 4000 ms" });
     assert.deepEqual(lost.effects, [{ type: "StopWorker", name }]);
-    assert.equal(lost.events.at(-1)!.type, "LaunchStopped");
+    assert.deepEqual(lost.events.map(({ type }) => type), ["LaunchStopped", "WorkerLost"]);
   });
 
 test("a start that was given up and comes all the same gets nothing to do", () => {
@@ -222,4 +222,20 @@ test("a retirement of which a crash has kept the first event alone is carried ou
     assert.equal(bench.state.workers.get(worker)!.draining, true);
     const again = bench.decide({ type: "Retire", worker: name, reason: "idle" });
     assert.deepEqual(again.events, []);
+  });
+
+test("a retired worker that says goodbye ends its launch, whatever part of that a crash keeps",
+  () => {
+    const bench = new Bench();
+    const name = launch(bench, "gpu");
+    const worker = join(bench, name);
+    bench.execute({ type: "Retire", worker: name, reason: "idle" });
+    const lose = { type: "Lose", worker, reason: "said goodbye", blamed: false } as const;
+    const { events } = bench.decide(lose);
+    assert.deepEqual(events.map(({ type }) => type), ["LaunchStopped", "WorkerLost"]);
+    bench.commit(events.slice(0, 1));
+    bench.execute(lose); // its lease is over
+    assert.equal(bench.state.launches.get(name)!.phase, "stopping");
+    checkIndexes(bench.state);
+    assertRecoverable(bench);
   });

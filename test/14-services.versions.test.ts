@@ -510,3 +510,80 @@ test("each prefix of an update's log is a state in which one version is current"
     assert.equal(up, wasUp, "from its first check on there is always one");
   }
 });
+
+test("the old version is forgotten during an update: the new one has the name, and stays", () => {
+  const { bench, old } = serving();
+  const next = deploy(bench, "two");
+  bench.execute({ type: "Stop", name: old.id, by: "ann" });
+  gone(bench, old.jobs[0]!);
+  bench.memory = NO_ROOM;
+  bench.execute({ type: "Forget" });
+  assert.equal(bench.state.runs.has(old.number), false);
+  ready(bench, next);
+  advance(bench);
+  advance(bench);
+  assert.deepEqual([current(bench), next.update!.outcome], [next, "DONE"]);
+  assert.equal(next.jobs[0]!.service!.asked, "nothing");
+  checkIndexes(bench.state);
+  assertRecoverable(bench);
+});
+
+test("a service that has failed, with no version to go back to, is forgotten as any run", () => {
+  const never = { restart: { ...serviceSpec("web").restart, policy: "never" as const } };
+  const bench = new Bench();
+  bench.join();
+  const run = deploy(bench, "one", { fields: never });
+  bench.fail(run.jobs[0]!);
+  assert.equal(run.status, "FAILED");
+  bench.memory = NO_ROOM;
+  bench.execute({ type: "Forget" });
+  assert.deepEqual([bench.state.runs.size, bench.state.names.size], [0, 0]);
+});
+
+test("a replica whose id would be too long is refused, and nothing has changed", () => {
+  const bench = new Bench();
+  bench.join();
+  const name = "w".repeat(127);
+  const job = spec(name, { service: serviceSpec(name, { deployed: true }) });
+  const pipeline = { name: "long", version: undefined, project: undefined, jobs: [job] };
+  bench.execute({ type: "Submit", spec: pipeline, strict: false });
+  bench.schedule();
+  const events = bench.log.length;
+  assert.throws(() => bench.execute({ type: "Scale", name, replicas: 2, by: "" }),
+    refusal("INVALID", /has an id of more than 128 bytes/));
+  assert.equal(bench.log.length, events);
+});
+
+test("a submission that is repeated during an update is told again whose place it takes", () => {
+  const { bench, old } = serving();
+  const pipeline = {
+    name: "two", version: undefined, project: undefined, jobs: [service("web")],
+  };
+  const submit = () => bench.execute({ type: "Submit", spec: pipeline, key: "k", strict: false });
+  assert.equal(submit().replaces, old.id);
+  const again = submit();
+  assert.deepEqual([again.existing, again.replaces], [true, old.id]);
+});
+
+test("a service that is told to stop ends as stopped, though its worker dies too often", () => {
+  const { bench, old } = serving();
+  const job = old.jobs[0]!;
+  job.losses = 100;
+  job.service = { ...job.service!, phase: "STARTING" };
+  bench.execute({ type: "Stop", name: "web", by: "ann" });
+  bench.execute({ type: "Lose", worker: job.worker, reason: "silent" });
+  assert.equal(old.status, "COMPLETED");
+});
+
+test("a drain of which a crash keeps a part is asked for again, with its services", () => {
+  const { bench, old } = serving();
+  bench.join({ slots: 20, instance: "other" });
+  const worker = bench.state.workers.get(old.jobs[0]!.worker)!;
+  const drain = { type: "Drain", worker: worker.name, undo: false } as const;
+  const { events } = bench.decide(drain);
+  assert.deepEqual(events.map(({ type }) => type), ["ServicesRestarted", "WorkerDrained"]);
+  bench.commit(events.slice(0, 1));
+  bench.execute(drain);
+  assert.equal(worker.draining, true);
+  assert.equal(old.jobs[0]!.service!.asked, "restart");
+});

@@ -160,7 +160,10 @@ async function failed(
 ): Promise<number> {
   const { client, run: id, name, replaces } = waiting;
   const { run, jobs } = await client.status(id);
-  const bad = jobs.find(({ failure }) => failure !== undefined);
+  // A replica that has recovered keeps its last failure.
+  const meant = jobs.filter(({ id: job }) => waiting.jobs?.includes(job) ?? true);
+  const bad = meant.find(({ status, failure }) => failure !== undefined && isTerminal(status)) ??
+    meant.find(({ failure }) => failure !== undefined);
   const why = reasonOf(run, bad);
   const { context } = call;
   if (replaces === undefined) context.note(`titan: ${name} failed: ${why}`);

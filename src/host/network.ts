@@ -142,6 +142,11 @@ class TcpSocket implements Socket {
   }
 
   reset(): void {
-    this.#socket.resetAndDestroy();
+    const { writableEnded, writableFinished, writableLength } = this.#socket;
+    // A socket that is shutting down cannot be reset: the system refuses, and Node then never says
+    // that it has closed. In a moment it can.
+    const isShuttingDown = writableEnded && !writableFinished && writableLength === 0;
+    if (!isShuttingDown) this.#socket.resetAndDestroy();
+    else this.#socket.once("finish", () => this.#socket.resetAndDestroy());
   }
 }

@@ -192,13 +192,24 @@ export class Outbox {
     return this.#queue[index]!.length <= COPY_BYTES + HEADER_BYTES;
   }
 
+  /**
+   * Each that wakes may add a batch before it looks again, and does not see the others. So as many
+   * wake as there is room for, and the next ones a turn later.
+   */
   #wake(): void {
-    const { heldBytes } = this;
-    const waiting = this.#waiting;
-    this.#waiting = waiting.filter(({ below }) => heldBytes > below);
-    if (this.#waiting.length < waiting.length) {
-      for (const { below, resolve } of waiting) if (heldBytes <= below) resolve();
+    let { heldBytes } = this;
+    const [ready, rest]: [Waiter[], Waiter[]] = [[], []];
+    for (const waiter of this.#waiting) {
+      if (heldBytes > waiter.below) rest.push(waiter);
+      else {
+        heldBytes += BATCH_BYTES;
+        ready.push(waiter);
+      }
     }
+    if (ready.length === 0) return;
+    this.#waiting = rest;
+    for (const { resolve } of ready) resolve();
+    if (rest.length > 0) this.#host.timers.soon(() => this.#wake());
   }
 
   #report(): void {

@@ -25,6 +25,7 @@ class Splice {
   readonly #socket: Socket;
   #end: End | undefined;
   #closed = false;
+  #ended = false;
   #why: Error | undefined;
   #resolve: (why: Error | undefined) => void = () => undefined;
   #wake: () => void = () => undefined;
@@ -36,7 +37,10 @@ class Splice {
     socket.handle({
       onData: (bytes) => this.#read(bytes),
       onDrain: () => this.#wake(),
-      onEnd: () => this.#end?.hears.end(),
+      onEnd: () => {
+        this.#ended = true;
+        this.#end?.hears.end();
+      },
       onClose: (error) => this.#over(error),
     });
     if (far instanceof Promise) far.then((end) => this.#begin(end), (why) => this.#broken(why));
@@ -49,6 +53,8 @@ class Splice {
     // Its reader has gone: nobody takes what this socket says.
     end.hears.onCancel(() => this.#broken(new RpcError("CANCELLED", "The far end has gone")));
     void this.#write(end.says);
+    // It said that before anybody was there to hear it: a paused socket says its end, too.
+    if (this.#ended) end.hears.end();
     this.#socket.resume();
   }
 

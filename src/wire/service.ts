@@ -109,7 +109,7 @@ const name = string(256);
 export const ScaleService = message("ScaleService", {
   name: [1, string(512)], replicas: [2, u32()], by: [3, withDefault(name, "")],
 });
-const replicaIds = list(string(128), MAX_REPLICAS);
+const replicaIds = list(string(128), MAX_SERVICES);
 /** `before`: how many there were; the jobs that come or go, if that is another number. */
 export const Scaled = message("Scaled", {
   run: [1, name], service: [2, string(128)], before: [3, u32()], replicas: [4, u32()],

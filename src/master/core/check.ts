@@ -30,11 +30,15 @@ export const MAX_WAIT_MS = 10 * 365 * 24 * 3600 * 1000;
 /** As the messages have it for everything that is written for people. */
 const MAX_SENTENCE_BYTES = 16 * 1024;
 
+/** As the messages have it. An id that came in one is no longer; one that is made here may be. */
+const MAX_ID_BYTES = 128;
+
 /** What is wrong with a job, to be read after its name; undefined if nothing is. */
 export function unfit(job: JobSpec): string | undefined {
   const { id, delayMs, timeoutMs, gate, retry, env } = job;
   if (id === "") return "has an empty id";
   if (!isName(id)) return "has a control character or a slash in its id";
+  if (Buffer.byteLength(id) > MAX_ID_BYTES) return `has an id of more than ${MAX_ID_BYTES} bytes`;
   if (delayMs > MAX_WAIT_MS) return `is delayed by ${delayMs} ms, more than ${MAX_WAIT_MS}`;
   if (timeoutMs > MAX_WAIT_MS) return `has a timeout of ${timeoutMs} ms, more than ${MAX_WAIT_MS}`;
   if (gate !== undefined && gate.maxWaitMs > MAX_WAIT_MS) {

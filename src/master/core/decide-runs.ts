@@ -35,7 +35,10 @@ export function decideSubmit(
     if (!PipelineSpec.encode(spec).equals(PipelineSpec.encode(known.spec))) {
       throw new Refusal("CONFLICT", `${belongs} run ${known.id}, ${ANOTHER}`);
     }
-    const reply = { run: known.id, existing: true, warnings: [] };
+    const replaces = known.update?.replaces;
+    const reply = {
+      run: known.id, existing: true, warnings: [], ...(replaces !== undefined && { replaces }),
+    };
     return { events: [], effects: NO_EFFECTS, reply };
   }
   const kept = recallKey(state, submission, context);

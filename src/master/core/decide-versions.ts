@@ -12,7 +12,9 @@
  * that is here; one update of a name at a time.
  * Test: test/14-services.versions.test.ts
  */
-import { isTerminal, MAX_REPLICAS, MAX_SERVICES, type JobSpec, type PipelineSpec } from "#wire";
+import {
+  isTerminal, MAX_REASON_BYTES, MAX_REPLICAS, MAX_SERVICES, type JobSpec, type PipelineSpec,
+} from "#wire";
 import { checkJobs, sentence } from "./check.ts";
 import type { CommandOf } from "./command.ts";
 import { acceptRun } from "./decide-runs.ts";
@@ -46,7 +48,8 @@ export function decideScale(
   const jobs = newReplicas(run, name, replicas - before);
   const reply = {
     run: run.id, service: name, before, replicas,
-    added: jobs.map(({ id }) => id), stopped: drained.map(({ spec: { id } }) => id),
+    added: jobs.map(({ id }) => id),
+    stopped: drained.slice(0, MAX_SERVICES).map(({ spec: { id } }) => id),
   };
   if (replicas === before) return { events: [], effects: NO_EFFECTS, reply };
   const indexes = drained.map(({ index }) => index);
@@ -119,7 +122,8 @@ export function decideRollback(
   const { run, replaces = "" } = reply;
   const { project } = spec;
   const hold: Effect[] = project === undefined ? [] : [{ type: "Hold", project }];
-  return { events, effects: [...effects, ...hold], reply: { run, replaces, like: previous.id } };
+  // Held first: what makes room may forget the version before, and let its project go.
+  return { events, effects: [...hold, ...effects], reply: { run, replaces, like: previous.id } };
 }
 
 /** Its own number of replicas may be from quieter days. */
@@ -165,14 +169,15 @@ function updateNews(state: State, run: Run, context: Context): Event | undefined
   const at = context.now;
   const services = jobs.filter(({ spec }) => spec.service?.deployed === true);
   const broken = services.map(whyBroken).find((why) => why !== undefined);
-  if (broken !== undefined) return { type: "UpdateFailed", run: number, at, reason: broken };
+  const failed = (why: string): Event =>
+    ({ type: "UpdateFailed", run: number, at, reason: sentence(why, MAX_REASON_BYTES) });
+  if (broken !== undefined) return failed(broken);
   const waiting = services.find((job) => !isUp(job) || state.router.isAway(job.worker));
   if (waiting === undefined) return { type: "UpdateDone", run: number, at };
   if (at < update!.deadline) return undefined;
   const how = waiting.service?.phase ?? waiting.status;
   const why = shortened(reasonOf(state, waiting, at) || waiting.failure?.message || "");
-  const reason = `${waiting.spec.id} is not ready in time: it is ${how}${why && `: ${why}`}`;
-  return { type: "UpdateFailed", run: number, at, reason };
+  return failed(`${waiting.spec.id} is not ready in time: it is ${how}${why && `: ${why}`}`);
 }
 // #endregion
 

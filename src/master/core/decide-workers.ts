@@ -47,12 +47,16 @@ export function decideLose(
   const at = context.now;
   const events: Event[] = [];
   for (const job of worker.jobs) events.push(lost(job, { at, blamed }));
-  events.push({ type: "WorkerLost", worker: worker.id, reason, at });
+  const workerLost: Event = { type: "WorkerLost", worker: worker.id, reason, at };
   const launch = launchOf(state, worker.id);
   // It knew that it goes, or was to go: it does not come back.
-  if (launch === undefined || (blamed && launch.phase !== "retiring")) return onlyEvents(events);
+  if (launch === undefined || (blamed && launch.phase !== "retiring")) {
+    return onlyEvents([...events, workerLost]);
+  }
   const end = decideStopLaunch(state, { name: launch.name, reason, failed: false }, context);
-  return { events: [...events, ...end.events], effects: end.effects, reply: undefined };
+  // The launch first: if a crash keeps it alone, the lease ends the worker. The other way round
+  // nobody would end the launch, and it would count towards the pool's maximum for ever.
+  return { events: [...events, ...end.events, workerLost], effects: end.effects, reply: undefined };
 }
 
 // #region rejoin
@@ -105,7 +109,7 @@ function lost(job: Job, how: { at: number; blamed: boolean }): Event {
   const losses = isForgiven(job, at) ? 0 : job.losses;
   // A job that takes down one worker after another is quarantined, before it has had them all.
   const asked = { attempt: failures, kind: "worker-lost", losses: losses + 1 } as const;
-  const dead = blamed && !retryDecision(DEFAULT_RETRY, asked).retry;
+  const dead = blamed && !isStopping(job) && !retryDecision(DEFAULT_RETRY, asked).retry;
   return { type: "JobLost", run: run.number, job: index, attempt, at, dead, blamed };
 }
 
@@ -139,7 +143,8 @@ function drainOf(
   const effects: Effect[] = moving.length === 0
     ? []
     : [{ type: "Kill", attempts: moving.map(placed) }];
-  return { events: [drained, ...moves], effects };
+  // The drain last: if a crash keeps a part of them, it is asked for again.
+  return { events: [...moves, drained], effects };
 }
 
 /** A worker of a pool gets nothing new, and is stopped once nothing runs there. */

@@ -198,7 +198,7 @@ export const Event = union("Event", {
   /** A service has replicas more, or some of its replicas drain. */
   ServiceScaled: [43, message("ServiceScaled", {
     run: [1, u32()], at: [2, u53()], jobs: [3, list(JobSpec, MAX_REPLICAS)],
-    drained: [4, list(u32(), MAX_REPLICAS)], by: [5, string(256)],
+    drained: [4, list(u32(), MAX_JOBS_PER_RUN)], by: [5, string(256)],
   })],
 });
 // #endregion

@@ -123,10 +123,13 @@ function isKept(state: State, run: Run): boolean {
   });
 }
 
-/** It goes on, or it has failed. Otherwise a person has stopped it. */
-function isWanted({ name, current: { jobs } }: NamedService): boolean {
-  return jobs.some((job) => hasName(job, name) &&
-    (!isTerminal(job.status) || job.status === "FAILED" || job.status === "DEAD"));
+/**
+ * It goes on, or it has failed and there is a version to go back to. Otherwise a person has stopped
+ * it, or nothing is left to be wanted.
+ */
+function isWanted({ name, current: { jobs }, previous }: NamedService): boolean {
+  return jobs.some((job) => hasName(job, name) && (!isTerminal(job.status) ||
+    (previous !== undefined && (job.status === "FAILED" || job.status === "DEAD"))));
 }
 
 /** A run is forgotten: no name means it any more. */
@@ -141,6 +144,8 @@ export function forgetVersions(state: State, run: Run): void {
     const left = [...(state.deployed.get(name) ?? [])].map((job) => job.run);
     if (left.length === 0) state.names.delete(name);
     else named.current = left.reduce((a, b) => (a.number > b.number ? a : b));
+    // The new version has the name already: there is nobody whose place it could take.
+    if (named.next === named.current) named.next = undefined;
     if (previous !== undefined) refile(state, previous);
   }
 }
