@@ -10,6 +10,16 @@ import { definePipeline, type JobDefinition, type PipelineDefinition } from "#pi
 /** A number is seconds; a text has a unit: `"90s"`, `"10m"`, `"2h"`. */
 type Duration = number | string;
 
+/** A field that somebody who approves fills in. With `choices` its type is choice, else text. */
+interface FieldInput {
+  readonly name: string;
+  readonly type?: "text" | "number" | "choice" | "boolean";
+  readonly label?: string;
+  readonly choices?: readonly string[];
+  readonly default?: string | number | boolean;
+  readonly required?: boolean;
+}
+
 export interface JobInput {
   readonly id: string;
   /** A service is meant to keep running. */
@@ -32,6 +42,16 @@ export interface JobInput {
   readonly affinity?: boolean | string;
   readonly hitl_message?: string;
   readonly max_wait_seconds?: Duration;
+  /** The full form of a gate. */
+  readonly hitl?: {
+    readonly message: string;
+    readonly form?: readonly FieldInput[];
+    readonly approvers?: string | readonly string[];
+    readonly required?: number;
+    readonly timeout?: Duration;
+    readonly on_timeout?: "reject" | "approve" | "skip";
+    readonly self_approval?: boolean;
+  };
   readonly retries?: number;
   readonly retry?: {
     readonly max_attempts?: number;
