@@ -5,7 +5,8 @@
  * `echo oops > /dev/stderr` would fail with ENXIO. Named pipes are opened by path, so they need no
  * native module: `mkfifo` makes a few, we open both ends of each and remove the names.
  *
- * Invariant: no name outlives the call that made it, so nothing is left behind even by `kill -9`.
+ * Invariant: no name outlives the call that made it. Only a `kill -9` within these few milliseconds
+ * leaves a folder behind.
  * Left out: systems without mkfifo get the sockets; so does Bun, whose `Socket` takes a descriptor
  * and reads nothing.
  * Test: test/11-worker.processes.test.ts
