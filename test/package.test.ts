@@ -134,7 +134,8 @@ for (const flags of RESOLUTIONS) {
 
 /** What each of them prints. */
 const PRINTED = [
-  "COMPLETED { answer: 42 }\n",
+  "COMPLETED 42\n",
+  "COMPLETED true\n",
   /^Cannot connect to the master at 127\.0\.0\.1:1: nobody listens there\n$/,
   /^true true\n\[ '.*must not be empty.*' \]\n$/,
   "1\nhello\n",

@@ -4,8 +4,8 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import {
-  connect, ConnectError, definePipeline, jobCounts, nodeHost, parsePipeline, PipelineError,
-  reconnect, RpcError, type Client, type Host, type PipelineInput,
+  connect, ConnectError, definePipeline, jobCounts, nodeHost, parsePipeline, pipeline,
+  PipelineError, reconnect, RpcError, type Client, type Host, type PipelineInput,
 } from "#sdk";
 import { SimWorld } from "#simhost";
 import { isConnectionError, readAddress, whyUnreached } from "#wire";
@@ -78,6 +78,49 @@ test("submit() takes what nobody can run yet, with a warning; strict refuses it"
   assert.match(warnings.join(), /Cannot schedule job "a" now: no worker/);
   await titan.cancel(run);
   await assert.rejects(titan.submit(rare, { strict: true }), /job "a".*no worker/);
+});
+
+test("pipeline() builds what the YAML form says, and job() changes it in place", async () => {
+  const built = pipeline("nightly", { version: "2", project: false });
+  for (const id of ["a", "b"]) built.job(id, { run: `echo ${id}` });
+  built.job("c", { command: ["true"], needs: ["a", "b"], requirement: "GPU" });
+  const plain = {
+    name: "nightly", version: "2", project: false,
+    jobs: [
+      { id: "a", run: "echo a" }, { id: "b", run: "echo b" },
+      { id: "c", command: ["true"], needs: ["a", "b"], requirement: "GPU" },
+    ],
+  };
+  assert.deepEqual(built.toJSON(), plain);
+  assert.deepEqual(built.definition, definePipeline(plain));
+  // What was handed out does not change with the pipeline.
+  const before = built.toJSON();
+  built.job("d", { run: "true" });
+  assert.equal(before.jobs.length, 3);
+  assert.throws(() => pipeline("none").definition, PipelineError);
+  const twice = pipeline("twice").job("a", { run: "true" }).job("a", { run: "true" });
+  await assert.rejects(titan.submit(twice), PipelineError);
+});
+
+test("run() waits for the end, good or bad, and tells of each change", async () => {
+  const seen: string[] = [];
+  const failing = pipeline("failing")
+    .job("a", { run: "exit 3" })
+    .job("b", { run: "true", needs: "a" });
+  const ended = await titan.run(failing, {
+    key: "failing-once",
+    onEvent: (event) => seen.push(event.type),
+  });
+  assert.equal(ended.status, "FAILED");
+  assert.equal(seen[0], "snapshot");
+  assert.notEqual(seen.at(-1), "job");
+  const again = await titan.run(failing, { key: "failing-once" });
+  assert.equal(again.id, ended.id);
+  const endless = pipeline("endless").job("a", { run: "sleep 600" });
+  const late = titan.run(endless, { timeoutMs: 1, key: "endless" });
+  await assert.rejects(late, { name: "RpcError", code: "DEADLINE" });
+  const { run } = await titan.submit(endless, { key: "endless" });
+  await titan.cancel(run);
 });
 
 test("connect() takes the master and the token from the environment", async () => {

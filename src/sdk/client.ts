@@ -7,7 +7,6 @@
 import { createHash } from "node:crypto";
 import { ArchiveError, packProject } from "#project";
 import type { Host } from "#host";
-import type { PipelineDefinition } from "#pipeline";
 import { RpcError, type RpcConnection } from "#rpc";
 import type { Argument, Value } from "#store";
 import {
@@ -70,9 +69,9 @@ import {
   type ServiceRow,
   type WorkerInfo,
 } from "#wire";
+import { checkedPipeline, type AnyPipeline } from "./builder.ts";
 import { followRun } from "./follow.ts";
 import { openForwarding, type Forwarding, type ForwardOptions } from "./forward.ts";
-import { checkedPipeline, type PipelineInput } from "./input.ts";
 import { checkMs, named } from "./options.ts";
 import { projectNeed, type ProjectNeed } from "./project-need.ts";
 import type { Redial, Session } from "./session.ts";
@@ -121,6 +120,8 @@ export interface WaitOptions {
   readonly signal?: AbortSignal | undefined;
   /** Wait on while nothing but services is left. */
   readonly toEnd?: boolean | undefined;
+  /** Is told of each change as it happens; the first event is the run as it stands. */
+  readonly onEvent?: ((event: RunEvent) => void) | undefined;
 }
 
 /** A session with a master. Its methods may be called while others are under way. */
@@ -168,7 +169,7 @@ export class Client {
    * with the same `key`.
    */
   async submit(
-    pipeline: PipelineDefinition | PipelineInput,
+    pipeline: AnyPipeline,
     options: SubmitOptions = {},
   ): Promise<Submitted> {
     const definition = checkedPipeline(pipeline);
@@ -314,11 +315,23 @@ export class Client {
       const news = followRun({ client: this, redial, run, signal, host: this.#host, toEnd });
       for await (const event of news) {
         if (event.type !== "job") last = event.run;
+        options.onEvent?.(event);
       }
     } finally {
       timer?.cancel();
     }
     return last!;
+  }
+
+  /**
+   * Submits a pipeline and waits for its end, good or bad: look at `status`. The same options as
+   * for `submit` and `wait`, and the same errors.
+   */
+  async run(
+    pipeline: AnyPipeline, options: SubmitOptions & WaitOptions = {},
+  ): Promise<RunInfo> {
+    const { run } = await this.submit(pipeline, options);
+    return this.wait(run, options);
   }
 
   /** One new session for all whose watch broke, in place of the old one. */

@@ -1,12 +1,10 @@
 /**
  * Lesson 17: a pipeline as a program writes it: keys and rules of the YAML form, with types.
  *
- * The types help while writing. `definePipeline` decides, and takes any value.
+ * The types help while writing. `definePipeline` decides, and takes any value (builder.ts).
  *
  * Test: test/sdk.test.ts
  */
-import { definePipeline, type JobDefinition, type PipelineDefinition } from "#pipeline";
-
 /** A number is seconds; a text has a unit: `"90s"`, `"10m"`, `"2h"`. */
 type Duration = number | string;
 
@@ -96,31 +94,4 @@ export interface PipelineInput {
   /** For the jobs that name no shell of their own. */
   readonly shell?: JobInput["shell"];
   readonly jobs: readonly JobInput[];
-}
-
-/**
- * Returns a definition as it is, and checks anything else now.
- *
- * @throws {PipelineError} with all problems
- */
-export function checkedPipeline(pipeline: PipelineDefinition | PipelineInput): PipelineDefinition {
-  return isDefinition(pipeline) ? pipeline : definePipeline(pipeline);
-}
-
-/**
- * Only a checked job has an `action`: there is no such key in the YAML form. A definition that was
- * put together by hand, in part, does not count as checked.
- */
-function isDefinition(
-  pipeline: PipelineDefinition | PipelineInput | undefined,
-): pipeline is PipelineDefinition {
-  const jobs: unknown = pipeline?.jobs;
-  if (!Array.isArray(jobs) || jobs.length === 0) return false;
-  const isChecked = (job: Partial<JobDefinition> | null): boolean =>
-    typeof job?.action?.type === "string" &&
-    Array.isArray(job.dependsOn) &&
-    Array.isArray(job.requirement) &&
-    typeof job.retry === "object" &&
-    job.retry !== null;
-  return jobs.every(isChecked);
 }

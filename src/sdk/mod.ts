@@ -3,10 +3,9 @@
  * "titan-orchestrator".
  *
  *     const titan = await connect();
- *     const jobs = [{ id: "a", run: "echo 42 > $TITAN_OUTPUT" }];
- *     const { run } = await titan.submit({ name: "hello", jobs });
- *     const { status } = await titan.wait(run);
- *     const answer = await titan.result(run, "a");
+ *     const hello = pipeline("hello").job("a", { run: "echo 42 > $TITAN_OUTPUT" });
+ *     const { id, status } = await titan.run(hello);
+ *     const answer = await titan.result(id, "a");
  *     titan.close();
  *
  *     connect.ts       chooses a master, and opens a session with it
@@ -16,6 +15,7 @@
  *     forward.ts       a local port whose connections end at a service
  *     watch.ts         the pages of a watch as events
  *     input.ts         a pipeline as a program writes it
+ *     builder.ts       …and job by job
  *     options.ts       checks of arguments that no type checker has seen
  *     project-need.ts  does it need its folder?
  *     spec.ts          a pipeline as it travels
@@ -36,6 +36,7 @@ export type {
 } from "./client.ts";
 export { followRun, reconnect } from "./follow.ts";
 export type { Forwarding, ForwardOptions } from "./forward.ts";
+export { type AnyPipeline, pipeline, PipelineBuilder, type PipelineKeys } from "./builder.ts";
 export { type JobInput, type PipelineInput } from "./input.ts";
 export { toSpec } from "./spec.ts";
 export { type RunEvent } from "./watch.ts";
