@@ -64,6 +64,10 @@ test("a gate says what it is about, counts its approvals through kill -9, and ha
   assert.match(shown, /^about +\{\n +"version": "1\.4"\n +\}$/m);
   assert.match(stderr, /titan approve \S+ --field share=NUMBER --field region=CHOICE/);
 
+  // As for approve, the beginning of the run's id is enough.
+  assert.equal((await say("gates", run.slice(0, -1))).stdout, shown);
+  assert.equal((await say("gates", `${run.slice(0, -1)}/build`)).stdout, shown);
+
   const approve = (...args: string[]): Promise<Ended> => say("approve", run, ...args);
   const none = await approve("--as", "mallory", "--field", "region=eu");
   assert.equal(none.code, 1);
@@ -113,6 +117,9 @@ test("one rejection closes a gate of two, and a later answer is told what it was
   assert.equal(late.code, 1);
   assert.match(late.stdout, /had been rejected by bob at .*: no/);
   assert.match((await say("gates", run)).stderr, /Cannot show gate .*: no such gate is open/);
+  const again = await say("approve", run, "--as", "ada");
+  assert.equal(again.code, 1);
+  assert.match(again.stderr, /none of its gates is open; \S+\/build had been rejected by bob at /);
   const watched = await say("watch", run);
   assert.equal(watched.code, 3);
 });

@@ -115,7 +115,7 @@ interface Shared {
  * const executor = createExecutor({ host: nodeWorkerHost(), workDir: "/tmp/titan-example" });
  * const names = { run: "r-1", job: "hello", attempt: 1, worker: "w-1" };
  * const request = { ...names, env: {}, timeoutMs: 5000, inputs: [] };
- * const action = { type: "shell", script: "printf 42 > $TITAN_OUTPUT" } as const;
+ * const action = { type: "shell", script: `printf 42 > "$TITAN_OUTPUT"` } as const;
  * const { status, result } = await executor.start({ ...request, action }, () => {}).done;
  * await executor.close();
  * status // => 'ok'

@@ -79,10 +79,10 @@ function valuesOf(call: Call): Record<string, string> {
   return values;
 }
 
-function answerText(call: Call, { approved, skipped, ...result }: Decision): string {
-  const { by, at, already, comment, missing = 0 } = result;
+function answerText(call: Call, result: Decision): string {
+  const { approved, by, at, already, comment, missing = 0 } = result;
   const { paint } = call.context;
-  const word = approved ? "approved" : skipped === true ? "passed over" : "rejected";
+  const word = wordOf(result);
   const had = already ? "had been " : "";
   const said = comment === "" ? "" : `: ${oneLine(comment)}`;
   const more = missing > 0 ? ` (${plural(missing, "more approval")} to go)` : "";
@@ -101,7 +101,25 @@ async function nameGate(client: Client, text: string): Promise<{ run: string; jo
   if (open.length === 1) return { run, job: open[0]!.slice(run.length + 1) };
   const found =
     open.length === 0
-      ? "none of its gates is open"
+      ? `none of its gates is open${await latestAnswer(client, run)}`
       : `it has ${open.length} open gates: ${open.join(", ")}`;
   throw new CliError(EXIT.ERROR, `Cannot choose a gate of ${run}: ${found}`);
+}
+
+/** Somebody was faster, most likely: who that was. */
+async function latestAnswer(client: Client, run: string): Promise<string> {
+  const { jobs } = await client.status(run);
+  let found = "";
+  let latest = 0;
+  for (const { id, decision } of jobs) {
+    if (decision === undefined || decision.at < latest) continue;
+    latest = decision.at;
+    found = `; ${run}/${id} had been ${wordOf(decision)} by ${decision.by} at ` +
+      timeText(decision.at);
+  }
+  return found;
+}
+
+function wordOf({ approved, skipped }: Pick<Decision, "approved" | "skipped">): string {
+  return approved ? "approved" : skipped === true ? "passed over" : "rejected";
 }

@@ -3,12 +3,13 @@
  *
  * Test: test/16-gates.cli.test.ts
  */
-import type { GateInfo } from "#sdk";
+import type { Client, GateInfo } from "#sdk";
 import { resultValue, rulesOf, type FormField } from "#wire";
 import { openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { CliError, EXIT } from "../exit.ts";
 import { gateJson } from "../json.ts";
+import { findRun, parseRef } from "../refs.ts";
 import { durationText, oneLine, printable, table, timeText } from "../text.ts";
 
 export const gates: Command = {
@@ -20,12 +21,10 @@ export const gates: Command = {
   examples: ["titan gates", "titan gates nightly-7k2m/train", "titan gates --json"],
   async run(call: Call): Promise<number> {
     const { context } = call;
-    const all = await (await openMaster(call)).gates();
+    const client = await openMaster(call);
+    const all = await client.gates();
     const [wanted] = call.args;
-    const found = wanted === undefined ? all : all.filter(({ id }) => isMeant(id, wanted));
-    if (wanted !== undefined && found.length === 0) {
-      throw new CliError(EXIT.ERROR, `Cannot show gate ${wanted}: no such gate is open`);
-    }
+    const found = wanted === undefined ? all : await meantGates(client, all, wanted);
     if (call.json) context.json(found.map(gateJson));
     else if (found.length === 0) context.note("titan: nothing waits for a person");
     else if (wanted !== undefined) for (const gate of found) showGate(call, gate);
@@ -33,6 +32,20 @@ export const gates: Command = {
     return EXIT.OK;
   },
 };
+
+/** As for `titan approve`, the beginning of a run's id is enough. */
+async function meantGates(
+  client: Client, all: readonly GateInfo[], typed: string,
+): Promise<GateInfo[]> {
+  const exact = all.filter(({ id }) => isMeant(id, typed));
+  if (exact.length > 0) return exact;
+  const { run, job } = parseRef(typed);
+  const id = await findRun(client, run);
+  const named = job === undefined ? id : `${id}/${job}`;
+  const found = all.filter((gate) => isMeant(gate.id, named));
+  if (found.length > 0) return found;
+  throw new CliError(EXIT.ERROR, `Cannot show gate ${named}: no such gate is open`);
+}
 
 /** RUN, RUN/JOB, or the whole name. */
 function isMeant(id: string, wanted: string): boolean {

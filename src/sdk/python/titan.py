@@ -2,8 +2,8 @@
 
     from titan import Client, pipeline
     with Client() as titan:                             # the master that TITAN_MASTER names
-        answer = pipeline("answer").job("think", run="echo 42 > $TITAN_OUTPUT")
-        run = titan.submit(answer.job("tell", run="cat $TITAN_INPUTS", needs="think")).run
+        answer = pipeline("answer").job("think", run='echo 42 > "$TITAN_OUTPUT"')
+        run = titan.submit(answer.job("tell", run='cat "$TITAN_INPUTS"', needs="think")).run
         print(titan.wait(run).status, titan.result(run, "think"))       # COMPLETED 42
 
 It speaks the protocol itself (TITAN_PROTO 2). It reads from the bytes up: errors · a frame (lesson
