@@ -19,6 +19,7 @@ import { promisify } from "node:util";
 import { Worker } from "node:worker_threads";
 import { startEmbeddedCluster } from "#cluster";
 import { nodeHost } from "#host";
+import { replyJson } from "#rows";
 import {
   openStore,
   type OpenStore,
@@ -41,7 +42,7 @@ import {
   type Up,
 } from "./cli.support.ts";
 import { openClusterStore } from "../src/cluster/cluster-store.ts";
-import { printReply, replyJson } from "../src/cli/kv-reply.ts";
+import { printReply } from "../src/cli/kv-reply.ts";
 import { EmbeddedStore, newStoreThread } from "../src/cluster/store-embedded.ts";
 
 const PASSWORD = "open:s@same/é";

@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { renderRun, Tracker } from "#cli";
+import { jobJson } from "#rows";
 import type { JobInfo, JobStatus, RunInfo } from "#wire";
 import { parseAddress, unreachable } from "../src/cli/address.ts";
 import { findCommand } from "../src/cli/command.ts";
@@ -29,7 +30,7 @@ import { notBegunText } from "../src/cli/not-begun.ts";
 import { remainingMs } from "../src/cli/view.ts";
 import type { Client } from "#sdk";
 import type { Context } from "../src/cli/context.ts";
-import { jobJson, jobLine } from "../src/cli/json.ts";
+import { jobLine } from "../src/cli/json.ts";
 import { summarize } from "../src/cli/summary.ts";
 import { Waits } from "../src/cli/waits.ts";
 

@@ -41,7 +41,7 @@ const LAYERS: readonly { readonly names: readonly string[]; readonly may: readon
   { names: ["core", "gates"], may: [0, 1] },
   { names: ["master", "worker", "store", "cluster", "backup"], may: [0, 1, 2, 3, 4] },
   {
-    names: ["sdk", "agent", "http", "dashboard", "mcp", "dialect", "cli"],
+    names: ["rows", "sdk", "agent", "http", "dashboard", "mcp", "dialect", "cli"],
     may: [0, 1, 2, 3, 4, 5],
   },
   { names: ["simhost", "simulation", "raft", "security"], may: [0, 1, 2, 3, 4, 5, 6] },

@@ -12,10 +12,11 @@
  */
 import { Event, eventDetail, eventText, learnPart, Names } from "#core";
 import { walkLog } from "#log";
+import { failureJson } from "#rows";
+import { resultValue } from "#wire";
 import { RespParser } from "#store";
 import type { Call } from "./command.ts";
 import { CliError, EXIT, UsageError } from "./exit.ts";
-import { failureJson, resultValue } from "./json.ts";
 import { bytesText, clip, oneLine, pad, plural, timeText } from "./text.ts";
 
 /** The longest name of an event, and two. */

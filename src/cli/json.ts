@@ -1,36 +1,11 @@
 /**
- * The output of `--json`: the wire's rows as plain JSON. Programs rely on these names.
- *
- * Times are milliseconds since 1970 UTC; an unknown value is null; a job's result is JSON if it can
- * be read as JSON, else text.
+ * The lines of a stream of `--json`: a run and its jobs as they change. Rows are in #rows.
  *
  * Test: test/cli.test.ts
  */
-import {
-  isTerminal,
-  jobCounts,
-  resultValue,
-  rulesOf,
-  type Decision,
-  type Failure,
-  type GateInfo,
-  type JobInfo,
-  type RunInfo,
-  type ServiceInfo,
-} from "#wire";
+import { failureJson, serviceJson } from "#rows";
+import { isTerminal } from "#wire";
 import type { JobRow } from "./tracker.ts";
-
-export { resultValue };
-
-export function failureJson(failure: Failure): object {
-  const { kind, message, exitCode, signal } = failure;
-  return {
-    kind,
-    message,
-    ...(exitCode !== undefined && { exitCode }),
-    ...(signal !== undefined && { signal }),
-  };
-}
 
 interface RunLine {
   readonly id: string;
@@ -68,85 +43,4 @@ export function jobLine(run: string, row: JobRow): object {
     ...(row.service !== undefined && { service: serviceJson(row.service) }),
     ...(failure !== undefined && status !== "RUNNING" && { failure: failureJson(failure) }),
   };
-}
-
-function serviceJson({ name, phase, host, port, pid, restarts, since }: ServiceInfo): object {
-  return {
-    name, state: phase, host: host || null, port: port || null, pid: pid || null, restarts, since,
-  };
-}
-
-export function runJson(run: RunInfo): object {
-  const { id, name, status, submittedAt, endedAt, cancelling } = run;
-  const jobs = jobCounts(run);
-  return { id, name, status, submittedAt, endedAt: endedAt ?? null, cancelling, jobs };
-}
-
-/** `parents`: their ids; a parent without an id here stays a number. `now` in ms since 1970. */
-export function jobJson(job: JobInfo, parents: readonly string[], now: number): object {
-  const { id, status, attempt, worker, reason, failure, result, cancelling, dependsOn } = job;
-  return {
-    id,
-    status,
-    attempt,
-    worker: worker === "" ? null : worker,
-    startedAt: job.startedAt ?? null,
-    endedAt: job.endedAt ?? null,
-    tookMs: tookMs(job, now) ?? null,
-    waitedMs: waitedMs(job, now) ?? null,
-    retryAt: job.retryAt ?? null,
-    reason,
-    cancelling,
-    dependsOn: dependsOn.map((index, at) => parents[at] ?? index),
-    decision: job.decision === undefined ? null : decisionJson(job.decision),
-    failure: failure === undefined ? null : failureJson(failure),
-    result: result === undefined ? null : resultValue(result),
-    outputLost: job.lostOutput?.bytes ?? 0,
-    outputProblem: job.lostOutput?.why ?? null,
-    ...(job.service !== undefined && { service: serviceJson(job.service) }),
-  };
-}
-
-function decisionJson({ approved, by, comment, at, values, skipped }: Decision): object {
-  return {
-    approved, by, comment, at, fields: values, ...(skipped === true && { skipped }),
-  };
-}
-
-/** What an answer to a gate has come to. `missing`: approvals that it still wants. */
-export function answerJson(decision: Decision): object {
-  const { already, missing = 0 } = decision;
-  return { ...decisionJson(decision), already, missing };
-}
-
-export function gateJson(gate: GateInfo): object {
-  const { id, message, openedAt, deadline, votes, result, submitter } = gate;
-  const { form, approvers, required, onTimeout, selfApproval } = rulesOf(gate);
-  return {
-    id, message, openedAt, deadline, submitter, form, approvers, required, onTimeout,
-    selfApproval, result: result === undefined ? null : resultValue(result),
-    approvals: votes.map(({ by, comment, values, at }) => ({ by, comment, fields: values, at })),
-  };
-}
-
-/**
- * The duration of the latest attempt, ended or not. Undefined: the job waits for its next attempt,
- * or never started.
- */
-export function tookMs(
-  { status, startedAt, stoppedAt, endedAt }: JobInfo,
-  now: number,
-): number | undefined {
-  if (startedAt === undefined || status === "PENDING") return undefined;
-  return (status === "RUNNING" ? now : (stoppedAt ?? endedAt ?? now)) - startedAt;
-}
-
-/** How long its gate has waited for a person. Undefined: it has no gate, or did not get there. */
-export function waitedMs(
-  { status, stoppedAt, decision }: JobInfo,
-  now: number,
-): number | undefined {
-  if (stoppedAt === undefined) return undefined;
-  if (decision !== undefined) return decision.at - stoppedAt;
-  return status === "WAITING" ? now - stoppedAt : undefined;
 }

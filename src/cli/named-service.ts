@@ -3,10 +3,10 @@
  *
  * Test: test/14-services.cli.test.ts
  */
+import { current, grouped } from "#rows";
 import type { Client } from "#sdk";
 import { CliError, EXIT, isRpcError } from "./exit.ts";
 import { findRun, LATEST } from "./refs.ts";
-import { current, grouped } from "./service-view.ts";
 import { meantHint } from "./text.ts";
 
 /** Asks with the name as it was typed. Only if there is none, looks which one was meant. */

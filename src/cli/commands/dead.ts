@@ -3,11 +3,11 @@
  *
  * Test: test/cli.lists.test.ts
  */
+import { deadJson } from "#rows";
 import type { DeadLetter } from "#wire";
 import { openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { EXIT } from "../exit.ts";
-import { failureJson } from "../json.ts";
 import { clip, oneLine, table, timeText } from "../text.ts";
 
 const MAX_WHY_CELLS = 80;
@@ -61,8 +61,4 @@ function triesText({ attempts, losses }: DeadLetter): string {
 
 function whyText({ failure, forgotten }: DeadLetter): string {
   return `${forgotten ? "(run forgotten) " : ""}${failure?.message ?? ""}`;
-}
-
-function deadJson({ failure, ...letter }: DeadLetter): object {
-  return { ...letter, failure: failure === undefined ? null : failureJson(failure) };
 }

@@ -4,11 +4,11 @@
  * Test: test/16-gates.cli.test.ts, test/cli.test.ts
  */
 import { plural } from "#base";
+import { answerJson } from "#rows";
 import type { Client, Decision } from "#sdk";
 import { openMaster } from "../address.ts";
 import type { Call, Command, Flag } from "../command.ts";
 import { CliError, EXIT, UsageError } from "../exit.ts";
-import { answerJson } from "../json.ts";
 import { findRun, parseRef, withRun } from "../refs.ts";
 import { oneLine, timeText } from "../text.ts";
 

@@ -3,12 +3,12 @@
  *
  * Test: test/16-gates.cli.test.ts
  */
+import { gateJson } from "#rows";
 import type { Client, GateInfo } from "#sdk";
 import { resultValue, rulesOf, type FormField } from "#wire";
 import { openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { CliError, EXIT } from "../exit.ts";
-import { gateJson } from "../json.ts";
 import { findRun, parseRef } from "../refs.ts";
 import { durationText, oneLine, printable, table, timeText } from "../text.ts";
 

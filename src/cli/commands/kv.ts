@@ -3,11 +3,12 @@
  *
  * Test: test/cli.store.test.ts
  */
+import { replyJson } from "#rows";
 import type { Argument, Value } from "#store";
 import { openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { CliError, EXIT, UsageError } from "../exit.ts";
-import { printReply, replyJson } from "../kv-reply.ts";
+import { printReply } from "../kv-reply.ts";
 import { outsideStore, STORE_FLAG } from "../store-url.ts";
 import { meantHint } from "../text.ts";
 

@@ -3,6 +3,7 @@
  *
  * Test: test/13-scaling.cli.test.ts
  */
+import { launchJson, poolJson } from "#rows";
 import type { Client, LaunchInfo, PoolInfo } from "#sdk";
 import { openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
@@ -53,15 +54,6 @@ function lineOf(pool: PoolInfo): string[] {
   const { name, wanted, running, starting, leaving, min, max, failures, why } = pool;
   const counts = [wanted, running, starting, leaving].map(String);
   return [name, ...counts, `${min}..${max}`, failures > 0 ? String(failures) : "", oneLine(why)];
-}
-
-function poolJson(pool: PoolInfo, launches: readonly LaunchInfo[]): object {
-  const workers = launches.filter((launch) => launch.pool === pool.name).map(launchJson);
-  return { ...pool, lastFailure: pool.lastFailure || undefined, workers };
-}
-
-function launchJson({ name, state, orderedAt, handle, reason }: LaunchInfo): object {
-  return { name, state, orderedAt, handle: handle || undefined, reason };
 }
 
 function showLaunches({ context, json }: Call, launches: readonly LaunchInfo[]): number {

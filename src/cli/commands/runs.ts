@@ -3,12 +3,12 @@
  *
  * Test: test/cli.lists.test.ts
  */
+import { allTags, runJson, workerJson, workerState, type WorkerFacts } from "#rows";
 import { RUN_STATUSES, type RunInfo, type WorkerInfo } from "#wire";
 import { openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import type { Context } from "../context.ts";
 import { EXIT, UsageError } from "../exit.ts";
-import { runJson } from "../json.ts";
 import { durationText, meantHint, table, timeText } from "../text.ts";
 import { runColor } from "../view.ts";
 
@@ -168,39 +168,11 @@ export const workers: Command = {
   },
 };
 
-function workerJson(worker: WorkerInfo): object {
-  return {
-    ...worker,
-    tags: allTags(worker.tags),
-    state: workerState(worker),
-    away: !worker.connected,
-  };
-}
-
 /** `3 ms`, and the worst ever if that was worse: `3 ms (worst 250 ms)`. */
 export function lateText(worker: Pick<WorkerInfo, "beatLateMs" | "beatLateMaxMs">): string {
   const { beatLateMs: recent, beatLateMaxMs: max = 0 } = worker;
   if (recent === undefined) return "";
   return `${recent} ms${max > recent ? ` (worst ${max} ms)` : ""}`;
-}
-
-/** Every worker has GENERAL, so GENERAL is not on the wire. */
-function allTags(tags: readonly string[]): string[] {
-  return ["GENERAL", ...tags.filter((tag) => tag !== "GENERAL")];
-}
-
-type WorkerFacts = Pick<WorkerInfo, "connected" | "draining" | "running" | "slots">;
-
-/** The state in one word. Away comes first: the other facts about the worker may be out of date. */
-export function workerState({
-  connected,
-  draining,
-  running,
-  slots,
-}: WorkerFacts): "ready" | "busy" | "away" | "draining" | "drained" {
-  if (!connected) return "away";
-  if (draining) return running > 0 ? "draining" : "drained";
-  return running < slots ? "ready" : "busy";
 }
 
 function stateText(context: Context, worker: WorkerFacts): string {

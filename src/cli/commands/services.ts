@@ -3,6 +3,7 @@
  *
  * Test: test/14-services.cli.test.ts
  */
+import { current, grouped, groupJson, wordOf, type ServiceGroup } from "#rows";
 import type { Client } from "#sdk";
 import type { ServiceRow, ServicesMeant } from "#wire";
 import { openMaster } from "../address.ts";
@@ -10,9 +11,7 @@ import type { Call, Command } from "../command.ts";
 import { EXIT } from "../exit.ts";
 import { pause } from "../follow.ts";
 import { asked } from "../named-service.ts";
-import {
-  addressOf, current, grouped, groupJson, phaseColor, wordOf, type ServiceGroup,
-} from "../service-view.ts";
+import { addressOf, phaseColor } from "../service-view.ts";
 import { clip, durationText, oneLine, plural, table } from "../text.ts";
 
 const MAX_WHY_CELLS = 80;

@@ -3,12 +3,14 @@
  *
  * Test: test/cli.test.ts
  */
-import type { Decision, JobInfo, RunInfo, ServiceInfo } from "#wire";
+import { jobJson, runJson, tookMs, waitedMs } from "#rows";
+import {
+  resultValue, type Decision, type JobInfo, type RunInfo, type ServiceInfo,
+} from "#wire";
 import { openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import type { Context } from "../context.ts";
 import { EXIT } from "../exit.ts";
-import { jobJson, resultValue, runJson, tookMs, waitedMs } from "../json.ts";
 import { parseRef, withRun } from "../refs.ts";
 import { addressOf } from "../service-view.ts";
 import { clip, durationText, oneLine, printable, table, timeText } from "../text.ts";

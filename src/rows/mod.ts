@@ -1,0 +1,26 @@
+/**
+ * What the wire says, as plain JSON: the output of `titan … --json` (and, in time, of other doors:
+ * one encoder, so that all have the same fields). Programs rely on the names.
+ *
+ *     run.ts       a run, a job, a failure, an answer
+ *     gate.ts      a gate that is open
+ *     cluster.ts   workers, pools, dead letters
+ *     service.ts   services, grouped by name and run
+ *     reply.ts     a store's answer
+ *
+ * Times are milliseconds since 1970 UTC; an unknown value is null; a job's result is JSON if it can
+ * be read as JSON, else text.
+ *
+ * Test: test/cli.test.ts
+ */
+export {
+  allTags, deadJson, launchJson, poolJson, workerJson, workerState, type WorkerFacts,
+} from "./cluster.ts";
+export { gateJson } from "./gate.ts";
+export { replyJson } from "./reply.ts";
+export {
+  answerJson, failureJson, jobJson, runJson, serviceJson, tookMs, waitedMs,
+} from "./run.ts";
+export {
+  current, grouped, groupJson, wordOf, type ServiceGroup, type ServiceWord,
+} from "./service.ts";
