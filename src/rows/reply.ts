@@ -1,6 +1,6 @@
 /**
- * A store's answer as JSON. Nothing is lost: a value that is not UTF-8 is `{"base64": …}`, an integer
- * beyond 2^53 is a string of its digits.
+ * A store's answer as JSON. Nothing is lost: a value that is not UTF-8 is `{"base64": …}`, an
+ * integer beyond 2^53 is a string of its digits.
  *
  * Test: test/cli.store.test.ts
  */

@@ -18,7 +18,8 @@ export function failureJson(failure: Failure): object {
   };
 }
 
-export function serviceJson({ name, phase, host, port, pid, restarts, since }: ServiceInfo): object {
+export function serviceJson(service: ServiceInfo): object {
+  const { name, phase, host, port, pid, restarts, since } = service;
   return {
     name, state: phase, host: host || null, port: port || null, pid: pid || null, restarts, since,
   };
