@@ -154,6 +154,7 @@ export interface WorkerScript {
   /** Default: all that this version knows. */
   readonly knows?: string[];
   readonly version?: string;
+  readonly token?: string | undefined;
   /** Which connection of its process this is. */
   readonly dial?: number;
   /** Says every second that it is alive. Default true. */
@@ -189,6 +190,7 @@ export class ScriptedWorker {
       knows = [...KNOWLEDGE],
       version = "",
       dial,
+      token,
       beats = true,
       works = false,
     } = script;
@@ -213,7 +215,7 @@ export class ScriptedWorker {
       await worker.connection.request(
         Op.HELLO,
         hello({
-          role: "worker", name, slots, tags, instance, running, dial, knows, version,
+          role: "worker", name, slots, tags, instance, running, dial, knows, version, token,
         }),
       ),
     );

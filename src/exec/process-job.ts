@@ -9,7 +9,8 @@
  *         <every entry of the project, as a copy: all that is here is the job's own>
  *
  * TITAN_RUN, TITAN_JOB, TITAN_ATTEMPT and TITAN_WORKER name the attempt; TITAN_MASTER (host:port)
- * and TITAN_STORE (redis://…, if the cluster has a store) are the addresses of the cluster.
+ * and TITAN_STORE (redis://…, if the cluster has a store) are the addresses of the cluster;
+ * TITAN_TOKEN is the job's own credential, which is good for its run alone (lesson 18).
  *
  * Test: test/11-worker.exec.test.ts
  */
@@ -145,15 +146,13 @@ export function titanEnv(request: ExecRequest, paths: JobPaths): Record<string, 
     TITAN_OUTPUT: paths.output,
     ...clusterEnv(request),
   };
+  if (request.token !== undefined) env["TITAN_TOKEN"] = request.token;
   if (request.port !== undefined) env["TITAN_PORT"] = String(request.port);
   if (request.inputs.length > 0) env["TITAN_INPUTS"] = paths.inputs;
   return env;
 }
 
-/**
- * TITAN_MASTER, and TITAN_STORE where there is a store. No token: a job is not a client of its
- * cluster unless its author gives it one.
- */
+/** TITAN_MASTER, and TITAN_STORE where there is a store. Programs and calls get these. */
 export function clusterEnv({ cluster }: ExecRequest): Record<string, string> {
   if (cluster === undefined) return {};
   return {

@@ -25,6 +25,8 @@ export interface ExecRequest {
   readonly cluster?: ClusterEndpoints;
   /** Folder of the unpacked project. A program gets its own copy; a `call` imports from here. */
   readonly project?: string;
+  /** What the job may ask of its master, for TITAN_TOKEN. Calls have none. */
+  readonly token?: string;
   /** The port of a service, for TITAN_PORT. */
   readonly port?: number;
 }

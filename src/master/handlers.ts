@@ -11,7 +11,7 @@
 import { CodecError } from "#codec";
 import {
   deadLetters, findJob, findRun, gateInfo, isTerminal, launchOf, reasonOf, Refusal, roomForJobs,
-  runInfo, servicesOf, serviceRow, waitKind, workerInfo, type Run,
+  runInfo, servicesOf, serviceRow, waitKind, workerInfo, type Job, type Run, type State,
 } from "#core";
 import { RpcError, type IncomingRequest } from "#rpc";
 import {
@@ -132,7 +132,7 @@ export const HANDLERS: Readonly<Record<number, Handler>> = {
   })),
   [Op.GATES]: (services, request, peer) => list(services, request, {
     peer,
-    rows: mapped(services.engine.state.gates, gateInfo),
+    rows: mapped(gatesFor(services.engine.state, peer), gateInfo),
     bytesOf: gateBytes,
     encode: (gates) => GateList.encode({ gates }),
   }),
@@ -270,6 +270,11 @@ async function list<Row>(
   };
   while (await turns.send(request, peer.connection, next));
   request.end();
+}
+
+/** The open gates; for a job those of its own run. */
+function* gatesFor({ gates }: State, { scope }: Peer): Generator<Job> {
+  for (const job of gates) if (scope === undefined || job.run.number === scope.run) yield job;
 }
 
 /**

@@ -8,6 +8,7 @@
  *     <dir>/log/      the events: the only thing that must not be lost (lesson 05)
  *     <dir>/output/   what jobs print
  *     <dir>/blobs/    projects, by hash
+ *     <dir>/secret    the credentials of jobs are made from it
  *
  * Invariants: nobody is served before the replay is complete; a failed write ends the process
  * instead of leaving a master whose memory knows more than its log.
@@ -36,6 +37,7 @@ import {
   type Places,
 } from "./limits.ts";
 import { KEPT_ATTEMPTS, OutputStore } from "./output.ts";
+import { clusterSecret } from "./secret.ts";
 import type { Services } from "./services.ts";
 import { Session } from "./session.ts";
 import { Turns } from "./turns.ts";
@@ -181,6 +183,7 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
     for (const connection of [...services.doors.connections()]) connection.destroy(error);
     options.onFatal?.(error);
   };
+  const secret = await clusterSecret(host, dir);
   const log = await startStep({ dir, doing: `open the log ${dir}/log` }, () => openLog({
     host, dir: `${dir}/log`, durability, acceptLoss, onFatal: fatal,
     onFull: (full) => {
@@ -193,9 +196,8 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
       options.onRoom?.(full);
     },
   }));
-  const services: Services = makeServices(options, { log, fatal });
+  const services: Services = makeServices(options, { log, fatal, secret });
   const { engine, workers, output, blobs } = services;
-
   const accept = (socket: Socket): void => {
     if (services.stopped) return socket.destroy();
     services.doors.enter(openConnection(services, socket));
@@ -252,7 +254,8 @@ async function stopMaster(
 }
 
 function makeServices(
-  options: MasterOptions, { log, fatal }: { log: Log; fatal: (error: Error) => void },
+  options: MasterOptions,
+  { log, fatal, secret }: { log: Log; fatal: (error: Error) => void; secret: Buffer },
 ): Services {
   const { host, dir, places = DEFAULT_PLACES } = options;
   const output = new OutputStore(host, `${dir}/output`, {
@@ -305,7 +308,7 @@ function makeServices(
     host, dir, engine, workers, watchers, forwards, output, blobs, turns, specs,
     doors: new Doors({ host, places, registered: () => engine.state.workers.size }),
     store: options.store, cluster: options.cluster, desk: new StoreDesk(options.store),
-    token: options.token, version: options.version ?? "", pid: options.pid ?? 0,
+    token: options.token, secret, version: options.version ?? "", pid: options.pid ?? 0,
     startedAt: host.clock.wall(), attemptOver, fatal, stopped: false, arriving: { bytes: 0 },
     onOlderPeer: options.onOlderPeer,
     get fleet() { return fleet; },

@@ -17,6 +17,7 @@
  *     session.ts      one connection, from HELLO to its end
  *     handlers.ts     what each request does: decode, ask the engine, encode the answer
  *     services.ts     what the parts of a running master share
+ *     scope.ts        what a job may ask with its own credential; secret.ts what that is made from
  *     workers.ts      the connections of workers: assignments out, reports in, who is given up
  *     fleet.ts        classes that wait, workers and launches, for those who start and end workers
  *     autoscaler.ts   the loop that does: how many workers there are, by lesson 13

@@ -6,7 +6,7 @@
  */
 import type { Host } from "#host";
 import type { RpcConnection } from "#rpc";
-import type { AttemptKey } from "#wire";
+import type { AttemptKey, JobScope } from "#wire";
 import type { BlobStore, Uploads } from "./blobs.ts";
 import type { Doors } from "./doors.ts";
 import type { Engine } from "./engine.ts";
@@ -24,6 +24,8 @@ export interface Services {
   readonly host: Host;
   readonly dir: string;
   readonly token: string | undefined;
+  /** Of the cluster: the credentials of jobs are made from it. */
+  readonly secret: Buffer;
   readonly version: string;
   readonly pid: number;
   readonly startedAt: number;
@@ -62,6 +64,8 @@ export interface Peer {
   readonly uploads: Uploads;
   /** Undefined: it is no worker. */
   readonly link: WorkerLink | undefined;
+  /** It is a job that has come with its own credential. Undefined: a person, or a worker. */
+  readonly scope: JobScope | undefined;
   /** A list that has to be sorted exists as a whole: of these a peer has one at a time. */
   alone(work: () => Promise<void>): Promise<void>;
 }

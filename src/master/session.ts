@@ -11,10 +11,14 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { TAG } from "#base";
 import { Refusal } from "#core";
 import { RpcError, type IncomingRequest, type RpcConnection } from "#rpc";
-import { HEARTBEAT_MS, Hello, LEASE_MS, MAX_SLOTS, Op, PROTOCOL, Welcome } from "#wire";
+import {
+  HEARTBEAT_MS, Hello, isJobToken, LEASE_MS, MAX_SLOTS, Op, PROTOCOL, readJobToken, Welcome,
+  workerKey, type JobScope,
+} from "#wire";
 import type { Uploads } from "./blobs.ts";
 import { answerError, CHANGES, HANDLERS, LONG, type Handler } from "./handlers.ts";
 import { MAX_LONG_PER_PEER } from "./limits.ts";
+import { checkScope } from "./scope.ts";
 import type { Peer, Services } from "./services.ts";
 import type { WorkerLink } from "./workers.ts";
 
@@ -24,6 +28,7 @@ export class Session implements Peer {
   readonly #uploads: Uploads;
   #role: "client" | "worker" | undefined;
   #link: WorkerLink | undefined;
+  #scope: JobScope | undefined;
   /** Long answers that have begun, and requests for more. */
   #longs = 0;
   #waiting: [IncomingRequest, Handler][] = [];
@@ -48,6 +53,7 @@ export class Session implements Peer {
         const why = `Cannot serve opcode ${request.opcode}: this master does not know it`;
         return request.fail("UNSUPPORTED", why);
       }
+      if (this.#scope !== undefined) checkScope(this.#services, request, this.#scope);
       const change = CHANGES[request.opcode];
       if (change !== undefined) this.#services.engine.checkRoom(change);
       if (LONG.has(request.opcode)) return this.#long(request, handler);
@@ -113,6 +119,10 @@ export class Session implements Peer {
     return this.#link;
   }
 
+  get scope(): JobScope | undefined {
+    return this.#scope;
+  }
+
   /** A peer for which there is no place is told so, and its connection ends. */
   #welcome(request: IncomingRequest): void {
     try {
@@ -127,8 +137,8 @@ export class Session implements Peer {
   #hello(request: IncomingRequest): void {
     const hello = Hello.decode(request.body);
     if (hello.protocol !== PROTOCOL) throw otherProtocol(hello);
-    const { token, version, engine, doors, workers } = this.#services;
-    if (token !== undefined && !sameSecret(token, hello.token ?? "")) throw noEntry(hello);
+    const { version, engine, doors, workers, secret } = this.#services;
+    const scope = whoComes(this.#services, hello);
     // A worker with a long HELLO has introduced itself with a short one first.
     const isLonger = this.#role === "client" && hello.role === "worker";
     if (this.#role !== undefined && !isLonger) {
@@ -138,8 +148,10 @@ export class Session implements Peer {
     if (hello.role === "client") {
       doors.admit(this.#connection, "client");
       this.#role = "client";
+      this.#scope = scope;
       return request.reply(Welcome.encode({
-        ...welcome, worker: 0, name: "", stale: [], store: undefined, cluster: undefined,
+        ...welcome, worker: 0, name: "", stale: [],
+        store: undefined, cluster: undefined, jobKey: undefined,
       }));
     }
     checkOffer(hello);
@@ -151,7 +163,8 @@ export class Session implements Peer {
     const join = (store?: string): void => {
       const { id, name, stale, isNew } = this.#services.workers.join(hello, this.#connection);
       this.#link = this.#services.workers.links.get(id);
-      const answer = { ...welcome, worker: id, name, stale, store, cluster };
+      const jobKey = workerKey(secret, id);
+      const answer = { ...welcome, worker: id, name, stale, store, cluster, jobKey };
       const reply = (): void => request.reply(Welcome.encode(answer));
       if (isNew) engine.whenDurable(reply);
       // It was known before: nothing new is promised.
@@ -172,6 +185,27 @@ function otherProtocol({ role, protocol, version }: Hello): RpcError {
   const its = `Titan ${version || "of an unknown version"}`;
   const found = `Cannot serve ${which} (${its}): this master speaks ${PROTOCOL}`;
   return new RpcError("UNSUPPORTED", found);
+}
+
+/**
+ * A person or a worker (undefined), who has the cluster's token if there is one; or a job with its
+ * own credential, which is looked at even where everybody may come in.
+ *
+ * @throws {RpcError} UNAUTHORIZED
+ */
+function whoComes({ token, secret }: Services, hello: Hello): JobScope | undefined {
+  const { role, token: given = "" } = hello;
+  if (token !== undefined && sameSecret(token, given)) return undefined;
+  if (!isJobToken(given)) {
+    if (token !== undefined) throw noEntry(hello);
+    return undefined;
+  }
+  const scope = readJobToken(secret, given);
+  if (scope !== undefined && role === "client") return scope;
+  const found = scope === undefined
+    ? "the token is that of a job, and not of this cluster"
+    : "a worker cannot come with the token of a job";
+  throw new RpcError("UNAUTHORIZED", `Cannot open a session: ${found}`);
 }
 
 function noEntry({ token }: Hello): RpcError {

@@ -36,6 +36,7 @@ import {
   MAX_KV_BYTES,
   MAX_RESULT_BYTES,
 } from "./limits.ts";
+import { SECRET_BYTES } from "./credential.ts";
 import { FormValues, GateRules, GateVote, MAX_VOTES } from "./gate.ts";
 import { MAX_REASON_BYTES, MAX_SERVICES, Service, ServiceInfo } from "./service.ts";
 
@@ -162,6 +163,8 @@ export const Welcome = message("Welcome", {
    * files of a run (lesson 11).
    */
   cluster: [9, optional(string(64))],
+  /** Workers only: with it they make the credentials of their jobs (lesson 18). */
+  jobKey: [60, optional(bytes(SECRET_BYTES))],
 });
 export type Welcome = Infer<typeof Welcome>;
 

@@ -18,9 +18,9 @@ import type { Address, Host, Timer } from "#host";
 import { RpcError } from "#rpc";
 import { DEFAULT_PORTS, type PortRange } from "#services";
 import {
-  Beat, BeatAnswer, BlobChunk, BlobRef, Dispatch, Finished, HealthReport, isBlank, KNOWLEDGE, Kill,
-  MAX_BATCH_ITEMS, Op, Output, PROTOCOL, type Assignment, type AttemptKey, type Service,
-  type Welcome,
+  Beat, BeatAnswer, BlobChunk, BlobRef, Dispatch, Finished, HealthReport, isBlank, jobToken,
+  KNOWLEDGE, Kill, MAX_BATCH_ITEMS, Op, Output, PROTOCOL, type Assignment, type AttemptKey,
+  type Service, type Welcome,
 } from "#wire";
 import { keyOf, nameOf, reportOf, type Attempt } from "./attempt.ts";
 import { Lateness } from "./lateness.ts";
@@ -117,6 +117,8 @@ class WorkerProcess implements Worker {
   #reporting = false;
   #name = "";
   #cluster: ClusterEndpoints;
+  /** By the last welcome: our number, and the key with which we make the credentials of jobs. */
+  #registration: Pick<Welcome, "worker" | "jobKey"> = { worker: 0, jobKey: undefined };
   /** Settles when projects may import "titan/store". */
   #linked: Promise<void> | undefined;
   #beat: Timer | undefined;
@@ -200,6 +202,7 @@ class WorkerProcess implements Worker {
   #onWelcome(welcome: Welcome): void {
     this.#name = welcome.name;
     this.#services.forwards.registration = welcome.worker;
+    this.#registration = { worker: welcome.worker, jobKey: welcome.jobKey };
     this.#lost = "";
     this.#cluster = clusterEndpoints(this.#options.master, welcome);
     // Runs that a killed worker has left here: the heartbeats ask about them as about our own.
@@ -399,6 +402,7 @@ class WorkerProcess implements Worker {
       inputs,
       cluster: this.#cluster,
       ...(assignment.service && { graceMs: assignment.service.stopGraceMs }),
+      ...this.#credential(assignment),
       ...(project !== undefined && { project }),
       ...(port !== undefined && { port }),
     };
@@ -424,6 +428,13 @@ class WorkerProcess implements Worker {
     );
   }
   // #endregion
+
+  /** A call shares its process with others, and gets none. An older master sends no key. */
+  #credential({ run, job, attempt, action }: Assignment): { token?: string } {
+    const { worker, jobKey } = this.#registration;
+    if (action.type === "call" || jobKey === undefined) return {};
+    return { token: jobToken(jobKey, { run, job, attempt, worker }) };
+  }
 
   #outputPipe(attempt: Attempt): OutputPipe {
     const key = keyOf(attempt.assignment);

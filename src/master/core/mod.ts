@@ -18,6 +18,7 @@
  *         check-service.ts      the same for a service
  *     knowledge.ts              what a worker has to understand for a job
  *     find.ts                   runs, jobs and workers by their names
+ *     fence.ts                  whether an attempt may still change something (lesson 18)
  *     refusal.ts                how a decider says no, and what it is given beside the state
  *     apply.ts · jobs.ts        from an event to the next state: the only writers;
  *         service-state.ts      what they keep of services
@@ -52,6 +53,7 @@ export { answerOf, gateId } from "./decide-gates.ts";
 export { decideFinish, nextStart } from "./decide-attempts.ts";
 export { findServices, reachable } from "./decide-services.ts";
 export { staleAttempts } from "./decide-workers.ts";
+export { fenced } from "./fence.ts";
 export { findJob, findRun, runsAfter } from "./find.ts";
 export { specBytes } from "./check.ts";
 export { Refusal, type Context } from "./refusal.ts";

@@ -787,7 +787,7 @@ class Job:
         with open(setting("TITAN_OUTPUT"), "wb") as file: file.write(data)
     def log(self, *words: Any) -> None: print(*words, flush=True)
     def add(self, jobs: Union[Pipeline, list[dict[str, Any]]]) -> int:
-        """More jobs for the run of this one. Needs TITAN_TOKEN, if the cluster has one."""
+        """More jobs for the run of this one."""
         with Client(setting("TITAN_MASTER")) as titan: return titan.add_jobs(self.run, jobs)
 job = Job()
 # ── Titan 1 ───────────────────────────────────────────────────────────────────────────────────────
