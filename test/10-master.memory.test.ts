@@ -433,17 +433,20 @@ test("INFO's hash is made in slices, of one moment, and shared by those " +
 
 // ── older versions ───────────────────────────────────────────────────────────────────────────────
 
+interface OldLife {
+  readonly events: string[];
+  readonly snapshot: { readonly after: number; readonly parts: string[] };
+  readonly runs: unknown[];
+  readonly hash: string;
+}
+
+function oldLives(file: string): OldLife[] {
+  const text = readFileSync(new URL(`data/logs/${file}`, import.meta.url), "utf8");
+  return (JSON.parse(text) as { lives: OldLife[] }).lives;
+}
+
 test("the log and the snapshot of an older version give the state that they gave to it", () => {
-  const { lives } = JSON.parse(
-    readFileSync(new URL("data/logs/random-lives.json", import.meta.url), "utf8"),
-  ) as {
-    lives: {
-      events: string[];
-      snapshot: { after: number; parts: string[] };
-      runs: unknown[];
-      hash: string;
-    }[];
-  };
+  const lives = [...oldLives("random-lives.json"), ...oldLives("service-lives.json")];
   const bytesOf = (texts: string[]): Buffer[] => texts.map((text) => Buffer.from(text, "base64"));
   const seen = new Set<string>();
   for (const { events, snapshot, runs, hash } of lives) {
@@ -468,5 +471,5 @@ test("the log and the snapshot of an older version give the state that they gave
       );
     }
   }
-  assert.ok(seen.size >= 13, `${seen.size} kinds of events`);
+  assert.ok(seen.size >= 20, `${seen.size} kinds of events`);
 });

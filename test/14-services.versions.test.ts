@@ -7,58 +7,14 @@ import {
   apply, Event, hashState, nextAdvance, readSnapshot, serviceEnv, State, writeSnapshot, type Job,
   type Run,
 } from "#core";
-import type { JobSpec, Service, ServicePhase } from "#wire";
 import {
   assertRecoverable, Bench, checkIndexes, NO_ROOM, refusal, serviceSpec, spec,
 } from "./10-master.core.ts";
+import {
+  advance, current, deploy, gone, ready, service, serving, tell,
+} from "./14-services.bench.ts";
 
 const GRACE_MS = serviceSpec("x").stopGraceMs;
-
-const service = (id: string, fields: Partial<Service> = {}, job: Partial<JobSpec> = {}): JobSpec =>
-  spec(id, { service: serviceSpec(id.split(".")[0]!, { deployed: true, ...fields }), ...job });
-
-function tell(bench: Bench, job: Job, phase: ServicePhase = "READY"): void {
-  const key = { run: job.run.number, job: job.index, attempt: job.attempt };
-  const report = { ...key, phase, port: 20_000 + job.run.number, pid: 4711, reason: "" };
-  bench.execute({ type: "Health", worker: job.worker, host: "10.0.0.1", report });
-}
-
-interface Options {
-  readonly replicas?: number;
-  readonly updateMs?: number;
-  readonly project?: string;
-  readonly fields?: Partial<Service>;
-}
-
-/** A version of "web", started and not READY. */
-function deploy(bench: Bench, name: string, options: Options = {}): Run {
-  const { replicas = 1, updateMs, project, fields } = options;
-  const ids = Array.from({ length: replicas }, (_, at) => (at === 0 ? "web" : `web.${at + 1}`));
-  const jobs = ids.map((id) => service(id, fields));
-  const pipeline = { name, version: undefined, project, jobs };
-  const { run } = bench.execute({ type: "Submit", spec: pipeline, strict: false, updateMs });
-  bench.schedule();
-  return bench.state.runsById.get(run)!;
-}
-
-const ready = (bench: Bench, run: Run): void => {
-  for (const job of run.jobs) tell(bench, job);
-};
-
-const advance = (bench: Bench): void => void bench.execute({ type: "Advance" });
-
-/** Its process is gone, as its worker was told to end it. */
-const gone = (bench: Bench, job: Job): boolean =>
-  bench.finish(job, { failure: { kind: "cancelled", message: "cancelled" } });
-
-/** A bench with a version that is READY. */
-function serving(options: Options = {}): { bench: Bench; old: Run } {
-  const bench = new Bench();
-  bench.join({ slots: 20 });
-  const old = deploy(bench, "one", options);
-  ready(bench, old);
-  return { bench, old };
-}
 
 /** The port by which others are told to find "web". */
 function told(bench: Bench): number {
@@ -66,8 +22,6 @@ function told(bench: Bench): number {
   const { TITAN_SERVICE_WEB: where = ":0" } = serviceEnv(bench.state, run.jobs[0]!);
   return Number(where.split(":")[1]);
 }
-
-const current = (bench: Bench): Run => bench.state.names.get("web")!.current;
 
 test("an update switches when every replica is READY, and not before; then the old one " +
   "drains", () => {
