@@ -48,7 +48,10 @@ const jobs: JobSpec[] = [
 const EXAMPLES: { readonly [T in Event["type"]]: EventOf<T> } = {
   RunSubmitted: {
     type: "RunSubmitted", run: 7, id: "nightly-7k2m", key: "night 1", at,
-    spec: { name: "nightly", version: "2", project: "ab".repeat(32), jobs }, by: "ada@desk",
+    spec: {
+      name: "nightly", version: "2", project: "ab".repeat(32), jobs, agent: undefined,
+    },
+    by: "ada@desk",
   },
   JobsAdded: { type: "JobsAdded", run: 7, at, jobs: [job] },
   TimePassed: { type: "TimePassed", at },
@@ -104,7 +107,15 @@ const EXAMPLES: { readonly [T in Event["type"]]: EventOf<T> } = {
   UpdateSubmitted: {
     type: "UpdateSubmitted", run: 8, id: "web-9x2k", key: "v2", at, replaces: 7, deadline: at + 1,
     by: "ada",
-    spec: { name: "web", version: "2", project: "cd".repeat(32), jobs },
+    spec: {
+      name: "web", version: "2", project: "cd".repeat(32), jobs,
+      agent: {
+        id: "shop", budget: {
+          jobs: 40, depth: 3, fanOut: 10, steps: 500, tokens: 2_000_000, usdMicros: 5_000_000,
+          deadlineMs: 7_200_000,
+        },
+      },
+    },
   },
   UpdateDone: { type: "UpdateDone", run: 8, at },
   UpdateFailed: { type: "UpdateFailed", run: 8, at, reason: "web is not ready in time" },

@@ -26,7 +26,8 @@ test("docs/pipelines.md has every key that the reader knows, and no other", () =
   assert.deepEqual(firstColumn("The pipeline").sort(), [...KNOWN_KEYS.pipeline].sort());
   assert.deepEqual(firstColumn("A job").sort(), [...KNOWN_KEYS.job].sort());
   assert.deepEqual(firstColumn("Retries").sort(), [...KNOWN_KEYS.retry].sort());
-  const { healthcheck, restart } = KNOWN_KEYS;
+  const { healthcheck, restart, agent, budget } = KNOWN_KEYS;
+  assert.deepEqual(firstColumn("Agents").sort(), [...agent, ...budget].sort());
   assert.deepEqual(firstColumn("Services").sort(), [...healthcheck, ...restart].sort());
 });
 

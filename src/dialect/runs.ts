@@ -8,6 +8,7 @@
  *     FAILED, DEAD                                      DEAD
  *     CANCELLED, SKIPPED, asked to end                  CANCELLED
  *     a run: SERVING as COMPLETED, FAILED as DEAD       NULL: nobody knows this id
+ *            PAUSED as RUNNING
  *
  * Test: test/dialect.cluster.test.ts
  */
@@ -217,7 +218,7 @@ interface Found {
 
 const RUN_WORDS: Readonly<Record<RunInfo["status"], string>> = {
   RUNNING: "RUNNING", COMPLETED: "COMPLETED", FAILED: "DEAD", CANCELLED: "CANCELLED",
-  SERVING: "COMPLETED",
+  SERVING: "COMPLETED", PAUSED: "RUNNING",
 };
 
 /** How a job is, in the words of old clients. */

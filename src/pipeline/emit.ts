@@ -9,9 +9,11 @@ import { emitYaml } from "#yaml";
 import { formatDuration } from "./duration.ts";
 import {
   DEFAULT_GATE_WAIT_MS, DEFAULT_HEALTH, DEFAULT_RESTART, DEFAULT_RETRY, DEFAULT_STOP_GRACE_MS,
+  MICROS_PER_USD,
 } from "./limits.ts";
 import type {
   ActionDefinition,
+  AgentDefinition,
   FieldDefinition,
   GateDefinition,
   HealthDefinition,
@@ -33,9 +35,22 @@ import type {
  * ```
  */
 export function toYaml(definition: PipelineDefinition): string {
-  const { name, version, project, projectWritten, jobs } = definition;
+  const { name, version, project, projectWritten, agent, jobs } = definition;
   const written = project && !projectWritten ? undefined : project;
-  return emitYaml({ name, version, project: written, jobs: jobs.map(jobFields) });
+  const own = agent && agentFields(agent);
+  return emitYaml({ name, version, project: written, ...own, jobs: jobs.map(jobFields) });
+}
+
+function agentFields({ id, budget }: AgentDefinition): object {
+  const { fanOut, usdMicros, deadlineMs, ...limits } = budget;
+  const given = unlessEmpty(budget) && {
+    ...limits,
+    fan_out: fanOut,
+    usd: usdMicros && usdMicros / MICROS_PER_USD,
+    deadline: deadlineMs && formatDuration(deadlineMs),
+  };
+  if (given === undefined && id !== undefined) return { agent_run_id: id };
+  return { agent: { id, budget: given } };
 }
 
 function jobFields(job: JobDefinition): object {

@@ -47,6 +47,16 @@ export const MAX_LABEL_BYTES = 1024;
 export const MAX_APPROVERS = 100;
 export const MAX_PERSON_BYTES = 256;
 
+// ── agents ───────────────────────────────────────────────────────────────────────────────────────
+
+/** As the wire has them: the name of a group of agent runs, and its limits. */
+export const MAX_GROUP_CHARS = 160;
+export const MAX_DEPTH_BUDGET = 8;
+export const MAX_COUNT_BUDGET = 1_000_000_000;
+export const MAX_TOKENS_BUDGET = 1_000_000_000_000;
+export const MICROS_PER_USD = 1_000_000;
+export const MAX_USD_BUDGET = 1_000_000;
+
 // ── services ─────────────────────────────────────────────────────────────────────────────────────
 
 /** As the wire has them. */

@@ -6,6 +6,7 @@
  *
  *     job.ts · action.ts · fields.ts      an entry of `jobs`, its action, and fields in general
  *     gate.ts                             the keys of a gate (lesson 16)
+ *     agent.ts                            the keys of an agent run (lesson 18)
  *     service.ts · replicas.ts            the keys of a service (lesson 14), its replicas' ids
  *     duration.ts · words.ts              `90s`; a line of arguments, split
  *     graph.ts · files.ts · mentions.ts   edges; files that jobs name, and where they name them
@@ -21,6 +22,7 @@
  * Test: test/17-pipelines.test.ts
  */
 import type { MappingNode, YamlNode } from "#yaml";
+import { AGENT_KEYS, BUDGET_KEYS, readAgent } from "./agent.ts";
 import { clip, describe, Fields } from "./fields.ts";
 import { checkFiles, type ProjectFiles } from "./files.ts";
 import { checkGraph } from "./graph.ts";
@@ -42,6 +44,7 @@ export type { ProjectFiles } from "./files.ts";
 export { mentionedPaths } from "./mentions.ts";
 export type {
   ActionDefinition,
+  AgentDefinition,
   GateDefinition,
   JobDefinition,
   PipelineDefinition,
@@ -51,10 +54,13 @@ export type {
 export { replicaId } from "./replicas.ts";
 export { splitWords, type Words } from "./words.ts";
 
-const KEYS = ["name", "version", "project", "shell", "jobs"] as const;
+const KEYS = [
+  "name", "version", "project", "shell", "agent", "agent_run_id", "jobs",
+] as const;
 /** Every key, by the map that it is read in. */
 export const KNOWN_KEYS = {
-  pipeline: KEYS, job: JOB_KEYS, retry: RETRY_KEYS, healthcheck: HEALTH_KEYS, restart: RESTART_KEYS,
+  pipeline: KEYS, agent: AGENT_KEYS, budget: BUDGET_KEYS, job: JOB_KEYS, retry: RETRY_KEYS,
+  healthcheck: HEALTH_KEYS, restart: RESTART_KEYS,
 } as const;
 const MAX_VERSION_BYTES = 128;
 
@@ -130,12 +136,14 @@ function readPipeline(
   const version = fields.text("version", { maxBytes: MAX_VERSION_BYTES });
   const project = fields.boolean("project");
   const shell = readShell(fields) ?? "sh";
+  const agent = readAgent(fields);
   const jobs = readJobs(report, fields, { shell, files: project === false ? undefined : files });
   return {
     name: name?.text ?? "",
     ...(version === undefined ? {} : { version }),
     project: project ?? true,
     ...(project === true && { projectWritten: true }),
+    ...(agent !== undefined && { agent }),
     jobs,
     warnings: report.warnings,
   };

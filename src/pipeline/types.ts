@@ -13,9 +13,29 @@ export interface PipelineDefinition {
   project: boolean;
   /** The file says `project: true`: ship the folder even if no job seems to need it. */
   projectWritten?: boolean;
+  /** It is an agent run, or part of one. */
+  agent?: AgentDefinition;
   jobs: JobDefinition[];
   /** Legal, but probably a mistake. One line each. */
   warnings: string[];
+}
+
+export interface AgentDefinition {
+  /** The group that it is part of. Absent: it is one by itself. */
+  id?: string;
+  budget: BudgetDefinition;
+}
+
+/** Absent: no limit. */
+export interface BudgetDefinition {
+  jobs?: number;
+  depth?: number;
+  fanOut?: number;
+  steps?: number;
+  tokens?: number;
+  usdMicros?: number;
+  /** From the submission of the group's first run. */
+  deadlineMs?: number;
 }
 
 export type ShellName = "sh" | "bash" | "python3" | "node";

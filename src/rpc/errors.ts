@@ -41,6 +41,10 @@ const TABLE = {
   UNSUPPORTED: { wire: 13, retryable: false },
   /** The peer's own bug. */
   INTERNAL: { wire: 14, retryable: false },
+  /** The budget of an agent run is used up. A person may raise it; asking again does not. */
+  BUDGET: { wire: 15, retryable: false },
+  /** A limit that no budget raises: how deep jobs spawn jobs, and how many each. */
+  LIMIT: { wire: 16, retryable: false },
 } as const;
 // #endregion
 

@@ -14,7 +14,7 @@
  */
 import type { Host } from "#host";
 import { RpcError } from "#rpc";
-import { isConnectionError, type RunStatus } from "#wire";
+import { isConnectionError, isOpenRun, type RunStatus } from "#wire";
 import type { RunEvent } from "./watch.ts";
 
 /** A master replays its log in seconds; one that is away for longer needs a person. */
@@ -40,7 +40,7 @@ export interface RedialOptions<Client> {
 export interface FollowOptions<Client extends Watcher> extends RedialOptions<Client> {
   readonly client: Client;
   readonly run: string;
-  /** Go on while the run is SERVING: nothing but services is left. */
+  /** Go on while the run is SERVING (nothing but services is left) or PAUSED (by its budget). */
   readonly toEnd?: boolean | undefined;
   onBroken?(error: Error): void;
   onRejoined?(): void;
@@ -52,7 +52,7 @@ export async function* followRun<Client extends Watcher>(
 ): AsyncGenerator<RunEvent> {
   const { run, signal, toEnd = false } = options;
   const isAwaited = (status: RunStatus): boolean =>
-    status === "RUNNING" || (toEnd && status === "SERVING");
+    status === "RUNNING" || (toEnd && isOpenRun(status));
   let client = options.client;
   for (;;) {
     try {

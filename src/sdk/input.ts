@@ -93,5 +93,20 @@ export interface PipelineInput {
   readonly project?: boolean;
   /** For the jobs that name no shell of their own. */
   readonly shell?: JobInput["shell"];
+  /** It is an agent run: what it may spend, together with all runs of the same id. */
+  readonly agent?: {
+    readonly id?: string;
+    readonly budget?: {
+      readonly jobs?: number;
+      readonly depth?: number;
+      readonly fan_out?: number;
+      readonly steps?: number;
+      readonly tokens?: number;
+      readonly usd?: number;
+      readonly deadline?: Duration;
+    };
+  };
+  /** Short for an agent with this id. */
+  readonly agent_run_id?: string;
   readonly jobs: readonly JobInput[];
 }

@@ -5,9 +5,9 @@
  * Test: test/17-pipelines.test.ts, test/14-services.test.ts
  */
 import {
-  replicaId, type GateDefinition, type JobDefinition, type PipelineDefinition,
+  replicaId, type AgentDefinition, type GateDefinition, type JobDefinition, type PipelineDefinition,
 } from "#pipeline";
-import type { Action, Gate, JobSpec, PipelineSpec, Service } from "#wire";
+import type { Action, Agent, Gate, JobSpec, PipelineSpec, Service } from "#wire";
 
 export interface SpecOptions {
   /** The hash of the packed folder, when there is one. */
@@ -52,7 +52,8 @@ export function toSpec(definition: PipelineDefinition, options: SpecOptions = {}
       ...(job.service && { service: toService(job, deploy) }),
     }));
   });
-  return { name: definition.name, version: definition.version, project, jobs };
+  const { name, version, agent } = definition;
+  return { name, version, project, ...(agent && { agent: toAgent(agent) }), jobs };
 }
 
 function firstIndexes({ jobs }: PipelineDefinition): Map<string, Placed> {
@@ -63,6 +64,11 @@ function firstIndexes({ jobs }: PipelineDefinition): Map<string, Placed> {
     first += job.service?.replicas ?? 1;
   }
   return firsts;
+}
+
+/** A budget without limits is none. */
+function toAgent({ id, budget }: AgentDefinition): Agent {
+  return { id, budget: Object.keys(budget).length === 0 ? undefined : { ...budget } };
 }
 
 function toService({ id, service }: JobDefinition, deployed: boolean): Service {

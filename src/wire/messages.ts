@@ -322,8 +322,13 @@ export const JOB_STATUSES = [
 ] as const;
 export type JobStatus = (typeof JOB_STATUSES)[number];
 export const JobStatus = enumOf(...JOB_STATUSES);
-/** SERVING: all that is left are services, and each of them has been ready. */
-export const RUN_STATUSES = ["RUNNING", "COMPLETED", "FAILED", "CANCELLED", "SERVING"] as const;
+/**
+ * SERVING: all that is left are services, and each of them has been ready. PAUSED: nothing in it
+ * goes on before somebody raises the budget of its agent run (lesson 18).
+ */
+export const RUN_STATUSES = [
+  "RUNNING", "COMPLETED", "FAILED", "CANCELLED", "SERVING", "PAUSED",
+] as const;
 export type RunStatus = (typeof RUN_STATUSES)[number];
 export const RunStatus = enumOf(...RUN_STATUSES);
 

@@ -22,6 +22,7 @@ import {
   withDefault,
   type Infer,
 } from "#codec";
+import { Agent } from "./budget.ts";
 import { Gate } from "./gate.ts";
 import { MAX_FRAME_BODY_BYTES, MAX_JOBS_PER_RUN, MAX_SPEC_BYTES } from "./limits.ts";
 import { Service } from "./service.ts";
@@ -92,6 +93,8 @@ const head = {
   version: [2, optional(string(128))],
   /** SHA-256 (hex) of the packed project, uploaded before the submission. */
   project: [3, optional(string(64))],
+  /** It is an agent run, or part of one (lesson 18). */
+  agent: [60, optional(Agent)],
 } as const;
 export const PipelineSpec = message("PipelineSpec", {
   ...head,

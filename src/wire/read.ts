@@ -40,9 +40,9 @@ export function isTerminal(status: JobStatus): boolean {
     status === "CANCELLED" || status === "SKIPPED";
 }
 
-/** Whether a run goes on: something in it runs, waits, or serves. */
+/** Whether a run goes on: something in it runs, waits, or serves, or would with more budget. */
 export function isOpenRun(status: RunStatus): boolean {
-  return status === "RUNNING" || status === "SERVING";
+  return status === "RUNNING" || status === "SERVING" || status === "PAUSED";
 }
 
 /**

@@ -159,7 +159,7 @@ class CodeTest(unittest.TestCase):
         self.assertEqual([each.code for each in titan.CODES], [
             "CLOSED", "DEADLINE", "CANCELLED", "OVERLOADED", "TOO_LARGE", "BAD_FRAME",
             "BAD_REQUEST", "UNAUTHORIZED", "NOT_FOUND", "CONFLICT", "INVALID", "UNSCHEDULABLE",
-            "UNSUPPORTED", "INTERNAL"])
+            "UNSUPPORTED", "INTERNAL", "BUDGET", "LIMIT"])
         self.assertEqual([each.code for each in titan.CODES if each.retryable],
                          ["CLOSED", "DEADLINE", "OVERLOADED"])
 

@@ -25,7 +25,8 @@ export function limitsOf({ memory = DEFAULT_LIMITS }: Context): MemoryLimits {
 
 /** A command that was refused, in terms that a client can act on. Nothing has changed. */
 export class Refusal extends Error {
-  readonly code: "NOT_FOUND" | "CONFLICT" | "INVALID" | "UNSCHEDULABLE" | "OVERLOADED";
+  readonly code:
+    | "NOT_FOUND" | "CONFLICT" | "INVALID" | "UNSCHEDULABLE" | "OVERLOADED" | "BUDGET" | "LIMIT";
   constructor(code: Refusal["code"], message: string) {
     super(message);
     this.name = "Refusal";

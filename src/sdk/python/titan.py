@@ -39,6 +39,8 @@ class InvalidError(TitanError): """Well-formed and refused: the pipeline has a c
 class UnschedulableError(TitanError): """No worker could ever run this."""
 class UnsupportedError(TitanError): """The peer does not know this."""
 class InternalError(TitanError): """A bug, or trouble with a disk, on the other side."""
+class BudgetError(TitanError): """The budget of an agent run is used up."""
+class LimitError(TitanError): """A limit that no budget raises."""
 CODES = TitanError.__subclasses__()  # in the order of their bytes on the wire, from 1
 class ConnectError(TitanError): retryable = True  # nobody answers there, or it is no master
 class PipelineError(TitanError, ValueError): """A pipeline that says what nobody could do."""
@@ -217,11 +219,10 @@ def read_schema(text: str) -> Row:
         types[name.strip("|")] = (inner if "is " in body else variants(fields) if "|" in name
                                   else Message(name, fields))
     return types
-
 wire = read_schema("""
 Hello(protocol u, role client|worker, token t?, version t=)   Welcome(protocol u, version t)
 FileAction(file t, args t*)   ShellAction(script t, shell sh|bash|python3|node?)
-CommandAction(argv t*)   CallAction(target t, input r)
+CommandAction(argv t*)   CallAction(target t, input r)   BlobPut(hash t, total u, offset u, data r)
 Action|(file FileAction, command CommandAction, shell ShellAction, call CallAction)
 Retry(max_attempts u, delay_ms u, backoff f, max_delay_ms u, jitter f)
 FormField(name t, type text|number|choice|boolean, label t=, choices t*, default t?, required b=)
@@ -235,17 +236,16 @@ Service(name t, deployed b=, port u?, check Check, interval_ms u, timeout_ms u, 
 JobSpec(id t, action Action, depends_on u*, requirement t*, priority i?, delay_ms u?, affinity u?,
   when success|failure|always?, timeout_ms u?, retry Retry?, env m, gate Gate?, 30 service Service?)
 PipelineSpec(name t, version t?, project t?, jobs JobSpec*)   AddJobs(run t, jobs JobSpec*)
-Submit(spec r?, spec_blob t?, key t?, strict b=, by t?)   JobRef(run t, job t?)   Affected(jobs u)
-Submitted(run t, existing b=, warnings t*, forgotten b=, 40 replaces t=)
-BlobRef(hash t)   BlobHas(present b)   BlobPut(hash t, total u, offset u, data r)
+Submit(spec r?, spec_blob t?, key t?, strict b=, by t?)   BlobRef(hash t)   BlobHas(present b)
+Submitted(run t, existing b=, warnings t*, forgotten b=, 40 replaces t=)   Affected(jobs u)
 JobStatus(is PENDING|RUNNING|WAITING|COMPLETED|FAILED|DEAD|CANCELLED|SKIPPED)
 Failure(kind exit|signal|timeout|not-found|not-executable|unsupported|bad-input|worker-lost|\
 rejected|cancelled|internal|unhealthy|port-taken, message t, exit_code u?, signal t?)
 Decision(approved b, by t, comment t, at u, already b=, skipped b?, values m, missing u?)
-LostOutput(bytes u, why t)   GateVote(by t, comment t=, values m, at u)
+LostOutput(bytes u, why t)   GateVote(by t, comment t=, values m, at u)   JobRef(run t, job t?)
 ServiceInfo(name t, phase STARTING|READY|UNHEALTHY|RESTARTING|STOPPED|FAILED, since u, reason t=,
   host t=, port u=, pid u=, restarts u=)
-RunInfo(id t, name t, status RUNNING|COMPLETED|FAILED|CANCELLED|SERVING, submitted_at u,
+RunInfo(id t, name t, status RUNNING|COMPLETED|FAILED|CANCELLED|SERVING|PAUSED, submitted_at u,
   ended_at u?, counts u*, cancelling b=)
 JobInfo(index u, id t, status JobStatus, attempt u, worker t=, started_at u?, ended_at u?,
   failure Failure?, reason t=, depends_on u*, result r?, cancelling b=, decision Decision?,
@@ -720,8 +720,8 @@ class Client:
                 for each in page.changes: yield Row(type="job", job=names[each.index], change=each)
                 if page.run is not None: yield Row(type="run", run=page.run)
     def wait(self, run: str, timeout: Optional[float] = None, to_end: bool = False) -> Row:
-        """The run once it is over, or (unless `to_end`) once nothing but services is left."""
-        going = ("RUNNING", "SERVING") if to_end else ("RUNNING",)
+        """The run once it is over, or (unless `to_end`) PAUSED, or nothing but services is left."""
+        going = ("RUNNING", "SERVING", "PAUSED") if to_end else ("RUNNING",)
         return next(event.run for event in self.watch(run, timeout)
                     if event.type != "job" and event.run.status not in going)
     def result(self, run: str, job: str) -> Any:
