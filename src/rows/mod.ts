@@ -1,6 +1,6 @@
 /**
- * What the wire says, as plain JSON: the output of `titan … --json` (and, in time, of other doors:
- * one encoder, so that all have the same fields). Programs rely on the names.
+ * Lesson 00: what the wire says, as plain JSON: the output of `titan … --json` (and, in time, of
+ * other doors: one encoder, so that all have the same fields). Programs rely on the names.
  *
  *     run.ts       a run, a job, a failure, an answer
  *     gate.ts      a gate that is open
