@@ -122,7 +122,8 @@ describe("titan", { concurrency: 4 }, () => {
       [["drain"], /it takes WORKER, found nothing/],
       [["dead", "x"], /takes no arguments/],
       [["up", "--grace", "11m"], /--grace 11m: must be at most 10m/],
-      [["up", "--http", "9080"], /not in this version yet/],
+      [["up", "--http", "99999"], /--http/],
+      [["up", "--http-host", "h"], /--http-host without --http PORT/],
       [["--jso"], /expected a command/],
     ] as const) {
       const { code, stdout, stderr } = await alone(...args);

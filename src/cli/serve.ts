@@ -9,6 +9,7 @@ import { DEFAULT_MASTER, tokenOf } from "./address.ts";
 import type { EmbeddedCluster, PoolsOption, Scale } from "#cluster";
 import type { OldDoor } from "#dialect";
 import type { Address } from "#host";
+import type { HttpDoor } from "#http";
 import type { Call } from "./command.ts";
 import { CliError, EXIT, exitCodeOf, UsageError } from "./exit.ts";
 import { preloaded, storeOf } from "./store-url.ts";
@@ -24,15 +25,10 @@ export interface ServeOptions {
   readonly pools?: PoolsOption | undefined;
   /** Where old clients are served, once they are. */
   readonly older?: Address | undefined;
+  /** The HTTP interface, once there is one. */
+  readonly http?: HttpDoor | undefined;
   /** The cluster has a store of its own, unless a flag or the environment says otherwise. */
   readonly ownStore: boolean;
-}
-
-export function refuseDashboard(call: Call): void {
-  if (!call.on("http")) return;
-  throw new UsageError(
-    `Cannot run titan ${call.command.name} --http: the dashboard is not in this version yet`,
-  );
 }
 
 export async function serve(call: Call, options: ServeOptions): Promise<number> {
@@ -55,6 +51,7 @@ export async function serve(call: Call, options: ServeOptions): Promise<number> 
   const store = await storeOf(call, options.ownStore ? { masterPort: port } : undefined);
   const [durability, graceMs] = [durabilityOf(call), await graceOf(call)];
   const v1 = v1Of(call);
+  const httpPort = httpPortOf(call);
   const loading = await preloaded(store); // from here on no flag can be wrong
   const { startEmbeddedCluster } = await import("#cluster");
   const stateDir = call.text("state") ?? context.home;
@@ -85,8 +82,10 @@ export async function serve(call: Call, options: ServeOptions): Promise<number> 
   });
   const { view, master, token } = cluster;
   const olderAt = await older?.open({ view, master, token, port: v1?.port });
-  announce(call, cluster, { ...options, older: olderAt });
+  const web = httpPort === undefined ? undefined : await openHttp(call, cluster, httpPort);
+  announce(call, cluster, { ...options, older: olderAt, http: web });
   const fatal = await ended;
+  await web?.close();
   await older?.close();
   await cluster.stop();
   return exitAfter(fatal);
@@ -99,6 +98,32 @@ function v1Of(call: Call): { port: number | undefined } | undefined {
   if (!call.on("v1")) return { port };
   const why = "--v1 serves them on the master's port, --v1-port on one of their own";
   throw new UsageError(`Cannot serve version 1 twice: ${why}`);
+}
+
+/** The port of `--http`. Undefined: there is to be none. */
+function httpPortOf(call: Call): number | undefined {
+  if (call.text("http") === "off") return undefined;
+  const port = call.count("http", { min: 0, max: 65_535 });
+  if (port !== undefined || call.texts("http-host").length === 0) return port;
+  throw new UsageError("Cannot use --http-host without --http PORT");
+}
+
+async function openHttp(
+  call: Call, { master, token }: EmbeddedCluster, port: number,
+): Promise<HttpDoor> {
+  const [{ HttpDoor }, { nodeHost, VERSION }] =
+    await Promise.all([import("#http"), import("#host")]);
+  const listen = { host: DEFAULT_MASTER.host, port };
+  const names = call.texts("http-host");
+  const door = new HttpDoor({ host: nodeHost(), master, token, version: VERSION, listen, names });
+  call.context.onExit(() => door.close());
+  try {
+    await door.open();
+  } catch (error) {
+    const found = (error as Error).message;
+    throw new CliError(EXIT.ERROR, `Cannot serve HTTP at port ${port}: ${found}`, { cause: error });
+  }
+  return door;
 }
 
 /** A module that is not loaded unless somebody asks for it. */
@@ -137,7 +162,8 @@ function announce(call: Call, cluster: EmbeddedCluster, options: ServeOptions): 
   const shared = store === undefined ? "" : `, store at ${store.url.replace("redis://", "")}`;
   const where = `${address}, ${workersText(options)}${shared}`;
   context.out(`titan: master at ${where}, state in ${shortPath(stateDir)}`);
-  const { older } = options;
+  const { older, http } = options;
+  if (http !== undefined) context.out(`titan: HTTP at ${http.newLink()}`);
   if (older !== undefined) context.out(`titan: clients of version 1 at ${hostPort(older)}`);
   if (recovered.events + recovered.tornBytes > 0) {
     context.out(
@@ -175,7 +201,7 @@ function workersText({ workers, scale, pools, tags = [] }: ServeOptions): string
 }
 
 function readyJson(
-  call: Call, cluster: EmbeddedCluster, { workers, scale, pools, older }: ServeOptions,
+  call: Call, cluster: EmbeddedCluster, { workers, scale, pools, older, http }: ServeOptions,
 ): object {
   const { master, store } = cluster;
   return {
@@ -185,6 +211,7 @@ function readyJson(
     host: master.host,
     port: master.port,
     v1: older && hostPort(older),
+    http: http?.url,
     workers,
     scale,
     pools: pools?.pools.map(({ name, min, max }) => ({ name, min, max })),

@@ -363,13 +363,18 @@ export class Client {
   async *logs(
     run: string,
     job: string,
-    options: { attempt?: number; follow?: boolean } = {},
+    options: { attempt?: number; follow?: boolean; signal?: AbortSignal } = {},
   ): AsyncGenerator<OutputChunk> {
-    const { attempt = 0, follow = false } = options;
+    const { attempt = 0, follow = false, signal } = options;
     const request = OutputRequest.encode({ run, job, attempt, follow });
-    const patience = { deadlineMs: STREAM_DEADLINE_MS };
-    for await (const body of this.#connection.stream(Op.LOGS, request, patience)) {
-      yield* OutputPage.decode(body).chunks;
+    const pages = this.#connection.stream(Op.LOGS, request, { deadlineMs: STREAM_DEADLINE_MS });
+    const leave = (): void => pages.cancel();
+    if (signal?.aborted) leave();
+    signal?.addEventListener("abort", leave, { once: true });
+    try {
+      for await (const body of pages) yield* OutputPage.decode(body).chunks;
+    } finally {
+      signal?.removeEventListener("abort", leave);
     }
   }
 

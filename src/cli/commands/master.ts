@@ -8,7 +8,7 @@ import { dirname, resolve } from "node:path";
 import type { PoolsOption } from "#cluster";
 import type { Call, Command, Flag } from "../command.ts";
 import { UsageError } from "../exit.ts";
-import { refuseDashboard, serve } from "../serve.ts";
+import { serve } from "../serve.ts";
 import { STORE_FLAG } from "../store-url.ts";
 
 export const SERVE_FLAGS: Readonly<Record<string, Flag>> = {
@@ -53,7 +53,14 @@ export const SERVE_FLAGS: Readonly<Record<string, Flag>> = {
     value: "PORT",
     summary: "serve them on a port of their own, on this machine alone",
   },
-  http: { type: "string", value: "PORT", summary: "the dashboard, in a later version" },
+  http: {
+    type: "string", value: "PORT",
+    summary: "serve the HTTP interface at this port of this machine (0: any free one)",
+  },
+  "http-host": {
+    type: "string", value: "HOST[:PORT]", many: true,
+    summary: "another name by which people reach that port",
+  },
 };
 
 export const master: Command = {
@@ -90,7 +97,6 @@ export const master: Command = {
     "titan master --pools pools.yaml",
   ],
   run: async (call: Call) => {
-    refuseDashboard(call);
     return serve(call, { workers: 0, ownStore: false, pools: await poolsOf(call) });
   },
 };

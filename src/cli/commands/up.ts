@@ -7,7 +7,7 @@ import { MAX_SLOTS } from "#wire";
 import type { Scale } from "#cluster";
 import type { Call, Command } from "../command.ts";
 import { UsageError } from "../exit.ts";
-import { refuseDashboard, serve } from "../serve.ts";
+import { serve } from "../serve.ts";
 import { SERVE_FLAGS } from "./master.ts";
 
 /** More workers on one machine are a load test and not a cluster; slots are cheaper. */
@@ -69,7 +69,6 @@ export const up: Command = {
     "titan up --store redis://10.0.0.7:6379",
   ],
   run: (call: Call) => {
-    refuseDashboard(call);
     const scale = scaleOf(call);
     const fixed = scale === undefined ? 2 : 0;
     const workers = call.count("workers", { min: 0, max: MAX_WORKERS }) ?? fixed;

@@ -1,0 +1,89 @@
+/**
+ * Lesson 19: answers: JSON, downloads, errors, and the headers that all of them have.
+ *
+ * Test: test/http.test.ts
+ */
+import type { ServerResponse } from "node:http";
+import { CodecError } from "#codec";
+import { PipelineError } from "#pipeline";
+import { RpcError, type RpcErrorCode } from "#rpc";
+import { Download, HttpError } from "./route.ts";
+
+/**
+ * Of every answer. A page of ours loads nothing from elsewhere, runs no script that stands in a
+ * page, and stands in no frame; a browser takes each answer for what it is called.
+ */
+export const SAFE_HEADERS: Readonly<Record<string, string>> = {
+  "content-security-policy":
+    "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; " +
+    "object-src 'none'",
+  "x-content-type-options": "nosniff",
+  "x-frame-options": "DENY",
+  "referrer-policy": "no-referrer",
+  "cross-origin-resource-policy": "same-origin",
+  "cross-origin-opener-policy": "same-origin",
+  "cache-control": "no-store",
+};
+
+/** What each code of lesson 04 is called in HTTP. */
+const STATUS: Readonly<Record<RpcErrorCode, number>> = {
+  CLOSED: 502, DEADLINE: 504, CANCELLED: 499, OVERLOADED: 503, TOO_LARGE: 413, BAD_FRAME: 502,
+  BAD_REQUEST: 400, UNAUTHORIZED: 401, NOT_FOUND: 404, CONFLICT: 409, INVALID: 422,
+  UNSCHEDULABLE: 422, UNSUPPORTED: 501, INTERNAL: 500, BUDGET: 402, LIMIT: 422,
+};
+/** A client that was refused for want of room comes again after so many seconds. */
+const RETRY_AFTER_S = "1";
+
+export function sendJson(response: ServerResponse, status: number, value: unknown): void {
+  const body = Buffer.from(`${JSON.stringify(value)}\n`);
+  response.writeHead(status, {
+    "content-type": "application/json; charset=utf-8", "content-length": body.length,
+  });
+  response.end(body);
+}
+
+/** A file for the person's disk: a browser shows nothing of it. */
+export async function sendDownload(response: ServerResponse, download: Download): Promise<void> {
+  const { name, type, pieces } = download;
+  const safe = name.replace(/[^\w.-]/g, "_");
+  response.writeHead(200, {
+    "content-type": type, "content-disposition": `attachment; filename="${safe}"`,
+  });
+  response.flushHeaders();
+  for await (const piece of pieces) {
+    if (response.destroyed) return;
+    // A peer that does not read stops the one who writes.
+    if (!response.write(piece)) await drained(response);
+  }
+  response.end();
+}
+
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      response.off("drain", done).off("close", done);
+      resolve();
+    };
+    response.on("drain", done).on("close", done);
+  });
+}
+
+export function sendError(response: ServerResponse, error: unknown): void {
+  const { status, code, message, headers } = asHttp(error);
+  // Cut, so that nobody takes it for whole.
+  if (response.headersSent) return void response.destroy();
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  sendJson(response, status, { error: { code, message } });
+}
+
+function asHttp(error: unknown): HttpError {
+  if (error instanceof HttpError) return error;
+  if (error instanceof RpcError) {
+    const headers = error.code === "OVERLOADED" ? { "retry-after": RETRY_AFTER_S } : {};
+    return new HttpError(STATUS[error.code], error.code, error.message, headers);
+  }
+  if (error instanceof PipelineError) return new HttpError(422, "INVALID", error.message);
+  // A text that does not fit into a message of the wire.
+  if (error instanceof CodecError) return new HttpError(400, "BAD_REQUEST", error.message);
+  return new HttpError(500, "INTERNAL", `Cannot serve this: ${(error as Error).message}`);
+}

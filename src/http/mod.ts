@@ -1,0 +1,18 @@
+/**
+ * Lesson 19: the HTTP interface of a master, on `node:http`: everything that the command line
+ * knows, as JSON with the same fields.
+ *
+ *     server.ts     the port: limits, the way of a request, the session with the master
+ *     guard.ts      who may ask: Host, Origin, token, and the header of a change
+ *     sessions.ts   a link that works once, and the cookie that it becomes
+ *     route.ts      a route, and the way from a path to it
+ *     reads.ts      what can be read; changes.ts what can be changed
+ *     shapes.ts     the shapes of rows; schema.ts the words for shapes
+ *     openapi.ts    the interface, described by itself
+ *     answer.ts     answers and errors, with the headers that all of them have
+ *
+ * Invariants: no request is served whose Host or Origin is unknown; nothing is changed for a page
+ * of another origin; the fields are those of `--json`.
+ * Test: test/http.test.ts
+ */
+export { HttpDoor, type HttpOptions } from "./server.ts";

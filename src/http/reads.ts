@@ -1,0 +1,141 @@
+/**
+ * Lesson 19: what can be read. Each answer is a row of #rows, as `titan … --json` prints it.
+ *
+ * Test: test/http.test.ts
+ */
+import {
+  deadJson, gateJson, grouped, groupJson, jobJson, poolJson, runJson, workerJson,
+} from "#rows";
+import type { OutputChunk } from "#sdk";
+import { Download, HttpError, type Asked, type Route } from "./route.ts";
+import { integer, list, object, text, time } from "./schema.ts";
+import { dead, gate, job, pool, run, serviceGroup, worker } from "./shapes.ts";
+
+/** Runs of one page, unless somebody asks for another number. */
+const RUNS_PER_PAGE = 100;
+const MAX_RUNS = 10_000;
+
+const ATTEMPT = "the attempt (default: the latest)";
+
+export const READS: readonly Route[] = [
+  {
+    method: "GET", path: "/api/v1/info", summary: "The master itself.",
+    answer: object({
+      version: text, pid: integer, startedAt: time, now: time, state: text, nextSeq: integer,
+      runs: integer, workers: integer, refused: integer, full: text, lettersDropped: integer,
+    }),
+    run: async ({ client }) => {
+      const { stateHash: _, ...info } = await client.info();
+      return info;
+    },
+  },
+  {
+    method: "GET", path: "/api/v1/runs", summary: "Runs, the newest first.",
+    query: {
+      status: "only those of this status", name: "only those whose id or name begins so",
+      since: "only those that were submitted at this time or later (ms since 1970)",
+      limit: `at most so many (default ${RUNS_PER_PAGE}, at most ${MAX_RUNS})`,
+    },
+    answer: list(run), run: readRuns,
+  },
+  {
+    method: "GET", path: "/api/v1/runs/{run}", summary: "A run and its jobs.",
+    answer: object({ run, jobs: list(job) }),
+    run: async ({ client, path, host }) => {
+      const found = await client.status(path["run"]!);
+      const ids = found.jobs.map(({ id }) => id);
+      const now = host.clock.wall();
+      const jobs = found.jobs.map((each) =>
+        jobJson(each, each.dependsOn.map((index) => ids[index]!), now));
+      return { run: runJson(found.run), jobs };
+    },
+  },
+  {
+    method: "GET", path: "/api/v1/runs/{run}/jobs/{job}", summary: "One job of a run.",
+    answer: object({ run, job }),
+    run: async ({ client, path, host }) => {
+      const found = await client.status(path["run"]!, path["job"]);
+      const [first] = found.jobs;
+      return { run: runJson(found.run), job: jobJson(first!, found.parents, host.clock.wall()) };
+    },
+  },
+  {
+    method: "GET", path: "/api/v1/runs/{run}/jobs/{job}/logs",
+    summary: "What a job has printed, as a download of plain text.",
+    query: { attempt: ATTEMPT, follow: "1: go on until the attempt has ended" },
+    run: readLogs,
+  },
+  {
+    method: "GET", path: "/api/v1/workers", summary: "Workers, and how busy they are.",
+    answer: list(worker), run: async ({ client }) => (await client.workers()).map(workerJson),
+  },
+  {
+    method: "GET", path: "/api/v1/pools", summary: "Pools of workers that the master can start.",
+    answer: list(pool),
+    run: async ({ client }) => {
+      const { pools, launches } = await client.pools();
+      return pools.map((each) => poolJson(each, launches));
+    },
+  },
+  {
+    method: "GET", path: "/api/v1/services", summary: "Services, with their replicas.",
+    answer: list(serviceGroup),
+    run: async ({ client, host }) => {
+      const now = host.clock.wall();
+      return grouped(await client.services()).map((group) => groupJson(group, now));
+    },
+  },
+  {
+    method: "GET", path: "/api/v1/gates", summary: "Gates that wait for a person.",
+    answer: list(gate), run: async ({ client }) => (await client.gates()).map(gateJson),
+  },
+  {
+    method: "GET", path: "/api/v1/dead", summary: "Jobs whose retries are spent.",
+    answer: list(dead), run: async ({ client }) => (await client.deadLetters()).map(deadJson),
+  },
+];
+
+async function readRuns({ client, query }: Asked): Promise<object[]> {
+  const [status, name] = [query.get("status"), query.get("name") ?? ""];
+  const since = numberOf(query, "since", { usual: 0, max: Number.MAX_SAFE_INTEGER });
+  const limit = numberOf(query, "limit", { usual: RUNS_PER_PAGE, max: MAX_RUNS });
+  const found = [];
+  for (const each of (await client.runs()).reverse()) {
+    if (found.length === limit) break;
+    if (status !== null && each.status !== status) continue;
+    if (each.submittedAt < since) continue;
+    if (each.id.startsWith(name) || each.name.startsWith(name)) found.push(runJson(each));
+  }
+  return found;
+}
+
+async function readLogs({ client, path, query, signal }: Asked): Promise<Download> {
+  const [run, job] = [path["run"]!, path["job"]!];
+  const attempt = numberOf(query, "attempt", { usual: 0, max: 2 ** 32 - 1 });
+  const follow = query.get("follow") === "1";
+  const chunks = client.logs(run, job, { attempt, follow, signal });
+  // An unknown job, or attempt, is an answer of its own and no empty file.
+  if (follow) await client.status(run, job);
+  const first = follow ? undefined : await chunks.next();
+  return new Download(`${run}-${job}.log`, "text/plain; charset=utf-8", bytesOf(chunks, first));
+}
+
+async function* bytesOf(
+  chunks: AsyncGenerator<OutputChunk>, first: IteratorResult<OutputChunk> | undefined,
+): AsyncGenerator<Uint8Array> {
+  if (first?.done === true) return;
+  if (first !== undefined) yield first.value.data;
+  for await (const { data } of chunks) yield data;
+}
+
+/** @throws {HttpError} 400 */
+function numberOf(
+  query: URLSearchParams, name: string, { usual, max }: { usual: number; max: number },
+): number {
+  const given = query.get(name);
+  if (given === null) return usual;
+  if (/^\d{1,16}$/.test(given) && Number(given) <= max) return Number(given);
+  const found = JSON.stringify(given.slice(0, 100));
+  throw new HttpError(400, "BAD_REQUEST",
+    `Cannot use ${name}=${found}: must be a whole number from 0 to ${max}`);
+}

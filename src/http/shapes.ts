@@ -1,0 +1,86 @@
+/**
+ * Lesson 19: the rows of #rows as schemas.
+ *
+ * Test: test/http.test.ts
+ */
+import { FAILURE_KINDS, FIELD_TYPES, JOB_STATUSES, RUN_STATUSES, SERVICE_PHASES } from "#wire";
+import {
+  any, boolean, integer, list, mapOf, object, oneOf, orNull, text, time, type Schema,
+} from "./schema.ts";
+
+const failure = object({
+  kind: oneOf(...FAILURE_KINDS), message: text, "exitCode?": integer, "signal?": text,
+});
+
+const decision = {
+  approved: boolean, by: text, comment: text, at: time, fields: mapOf(text), "skipped?": boolean,
+};
+
+const service = object({
+  name: text, state: oneOf(...SERVICE_PHASES), host: orNull(text), port: orNull(integer),
+  pid: orNull(integer), restarts: integer, since: time,
+});
+
+export const run = object({
+  id: text, name: text, status: oneOf(...RUN_STATUSES), submittedAt: time, endedAt: orNull(time),
+  cancelling: boolean,
+  jobs: object(Object.fromEntries(JOB_STATUSES.map((status) => [status, integer]))),
+});
+
+export const job = object({
+  id: text, status: oneOf(...JOB_STATUSES), attempt: integer, worker: orNull(text),
+  startedAt: orNull(time), endedAt: orNull(time), tookMs: orNull(integer),
+  waitedMs: orNull(integer), retryAt: orNull(time), reason: text, cancelling: boolean,
+  dependsOn: list({ anyOf: [text, integer] }), decision: orNull(object(decision)),
+  failure: orNull(failure), result: any, outputLost: integer, outputProblem: orNull(text),
+  "service?": service,
+});
+
+export const worker = object({
+  id: integer, name: text, tags: list(text), slots: integer, running: integer, draining: boolean,
+  connected: boolean, remote: text, joinedAt: time, version: text, "beatLateMs?": integer,
+  "beatLateMaxMs?": integer, "pool?": text,
+  state: oneOf("ready", "busy", "away", "draining", "drained"), away: boolean,
+});
+
+const launch = object({
+  name: text, state: text, orderedAt: time, "handle?": text, reason: text,
+});
+
+export const pool = object({
+  name: text, tags: list(text), slots: integer, min: integer, max: integer, wanted: integer,
+  running: integer, starting: integer, leaving: integer, why: text, driver: text,
+  failures: integer, "lastFailure?": text, workers: list(launch),
+});
+
+const replica = object({
+  job: text, worker: orNull(text), host: orNull(text), port: orNull(integer),
+  pid: orNull(integer), state: text, restarts: integer, attempt: integer, since: orNull(time),
+  uptimeMs: orNull(integer), reason: text, lastFailure: orNull(failure),
+});
+
+export const serviceGroup = object({
+  name: text, run: text, job: text, deployed: boolean, "version?": integer, current: boolean,
+  state: text, replicas: list(replica),
+});
+
+const field: Schema = object({
+  name: text, type: oneOf(...FIELD_TYPES), label: text, choices: list(text), "default?": text,
+  required: boolean,
+});
+
+export const gate = object({
+  id: text, message: text, openedAt: time, deadline: time, submitter: text, form: list(field),
+  approvers: list(text), required: integer, onTimeout: oneOf("reject", "approve", "skip"),
+  selfApproval: boolean, result: any,
+  approvals: list(object({ by: text, comment: text, fields: mapOf(text), at: time })),
+});
+
+export const dead = object({
+  run: text, job: text, attempts: integer, failures: integer, losses: integer,
+  failure: orNull(failure), endedAt: time, forgotten: boolean,
+});
+
+export const answer = object({ gate: text, ...decision, already: boolean, missing: integer });
+
+export const error = object({ error: object({ code: text, message: text }) });
