@@ -4,7 +4,8 @@
  */
 import assert from "node:assert/strict";
 import {
-  apply, decide, edgesMemory, Event, hashState, isTerminal, jobMemory, leftMemory, nextStart,
+  apply, decide, edgesMemory, Event, hashState, isTerminal, jobMemory, leftMemory, nextAdvance,
+  nextStart,
   readSnapshot, Refusal, runMemory, State, writeSnapshot, type Command, type CommandOf,
   type Context, type DecidedOn, type Job, type MemoryLimits, type Replies, type Run,
 } from "#core";
@@ -44,16 +45,17 @@ export class Bench {
   memory: MemoryLimits | undefined;
   /** How many are forwarded to an attempt, by RUN/JOB/ATTEMPT in numbers. */
   readonly connections = new Map<string, number>();
+  returnsUntil = 0;
 
   constructor(seed = 1) {
     this.random = seeded(seed);
   }
 
   get context(): Context {
-    const { now, random, memory } = this;
+    const { now, random, memory, returnsUntil } = this;
     const connections = ({ run, job, attempt }: AttemptKey): number =>
       this.connections.get(`${run}/${job}/${attempt}`) ?? 0;
-    return { now, random, connections, ...(memory && { memory }) };
+    return { now, random, connections, returnsUntil, ...(memory && { memory }) };
   }
 
   /** What would follow. Nothing changes. */
@@ -93,6 +95,10 @@ export class Bench {
     const { knows = [...KNOWLEDGE] } = offer;
     const described = { instance, name: "", tags, slots, version: "", knows };
     return this.execute({ type: "Join", ...described }).worker;
+  }
+
+  nextAdvance(): number {
+    return nextAdvance(this.state, this.context);
   }
 
   /** Starts all that can start. */
@@ -213,11 +219,19 @@ function checkServing(state: State, run: Run): void {
     const { name, deployed } = job.spec.service ?? {};
     const listed = state.deployed.get(name ?? "")?.has(job) ?? false;
     assert.equal(listed, deployed === true && open.includes(job), "deployed names");
+    const isOpen = state.services.get(name ?? "")?.has(job) ?? false;
+    assert.equal(isOpen, open.includes(job), "services by name");
+    if (name === undefined) continue;
+    const same = run.jobs.filter(({ spec }) => spec.service?.name === name);
+    assert.deepEqual(run.replicasOf(name), same, "replicas of a service, over or not");
+    assert.ok([...run.serviceNames].includes(name));
     if (job.service === undefined) continue;
     const phases = PHASES[job.status];
     assert.ok(phases.includes(job.service.phase), `${job.status} and ${job.service.phase}`);
   }
-  for (const named of state.deployed.values()) assert.ok(named.size > 0);
+  for (const list of [state.deployed, state.services]) {
+    for (const named of list.values()) assert.ok(named.size > 0);
+  }
 }
 
 /** What the names of deployed services mean and keep, computed again. */
@@ -293,7 +307,9 @@ export function checkIndexes(state: State): void {
         isTerminal(job.status) || job.service?.settled === true,
         `${job.spec.id}: settled if and only if terminal, or a service that was ready`,
       );
-      if (job.status === "RUNNING" || job.status === "COMPLETED") {
+      // A service that somebody has stopped before its turn had come has not waited for anybody.
+      const isEarly = job.spec.service !== undefined && job.attempt === 0;
+      if (job.status === "RUNNING" || (job.status === "COMPLETED" && !isEarly)) {
         for (const parent of run.dag.parents(job.index)) {
           const { status, service } = run.jobs[parent]!;
           assert.ok(isTerminal(status) || service?.settled, "parents before children");
@@ -301,7 +317,7 @@ export function checkIndexes(state: State): void {
         if (job.spec.when === "success") {
           for (const parent of run.dag.parents(job.index)) {
             const { status, service, spec: { service: isService } } = run.jobs[parent]!;
-            assert.ok(isService ? service?.settled : status === "COMPLETED");
+            assert.ok(isService ? service?.settled || service?.surplus : status === "COMPLETED");
           }
         }
       }

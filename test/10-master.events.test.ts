@@ -119,6 +119,10 @@ const EXAMPLES: { readonly [T in Event["type"]]: EventOf<T> } = {
   },
   UpdateDone: { type: "UpdateDone", run: 8, at },
   UpdateFailed: { type: "UpdateFailed", run: 8, at, reason: "web is not ready in time" },
+  ReplicasRetired: {
+    type: "ReplicasRetired", run: 7, at, jobs: [1, 2], by: "ada", how: "drain",
+  },
+  NameLetGo: { type: "NameLetGo", name: "web", at, by: "ada" },
   ServiceScaled: { type: "ServiceScaled", run: 7, at, jobs: [job], drained: [1, 2], by: "ada" },
 };
 

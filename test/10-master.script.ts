@@ -275,7 +275,9 @@ export class Script {
         return { type, name: this.#service(line.word(1)), replicas: Number(line.word(2)), by };
       }
       case "Rollback":
-        return { type, name: line.word(1), by: line.option("by") ?? "ann" };
+        return {
+          type, name: line.word(1), key: line.option("key"), by: line.option("by") ?? "ann",
+        };
       case "Tick":
       case "Advance":
       case "Forget":

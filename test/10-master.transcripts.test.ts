@@ -58,15 +58,17 @@ const EFFECTS: Record<Effect["type"], true> = {
   Dispatch: true, Kill: true, Notify: true, Hold: true, Forget: true, StartWorker: true,
   StopWorker: true,
 };
-/** Nothing writes these two any more. */
-const EVENTS: Record<Exclude<Event["type"], "JobsMarked" | "GateDecided">, true> = {
+/** Nothing writes these three any more. */
+type OldEvent = "JobsMarked" | "GateDecided" | "ServicesStopped";
+const EVENTS: Record<Exclude<Event["type"], OldEvent>, true> = {
   RunSubmitted: true, JobsAdded: true, TimePassed: true, JobStarted: true, JobSucceeded: true,
   JobFailed: true, JobLost: true, JobStopped: true, GateApproved: true, GateClosed: true,
   RunRetried: true, WorkerJoined: true, WorkerLost: true, RunsForgotten: true, WorkerDrained: true,
   WorkerKnows: true,
   JobsCancelled: true, OutputLost: true, RunsLetGo: true, JobsInserted: true,
-  ServiceHealth: true, ServicesStopped: true, ServicesRestarted: true, LaunchOrdered: true,
-  LaunchAnswered: true, LaunchRetired: true, LaunchStopped: true, LaunchEnded: true,
+  ServiceHealth: true, ReplicasRetired: true, NameLetGo: true, ServicesRestarted: true,
+  LaunchOrdered: true, LaunchAnswered: true, LaunchRetired: true, LaunchStopped: true,
+  LaunchEnded: true,
   UpdateSubmitted: true, UpdateDone: true, UpdateFailed: true, ServiceScaled: true,
 };
 

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  apply, Event, hashState, nextAdvance, readSnapshot, serviceEnv, State, writeSnapshot, type Job,
+  apply, Event, hashState, readSnapshot, serviceEnv, State, writeSnapshot, type Job,
   type Run,
 } from "#core";
 import {
@@ -44,7 +44,7 @@ test("an update switches when every replica is READY, and not before; then the o
   assert.equal(old.jobs[0]!.service!.asked, "drain");
   checkIndexes(bench.state);
   const { events, effects } = bench.decide({ type: "Advance" });
-  assert.deepEqual(events.map(({ type }) => type), ["ServicesStopped"]);
+  assert.deepEqual(events.map(({ type }) => type), ["ReplicasRetired"]);
   assert.deepEqual(effects.map(({ type }) => type), ["Kill"]);
   advance(bench);
   gone(bench, old.jobs[0]!);
@@ -74,7 +74,7 @@ test("draining ends with the last connection, or after the stop_grace", () => {
     advance(bench);
     advance(bench);
     assert.equal(web.service!.asked, "drain");
-    assert.equal(nextAdvance(bench.state), bench.now + GRACE_MS);
+    assert.equal(bench.nextAdvance(), bench.now + GRACE_MS);
     bench.now += GRACE_MS - 1;
     advance(bench);
     assert.equal(web.service!.asked, "drain", "not yet");
@@ -82,7 +82,7 @@ test("draining ends with the last connection, or after the stop_grace", () => {
     else bench.connections.clear();
     advance(bench);
     assert.equal(web.service!.asked, "stop");
-    assert.equal(nextAdvance(bench.state), Infinity);
+    assert.equal(bench.nextAdvance(), Infinity);
   }
 });
 
@@ -107,7 +107,7 @@ test("one that drains does not start again, whatever ends it", () => {
 test("an update that is not READY in time is cancelled; the old one is untouched", () => {
   const { bench, old } = serving();
   const next = deploy(bench, "two", { updateMs: 5000 });
-  assert.equal(nextAdvance(bench.state), bench.now + 5000);
+  assert.equal(bench.nextAdvance(), bench.now + 5000);
   tell(bench, next.jobs[0]!, "UNHEALTHY");
   bench.now += 4999;
   advance(bench);
@@ -407,17 +407,6 @@ test("scale adds replicas like the first and takes the newest away; the same num
   assert.deepEqual(scale(2).added, ["web.4"], "an id is used once");
   assertRecoverable(bench);
   checkIndexes(bench.state);
-});
-
-test("a replica that has not started is over as soon as it is too many", () => {
-  const bench = new Bench();
-  bench.join({ slots: 1 });
-  const run = deploy(bench, "one");
-  ready(bench, run);
-  bench.execute({ type: "Scale", name: "web", replicas: 2, by: "" });
-  bench.execute({ type: "Scale", name: "web", replicas: 1, by: "" });
-  assert.deepEqual(bench.statuses(run.id), { web: "RUNNING", "web.2": "CANCELLED" });
-  assert.equal(run.status, "SERVING");
 });
 
 test("a service of a pipeline is scaled, and the jobs behind it do not notice", () => {

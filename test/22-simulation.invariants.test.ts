@@ -11,7 +11,7 @@ import { after, test } from "node:test";
 import { Event, readSnapshot, type EventOf, type State } from "#core";
 import { nodeHost } from "#host";
 import { LogError, openLog } from "#log";
-import type { Decision, JobSpec, Service } from "#wire";
+import { KNOWLEDGE, type Decision, type JobSpec, type Service } from "#wire";
 import { INVARIANTS, Judge, Violation, type Invariant } from "#simulation";
 import { readLogEvents } from "../src/simulation/invariants.ts";
 import { difference } from "../src/simulation/invariants-fold.ts";
@@ -52,7 +52,7 @@ function joined(fields: Fields<"WorkerJoined"> = {}): Event {
     tags: [],
     slots: 1,
     version: "",
-    knows: [],
+    knows: [...KNOWLEDGE],
     at: T,
     ...fields,
   };
@@ -1442,12 +1442,13 @@ const health = (run: number, fields: Fields<"ServiceHealth"> = {}): Event => ({
   type: "ServiceHealth", ...one, run, phase: "READY", host: "h", port: 1, pid: 1, reason: "",
   ...fields,
 });
+const never: Partial<Service> = { restart: { ...serviceSpec("web").restart, policy: "never" } };
 const done = (fields: Fields<"UpdateDone"> = {}): Event =>
   ({ type: "UpdateDone", run: 2, at: T, ...fields });
 const gaveUp = (fields: Fields<"UpdateFailed"> = {}): Event =>
   ({ type: "UpdateFailed", run: 2, at: T, reason: "", ...fields });
-const stop = (run: number, by: string): Event =>
-  ({ type: "ServicesStopped", run, at: T, jobs: [0], by });
+const stop = (run: number, by: string, fields: Fields<"ReplicasRetired"> = {}): Event =>
+  ({ type: "ReplicasRetired", run, at: T, jobs: [0], by, how: "stop", ...fields });
 const scaled = (fields: Fields<"ServiceScaled">): Event =>
   ({ type: "ServiceScaled", run: 1, at: T, jobs: [], drained: [], by: "ann", ...fields });
 const wrong = (name: Invariant, words: RegExp, events: readonly Event[]): void =>
@@ -1479,13 +1480,24 @@ test("update-without-gap: it is given up for a reason, and not too early", () =>
   fine([...two, cancelled({ run: 2 }), gaveUp()]);
 });
 
-const never: Partial<Service> = { restart: { ...serviceSpec("web").restart, policy: "never" } };
-
 test("update-without-gap: the master stops what was replaced, and nothing else", () => {
   const name = "update-without-gap";
   fine([...two, health(2), done(), stop(1, "titan"), stopped()]);
   wrong(name, /the master stops r-1\/web, which nobody has replaced/, [...two, stop(1, "titan")]);
   fine([...two, stop(1, "ann"), stopped()]);
+  // One that has never started is stopped a moment before it is replaced, and not sooner.
+  const waits = [
+    joined(), submitted([web()]), update([web()]), joined({ worker: 2 }),
+    started({ run: 2, worker: 2 }),
+  ];
+  fine([...waits, health(2), stop(1, "titan"), done()]);
+  wrong(name, /the master stops r-1\/web, which nobody has replaced/, [
+    ...waits, stop(1, "titan"),
+  ]);
+  wrong(name, /stops r-1\/web.2/, [
+    ...two.slice(0, 4), scaled({ jobs: [web("web.2")] }), update([web()]), started({ run: 2 }),
+    stop(1, "titan", { jobs: [1] }),
+  ]);
 });
 
 test("one-current-version: a name in use is taken by an update, one at a time", () => {
@@ -1503,6 +1515,38 @@ test("one-current-version: a name in use is taken by an update, one at a time", 
   fine([...free.slice(0, 2), again]);
 });
 
+test("slots: a service starts on a worker that knows of services", () => {
+  const old = joined({ knows: [] });
+  lastBreaks("slots", /r-1\/web#1 is a service, and w1 is too old/, old, submitted([web()]),
+    started());
+  fine([old, submitted([web()]), {
+    type: "WorkerKnows", worker: 1, knows: ["services"], at: T,
+  }, started()]);
+  fine([old, submitted([spec("a")]), started()]);
+});
+
+test("parents-before-children: a child does not miss what was scaled away", () => {
+  const replica = (id: string): JobSpec => spec(id, { service: serviceSpec("web") });
+  const child = spec("child", { dependsOn: [0, 1] });
+  const jobs = [replica("web"), replica("web.2"), child];
+  const begun = [joined({ slots: 2 }), submitted(jobs), started(), health(1)];
+  const retired = (how: "stop" | "drain"): Event => stop(1, "ann", { how, jobs: [1] });
+  fine([...begun, retired("drain"), started({ job: 2 })]);
+  lastBreaks("parents-before-children", /r-1\/child#1 starts/, ...begun, retired("stop"),
+    started({ job: 2 }));
+});
+
+test("one-current-version: only a service that has failed is let go", () => {
+  const name = "one-current-version";
+  const letGo: Event = { type: "NameLetGo", name: "web", at: T, by: "ann" };
+  wrong(name, /"web" is let go, and has not failed/, [...two, letGo]);
+  wrong(name, /"web" is let go, and has not failed/, [letGo]);
+  const failing = [joined(), submitted([web("web", never)]), started(), failed({
+    retryAt: undefined,
+  })];
+  fine([...failing, letGo]);
+});
+
 test("one-current-version: an update ends once; a version that was replaced stays so", () => {
   const name = "one-current-version";
   const over = [...two, health(2), done()];
@@ -1518,6 +1562,11 @@ test("one-current-version: a service that is updated or replaced is not scaled",
   fine([...serving, scaled({ jobs: [web("web.2")] })]);
   wrong(name, /about to take its place/, [...two, scaled({ jobs: [web("web.2")] })]);
   wrong(name, /nothing of it is left/, [...serving, scaled({ drained: [0] })]);
+  const more = [...serving, scaled({ jobs: [web("web.2")] })];
+  const fewer = (jobs: number[]): Event => stop(1, "ann", { how: "drain", jobs });
+  fine([...more, fewer([1])]);
+  wrong(name, /nothing of it is left/, [...more, fewer([0, 1])]);
+  wrong(name, /about to take its place/, [...more, update([web()]), fewer([1])]);
   const over = [...two, health(2), done()];
   const late = scaled({ jobs: [web("web.2")] });
   wrong(name, /r-1\/web is scaled, and has been replaced/, [...over, late]);

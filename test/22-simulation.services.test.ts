@@ -27,7 +27,7 @@ test("20 lives with services keep every promise, and all that is wanted is READY
 
 test("20 lives with versions of a service keep every promise: some updates are done, and some " +
   "given up", async () => {
-  const seen = { UpdateDone: 0, UpdateFailed: 0, ServiceScaled: 0 };
+  const seen = { UpdateDone: 0, UpdateFailed: 0, ReplicasRetired: 0 };
   for (const seed of seeds(20, 4)) {
     const { violation, trace } = await simulate(generatePlan(seed));
     assert.equal(violation, undefined, `seed ${seed}: ${violation?.message}`);

@@ -176,12 +176,14 @@ function messages(): { name: string; hex: string; value: unknown }[] {
     of(wire.RetryRun, { run: "r", from: "a" }, "JobRef"),
     of(wire.Affected, { jobs: 4_294_967_295 }),
     of(wire.ServiceRef, { name: "web", by: "" }),
-    of(wire.ServicesMeant, { run: "r", services: ["web"], replicas: 2 }),
+    of(wire.ServicesMeant, {
+      run: "r", services: ["web"], replicas: 2, calledOff: "s", letGo: true,
+    }),
     of(wire.ServicePage, {
       rows: [{
         name: "web", run: "r", job: "web.2", deployed: true, status: "RUNNING", worker: "w",
         attempt: 2, service: SERVICE, reason: "r", lastFailure: FAILURE, startedAt: 5, version: 2,
-        current: false,
+        current: false, leaving: true,
       }],
     }),
     of(wire.KvRequest, { args: [Buffer.from("SET"), Buffer.from([0, 1])] }),

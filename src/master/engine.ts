@@ -51,6 +51,8 @@ export interface EngineOptions {
   readonly observer: Observer;
   /** How many forwarded connections an attempt has. Default: none. Fewer: call `look`. */
   readonly connections?: (attempt: AttemptKey) => number;
+  /** Until when workers may come back that the log knows (ms since 1970). Default: none may. */
+  readonly returnsUntil?: () => number;
   /** Carries an effect out. Its events are durable by then. */
   readonly perform: (effect: Effect) => void;
   /** Runs after each group of effects, to send what they have collected. */
@@ -182,8 +184,11 @@ export class Engine {
     const { host, memory } = this.#options;
     // Events are ordered, and so are their times, even when somebody sets the clock back.
     const now = Math.max(host.clock.wall(), this.state.at);
-    const { connections } = this.#options;
-    return { now, random: this.#random, memory, ...(connections && { connections }) };
+    const { connections, returnsUntil } = this.#options;
+    return {
+      now, random: this.#random, memory,
+      ...(connections && { connections }), ...(returnsUntil && { returnsUntil: returnsUntil() }),
+    };
   }
 
   // #region execute
@@ -441,7 +446,8 @@ export class Engine {
 
   /** Sleeps until the next delay or deadline: to the millisecond, and at no cost until then. */
   #arm(): void {
-    const at = Math.min(this.state.delayed.nextAt ?? Infinity, nextAdvance(this.state));
+    const { state, context } = this;
+    const at = Math.min(state.delayed.nextAt ?? Infinity, nextAdvance(state, context));
     if (at === this.#wakeAt) return;
     this.#wake?.cancel();
     this.#wake = undefined;

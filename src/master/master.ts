@@ -257,7 +257,7 @@ function makeServices(
   options: MasterOptions,
   { log, fatal, secret }: { log: Log; fatal: (error: Error) => void; secret: Buffer },
 ): Services {
-  const { host, dir, places = DEFAULT_PLACES } = options;
+  const { host, dir, places = DEFAULT_PLACES, heapBytes = DEFAULT_HEAP_BYTES } = options;
   const output = new OutputStore(host, `${dir}/output`, {
     maxOpenFiles: places.outputs,
     isEndless: ({ run, job }) => engine.state.runs.get(run)?.jobs[job]?.spec.service !== undefined,
@@ -301,8 +301,9 @@ function makeServices(
   };
   // #endregion
   const engine: Engine = new Engine({
-    host, log, memory: memoryLimits(options.heapBytes ?? DEFAULT_HEAP_BYTES), observer,
-    onFatal: fatal, perform, onReleased: () => workers.flush(), connections: forwards.openOf,
+    host, log, memory: memoryLimits(heapBytes), observer, perform, onFatal: fatal,
+    onReleased: () => workers.flush(),
+    connections: forwards.openOf, returnsUntil: () => workers.returnsUntil,
   });
   const services: Services = {
     host, dir, engine, workers, watchers, forwards, output, blobs, turns, specs,
@@ -310,8 +311,7 @@ function makeServices(
     store: options.store, cluster: options.cluster, desk: new StoreDesk(options.store),
     token: options.token, secret, version: options.version ?? "", pid: options.pid ?? 0,
     startedAt: host.clock.wall(), attemptOver, fatal, stopped: false, arriving: { bytes: 0 },
-    onOlderPeer: options.onOlderPeer,
-    get fleet() { return fleet; },
+    onOlderPeer: options.onOlderPeer, get fleet() { return fleet; },
   };
   const fleet = new Fleet(services);
   return services;

@@ -75,6 +75,11 @@ export class Workers {
   readonly #dirty = new Set<WorkerLink>();
   #timer: Timer | undefined;
   #armedFor = Infinity;
+  /**
+   * When those have had their time (ms since 1970), and a beat more, in which the last of them can
+   * say how its services are.
+   */
+  returnsUntil = 0;
   /** Reports that were refused because their attempt had been given to somebody else. */
   stale = 0;
 
@@ -95,12 +100,17 @@ export class Workers {
    */
   expectReturns(storeUrl?: string | Promise<string>): void {
     const wait = storeUrl instanceof Promise;
-    for (const id of this.#engine().state.workers.keys()) {
-      this.#expected.add(id);
-      this.#away(id, wait ? MAX_GRACE_MS : this.#afterRestartMs);
-    }
-    const begin = (): void => this.#expected.forEach((id) => this.#away(id, this.#afterRestartMs));
+    for (const id of this.#engine().state.workers.keys()) this.#expected.add(id);
+    const begin = (): void => this.#expect(this.#afterRestartMs);
+    if (wait) this.#expect(MAX_GRACE_MS);
+    else begin();
     if (wait) storeUrl.then(begin, begin);
+  }
+
+  /** Those that have not come yet have this long from now on. */
+  #expect(forMs: number): void {
+    for (const id of this.#expected) this.#away(id, forMs);
+    this.returnsUntil = this.#engine().context.now + forMs + HEARTBEAT_MS;
     this.#engine().look();
   }
 

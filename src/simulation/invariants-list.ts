@@ -37,7 +37,7 @@ export const INVARIANTS = {
   "snapshot-plus-tail": "A snapshot and the events after it give what all events give.",
   "slots":
     "A worker gets what it is fit for: registered, not draining, with every tag, within its " +
-    "slots, and the parent's worker where affinity asks for it.",
+    "slots, new enough for a service, and the parent's worker where affinity asks for it.",
   "bounded-queues": "Whatever peers do, everything that is held in memory has a limit.",
   "no-process-after-its-attempt":
     "When a worker reports the end of an attempt, its program is gone; when all is quiet, every " +

@@ -105,6 +105,9 @@ export function checkFit(model: Complaints, job: ModelJob, worker: ModelWorker):
         `[${[...worker.tags].join(" ")}]`,
     );
   }
+  if (job.service !== undefined && !worker.knows.has("services")) {
+    model.fail("slots", `${name} is a service, and ${worker.name} is too old to know of any`);
+  }
   if (worker.running.size >= worker.slots) {
     model.fail(
       "slots",

@@ -115,7 +115,25 @@ export function health(hands: Hands, job: ModelJob, event: EventOf<"ServiceHealt
   }
 }
 
-type Wish = EventOf<"ServicesStopped" | "ServicesRestarted">;
+type Wish = EventOf<"ServicesStopped" | "ServicesRestarted" | "ReplicasRetired">;
+
+/** Nobody wants them any more: one that has not started has nothing to end. */
+export function retired(
+  hands: Hands, jobs: readonly ModelJob[], event: EventOf<"ReplicasRetired">,
+): void {
+  checkWish(hands, jobs, event);
+  const { how, at } = event;
+  for (const job of jobs) {
+    const service = job.service!;
+    if (how === "drain") service.surplus = true;
+    if (job.status !== "RUNNING") hands.end(job, "COMPLETED");
+    else if (how === "stop") service.asked = "stop";
+    else if (service.asked !== "stop") {
+      service.asked = "drain";
+      service.drainUntil = at + job.spec.service!.stopGraceMs;
+    }
+  }
+}
 
 export function stopped(hands: Hands, jobs: readonly ModelJob[], event: Wish): void {
   checkWish(hands, jobs, event);

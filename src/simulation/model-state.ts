@@ -23,6 +23,8 @@ export class ModelService {
   /** It has been READY in this life: its children have been freed. */
   settled = false;
   asked: "nothing" | "stop" | "restart" | "drain" = "nothing";
+  /** Somebody wanted fewer of it: its children do not miss it. */
+  surplus = false;
   /** The moment at which it is stopped, if it drains. */
   drainUntil = 0;
   /** Its latest attempt could not have its port. */
@@ -131,6 +133,8 @@ export interface ModelWorker {
   readonly instance: string;
   readonly tags: ReadonlySet<string>;
   readonly slots: number;
+  /** What it understands. */
+  readonly knows: Set<string>;
   readonly running: Set<ModelJob>;
   draining: boolean;
   everDrained: boolean;
@@ -143,7 +147,8 @@ export function conditionHolds({ run, spec, parents: indexes }: ModelJob): boole
   switch (spec.when) {
     case "always": return true;
     case "success": return parents.every(({ status, over, service }) =>
-      (status === "COMPLETED" || !over) && (service === undefined || service.settled));
+      (status === "COMPLETED" || !over) &&
+      (service === undefined || service.settled || service.surplus));
     // Skipped for want of success: something further up has failed. Skipped for want of a failure:
     // nothing has.
     case "failure": return parents.some(

@@ -66,8 +66,7 @@ export class Versions {
   // #region done
   done(run: ModelRun, at: number): void {
     for (const [name, known] of this.#waiting(run, "is done")) {
-      const bad = replicas(run, name).find(({ over, service }) =>
-        over || service!.phase !== "READY" || service!.asked !== "nothing");
+      const bad = replicas(run, name).find((job) => !isReady(job));
       if (bad !== undefined) {
         this.#hands.fail("update-without-gap", `${bad} takes over, and is ${stateOf(bad)}`);
       }
@@ -94,6 +93,20 @@ export class Versions {
 
   scaled(run: ModelRun, event: EventOf<"ServiceScaled">, jobs: readonly ModelJob[]): void {
     const drained = event.drained.map((index) => run.jobs[index]!);
+    this.#mayScale(run, { drained, jobs });
+    this.#retire(drained, event.at);
+  }
+
+  /** Replicas are to go because somebody wants fewer, or because the master has replaced them. */
+  retired(run: ModelRun, jobs: readonly ModelJob[], event: EventOf<"ReplicasRetired">): void {
+    if (event.how === "drain") this.#mayScale(run, { drained: jobs, jobs: [] });
+    else if (event.by === "titan") this.stoppedByMaster(jobs);
+  }
+
+  #mayScale(
+    run: ModelRun, change: { drained: readonly ModelJob[]; jobs: readonly ModelJob[] },
+  ): void {
+    const { drained, jobs } = change;
     const [{ spec }] = [...jobs, ...drained] as [ModelJob];
     const { name, deployed } = spec.service!;
     const known = deployed ? this.#names.get(name) : undefined;
@@ -104,7 +117,6 @@ export class Versions {
     const staying = replicas(run, name).filter((job) => !job.over && !isGoing(job));
     if (staying.every((job) => drained.includes(job))) wrong("and nothing of it is left");
     if (drained.some((job) => !staying.includes(job))) wrong("and what is over is to go");
-    this.#retire(drained, event.at);
   }
 
   #retire(jobs: readonly ModelJob[], at: number): void {
@@ -119,11 +131,30 @@ export class Versions {
     }
   }
 
-  /** The master itself stops replicas that drain, and no others. */
+  /**
+   * The master itself stops replicas that drain, and those that have never started and are about
+   * to be replaced.
+   */
   stoppedByMaster(jobs: readonly ModelJob[]): void {
-    const bad = jobs.find(({ service }) => service?.asked !== "drain");
+    const bad = jobs.find((job) => job.service?.asked !== "drain" && !this.#isReplaced(job));
     if (bad === undefined) return;
     this.#hands.fail("update-without-gap", `the master stops ${bad}, which nobody has replaced`);
+  }
+
+  #isReplaced({ run, attempt, spec }: ModelJob): boolean {
+    const { name } = spec.service!;
+    const known = this.#names.get(name);
+    if (attempt > 0 || known?.current !== run || known.next === undefined) return false;
+    return replicas(known.next.run, name).every(isReady);
+  }
+
+  /** The service has failed, and nobody wants the version before. */
+  letGo(name: string): void {
+    const known = this.#names.get(name);
+    if (known === undefined || !replicas(known.current, name).some(hasFailed)) {
+      this.#hands.fail("one-current-version", `"${name}" is let go, and has not failed`);
+    }
+    known.previous = undefined;
   }
 
   retried(run: ModelRun): void {
@@ -140,8 +171,8 @@ export class Versions {
       const known = this.#names.get(name);
       if (known === undefined) continue;
       const { current, previous } = known;
-      const isWanted = replicas(current, name).some(({ over, status }) =>
-        !over || status === "FAILED" || status === "DEAD");
+      const isWanted = replicas(current, name).some((job) =>
+        !job.over || (previous !== undefined && hasFailed(job)));
       if (isWanted && (current === run || previous === run)) {
         const found = `a rollback of "${name}" needs it`;
         this.#hands.fail("one-current-version", `${run.id} is forgotten, and ${found}`);
@@ -166,6 +197,14 @@ function goesOn(run: ModelRun, name: string): boolean {
 
 function wasReady(run: ModelRun, name: string): boolean {
   return replicas(run, name).some(({ service }) => service!.settled);
+}
+
+function isReady({ over, service }: ModelJob): boolean {
+  return !over && service!.phase === "READY" && service!.asked === "nothing";
+}
+
+function hasFailed({ status }: ModelJob): boolean {
+  return status === "FAILED" || status === "DEAD";
 }
 
 function isGoing({ cancelled, service }: ModelJob): boolean {

@@ -28,11 +28,11 @@ export class ModelWorkers {
   }
 
   joined(event: EventOf<"WorkerJoined">): void {
-    const { worker: id, name, instance, tags, slots } = event;
+    const { worker: id, name, instance, tags, slots, knows } = event;
     checkJoin(this.#model, event, { last: this.#last, twin: this.#instances.get(instance) });
     this.#last = id;
     const worker: ModelWorker = {
-      id, name, instance, tags: new Set(tags), slots,
+      id, name, instance, tags: new Set(tags), slots, knows: new Set(knows),
       running: new Set(), draining: false, everDrained: false, lost: false,
     };
     worker.draining = worker.everDrained = this.#model.pools.came(worker);
@@ -45,6 +45,11 @@ export class ModelWorkers {
     const worker = this.all.get(id);
     if (worker !== undefined && !worker.lost) return worker;
     return this.#model.fail("slots", `worker ${id} ${what}, and is not registered`);
+  }
+
+  learned({ worker, knows }: EventOf<"WorkerKnows">): void {
+    const { knows: known } = this.#worker(worker, "learns");
+    for (const word of knows) known.add(word);
   }
 
   drained(event: EventOf<"WorkerDrained">): void {

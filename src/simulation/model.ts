@@ -140,11 +140,16 @@ export class Model {
         if (event.by === "titan") this.#versions.stoppedByMaster(this.#jobs(event));
         return services.stopped(this.#hands, this.#jobs(event), event);
       }
+      case "ReplicasRetired": {
+        this.#versions.retired(this.#run(event.run), this.#jobs(event), event);
+        return services.retired(this.#hands, this.#jobs(event), event);
+      }
+      case "NameLetGo": return this.#versions.letGo(event.name);
       case "UpdateDone": return this.#versions.done(this.#run(event.run), event.at);
       case "UpdateFailed": return this.#updateFailed(event);
       case "ServiceScaled": return this.#scaled(event);
       case "ServicesRestarted": return services.restarted(this.#hands, this.#jobs(event), event);
-      case "WorkerKnows":
+      case "WorkerKnows": return this.#workers.learned(event);
       case "TimePassed": return;
       default: return this.pools.apply(event);
     }

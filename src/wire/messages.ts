@@ -612,9 +612,13 @@ export const ServiceRef = message("ServiceRef", {
   /** The person who asks. */
   by: [2, withDefault(name, "")],
 });
-/** The services that were meant, and the number of their replicas. */
+/**
+ * The services that were meant, and the number of their replicas. After a stop: the run whose
+ * update it has called off; and whether the service had failed, and its name is let go.
+ */
 export const ServicesMeant = message("ServicesMeant", {
   run: [1, name], services: [2, list(string(128), MAX_SERVICES)], replicas: [3, u32()],
+  calledOff: [4, optional(name)], letGo: [5, optional(bool())],
 });
 export type ServicesMeant = Infer<typeof ServicesMeant>;
 
@@ -636,6 +640,8 @@ export const ServiceRow = message("ServiceRow", {
   /** Of a deployed one: which version it is, from 1, and whether its name leads here. */
   version: [40, withDefault(u32(), 0)],
   current: [41, withDefault(bool(), true)],
+  /** It is to end for good: stopped, or drained for another one. */
+  leaving: [42, withDefault(bool(), false)],
 });
 export type ServiceRow = Infer<typeof ServiceRow>;
 /** SERVICES answers with a stream of pages. */

@@ -119,8 +119,13 @@ export type Scaled = Infer<typeof Scaled>;
 
 export const RollbackService = message("RollbackService", {
   name: [1, string(128)], updateMs: [2, optional(u53())], by: [3, withDefault(name, "")],
+  /** Two rollbacks with one key are one. */
+  key: [4, optional(name)],
 });
-/** The new run, the run whose place it takes, and the one that it is the same as. */
+/**
+ * The new run, the run whose place it takes, and the one that it is the same as. The last is empty
+ * if the key's rollback is over.
+ */
 export const RolledBack = message("RolledBack", {
   run: [1, name], replaces: [2, withDefault(name, "")], like: [3, name],
 });

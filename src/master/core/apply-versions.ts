@@ -9,6 +9,7 @@
 import { isOpenRun, isTerminal } from "#wire";
 import type { EventOf } from "./events.ts";
 import { addJobs, dropDead, settle, unqueue } from "./jobs.ts";
+import { scaledAway } from "./service-state.ts";
 import { touch, type Job, type Run, type State, type Update } from "./state.ts";
 import { namesOf, openReplicas, refile, succeed } from "./versions.ts";
 
@@ -51,17 +52,35 @@ function endUpdate(state: State, run: Run, end: Pick<Update, "outcome" | "reason
   run.update = { ...run.update!, ...end };
 }
 
+/** Replicas more; in logs of older versions also replicas fewer. */
 export function serviceScaled(state: State, run: Run, event: EventOf<"ServiceScaled">): void {
   const { jobs: specs, drained, at } = event;
   if (specs.length > 0) addJobs(state, run, { specs, at });
   retire(state, drained.map((index) => run.jobs[index]!), { as: "drain", at });
 }
 
-/** These replicas are to go. One that does not run is over by this. */
-export function retire(
-  state: State, jobs: readonly Job[], how: { as: "stop" | "drain"; at: number },
+// #region retired
+/** These replicas are to go: somebody wants no service any more, or fewer replicas of it. */
+export function replicasRetired(
+  state: State, run: Run, event: EventOf<"ReplicasRetired">,
 ): void {
-  const { as, at } = how;
+  const { how: as, at } = event;
+  const jobs = event.jobs.map((index) => run.jobs[index]!);
+  if (as === "drain") for (const job of jobs) scaledAway(state, job, at);
+  retire(state, jobs, { as, at, unstarted: "COMPLETED" });
+}
+// #endregion
+
+interface Retirement {
+  readonly as: "stop" | "drain";
+  readonly at: number;
+  /** What one becomes that has never started. By the events of older versions it is cancelled. */
+  readonly unstarted?: "COMPLETED" | "CANCELLED";
+}
+
+/** These replicas are to go. One that does not run is over by this. */
+export function retire(state: State, jobs: readonly Job[], how: Retirement): void {
+  const { as, at, unstarted = "CANCELLED" } = how;
   const waiting: Job[] = [];
   for (const job of jobs) {
     if (isTerminal(job.status)) continue;
@@ -71,8 +90,7 @@ export function retire(
   for (const job of waiting) {
     if (isTerminal(job.status)) continue;
     unqueue(state, job);
-    // One that has never started may have parents that go on: it is called off, as by a cancel.
-    settle(state, job, { as: job.service === undefined ? "CANCELLED" : "COMPLETED", at });
+    settle(state, job, { as: job.service === undefined ? unstarted : "COMPLETED", at });
   }
   dropDead(state);
 }

@@ -12,7 +12,7 @@
 import { FreshSet, invariant } from "#base";
 import { type DeadLetter, type Failure, isOpenRun, isTerminal } from "#wire";
 import {
-  ask, retire, serviceScaled, updateBegins, updateDone, updateFailed,
+  ask, replicasRetired, retire, serviceScaled, updateBegins, updateDone, updateFailed,
 } from "./apply-versions.ts";
 import { sentence } from "./check.ts";
 import type { Event, EventOf } from "./events.ts";
@@ -32,7 +32,7 @@ import {
   isForgiven, isStopping, moveService, serviceRestarts, serviceStarts, SHORT_REASON_CHARS,
 } from "./service-state.ts";
 import { NO_VOTES, touch, type Job, Run, type State } from "./state.ts";
-import { forgetVersions } from "./versions.ts";
+import { forgetVersions, letGo } from "./versions.ts";
 
 export function apply(state: State, event: Event): void {
   if (event.at > state.at) state.at = event.at;
@@ -60,8 +60,9 @@ export function apply(state: State, event: Event): void {
     case "OutputLost": return outputLost(state, event);
     case "WorkerKnows": return workerKnows(state, event);
     case "ServiceHealth": return serviceHealth(state, event);
-    case "ServicesStopped": return servicesStopped(state, event);
     case "ServicesRestarted": return servicesRestarted(state, event);
+    case "ReplicasRetired": return replicasRetired(state, runOf(state, event.run), event);
+    case "NameLetGo": return letGo(state, event.name);
     case "ServiceScaled": return serviceScaled(state, runOf(state, event.run), event);
     case "UpdateDone": return updateDone(state, runOf(state, event.run), event);
     case "UpdateFailed": return updateGivenUp(state, event);
@@ -72,6 +73,7 @@ export function apply(state: State, event: Event): void {
     case "LaunchEnded": return launchEnded(state, event);
     // In logs of older versions:
     case "JobsMarked": return jobsCancelled(state, event);
+    case "ServicesStopped": return servicesStopped(state, event);
     case "GateDecided": return gateClosed(state, asClosed(event));
   }
   // #endregion

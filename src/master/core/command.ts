@@ -73,6 +73,8 @@ export type Command =
   | {
     readonly type: "Rollback";
     readonly name: string;
+    /** Two rollbacks with one key are one. */
+    readonly key?: string | undefined;
     readonly updateMs?: number | undefined;
     readonly by: string;
   }

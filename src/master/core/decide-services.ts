@@ -4,7 +4,8 @@
  *
  * Invariants: news about an attempt counts if the attempt runs and belongs to the worker that
  * brings it, as a report does; news that changes nothing is no event; a stop ends a service as
- * COMPLETED, because somebody meant it.
+ * COMPLETED, because somebody meant it, whether it has started or not.
+ * Cost: a service is found among those of its name, and not among all runs.
  * Test: test/14-services.core.test.ts
  */
 import {
@@ -21,7 +22,7 @@ import { Refusal, type Context } from "./refusal.ts";
 import { keptFailure } from "./room.ts";
 import { isForgiven, isStopping } from "./service-state.ts";
 import { type Job, type Run, type State } from "./state.ts";
-import { isReachable, openReplicas } from "./versions.ts";
+import { isReachable, keepsForRollback, newest, openReplicas } from "./versions.ts";
 
 type Ending = EventOf<"JobSucceeded" | "JobFailed" | "JobStopped">;
 
@@ -104,46 +105,72 @@ function howOf(failure: Failure | undefined): ServiceEnding["how"] {
 
 // ── people ───────────────────────────────────────────────────────────────────────────────────────
 
-/** Stops services for good. One that runs is over when its process is gone. */
+/**
+ * Stops services for good. One that runs is over when its process is gone. By the name of a
+ * deployed service: every version of it that is there, so an update is called off; and if it had
+ * failed, nothing is kept for a rollback any more.
+ */
 export function decideStop(
   state: State, wish: CommandOf<"Stop">, context: Context,
 ): DecidedOn<"Stop"> {
-  return decideWish(state, { ...wish, what: "stop" }, context);
+  const { name, by } = wish;
+  const named = state.runsById.has(name) ? undefined : state.names.get(name);
+  const at = context.now;
+  const given: Event[] = named !== undefined && keepsForRollback(named)
+    ? [{ type: "NameLetGo", name, at, by }] : [];
+  const letGo = given.length > 0 ? { letGo: true } : {};
+  if (named !== undefined && given.length > 0 && !state.deployed.has(name)) {
+    const reply = { run: named.current.id, services: [name], replicas: 0, ...letGo };
+    return { events: given, effects: NO_EFFECTS, reply };
+  }
+  const { jobs, reply } = meant(state, name, "stop");
+  const { run } = jobs[0]!;
+  const others = named === undefined ? [] : otherVersions(state, name, run);
+  const fresh = [...jobs, ...others].filter(({ cancelling, service }) =>
+    !cancelling && service?.asked !== "stop");
+  const next = named?.next;
+  const calledOff = next === undefined || next === run ? {} : { calledOff: next.id };
+  return {
+    events: [...byRun(fresh, (what) =>
+      ({ type: "ReplicasRetired", ...what, at, by, how: "stop" } as const)), ...given],
+    effects: killing(fresh),
+    reply: { ...reply, ...calledOff, ...letGo },
+  };
 }
 
 /** Starts services anew, at once. */
 export function decideRestart(
-  state: State, wish: CommandOf<"Restart">, context: Context,
+  state: State, { name, by }: CommandOf<"Restart">, { now: at }: Context,
 ): DecidedOn<"Restart"> {
-  return decideWish(state, { ...wish, what: "restart" }, context);
+  const { jobs, reply } = meant(state, name, "restart");
+  const fresh = jobs.filter((job) =>
+    !job.cancelling && job.service?.asked !== "restart" && !isStopping(job));
+  const events = byRun(fresh, (what) => ({ type: "ServicesRestarted", ...what, at, by } as const));
+  return { events, effects: killing(fresh), reply };
 }
 
-function decideWish(
-  state: State, wish: { name: string; by: string; what: "stop" | "restart" }, context: Context,
-): { events: readonly Event[]; effects: readonly Effect[]; reply: ServicesMeant } {
-  const { what, by } = wish;
-  const jobs = findServices(state, wish.name, what);
-  const run = jobs[0]!.run;
-  const names = [...new Set(jobs.map(({ spec }) => spec.service!.name))];
-  const reply = { run: run.id, services: names, replicas: jobs.length };
-  // A person who stops a service by its name means every version that is still there.
-  const all = what === "stop" ? [...jobs, ...otherVersions(state, wish.name, run)] : jobs;
-  const isAsked = (job: Job): boolean => job.cancelling || job.service?.asked === what ||
-    (what === "restart" && isStopping(job));
-  const fresh = all.filter((job) => !isAsked(job));
-  if (fresh.length === 0) return { events: [], effects: NO_EFFECTS, reply };
-  const type = what === "stop" ? "ServicesStopped" : "ServicesRestarted";
-  const at = context.now;
-  const attempts = fresh.filter(({ status }) => status === "RUNNING").map(placed);
-  const runs = [...new Set(fresh.map((job) => job.run))];
-  return {
-    events: runs.map(({ number }) => {
-      const ofRun = fresh.filter((job) => job.run.number === number);
-      return { type, run: number, at, jobs: ofRun.map(({ index }) => index), by };
-    }),
-    effects: attempts.length === 0 ? NO_EFFECTS : [{ type: "Kill", attempts }],
-    reply,
-  };
+function meant(
+  state: State, name: string, doing: string,
+): { jobs: Job[]; reply: Pick<ServicesMeant, "run" | "services" | "replicas"> } {
+  const jobs = findServices(state, name, doing);
+  const services = [...new Set(jobs.map(({ spec }) => spec.service!.name))];
+  return { jobs, reply: { run: jobs[0]!.run.id, services, replicas: jobs.length } };
+}
+
+/** An event for each run that has some of these jobs. */
+export function byRun<E extends Event>(
+  jobs: readonly Job[], eventOf: (what: { run: number; jobs: number[] }) => E,
+): E[] {
+  return [...new Set(jobs.map((job) => job.run))].map((run) => {
+    const ofRun = jobs.filter((job) => job.run === run).map(({ index }) => index);
+    return eventOf({ run: run.number, jobs: ofRun });
+  });
+}
+
+/** Those of them that run are to end. */
+export function killing(jobs: readonly Job[]): readonly Effect[] {
+  const attempts = jobs.filter(({ status }) => status === "RUNNING").map(placed);
+  return attempts.length === 0 ? NO_EFFECTS : [{ type: "Kill", attempts }];
 }
 
 /**
@@ -158,7 +185,6 @@ export function reachable(state: State, name: string): Job[] {
 }
 
 function otherVersions(state: State, name: string, than: Run): Job[] {
-  if (state.runsById.has(name)) return [];
   return [...(state.deployed.get(name) ?? [])].filter(({ run }) => run !== than)
     .sort((a, b) => a.run.number - b.run.number || a.index - b.index);
 }
@@ -181,14 +207,19 @@ export function findServices(state: State, name: string, doing: string): Job[] {
   }
   if (slash >= 0) throw refuse("NOT_FOUND", `there is no run "${name.slice(0, slash)}"`);
   const named = state.deployed.has(name) ? state.names.get(name) : undefined;
-  // If the current version is over, there may be one that was to follow, or one that drains.
-  for (const version of [named?.current, named?.next, named?.previous]) {
+  // If the current version is over, there is one that was to follow, or there are some that end.
+  const left = [...(state.deployed.get(name) ?? [])].map((job) => job.run);
+  for (const version of [named?.current, named?.next, newest(left)]) {
     const replicas = version === undefined ? [] : openReplicas(version, name);
     if (replicas.length > 0) return replicas;
   }
-  const runs = [...state.runs.values()].filter(({ services }) =>
-    [...services].some(({ spec }) => spec.service!.name === name));
-  if (runs.length === 0) throw refuse("NOT_FOUND", "there is no such service, and no such run");
+  const runs = [...new Set([...(state.services.get(name) ?? [])].map((job) => job.run))]
+    .sort((a, b) => a.number - b.number);
+  if (runs.length === 0) {
+    const over = state.names.get(name)?.current;
+    throw refuse("NOT_FOUND", over === undefined ? "there is no such service, and no such run"
+      : `it is over: ${over.id} is ${over.status}`);
+  }
   if (runs.length > 1) {
     const ids = runs.slice(0, MAX_NAMED).map(({ id }) => `${id}/${name}`).join(", ");
     const more = runs.length > MAX_NAMED ? ` and ${runs.length - MAX_NAMED} more` : "";

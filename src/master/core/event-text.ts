@@ -150,6 +150,10 @@ function whatOf(event: Event, names: Names): string {
     case "ServicesStopped":
     case "ServicesRestarted":
       return `${jobsText(event, names)} by ${event.by}`;
+    case "ReplicasRetired":
+      return `${jobsText(event, names)} (${event.how}) by ${event.by}`;
+    case "NameLetGo":
+      return `${event.name} by ${event.by}`;
     case "LaunchOrdered":
       return `${event.name} of pool ${event.pool}`;
     case "LaunchAnswered":

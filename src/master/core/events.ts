@@ -13,7 +13,7 @@
  * Test: test/10-master.test.ts
  */
 import {
-  bool, bytes, list, message, optional, string, u32, u53, union, withDefault, type Infer,
+  bool, bytes, enumOf, list, message, optional, string, u32, u53, union, withDefault, type Infer,
 } from "#codec";
 import { MAX_DOWN_WORD_BYTES, MAX_DOWN_WORDS, MAX_HANDLE_BYTES } from "#scaling";
 import {
@@ -157,9 +157,9 @@ export const Event = union("Event", {
     ...job, outcome: [3, GateOutcome], by: [4, string(256)], comment: [5, text],
     values: [6, FormValues], at: [7, u53()],
   })],
-  /** Somebody wants these services to end for good… */
+  /** As `ReplicasRetired`, in logs of older versions: what had not started was cancelled by it. */
   ServicesStopped: [25, message("ServicesStopped", wish)],
-  /** …or to start anew. */
+  /** Somebody wants these services to start anew. */
   ServicesRestarted: [26, message("ServicesRestarted", wish)],
   /**
    * A worker of a pool was ordered (lesson 13). It registers with this name, which is used once.
@@ -195,10 +195,22 @@ export const Event = union("Event", {
   UpdateFailed: [42, message("UpdateFailed", {
     run: [1, u32()], at: [2, u53()], reason: [3, string(MAX_REASON_BYTES)],
   })],
-  /** A service has replicas more, or some of its replicas drain. */
+  /** A service has replicas more. In logs of older versions, or some of its replicas drain. */
   ServiceScaled: [43, message("ServiceScaled", {
     run: [1, u32()], at: [2, u53()], jobs: [3, list(JobSpec, MAX_REPLICAS)],
     drained: [4, list(u32(), MAX_JOBS_PER_RUN)], by: [5, string(256)],
+  })],
+  /**
+   * These replicas are to end: somebody wants the service no more (`stop`), or fewer of it
+   * (`drain`). One that has never started is COMPLETED by this, as one that runs will be. A tag of
+   * its own, because an older version would cancel it.
+   */
+  ReplicasRetired: [44, message("ReplicasRetired", {
+    ...wish, how: [5, enumOf("stop", "drain")],
+  })],
+  /** A person gives up a service that has failed: the version before it is not kept any more. */
+  NameLetGo: [45, message("NameLetGo", {
+    name: [1, string(128)], at: [2, u53()], by: [3, string(256)],
   })],
 });
 // #endregion

@@ -32,6 +32,7 @@ import { readyKey } from "./jobs.ts";
 import { canServe, needKey, plainKey } from "./knowledge.ts";
 import { isMet, isServing } from "./service-state.ts";
 import { type Job, type Run, type ServiceRecord, type State, type Worker } from "./state.ts";
+import { isStaying } from "./versions.ts";
 
 /** Parents named in a reason before the rest is counted. */
 const NAMED_PARENTS = 3;
@@ -228,8 +229,8 @@ function serviceInfo({ spec, service }: Job): ServiceInfo | undefined {
 /** Services that are not over, and those that ended, by their names. */
 export function servicesOf(state: State): Job[] {
   const found: Job[] = [];
-  for (const { jobs, hasServices } of state.runs.values()) {
-    if (hasServices) found.push(...jobs.filter((job) => job.spec.service !== undefined));
+  for (const run of state.runs.values()) {
+    for (const name of run.serviceNames) found.push(...run.replicasOf(name));
   }
   const nameOf = (job: Job): string => job.spec.service!.name;
   return found.sort((a, b) =>
@@ -246,6 +247,7 @@ export function serviceRow(state: State, job: Job, now: number): ServiceRow {
     worker: workerName(state, job), attempt: job.attempt, service: serviceInfo(job),
     reason: reasonOf(state, job, now), lastFailure: job.failure,
     startedAt: orNothing(job.startedAt), version, current,
+    leaving: !isTerminal(job.status) && !isStaying(job),
   };
 }
 

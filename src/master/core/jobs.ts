@@ -19,7 +19,7 @@ import type { Edge } from "./events.ts";
 import { needKey, routedTags } from "./knowledge.ts";
 import { bufferMemory, edgesMemory, jobsMemory, leftMemory } from "./memory.ts";
 import { indexService, isMet, serviceEnds, unindexService } from "./service-state.ts";
-import { Job, MAX_REQUIREMENTS, touch, type Run, type State, type Worker } from "./state.ts";
+import { MAX_REQUIREMENTS, touch, type Job, type Run, type State, type Worker } from "./state.ts";
 import { refile } from "./versions.ts";
 
 const STATUS_INDEX = Object.fromEntries(
@@ -42,8 +42,7 @@ export function addJobs(
   for (const spec of options.specs) {
     // A run's first jobs came with its graph; one added later depends only on jobs before it.
     if (run.jobs.length >= run.spec.jobs.length) run.dag.addJob(spec.id, spec.dependsOn);
-    const job = new Job(run, run.jobs.length, ownSpec(spec));
-    run.jobs.push(job);
+    const job = run.addJob(ownSpec(spec));
     run.counts[STATUS_INDEX.PENDING]! += 1;
     run.open += 1;
     run.require(job.requirement);

@@ -15,6 +15,11 @@ export interface Context {
   random(): number;
   /** What this process may hold. Default: what one with a heap of 4 GiB may. */
   readonly memory?: MemoryLimits;
+  /**
+   * Workers that the log knows may still come back to a master that has just started, and say how
+   * their services are: until this moment. Default: nobody is waited for.
+   */
+  readonly returnsUntil?: number;
   /** How many forwarded connections an attempt of a service has. Default: none. */
   connections?(attempt: AttemptKey): number;
 }

@@ -19,6 +19,7 @@ import { claimName, isReachable, isUp, nameReleased } from "./versions.ts";
 const NEVER_STARTED: ServiceRecord = {
   phase: "RESTARTING", since: 0, reason: "", settled: false, host: "", port: 0, pid: 0,
   restarts: 0, restartTimes: [], asked: "nothing", drainUntil: undefined,
+  surplus: undefined,
 };
 
 /** Nobody is there to be reached. */
@@ -79,17 +80,25 @@ export function isForgiven({ service }: Job, at: number): boolean {
   return service?.phase === "READY" && at - service.since >= FORGIVEN_AFTER_MS;
 }
 
+/** There are too many of it. One that has never started has a record from now on. */
+export function scaledAway(state: State, job: Job, at: number): void {
+  touch(state, job);
+  job.service = { ...(job.service ?? { ...NEVER_STARTED, since: at }), surplus: true };
+}
+
 /** Its end, however it comes about, is what somebody wants: no attempt follows. */
 export function isStopping({ service }: Job): boolean {
   return service?.asked === "stop" || service?.asked === "drain";
 }
 
-/** What a child with `when: success` wants of a parent: it completed, or serves. */
+/** What a child with `when: success` wants of a parent: it completed, serves, or is too many. */
 export function isMet(job: Job): boolean {
   if (isServing(job)) return true;
   if (job.status !== "COMPLETED") return false;
-  // One that ended before it was ready has been of no use to anybody.
-  return job.spec.service === undefined || job.service?.settled === true;
+  // One that ended before it was ready has been of no use to anybody, and one that was scaled away
+  // is not missed.
+  const { service } = job;
+  return job.spec.service === undefined || service?.settled === true || service?.surplus === true;
 }
 
 /** A service that has been ready and goes on: for its children it is over. */
@@ -103,12 +112,11 @@ export function isServing({ status, service }: Job): boolean {
 export function indexService(state: State, job: Job): void {
   const { service } = job.spec;
   if (service === undefined) return;
-  job.run.hasServices = true;
   if (isTerminal(job.status)) return;
   job.run.listService(job, true);
+  enter(state.services, job, service.name);
   if (!service.deployed) return;
-  const named = state.deployed.get(service.name) ?? new Set();
-  state.deployed.set(service.name, named.add(job));
+  enter(state.deployed, job, service.name);
   claimName(state, job.run, service.name);
 }
 
@@ -118,10 +126,22 @@ export function unindexService(state: State, job: Job): void {
   if (service === undefined) return;
   job.run.listService(job, false);
   state.draining.delete(job);
-  const named = state.deployed.get(service.name);
-  if (!named?.delete(job)) return;
-  if (named.size === 0) state.deployed.delete(service.name);
-  nameReleased(state, job.run, service.name);
+  strike(state.services, job, service.name);
+  if (strike(state.deployed, job, service.name)) nameReleased(state, job.run, service.name);
+}
+
+type ByName = State["services"];
+
+function enter(list: ByName, job: Job, name: string): void {
+  list.set(name, (list.get(name) ?? new Set()).add(job));
+}
+
+/** Whether it was in the list. */
+function strike(list: ByName, job: Job, name: string): boolean {
+  const named = list.get(name);
+  if (!named?.delete(job)) return false;
+  if (named.size === 0) list.delete(name);
+  return true;
 }
 
 // #region discovery

@@ -22,6 +22,7 @@ export const ServiceRecord = message("ServiceRecord", {
   restartTimes: [9, list(u53(), MAX_RESTART_ATTEMPTS)],
   asked: [10, withDefault(enumOf("nothing", "stop", "restart", "drain"), "nothing")],
   drainUntil: [40, optional(u53())],
+  surplus: [41, optional(bool())],
 });
 
 /** Names in one part: a page of them is small. */

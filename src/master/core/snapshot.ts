@@ -49,7 +49,7 @@ import { indexService } from "./service-state.ts";
 import {
   NameBlock, nameRecords, restoreNames, ServiceRecord, type NameRecord,
 } from "./snapshot-services.ts";
-import { Job, NO_VOTES, Run, State, type Keeper } from "./state.ts";
+import { NO_VOTES, Run, State, type Job, type Keeper } from "./state.ts";
 
 /** Jobs per block: large enough to be cheap, small enough for one message… */
 const BLOCK_JOBS = 1024;
@@ -456,7 +456,7 @@ export class SnapshotReader {
   }
 
   #addJob(run: Run, spec: JobSpec): void {
-    run.jobs.push(new Job(run, run.jobs.length, ownSpec(spec)));
+    run.addJob(ownSpec(spec));
     this.#charge(run, jobMemory(spec));
   }
 

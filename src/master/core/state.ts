@@ -54,6 +54,8 @@ export interface ServiceRecord {
   readonly asked: "nothing" | "stop" | "restart" | "drain";
   /** …at this moment at the latest. */
   readonly drainUntil: number | undefined;
+  /** It was scaled away: whatever it has come to, no child misses it. */
+  readonly surplus: boolean | undefined;
 }
 
 /** How a run fares that is to take the place of another one (lesson 14). */
@@ -154,8 +156,8 @@ export class Run {
   /** Services among them, and how many of these have been ready. */
   services: ReadonlySet<Job> = NO_SERVICES;
   serving = 0;
-  /** Whether it has any, over or not. */
-  hasServices = false;
+  /** All of them by the names of their services, over or not. Most runs have none. */
+  #replicas: Map<string, Job[]> | undefined;
   /** Of a deployed service: which version this is, from 1. */
   version = 0;
   update: Update | undefined = undefined;
@@ -194,6 +196,28 @@ export class Run {
   /** One job, and nobody has asked for the graph. */
   get isAlone(): boolean {
     return this.#dag === undefined;
+  }
+
+  /** The next job, with no place in the graph or in a queue yet. */
+  addJob(spec: JobSpec): Job {
+    const job = new Job(this, this.jobs.length, spec);
+    this.jobs.push(job);
+    if (spec.service === undefined) return job;
+    this.#replicas ??= new Map();
+    const same = this.#replicas.get(spec.service.name);
+    if (same === undefined) this.#replicas.set(spec.service.name, [job]);
+    else same.push(job);
+    return job;
+  }
+
+  /** All replicas of a service, over or not, in their order. */
+  replicasOf(name: string): readonly Job[] {
+    return this.#replicas?.get(name) ?? NO_REPLICAS;
+  }
+
+  /** The names of its services. */
+  get serviceNames(): Iterable<string> {
+    return this.#replicas?.keys() ?? NO_NAMES;
   }
 
   /** A job of this run has this requirement. */
@@ -240,9 +264,10 @@ export class Run {
       return NOBODY;
     }
     if (this.#dag === undefined) return NOBODY;
-    // A cancelled job does not wait for its parents. For every other job, open parents would be a
-    // bug.
-    return as === "CANCELLED" ? this.#dag.settleEarly(index) : this.#dag.settle(index);
+    // A cancelled job does not wait for its parents, nor does a service that somebody stops before
+    // its turn has come. For every other job, open parents would be a bug.
+    const mayBeEarly = as === "CANCELLED" || this.jobs[index]!.spec.service !== undefined;
+    return mayBeEarly ? this.#dag.settleEarly(index) : this.#dag.settle(index);
   }
 
   /** A service is ready for the first time. Returns the children whose last parent it was. */
@@ -254,6 +279,8 @@ export class Run {
 
 const NOBODY: readonly number[] = [];
 const NO_SERVICES: ReadonlySet<Job> = new Set();
+const NO_REPLICAS: readonly Job[] = [];
+const NO_NAMES: readonly string[] = [];
 const NO_JOBS: readonly number[] = JOB_STATUSES.map(() => 0);
 const NO_REQUIREMENTS: ReadonlySet<string> = new Set();
 const ONLY_GENERAL: ReadonlySet<string> = new Set([GENERAL]);
@@ -363,7 +390,9 @@ export class State {
   /** …and the pools that ever had one. */
   readonly pools = new Map<string, PoolRecord>();
   readonly gates = new Set<Job>();
-  /** Services that are deployed and not over, by name: with all their replicas. */
+  /** Services that are not over, of all runs, by name: with all their replicas… */
+  readonly services = new FreshMap<string, Set<Job>>();
+  /** …and those of them that are deployed. */
   readonly deployed = new FreshMap<string, Set<Job>>();
   /** What these names mean, also when their services are over, while their runs are known. */
   readonly names = new FreshMap<string, NamedService>();

@@ -8,10 +8,11 @@
  *
  * A version is a run. The current and the previous one are not forgotten while the current one goes
  * on, or has failed: that is when somebody wants to go back. After a person has stopped the service
- * they are forgotten as any run.
+ * they are forgotten as any run, also if it had failed before.
  *
- * Invariants: a name has one current version, from the first deploy until that run is forgotten; a
- * run that has ended is in `finished` exactly if nothing here keeps it.
+ * Invariants: a name that is known has one current version. When that run is forgotten, the name
+ * goes to the newest version that still has a replica there, or is forgotten with it. A run that
+ * has ended is in `finished` exactly if nothing here keeps it.
  * Test: test/14-services.versions.test.ts
  */
 import { isOpenRun, isTerminal } from "#wire";
@@ -45,32 +46,33 @@ export function succeed(state: State, named: NamedService, run: Run): void {
   for (const other of [old, previous]) if (other !== undefined) refile(state, other);
 }
 
-function wasReady({ jobs }: Run, name: string): boolean {
-  return jobs.some((job) => hasName(job, name) && job.service?.settled === true);
+function wasReady(run: Run, name: string): boolean {
+  return deployedReplicas(run, name).some(({ service }) => service?.settled === true);
 }
 
-/** It is a replica of the service that this is the name of in the whole cluster. */
-function hasName({ spec: { service } }: Job, name: string): boolean {
-  return service?.deployed === true && service.name === name;
+/** All replicas by this name of the whole cluster, over or not. */
+export function deployedReplicas(run: Run, name: string): Job[] {
+  return run.replicasOf(name).filter(({ spec }) => spec.service!.deployed);
 }
 
 /** The names of the whole cluster that this run has, or has had. */
-export function namesOf({ jobs, hasServices }: Run): Set<string> {
-  if (!hasServices) return new Set();
-  const services = jobs.flatMap(({ spec: { service } }) => service?.deployed ? [service] : []);
-  return new Set(services.map(({ name }) => name));
+export function namesOf(run: Run): string[] {
+  return [...run.serviceNames].filter((name) => deployedReplicas(run, name).length > 0);
 }
 
 /** Those of its replicas that are not over, in their order. */
 export function openReplicas(run: Run, name: string): Job[] {
-  const open = [...run.services].filter(({ spec }) => spec.service!.name === name);
-  return open.sort((a, b) => a.index - b.index);
+  return run.replicasOf(name).filter(({ status }) => !isTerminal(status));
 }
 
 /** Those that stay, unless somebody scales the service down. */
 export function stayingReplicas(run: Run, name: string): Job[] {
-  return openReplicas(run, name).filter(({ cancelling, service }) =>
-    !cancelling && service?.asked !== "stop" && service?.asked !== "drain");
+  return openReplicas(run, name).filter(isStaying);
+}
+
+/** Nobody has asked it to end for good. */
+export function isStaying({ cancelling, service }: Job): boolean {
+  return !cancelling && service?.asked !== "stop" && service?.asked !== "drain";
 }
 
 /** It works, and is not about to end. */
@@ -116,7 +118,7 @@ export function refile(state: State, run: Run): void {
 function isKept(state: State, run: Run): boolean {
   // It has failed, and the update is given up in a moment.
   if (state.updates.has(run)) return true;
-  return [...namesOf(run)].some((name) => {
+  return namesOf(run).some((name) => {
     const named = state.names.get(name);
     if (named === undefined || (named.current !== run && named.previous !== run)) return false;
     return isWanted(named);
@@ -127,9 +129,29 @@ function isKept(state: State, run: Run): boolean {
  * It goes on, or it has failed and there is a version to go back to. Otherwise a person has stopped
  * it, or nothing is left to be wanted.
  */
-function isWanted({ name, current: { jobs }, previous }: NamedService): boolean {
-  return jobs.some((job) => hasName(job, name) && (!isTerminal(job.status) ||
-    (previous !== undefined && (job.status === "FAILED" || job.status === "DEAD"))));
+function isWanted(named: NamedService): boolean {
+  const { name, current } = named;
+  return keepsForRollback(named) ||
+    deployedReplicas(current, name).some(({ status }) => !isTerminal(status));
+}
+
+/** The current version has failed, and somebody may want to go back to the one before. */
+export function keepsForRollback({ name, current, previous }: NamedService): boolean {
+  return previous !== undefined && deployedReplicas(current, name).some(({ status }) =>
+    status === "FAILED" || status === "DEAD");
+}
+
+/** A person has given up a service that had failed: nobody goes back. */
+export function letGo(state: State, name: string): void {
+  const { current, previous } = state.names.get(name)!;
+  state.names.get(name)!.previous = undefined;
+  for (const run of [current, previous]) if (run !== undefined) refile(state, run);
+}
+
+/** The one that was submitted last. */
+export function newest(runs: readonly Run[]): Run | undefined {
+  return runs.reduce<Run | undefined>(
+    (best, run) => (best === undefined || run.number > best.number ? run : best), undefined);
 }
 
 /** A run is forgotten: no name means it any more. */
@@ -141,9 +163,9 @@ export function forgetVersions(state: State, run: Run): void {
     if (named?.current !== run) continue;
     const { previous } = named;
     // It was stopped, and so was an older version, whose process is not gone yet.
-    const left = [...(state.deployed.get(name) ?? [])].map((job) => job.run);
-    if (left.length === 0) state.names.delete(name);
-    else named.current = left.reduce((a, b) => (a.number > b.number ? a : b));
+    const left = newest([...(state.deployed.get(name) ?? [])].map((job) => job.run));
+    if (left === undefined) state.names.delete(name);
+    else named.current = left;
     // The new version has the name already: there is nobody whose place it could take.
     if (named.next === named.current) named.next = undefined;
     if (previous !== undefined) refile(state, previous);

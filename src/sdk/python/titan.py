@@ -244,7 +244,7 @@ rejected|cancelled|internal|unhealthy|port-taken, message t, exit_code u?, signa
 Decision(approved b, by t, comment t, at u, already b=, skipped b?, values m, missing u?)
 LostOutput(bytes u, why t)   GateVote(by t, comment t=, values m, at u)   JobRef(run t, job t?)
 ServiceInfo(name t, phase STARTING|READY|UNHEALTHY|RESTARTING|STOPPED|FAILED, since u, reason t=,
-  host t=, port u=, pid u=, restarts u=)
+  host t=, port u=, pid u=, restarts u=)  DecideGate(gate t, approve b, by t=, comment t=, values m)
 RunInfo(id t, name t, status RUNNING|COMPLETED|FAILED|CANCELLED|SERVING|PAUSED, submitted_at u,
   ended_at u?, counts u*, cancelling b=)
 JobInfo(index u, id t, status JobStatus, attempt u, worker t=, started_at u?, ended_at u?,
@@ -259,11 +259,11 @@ OutputChunk(stream stdout|stderr, at u, data r, dropped u?)   OutputPage(chunks 
 WorkerInfo(id u, name t, tags t*, slots u, running u, remote t=, joined_at u, connected b,
   version t=, draining b=, beat_late_ms u?, beat_late_max_ms u?, 30 pool t?)
 GateInfo(id t, message t, opened_at u, deadline u, rules GateRules?, votes GateVote*, result r?,
-  submitter t=)   ServiceRef(name t, by t=)   ServicesMeant(run t, services t*, replicas u)
-DecideGate(gate t, approve b, by t=, comment t=, values m)
+  submitter t=)   ServiceRef(name t, by t=)   ServicesMeant(run t, services t*, replicas u,
+  called_off t?, let_go b?)   GatePage(rows GateInfo*)
 ServiceRow(name t, run t, job t, deployed b, status JobStatus, worker t=, attempt u=,
-  service ServiceInfo?, reason t=, last_failure Failure?, started_at u?, 40 version u=, current b?)
-WorkerPage(rows WorkerInfo*)   GatePage(rows GateInfo*)   ServicePage(rows ServiceRow*)
+  service ServiceInfo?, reason t=, last_failure Failure?, started_at u?, 40 version u=, current b?,
+  leaving b=)   WorkerPage(rows WorkerInfo*)   ServicePage(rows ServiceRow*)
 """)
 HELLO, SUBMIT, RUNS, STATUS, WATCH, LOGS, CANCEL_JOBS, RETRY, WORKERS, GATES, DECIDE = range(1, 12)
 BLOB_HAS, BLOB_PUT, ADD_JOBS, KV, SERVICES, STOP, NO_FIELDS = 12, 13, 16, 20, 22, 23, b"\0"
