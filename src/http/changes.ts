@@ -18,7 +18,9 @@ import { answer } from "./shapes.ts";
 const by = { "by?": text } as const;
 const PIPELINE = ["application/yaml", "application/json"] as const;
 const affected = object({ run: text, jobs: integer });
-const meant = object({ run: text, services: list(text), replicas: integer });
+const meant = object({
+  run: text, services: list(text), replicas: integer, "calledOff?": text, "letGo?": boolean,
+});
 
 /** The forms of a change that names one thing and says who wants it. */
 const post = (path: string, summary: string): Pick<Route, "method" | "path" | "summary"> =>

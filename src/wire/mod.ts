@@ -7,7 +7,8 @@
  *
  *     messages.ts · pipeline.ts   the schemas; how a pipeline travels and is kept
  *     pools.ts                    pools of workers (lesson 13)
- *     service.ts                  services: how they travel, and how they are (lesson 14)
+ *     service.ts                  services: how they travel, and how they are (lesson 14);
+ *     service-rows.ts             requests about them, and their rows
  *     gate.ts                     gates: the question, its form, an answer (lesson 16)
  *     credential.ts               the credential of a job, and what it is made of (lesson 18)
  *     budget.ts                   what an agent run may spend, and has spent (lesson 18)
@@ -35,6 +36,7 @@ export * from "./service.ts";
 export * from "./forward.ts";
 export * from "./pipeline.ts";
 export * from "./messages.ts";
+export * from "./service-rows.ts";
 export * from "./pools.ts";
 export { isBlank, isConnectionError, readAddress, storeUrl, whyUnreached } from "./address.ts";
 export { droppedChunk, isOpenRun, isTerminal, jobCounts, resultValue } from "./read.ts";
