@@ -13,7 +13,7 @@
  */
 import { readFileSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { loaderFlags, programFile } from "../lib/compiled.mjs";
+import { programFile, testFlags } from "../lib/compiled.mjs";
 import type { TestSummary } from "../lib/reporter.mjs";
 import type { Lesson, Project } from "./project.ts";
 import type { Problem } from "./report.ts";
@@ -103,7 +103,7 @@ export async function runNamedTests(
   const { output } = await runProgram(
     [
       process.execPath,
-      ...loaderFlags(sandbox.root, { untraced: true }),
+      ...testFlags(sandbox.root, { untraced: true }),
       ...names.map((name) => `--test-name-pattern=${name.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")}`),
       `--test-timeout=${TEST_TIMEOUT_MS}`,
       "--test-reporter=spec",

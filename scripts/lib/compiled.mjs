@@ -32,6 +32,8 @@ import { SOURCE_FLAGS } from "./child.mjs";
  */
 const MARK = join("dist", ".compiled");
 
+const PLAIN_OK = new URL("plain-ok.mjs", import.meta.url).href;
+
 /**
  * Strips types and turns ".ts" in imports into ".js": a tenth of a second for a file, a third of
  * one for all.
@@ -108,6 +110,16 @@ export function programArguments(root, file, options = {}) {
 export function loaderFlags(root, { untraced = false } = {}) {
   if (!isCompiled(root)) return SOURCE_FLAGS;
   return untraced ? [] : ["--enable-source-maps"];
+}
+
+/**
+ * What runs a test file: as a program, and such that a failure is told within a moment.
+ * @param {string} root
+ * @param {{ untraced?: boolean }} [options] as loaderFlags() has them
+ */
+export function testFlags(root, options = {}) {
+  const flags = loaderFlags(root, options);
+  return isCompiled(root) ? flags : [...flags, "--import", PLAIN_OK];
 }
 
 /**

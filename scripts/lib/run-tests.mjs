@@ -9,7 +9,7 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ROOT } from "../bootstrap.mjs";
 import { runNode } from "./child.mjs";
-import { loaderFlags, programFile } from "./compiled.mjs";
+import { programFile, testFlags } from "./compiled.mjs";
 
 /** @typedef {import("./reporter.mjs").TestSummary} TestSummary */
 
@@ -63,9 +63,10 @@ export async function runTests(files, options = {}) {
   if (files.length === 0) return { code: 0, summary: emptySummary() };
   const folder = mkdtempSync(join(tmpdir(), "titan-test-"));
   const report = join(folder, "summary.json");
-  // Inside a test this variable is set, and a runner that finds it takes itself for a child and
-  // runs nothing.
-  const { NODE_TEST_CONTEXT: _, ...env } = options.env ?? process.env;
+  // Inside a test the first is set, and a runner that finds it takes itself for a child and runs
+  // nothing. The second names certificates for the world outside, to which no test talks, and each
+  // of a thousand processes would read them when it starts: a tenth of a second.
+  const { NODE_TEST_CONTEXT: _, NODE_EXTRA_CA_CERTS: __, ...env } = options.env ?? process.env;
   try {
     const args = programFor(
       files.map((file) => programFile(root, file)),
@@ -98,7 +99,7 @@ function programFor(files, { root, report, flags = [], quiet = false, late = fal
   const timeouts = valuesOf("--test-timeout", flags);
   if (names.length + timeouts.length < flags.length) {
     return [
-      ...loaderFlags(root),
+      ...testFlags(root),
       "--test",
       `--test-timeout=${FILE_TIMEOUT_MS}`,
       `--test-concurrency=${AT_ONCE}`,
@@ -113,7 +114,7 @@ function programFor(files, { root, report, flags = [], quiet = false, late = fal
   const job = {
     files: longestFirst(files), report, names, concurrency: AT_ONCE,
     output: quiet ? "none" : late ? "late" : "now",
-    flags: loaderFlags(root), timeoutMs: Number(timeouts.at(-1) ?? FILE_TIMEOUT_MS),
+    flags: testFlags(root), timeoutMs: Number(timeouts.at(-1) ?? FILE_TIMEOUT_MS),
   };
   return [RUNNER, JSON.stringify(job)];
 }
