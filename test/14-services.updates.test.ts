@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
+import { connect as connectTo, createServer, type AddressInfo, type Server } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { connect } from "#sdk";
@@ -159,6 +160,103 @@ test("scale: more, the same, fewer; deploy keeps the number", async () => {
   assert.deepEqual([stopped, had], [["web.2", "web.3"], 3]);
   await eventually("they are gone", async () => (await versions())[0]!.replicas.length === 1);
   assert.equal((await inProcess(["stop", "web", ...at()])).code, 0);
+});
+
+test("a deploy counts the replicas that stay, and not those that drain", async () => {
+  assert.equal((await deploy("server.mjs", "one")).code, 0);
+  assert.equal((await inProcess(["scale", "web", "2", ...at()])).code, 0);
+  const client = await connect({ master: `127.0.0.1:${port}` });
+  const forwarding = await client.forward("web");
+  const ask = (): Promise<string> =>
+    fetch(`http://127.0.0.1:${forwarding.port}/slow`).then((response) => response.text());
+  // One for each replica: the one that is too many drains.
+  const slow = [ask(), ask()];
+  const isOpen = async (): Promise<boolean> => {
+    await inProcess(["scale", "web", "1", ...at()]);
+    const rows = await client.services();
+    return rows.some(({ leaving, status }) => leaving && status === "RUNNING");
+  };
+  await eventually("one drains", isOpen);
+  const { code, stderr, stdout } = await deploy("other.mjs", "two");
+  assert.equal(code, 0, stderr);
+  assert.equal(stdout.trim().split("\n").length, 1, stdout);
+  assert.deepEqual(await Promise.all(slow), ["one", "one"]);
+  await forwarding.close();
+  client.close();
+  await eventually("the old ones are gone", onlyOne);
+});
+
+test("a rollback whose answer is lost is asked for again, and happens once", async () => {
+  const [two] = await versions();
+  const { proxy, dropped } = await dropSecondAnswer();
+  const { code, stderr } = await inProcess([
+    "rollback", "web", "--master", `127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+  ]);
+  proxy.close();
+  assert.equal(code, 0, stderr);
+  assert.equal(dropped(), 1);
+  const [web] = await versions();
+  assert.equal(web!.version, two!.version + 1);
+  assert.equal(await answer(), "one");
+  await eventually("the old one is gone", onlyOne);
+});
+
+/** Before the master: its second answer over the first connection does not arrive. */
+async function dropSecondAnswer(): Promise<{ proxy: Server; dropped(): number }> {
+  let [connections, dropped] = [0, 0];
+  const proxy = createServer((socket) => {
+    const isFirst = ++connections === 1;
+    let answers = 0;
+    const far = connectTo({ port, host: "127.0.0.1" });
+    far.on("data", (bytes) => {
+      if (!isFirst || ++answers === 1) return void socket.write(bytes);
+      dropped += 1;
+      socket.destroy();
+      far.destroy();
+    });
+    socket.on("data", (bytes) => void far.write(bytes));
+    for (const [end, other] of [[socket, far], [far, socket]] as const) {
+      end.on("close", () => other.destroy()).on("error", () => other.destroy());
+    }
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  return { proxy, dropped: () => dropped };
+}
+
+test("stop by name in the middle of an update ends both, and both commands say so", async () => {
+  const [old] = await versions();
+  const command = start(["deploy", "--name", "web", ...at(), "server.mjs", "six", "never"],
+    { cwd: folder });
+  await command.until("stderr", /web is starting on w1/);
+  const stopped = await inProcess(["stop", "web", ...at()]);
+  assert.equal(stopped.stdout, "web stopped\n");
+  assert.match(stopped.stderr, /the update of web to web-\w+ is called off/);
+  await command.until("stderr", new RegExp(
+    `web was not updated: somebody has stopped web; ${old!.run} has ended, too`));
+  assert.equal((await command.ended).code, 3);
+  assert.deepEqual(await versions(), []);
+});
+
+test("a service that has failed is let go by its name", async () => {
+  assert.equal((await deploy("server.mjs", "one")).code, 0);
+  const client = await connect({ master: `127.0.0.1:${port}` });
+  const job = {
+    id: "web", type: "service", file: "server.mjs", args: ["two"], restart: { policy: "never" },
+  };
+  const { run } = await client.submit({ name: "web", jobs: [job] } as never, {
+    projectDir: folder, deploy: true,
+  });
+  await eventually("it is current", async () => (await versions())[0]!.run === run);
+  process.kill((await versions())[0]!.replicas[0]!.pid, "SIGKILL");
+  await eventually("it has failed", async () => (await versions())[0]!.state === "FAILED");
+  client.close();
+  const stop = (): Promise<Ended> => inProcess(["stop", "web", ...at()]);
+  const { stdout, stderr } = await stop();
+  assert.equal(stdout, "web is over\n");
+  assert.match(stderr, /web had failed; no version of it is kept for a rollback now/);
+  const again = await stop();
+  assert.equal(again.code, 1);
+  assert.match(again.stderr, new RegExp(`Cannot stop "web": it is over: ${run} is FAILED`));
 });
 
 test("through a forwarded port no request fails during an update, and one that takes long is " +

@@ -167,13 +167,22 @@ async function failed(
   const why = reasonOf(run, bad);
   const { context } = call;
   if (replaces === undefined) context.note(`titan: ${name} failed: ${why}`);
-  else context.note(`titan: ${name} was not updated: ${why}; ${replaces} goes on as it was`);
+  else {
+    const before = await goesOn(client, replaces) ? "goes on as it was" : "has ended, too";
+    context.note(`titan: ${name} was not updated: ${why}; ${replaces} ${before}`);
+  }
   await showOutput(call, waiting, bad?.id ?? last ?? jobs[0]!.id);
   if (call.json) {
     const more = replaces === undefined ? {} : { replaces, reason: why };
     context.json({ name, run: id, status: run.status, ...more, services: [] });
   }
   return EXIT.RUN_FAILED;
+}
+
+/** Somebody may have stopped both versions. */
+async function goesOn(client: Client, run: string): Promise<boolean> {
+  return (await client.services()).some((row) =>
+    row.run === run && !isTerminal(row.status) && !row.leaving);
 }
 
 function reasonOf({ update, status }: RunInfo, bad: JobInfo | undefined): string {

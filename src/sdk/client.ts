@@ -435,12 +435,15 @@ export class Client {
     return Scaled.decode(await this.#ask(Op.SCALE, body));
   }
 
-  /** Deploys the version before again, as an update. */
+  /**
+   * Deploys the version before again, as an update. If no answer comes, ask again with the same
+   * `key`: two rollbacks with one key are one.
+   */
   async rollback(
-    name: string, options: { by?: string; updateMs?: number | undefined } = {},
+    name: string, options: { by?: string; updateMs?: number | undefined; key?: string } = {},
   ): Promise<RolledBack> {
-    const { by = "", updateMs } = options;
-    const body = RollbackService.encode({ name, updateMs, by });
+    const { by = "", updateMs, key } = options;
+    const body = RollbackService.encode({ name, updateMs, by, key });
     return RolledBack.decode(await this.#ask(Op.ROLLBACK, body));
   }
 

@@ -114,7 +114,7 @@ async function serviceOf(
 /** As many as the version has whose place it takes: somebody may have scaled that one. */
 async function replicasNow(client: Client, name: string): Promise<number | undefined> {
   const rows = (await client.services()).filter((row) =>
-    row.deployed && row.current && row.name === name && !isTerminal(row.status));
+    row.deployed && row.current && row.name === name && !isTerminal(row.status) && !row.leaving);
   return rows.length > 1 ? rows.length : undefined;
 }
 

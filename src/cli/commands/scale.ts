@@ -3,10 +3,11 @@
  *
  * Test: test/14-services.updates.test.ts
  */
-import { MAX_REPLICAS } from "#wire";
+import type { Client } from "#sdk";
+import { MAX_REPLICAS, type RolledBack } from "#wire";
 import { openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
-import { EXIT, UsageError } from "../exit.ts";
+import { EXIT, isRpcError, UsageError } from "../exit.ts";
 import { asked } from "../named-service.ts";
 import { plural } from "../text.ts";
 import { untilReady } from "../until-ready.ts";
@@ -82,11 +83,9 @@ export const rollback: Command = {
     const { context } = call;
     const updateMs = (await call.durationMs("timeout")) ?? DEFAULT_WAIT_MS;
     const name = call.args[0]!;
-    const client = await openMaster(call);
-    const by = context.person;
-    const begun = await asked(client, name, (meant) => client.rollback(meant, { by, updateMs }));
+    const { client, begun } = await rollBack(call, { name, updateMs });
     const { run, replaces, like } = begun;
-    if (!call.json) context.note(`titan: ${run} is as ${like} was`);
+    if (!call.json && like !== "") context.note(`titan: ${run} is as ${like} was`);
     if (call.on("detach")) {
       if (call.json) context.json({ name, ...begun });
       else context.out(run);
@@ -96,3 +95,27 @@ export const rollback: Command = {
     return untilReady(call, { client, run, name, ...until });
   },
 };
+
+/**
+ * The connection may break when the master has begun it and before its answer is here. So the wish
+ * has a key, and is repeated once: with the same key it is no second rollback.
+ */
+async function rollBack(
+  call: Call, { name, updateMs }: { name: string; updateMs: number },
+): Promise<{ client: Client; begun: RolledBack }> {
+  const { host, person: by } = call.context;
+  const key = `rollback-${Buffer.from(host.random.bytes(KEY_BYTES)).toString("hex")}`;
+  for (let again = false; ; again = true) {
+    const client = await openMaster(call);
+    try {
+      const wish = { by, updateMs, key };
+      return { client, begun: await asked(client, name, (meant) => client.rollback(meant, wish)) };
+    } catch (error) {
+      if (again || !isRpcError(error, "CLOSED")) throw error;
+      client.close();
+    }
+  }
+}
+
+/** Nobody draws the same ones twice. */
+const KEY_BYTES = 12;

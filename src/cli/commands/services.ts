@@ -84,6 +84,9 @@ export const stop: Command = {
     "Its processes get SIGTERM, and SIGKILL after its stop_grace (5 s). A run of which only " +
       "services were left is COMPLETED then: stopping is how a service ends. titan cancel ends a " +
       "run as CANCELLED.",
+    "In the middle of an update the name of a service means both versions: the new one is " +
+      "CANCELLED. With the new one's run only the update is called off. Of a service that has " +
+      "failed, the version before it is kept for a rollback until it is stopped by its name.",
   ],
   examples: ["titan stop web", "titan stop shop-7k2m", "titan stop shop-7k2m/web"],
   async run(call: Call): Promise<number> {
@@ -92,7 +95,18 @@ export const stop: Command = {
     const by = context.person;
     const meant = await asked(client, call.args[0]!, (name) => client.stop(name, { by }));
     if (!call.on("detach")) await untilOver(client, meant);
-    if (call.json) context.json({ ...meant, stopped: !call.on("detach") });
+    const { calledOff, letGo, replicas, services: [service = ""] } = meant;
+    if (call.json) {
+      context.json({ ...meant, stopped: !call.on("detach") });
+      return EXIT.OK;
+    }
+    if (calledOff !== undefined) {
+      context.note(`titan: the update of ${service} to ${calledOff} is called off`);
+    }
+    if (letGo === true) {
+      context.note(`titan: ${service} had failed; no version of it is kept for a rollback now`);
+    }
+    if (replicas === 0) context.out(`${service} is over`);
     else context.out(`${said(meant)} ${call.on("detach") ? "is stopping" : "stopped"}`);
     return EXIT.OK;
   },
