@@ -147,7 +147,7 @@ test("restart gives it another process at once; stop ends it as COMPLETED, and i
   assert.match(runs, /"name":"web","status":"COMPLETED"/);
   const again = await inProcess(["stop", "web", ...at()]);
   assert.equal(again.code, 1);
-  assert.match(again.stderr, /Cannot stop "web": there is no such service, and no such run/);
+  assert.match(again.stderr, /Cannot stop "web": it is over: web-\w+ is COMPLETED/);
 });
 
 test("run: services with replicas and a job behind them; SERVING, exit 0, and where they " +
@@ -284,5 +284,5 @@ test("wrong words of deploy, stop and worker are refused in words", async () => 
 test("the event log tells the life of a service", async () => {
   const { stdout } = await inProcess(["eventlog", "show", `${folder}/state/log`]);
   assert.match(stdout, /ServiceHealth +web-\w+\/web#1 is READY at 127\.0\.0\.1:\d+/);
-  assert.match(stdout, /ServicesStopped +web-\w+\/web by /);
+  assert.match(stdout, /ReplicasRetired +web-\w+\/web \(stop\) by /);
 });

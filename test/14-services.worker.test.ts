@@ -7,7 +7,9 @@ import { test } from "node:test";
 import type { ExecOutcome } from "#exec";
 import type { Listener, Socket } from "#host";
 import type { Client } from "#sdk";
-import type { JobSpec, Service, ServiceInfo } from "#wire";
+import {
+  HEARTBEAT_MS, LEASE_MS, REJOIN_GRACE_MS, type JobSpec, type Service, type ServiceInfo,
+} from "#wire";
 import {
   job, pipeline, SimCluster, type FakeExecutor, type FakeJob,
 } from "./11-worker.cluster.ts";
@@ -307,6 +309,93 @@ test("a service does not notice that its master dies, and is READY for the next 
   await all.cluster.world.settle(client.cancel(run));
   await all.cluster.world.run(all.cluster.world.now + 5000);
 });
+
+test("a master that is back after the deadline of an update waits for the workers, which say that " +
+  "the new version is READY", async () => {
+  const all = await room();
+  const { cluster } = all;
+  const web = service("web", { deployed: true });
+  const old = await submit(all, web);
+  await all.phase(old, "READY");
+  all.servers.listens = false;
+  const next = await cluster.world.settle(
+    all.client.submitSpec(pipeline([web]), { updateMs: 3000 }),
+  );
+  await all.phase(next.run, "STARTING");
+  cluster.world.kill("m");
+  await cluster.world.settle(all.servers.listen(all.executor.jobs[1]!));
+  await cluster.world.run(cluster.world.now + 20_000);
+  await cluster.startMaster();
+  const client = await cluster.connect();
+  const outcome = async (): Promise<string | undefined> =>
+    (await cluster.world.settle(client.status(next.run))).run.update?.outcome;
+  for (let tries = 0; tries < 100 && (await outcome()) === "WAITING"; tries++) {
+    await cluster.world.run(cluster.world.now + 100);
+  }
+  assert.equal(await outcome(), "DONE");
+  assert.equal(all.executor.jobs[1]!.cancelled, undefined);
+  await cluster.world.settle(client.cancel(next.run));
+  await cluster.world.run(cluster.world.now + 10_000);
+});
+
+test("a master that is back after the deadline gives up a version that is not READY, once its " +
+  "workers could have come back", async () => {
+  const all = await room();
+  const { cluster } = all;
+  const web = service("web", { deployed: true });
+  await all.phase(await submit(all, web), "READY");
+  all.servers.listens = false;
+  const submitted = all.client.submitSpec(pipeline([web]), { updateMs: 3000 });
+  const { run, replaces } = await cluster.world.settle(submitted);
+  await all.phase(run, "STARTING");
+  cluster.world.kill("m");
+  await cluster.world.run(cluster.world.now + 20_000);
+  await cluster.startMaster();
+  const client = await cluster.connect();
+  const from = cluster.world.now;
+  await cluster.until(() => all.executor.jobs[1]!.cancelled !== undefined);
+  const took = cluster.world.now - from;
+  const most = Math.max(LEASE_MS, REJOIN_GRACE_MS) + HEARTBEAT_MS;
+  assert.ok(took >= most - 100 && took <= most + 200, `${took} ms, not ${most}`);
+  assert.equal(all.executor.jobs[0]!.cancelled, undefined, "the old one goes on");
+  await cluster.world.settle(client.cancel(replaces));
+  await cluster.world.run(cluster.world.now + 10_000);
+});
+
+test("a service that is killed is READY again within its delay and 300 ms, of which its worker " +
+  "and its master take 50", async () => {
+  // How long its program takes from its start until it listens.
+  for (const startMs of [0, 30, 60, 100, 150]) {
+    const all = await room();
+    const { cluster, executor } = all;
+    const run = await submit(all, service("web"));
+    await all.phase(run, "READY");
+    all.servers.listens = false;
+    executor.script = (fake) => {
+      cluster.world.host("w1").timers.after(startMs, () => void all.servers.listen(fake));
+    };
+    const { now } = cluster.world;
+    executor.jobs[0]!.end({ status: "failed", kind: "signal", signal: "SIGKILL" });
+    await cluster.world.run(now + 20);
+    const delay = (await rowOf(all, run)).retryAt! - all.cluster.world.host("m").clock.wall();
+    await cluster.until(() => executor.jobs.length === 2);
+    const began = cluster.world.now - now - delay - 20;
+    while ((await all.info(run))!.phase !== "READY") {
+      await cluster.world.run(cluster.world.now + 1);
+    }
+    const took = cluster.world.now - now - delay - 20;
+    assert.ok(took <= 300, `${took} ms with a program that starts in ${startMs}`);
+    assert.ok(took - startMs <= 50 + startMs / 2, `${took} ms, ${startMs} of them its own`);
+    assert.ok(began <= 20, `${began} ms until it is started`);
+    if (process.env["TITAN_FIGURES"]) console.log({ startMs, began, took });
+    await all.end(run);
+  }
+});
+
+async function rowOf({ cluster, client }: Room, run: string) {
+  const { jobs: [row] } = await cluster.world.settle(client.status(run));
+  return row!;
+}
 
 test("health that changes while the master is away is told once it is back", async () => {
   const all = await room();
