@@ -310,8 +310,8 @@ test("a service does not notice that its master dies, and is READY for the next 
   await all.cluster.world.run(all.cluster.world.now + 5000);
 });
 
-test("a master that is back after the deadline of an update waits for the workers, which say that " +
-  "the new version is READY", async () => {
+test("a master that is back after the deadline of an update waits for the workers, which say " +
+  "that the new version is READY", async () => {
   const all = await room();
   const { cluster } = all;
   const web = service("web", { deployed: true });
