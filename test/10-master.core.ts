@@ -5,8 +5,8 @@
 import assert from "node:assert/strict";
 import {
   apply, decide, edgesMemory, Event, hashState, isTerminal, jobMemory, leftMemory, nextAdvance,
-  nextStart,
-  readSnapshot, Refusal, runMemory, State, writeSnapshot, type Command, type CommandOf,
+  nextStart, readSnapshot, Refusal, runMemory, State, stepMemory, writeSnapshot,
+  type Command, type CommandOf,
   type Context, type DecidedOn, type Job, type MemoryLimits, type Replies, type Run,
 } from "#core";
 import { requirementKey } from "#routing";
@@ -180,9 +180,14 @@ export function refusal(code: Refusal["code"], message?: RegExp) {
   };
 }
 
+function journalMemory({ journal }: Job): number {
+  return [...(journal?.values() ?? [])].reduce((sum, step) => sum + stepMemory(step), 0);
+}
+
 /** What a run takes in memory, added up from its parts. */
 function memoryOf(run: Run): number {
-  const jobs = run.jobs.reduce((sum, job) => sum + jobMemory(job.spec) + leftMemory(job), 0);
+  const jobs = run.jobs.reduce((sum, job) =>
+    sum + jobMemory(job.spec) + leftMemory(job) + journalMemory(job), 0);
   return runMemory(run.key, run.spec) + jobs + edgesMemory(run.edges.length);
 }
 
@@ -328,6 +333,12 @@ export function checkIndexes(state: State): void {
       run.jobs.reduce((sum, job) => sum + (job.result?.length ?? 0), 0),
       "bytes of results",
     );
+    const steps = run.jobs.flatMap(({ journal }) => [...(journal?.values() ?? [])]);
+    assert.equal(
+      run.stepBytes, steps.reduce((sum, step) => sum + (step.result?.length ?? 0), 0),
+      "bytes of the results of steps",
+    );
+    for (const { order } of steps) assert.ok(order < run.steps, "each step has its place");
     assert.equal(isOpenRun(run.status), open > 0, "a run goes on while a job is open");
     checkServing(state, run);
     assert.deepEqual(run.counts.filter((n) => n > 0).sort(), Object.values(counts).sort());
@@ -361,7 +372,8 @@ export function checkIndexes(state: State): void {
  * A random life: submissions, workers that come and go, failures, cancels, retries, gates, time.
  */
 export function randomLife(
-  seed: number, steps: number, check: (bench: Bench) => void, options: { services?: boolean } = {},
+  seed: number, steps: number, check: (bench: Bench) => void,
+  options: { services?: boolean; journals?: boolean; forgets?: boolean } = {},
 ): Bench {
   const bench = new Bench(seed);
   const { random } = bench;
@@ -470,13 +482,14 @@ export function randomLife(
       }
     },
     () => {
-      if (random() < 0.7) return;
+      if (random() < 0.7 || options.forgets === false) return;
       bench.memory = NO_ROOM;
       bench.execute({ type: "Forget" });
       bench.memory = undefined;
     },
   ];
   if (options.services === true) moves.push(...serviceMoves(bench));
+  if (options.journals === true) moves.push(...journalMoves(bench));
   for (let step = 0; step < steps; step++) {
     pick(moves)!();
     check(bench);
@@ -539,6 +552,51 @@ function serviceMoves(bench: Bench): (() => void)[] {
     bench.execute({ type: "Advance" });
   };
   return [health, health, health, health, health, wish, change, advance];
+}
+
+/** Steps of jobs that run, of jobs that run no more, and forks of their runs. */
+function journalMoves(bench: Bench): (() => void)[] {
+  const { random } = bench;
+  const draw = (count: number): number => Math.floor(random() * count);
+  const attempt = (move: (job: Job) => void): void => {
+    const jobs = [...bench.state.runs.values()].flatMap((run) => run.jobs);
+    const running = jobs.filter(({ status }) => status === "RUNNING");
+    const among = random() < 0.8 && running.length > 0 ? running : jobs;
+    const job = among[draw(among.length)];
+    if (job === undefined) return;
+    try { move(job); } catch (error) { if (!(error instanceof Refusal)) throw error; }
+  };
+  const scope = (job: Job) => ({
+    ...keyOf(job), worker: random() < 0.9 ? job.worker : job.worker + 1,
+  });
+  const name = () => ({ name: `s${draw(3)}`, ordinal: 1 + draw(2) });
+  const start = (): void => attempt((job) => {
+    const effect = (["read", "idempotent", "once"] as const)[draw(3)]!;
+    const onAmbiguous = (["retry", "fail", "ask"] as const)[draw(3)]!;
+    const inputHash = Buffer.alloc(32, draw(10) === 0 ? 1 : 0);
+    const again = random() < 0.1;
+    const step = { ...name(), inputHash, effect, onAmbiguous, again, call: draw(3) };
+    bench.execute({ type: "StartStep", by: scope(job), step: { ...step, reserve: undefined } });
+  });
+  const end = (): void => attempt((job) => {
+    const kind = draw(3);
+    const step = {
+      ...name(), told: random() < 0.2, usage: undefined,
+      result: kind === 0 ? Buffer.from([draw(256)]) : undefined,
+      blob: kind === 1 ? { sha256: "ab".repeat(32), size: 9 } : undefined,
+      failure: kind === 2 ? "no" : undefined,
+    };
+    bench.execute({ type: "EndStep", by: scope(job), step });
+  });
+  const fork = (): void => attempt(({ run }) => {
+    if (random() < 0.4) return;
+    const set = random() < 0.5 ? [] : [{ step: "s0#1", result: Buffer.from("7") }];
+    bench.execute({ type: "Fork", run: run.id, from: `s${draw(3)}#1`, set, by: "x" });
+  });
+  const accept = (): void => attempt(({ run }) => {
+    bench.execute({ type: "Retry", run: run.id, acceptChanged: true });
+  });
+  return [start, start, start, start, end, end, end, fork, accept];
 }
 
 /**

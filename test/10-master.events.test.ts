@@ -14,6 +14,9 @@ const FILE = join(import.meta.dirname, "data/events.txt");
 const at = 1_800_000_000_000;
 const attempt = { run: 7, job: 2, attempt: 3 };
 
+const step = { ...attempt, name: "plan", ordinal: 1 };
+const usage = { model: "scripted", tokensIn: 900, tokensOut: 120, usdMicros: 4200, ms: 1800 };
+
 const job: JobSpec = {
   id: "train", action: { type: "command", argv: ["python3", "train.py"] }, dependsOn: [0, 1],
   requirement: ["GPU"], priority: 9, delayMs: 250, affinity: 1, when: "always", timeoutMs: 60_000,
@@ -124,6 +127,21 @@ const EXAMPLES: { readonly [T in Event["type"]]: EventOf<T> } = {
   },
   NameLetGo: { type: "NameLetGo", name: "web", at, by: "ada" },
   ServiceScaled: { type: "ServiceScaled", run: 7, at, jobs: [job], drained: [1, 2], by: "ada" },
+  StepStarted: {
+    type: "StepStarted", ...step, inputHash: Buffer.alloc(32, 7), effect: "once", at, call: 4711,
+    reserve: { tokens: 4000, usdMicros: 30_000 }, again: true,
+  },
+  StepDone: {
+    type: "StepDone", ...step, at, result: Buffer.from('{"plan":1}'),
+    blob: { sha256: "ab".repeat(32), size: 70_000 }, usage,
+  },
+  StepFailed: { type: "StepFailed", ...step, at, message: "status 500", usage },
+  RunForked: {
+    type: "RunForked", run: 9, id: "nightly-8x3n", key: undefined, at, by: "ada", from: 7, step: 3,
+    spec: { name: "nightly", version: "2", project: "ab".repeat(32), jobs, agent: undefined },
+    set: [{ job: 2, name: "plan", ordinal: 1, result: Buffer.from("[]") }],
+  },
+  ChangesAccepted: { type: "ChangesAccepted", run: 7, at },
 };
 
 test("Event.encode() writes the bytes that it always wrote, for every kind of event", () => {

@@ -10,10 +10,12 @@
  *     Connections shop/web 2               no command: so many are forwarded to it from now on
  *     Letters                              no command: the dead letters, oldest first
  *     Pools                                no command: pools of workers, and their launches
+ *     Steps nightly                        no command: the journals of its jobs
  *
  * A run is called by its pipeline's name: the latest one of that name. A job is RUN/JOB, an attempt
  * RUN/JOB#N.
  */
+import { createHash } from "node:crypto";
 import { inspect } from "node:util";
 import {
   deadLetters, eventDetail, eventText, findJob, Names, nextStart, reasonOf, Refusal,
@@ -21,7 +23,7 @@ import {
 } from "#core";
 import {
   KNOWLEDGE, type AttemptKey, type Failure, type FormField, type Gate, type GateRules, type JobSpec,
-  type PipelineSpec, type Report, type Service, type ServicePhase,
+  type PipelineSpec, type Report, type Service, type ServicePhase, type StepEnd, type StepStart,
 } from "#wire";
 import { Bench, serviceSpec, spec } from "./10-master.core.ts";
 
@@ -119,6 +121,8 @@ export class Script {
         return this.#letters();
       case "Pools":
         return this.#pools();
+      case "Steps":
+        return this.#steps(this.#run(line.word(1)));
       case "Memory": {
         const bytes = Number(line.word(1));
         this.bench.memory = { open: bytes, finished: bytes, total: bytes, ceiling: bytes };
@@ -182,6 +186,16 @@ export class Script {
     }
   }
 
+  #steps(run: Run): void {
+    for (const { spec: { id }, journal } of run.jobs) {
+      for (const { name, ordinal, status, attempt, result, message } of journal?.values() ?? []) {
+        const end = result?.toString() ?? message;
+        const how = end === "" ? "" : `: ${end}`;
+        this.#say("step", `${id}:${name}#${ordinal} ${status} by attempt ${attempt}${how}`);
+      }
+    }
+  }
+
   #event(event: Event): void {
     this.seen.events.add(event.type);
     const retryAt = event.type === "JobFailed" ? event.retryAt : undefined;
@@ -208,10 +222,12 @@ export class Script {
       case "Notify":
         return `the watchers of ${this.#names.run(effect.run)}`;
       case "Hold":
-        return `project ${effect.project}`;
+        return `project ${short(effect.project)}`;
       case "Forget": {
         const project = effect.project === undefined ? "" : ` and project ${effect.project}`;
-        return `the output of run ${effect.run}${project}`;
+        const { blobs = [] } = effect;
+        const results = blobs.length === 0 ? "" : ` and blobs ${blobs.map(short).join(", ")}`;
+        return `the output of run ${effect.run}${project}${results}`;
       }
       case "StartWorker":
       case "StopWorker": return effect.name;
@@ -245,8 +261,18 @@ export class Script {
         const [run, job] = line.word(1).split("/");
         return { type, run: this.#id(run!), job };
       }
-      case "Retry":
-        return { type, run: this.#id(line.word(1)), from: line.option("from") };
+      case "Retry": {
+        const acceptChanged = line.has("accept");
+        return { type, run: this.#id(line.word(1)), from: line.option("from"), acceptChanged };
+      }
+      case "Fork": {
+        const set = line.list("set").map((each) => {
+          const [step, result] = each.split(":") as [string, string];
+          return { step, result: Buffer.from(result) };
+        });
+        const from = line.option("from")!;
+        return { type, run: this.#id(line.word(1)), from, set, by: line.option("by") ?? "ann" };
+      }
       case "DecideGate": {
         const [run, job] = line.word(1).split("/");
         const { by = "ann", comment = "" } = Object.fromEntries(line.options);
@@ -329,6 +355,16 @@ export class Script {
         const report = { ...key, phase: phase as ServicePhase, port: 20_000, pid: 4711, reason };
         return { type, worker, host: "10.0.0.1", report };
       }
+      case "StartStep":
+      case "EndStep": {
+        const key = this.#attempt(name);
+        const on = line.option("on");
+        const worker = on === undefined ? this.#job(key).worker : this.#worker(on);
+        const by = { ...key, worker };
+        return type === "StartStep"
+          ? { type, by, step: stepStart(line) }
+          : { type, by, step: stepEnd(line) };
+      }
       case "LoseOutput": {
         const why = line.option("why") ?? "no space left on device";
         return { type, ...this.#attempt(name), bytes: line.number("bytes", 0), why };
@@ -375,11 +411,54 @@ function pipeline(line: Line, jobs: readonly Line[]): PipelineSpec {
   return { name: line.word(1), version: undefined, project, jobs: specs(jobs, []) };
 }
 
-/** Without what is not there. */
+/** Without what is not there. Bytes are shown as text if they are text, and hashes in short. */
 function replyText(reply: unknown): string {
+  const shown = (value: unknown): unknown => {
+    if (!Buffer.isBuffer(value)) return typeof value === "string" ? shortHash(value) : value;
+    const text = value.toString();
+    return Buffer.from(text).equals(value) ? text : short(value.toString("hex"));
+  };
   const given = typeof reply !== "object" || reply === null ? reply
-    : Object.fromEntries(Object.entries(reply).filter(([, value]) => value !== undefined));
+    : Object.fromEntries(Object.entries(reply).filter(([, value]) => value !== undefined)
+      .map(([name, value]) => [name, shown(value)]));
   return inspect(given, { breakLength: Infinity });
+}
+
+/** Enough of a hash to tell it from others. */
+function short(hash: string): string {
+  return hash.length < 32 ? hash : `${hash.slice(0, 8)}…`;
+}
+
+function shortHash(text: string): string {
+  return text.replace(/[0-9a-f]{32,}/g, short);
+}
+
+function stepName(line: Line): { name: string; ordinal: number } {
+  const [name = "", ordinal = "1"] = line.word(2).split("#");
+  return { name, ordinal: Number(ordinal) };
+}
+
+/** `input=TEXT effect=once ambiguous=ask call=2 again`. */
+function stepStart(line: Line): StepStart {
+  const input = line.option("input") ?? "";
+  return {
+    ...stepName(line),
+    inputHash: createHash("sha256").update(input).digest(),
+    effect: (line.option("effect") ?? "read") as StepStart["effect"],
+    onAmbiguous: (line.option("ambiguous") ?? "retry") as StepStart["onAmbiguous"],
+    call: line.number("call", 1), again: line.has("again"), reserve: undefined,
+  };
+}
+
+/** `result=TEXT`, `blob=LETTER` or `failure=WORDS`; `told`: a person has said so. */
+function stepEnd(line: Line): StepEnd {
+  const [result, blob] = [line.option("result"), line.option("blob")];
+  return {
+    ...stepName(line),
+    result: result === undefined ? undefined : Buffer.from(result),
+    blob: blob === undefined ? undefined : { sha256: blob.repeat(64), size: 1_000_000 },
+    failure: line.option("failure"), usage: undefined, told: line.has("told"),
+  };
 }
 
 /** `known`: jobs that the run has already. */

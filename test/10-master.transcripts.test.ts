@@ -52,7 +52,8 @@ const COMMANDS: Record<Command["type"], true> = {
   Submit: true, AddJobs: true, Cancel: true, Retry: true, DecideGate: true, Drain: true, Join: true,
   Rejoin: true, Lose: true, Finish: true, LoseOutput: true, Tick: true, Forget: true, Health: true,
   Stop: true, Restart: true, Launch: true, Retire: true, AnswerLaunch: true, StopLaunch: true,
-  EndLaunch: true, Scale: true, Rollback: true, Advance: true,
+  EndLaunch: true, Scale: true, Rollback: true, Advance: true, StartStep: true, EndStep: true,
+  Fork: true,
 };
 const EFFECTS: Record<Effect["type"], true> = {
   Dispatch: true, Kill: true, Notify: true, Hold: true, Forget: true, StartWorker: true,
@@ -70,6 +71,7 @@ const EVENTS: Record<Exclude<Event["type"], OldEvent>, true> = {
   LaunchOrdered: true, LaunchAnswered: true, LaunchRetired: true, LaunchStopped: true,
   LaunchEnded: true,
   UpdateSubmitted: true, UpdateDone: true, UpdateFailed: true, ServiceScaled: true,
+  StepStarted: true, StepDone: true, StepFailed: true, RunForked: true, ChangesAccepted: true,
 };
 
 after(() => {

@@ -62,6 +62,10 @@ export const INVARIANTS = {
   "one-current-version":
     "The name of a deployed service leads to one version at a time, and those that it replaced " +
     "end; the one before it can be deployed again.",
+  "step-result-stands":
+    "A step of a job that is done has one result for ever, and does not run again.",
+  "once-is-once":
+    "A step that must happen once, and may have, does not run again unless a person says so.",
   "no-crash": "No process of ours dies of its own error.",
 } as const;
 // #endregion

@@ -11,7 +11,8 @@
  *                    invariants-fold.ts: the log folded by `apply`
  *     model.ts       a second opinion on the log; model-state.ts: what it remembers;
  *                    model-checks.ts: what may happen to an attempt; model-services.ts: to a
- *                    service; model-gates.ts: to a gate; model-pools.ts: to the workers
+ *                    service; model-gates.ts: to a gate; model-steps.ts: to a step;
+ *                    model-pools.ts: to the workers
  *                    of pools; model-workers.ts: to all workers; model-versions.ts: to the
  *                    versions of a service
  *     events.ts      what a master left on disk; durable-view.ts: the disk after a

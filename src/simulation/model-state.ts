@@ -33,6 +33,15 @@ export class ModelService {
   restarts: number[] = [];
 }
 
+/** A step of a job (lesson 18). */
+export interface ModelStep {
+  readonly order: number;
+  readonly input: string;
+  readonly once: boolean;
+  /** Undefined: begun, and nobody knows how it ended. */
+  end: { readonly failed: boolean; readonly result: string } | undefined;
+}
+
 export class ModelJob {
   readonly run: ModelRun;
   readonly index: number;
@@ -59,6 +68,7 @@ export class ModelJob {
   /** All that anybody may have been told of: "ada at 1234". */
   readonly everApproved = new Set<string>();
   resultBytes = 0;
+  readonly steps = new Map<string, ModelStep>();
   /** Of a service: what model-services.ts remembers. */
   readonly service: ModelService | undefined;
   // What clients and processes are compared with afterwards.
@@ -97,6 +107,9 @@ export class ModelJob {
   }
 }
 
+/** What makes a run. */
+export type Submission = EventOf<"RunSubmitted" | "UpdateSubmitted" | "RunForked">;
+
 export class ModelRun {
   readonly number: number;
   readonly id: string;
@@ -113,13 +126,15 @@ export class ModelRun {
   keyUntil = Infinity;
   budgetMilli = FIRST_BUDGET_MILLI;
   resultBytes = 0;
+  /** Steps begun. */
+  steps = 0;
   // What clients are compared with afterwards.
   everCancelled = false;
   everEnded = false;
   readonly additions: number[] = [];
   readonly retries: number[] = [];
 
-  constructor({ run, id, key, spec }: EventOf<"RunSubmitted" | "UpdateSubmitted">) {
+  constructor({ run, id, key, spec }: Submission) {
     this.number = run;
     this.id = id;
     this.key = key;

@@ -28,9 +28,10 @@ import {
 import * as gates from "./model-gates.ts";
 import { ModelPools, type PoolLimits } from "./model-pools.ts";
 import * as services from "./model-services.ts";
+import * as steps from "./model-steps.ts";
 import {
   conditionHolds, ModelJob, ModelRun, ModelService, mostMemory, openParentsOf, RETRY_MILLI, waitFor,
-  type ModelWorker,
+  type ModelWorker, type Submission,
 } from "./model-state.ts";
 import { Versions } from "./model-versions.ts";
 import { ModelWorkers } from "./model-workers.ts";
@@ -107,10 +108,9 @@ export class Model {
     const before = this.at;
     this.at = event.at;
     if (event.at < before) {
-      this.fail(
-        "timers-are-kept",
-        `${event.type} happened ${before - event.at} ms before the event that precedes it`,
-      );
+      const ms = before - event.at;
+      const what = `${event.type} happened ${ms} ms before the event that precedes it`;
+      this.fail("timers-are-kept", what);
     }
     this.#checkBlame(event);
     switch (event.type) {
@@ -119,6 +119,11 @@ export class Model {
       case "JobFailed": return this.#failed(event);
       case "JobLost": return this.#lost(event);
       case "JobStopped": return this.#stopped(event);
+      case "StepStarted": return steps.started(this.#hands, this.#job(event), event);
+      case "StepDone":
+      case "StepFailed": return steps.ended(this.#hands, this.#job(event), event);
+      case "ChangesAccepted": return void this.#run(event.run);
+      case "RunForked":
       case "RunSubmitted":
       case "UpdateSubmitted": return this.#submitted(event);
       case "JobsAdded":
@@ -200,7 +205,7 @@ export class Model {
     return jobs.map((job) => this.#job({ run, job }));
   }
 
-  #submitted(event: EventOf<"RunSubmitted" | "UpdateSubmitted">): void {
+  #submitted(event: Submission): void {
     const { run: number, id, key, spec } = event;
     if (number <= this.#lastRun) {
       this.fail("one-key-one-run", `number ${number} of run ${id} was given before`);
@@ -225,6 +230,7 @@ export class Model {
     }
     this.#grow(run, spec.jobs);
     this.#versions.submitted(run, event.type === "UpdateSubmitted" ? event : undefined);
+    if (event.type === "RunForked") steps.forked(run, this.#run(event.from), event);
   }
 
   #updateFailed(event: EventOf<"UpdateFailed">): void {

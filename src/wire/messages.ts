@@ -40,7 +40,10 @@ import { SECRET_BYTES } from "./credential.ts";
 import { FormValues, GateRules, GateVote, MAX_VOTES } from "./gate.ts";
 import { MAX_REASON_BYTES, Service, ServiceInfo } from "./service.ts";
 
-/** Requests and notices. 1–31: any peer; 32–63: workers to the master; 64–95: master to workers. */
+/**
+ * Requests and notices. 1–31 and 96–127: any peer; 32–63: workers to the master; 64–95: master to
+ * workers.
+ */
 export const Op = {
   HELLO: 1,
   SUBMIT: 2,
@@ -92,6 +95,11 @@ export const Op = {
   KILL: 65,
   /** Dial one of your services: see FORWARD. */
   CONNECT: 66,
+  /** A job begins and ends a step (lesson 18). */
+  STEP_START: 96,
+  STEP_END: 97,
+  /** What the jobs of a run have in their journals. */
+  STEPS: 98,
 } as const;
 
 const name = string(256);

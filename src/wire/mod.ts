@@ -10,6 +10,7 @@
  *     service.ts                  services: how they travel, and how they are (lesson 14);
  *     service-rows.ts             requests about them, and their rows
  *     gate.ts                     gates: the question, its form, an answer (lesson 16)
+ *     agent.ts                    what a job asks of its master: steps (lesson 18)
  *     credential.ts               the credential of a job, and what it is made of (lesson 18)
  *     budget.ts                   what an agent run may spend, and has spent (lesson 18)
  *     forward.ts                  connections to services, through the master (lesson 14)
@@ -29,6 +30,7 @@
  */
 export { EXIT } from "./exit-codes.ts";
 export * from "./limits.ts";
+export * from "./agent.ts";
 export * from "./credential.ts";
 export * from "./gate.ts";
 export * from "./budget.ts";

@@ -11,6 +11,7 @@
  */
 import { FreshSet, invariant } from "#base";
 import { type DeadLetter, type Failure, isOpenRun, isTerminal } from "#wire";
+import { changesAccepted, stepDone, stepFailed, stepStarted, takePrefix } from "./apply-steps.ts";
 import {
   ask, replicasRetired, retire, serviceScaled, updateBegins, updateDone, updateFailed,
 } from "./apply-versions.ts";
@@ -46,10 +47,15 @@ export function apply(state: State, event: Event): void {
     case "JobsCancelled": return jobsCancelled(state, event);
     case "GateApproved": return gateApproved(state, event);
     case "GateClosed": return gateClosed(state, event);
+    case "StepStarted": return stepStarted(state, running(state, event), event);
+    case "StepDone": return stepDone(state, running(state, event), event);
+    case "StepFailed": return stepFailed(state, running(state, event), event);
     case "RunSubmitted":
+    case "RunForked":
     case "UpdateSubmitted": return runSubmitted(state, event);
     case "JobsAdded": return jobsAdded(state, event);
     case "JobsInserted": return jobsAdded(state, event);
+    case "ChangesAccepted": return changesAccepted(state, runOf(state, event.run));
     case "RunRetried": return reopen(state, runOf(state, event.run), event);
     case "RunsForgotten": return runsForgotten(state, event);
     case "RunsLetGo": return runsLetGo(state, event);
@@ -95,7 +101,9 @@ function running(state: State, event: { run: number; job: number; attempt: numbe
   return job;
 }
 
-function runSubmitted(state: State, event: EventOf<"RunSubmitted" | "UpdateSubmitted">): void {
+function runSubmitted(
+  state: State, event: EventOf<"RunSubmitted" | "UpdateSubmitted" | "RunForked">,
+): void {
   const { run: number, id, key, spec, by, at: submittedAt } = event;
   const run = new Run({ number, id, key, spec, by, submittedAt });
   state.nextRun = event.run + 1;
@@ -105,6 +113,8 @@ function runSubmitted(state: State, event: EventOf<"RunSubmitted" | "UpdateSubmi
   if (event.type === "UpdateSubmitted") updateBegins(state, run, event);
   charge(state, run, runMemory(run.key, run.spec));
   addJobs(state, run, { specs: event.spec.jobs, at: event.at });
+  if (event.type !== "RunForked") return;
+  takePrefix(state, run, { run: runOf(state, event.from), event });
 }
 
 function jobsAdded(state: State, event: EventOf<"JobsAdded" | "JobsInserted">): void {

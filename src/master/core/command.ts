@@ -13,8 +13,8 @@
  * Test: test/10-master.transcripts.test.ts
  */
 import type {
-  AttemptKey, Before, Decision, HealthReport, JobSpec, LostOutput, PipelineSpec, Report,
-  RolledBack, Scaled, ServicesMeant,
+  AttemptKey, Before, Decision, HealthReport, JobScope, JobSpec, LostOutput, PipelineSpec, Report,
+  RolledBack, Scaled, ServicesMeant, StepAnswer, StepEnd, StepStart,
 } from "#wire";
 
 // #region commands
@@ -48,8 +48,25 @@ export type Command =
   }
   /** Without `job`: the whole run. */
   | { readonly type: "Cancel"; readonly run: string; readonly job?: string | undefined }
-  /** Without `from`: all that did not complete. */
-  | { readonly type: "Retry"; readonly run: string; readonly from?: string | undefined }
+  /**
+   * Without `from`: all that did not complete. `acceptChanged`: what their steps have done stands,
+   * although the program asks for it with other inputs by now.
+   */
+  | {
+    readonly type: "Retry";
+    readonly run: string;
+    readonly from?: string | undefined;
+    readonly acceptChanged?: boolean | undefined;
+  }
+  /** A new run with the steps of this one up to `from`, some results replaced (lesson 18). */
+  | {
+    readonly type: "Fork";
+    readonly run: string;
+    /** NAME#N, or JOB:NAME#N. */
+    readonly from: string;
+    readonly set: readonly { readonly step: string; readonly result: Buffer }[];
+    readonly by: string;
+  }
   | {
     readonly type: "DecideGate";
     /** RUN/JOB, or RUN/JOB#ATTEMPT: the gate behind this attempt and no later one. */
@@ -114,6 +131,9 @@ export type Command =
     readonly report: HealthReport;
   }
   | ({ readonly type: "LoseOutput" } & AttemptKey & LostOutput)
+  // From programs that run as jobs (lesson 18). `by`: which attempt, and on which worker.
+  | { readonly type: "StartStep"; readonly by: JobScope; readonly step: StepStart }
+  | { readonly type: "EndStep"; readonly by: JobScope; readonly step: StepEnd }
   // From those who start and end the workers of pools (lesson 13).
   | {
     readonly type: "Launch";
@@ -152,6 +172,8 @@ export interface Replies {
   AddJobs: { jobs: number };
   Cancel: { jobs: number };
   Retry: { jobs: number };
+  /** `steps`: those that it takes over. */
+  Fork: { run: string; steps: number };
   DecideGate: Decision;
   Stop: ServicesMeant;
   Restart: ServicesMeant;
@@ -165,6 +187,9 @@ export interface Replies {
   Finish: boolean;
   Health: undefined;
   LoseOutput: undefined;
+  StartStep: StepAnswer;
+  /** False: the same end was told before. */
+  EndStep: { isNew: boolean };
   Launch: { name: string };
   /** `running`: attempts that live there. */
   Retire: { name: string; pool: string; running: number };

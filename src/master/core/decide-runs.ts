@@ -12,7 +12,7 @@ import { checkServices } from "./check-service.ts";
 import type { CommandOf } from "./command.ts";
 import { closeGate } from "./decide-gates.ts";
 import { NO_EFFECTS, NOTHING, onlyEvents, placed, type DecidedOn } from "./effect.ts";
-import type { Edge, Event } from "./events.ts";
+import type { Edge, Event, EventOf } from "./events.ts";
 import { neverScheduled } from "./explain.ts";
 import { findJob, findRun } from "./find.ts";
 import { DEFAULT_UPDATE_MS } from "./limits.ts";
@@ -79,9 +79,36 @@ interface Request {
 export function acceptRun(
   state: State, request: Request, context: Context,
 ): DecidedOn<"Submit"> {
-  const { spec, key, by, strict, updateMs = DEFAULT_UPDATE_MS, doing } = request;
+  const { spec, key, updateMs = DEFAULT_UPDATE_MS } = request;
   const { bytes = runMemory(key, spec) + jobsMemory(spec.jobs) } = request;
-  if (request.bytes === undefined) checkRoom(state, { runs: 1, bytes, doing }, context);
+  const isWeighed = request.bytes !== undefined;
+  const { what, warnings, replaced } = newRun(state, { ...request, bytes, isWeighed }, context);
+  const submitted: Event = replaced === undefined
+    ? { type: "RunSubmitted", ...what }
+    : {
+      type: "UpdateSubmitted", ...what, replaces: replaced.number, deadline: what.at + updateMs,
+    };
+  const { events, effects } = makeRoom(state, bytes, context);
+  const reply = { run: what.id, existing: false, warnings };
+  const place = replaced === undefined ? {} : { replaces: replaced.id };
+  return { events: [...events, submitted], effects, reply: { ...reply, ...place } };
+}
+
+interface NewRun {
+  readonly what: Omit<EventOf<"RunSubmitted">, "type">;
+  readonly warnings: string[];
+  /** The run whose place it takes. */
+  readonly replaced: Run | undefined;
+}
+
+/**
+ * Checks all that a run has to be before it is one. `isWeighed`: there is known to be room for it.
+ */
+export function newRun(
+  state: State, request: Request & { bytes: number; isWeighed: boolean }, context: Context,
+): NewRun {
+  const { spec, key, by, strict, updateMs = DEFAULT_UPDATE_MS, doing, bytes } = request;
+  if (!request.isWeighed) checkRoom(state, { runs: 1, bytes, doing }, context);
   checkJobs(spec.jobs, { from: 0, doing });
   checkGraph(spec);
   const replaced = checkServices(state, spec.jobs, { already: 0, doing, mayReplace: true });
@@ -92,15 +119,8 @@ export function acceptRun(
   const warnings = neverScheduled(state, spec.jobs);
   if (strict && warnings.length > 0) throw new Refusal("UNSCHEDULABLE", warnings.join("\n"));
   const id = freshId(state, spec.name, context);
-  const at = context.now;
-  const what = { run: state.nextRun, id, key, at, spec, by };
-  const submitted: Event = replaced === undefined
-    ? { type: "RunSubmitted", ...what }
-    : { type: "UpdateSubmitted", ...what, replaces: replaced.number, deadline: at + updateMs };
-  const { events, effects } = makeRoom(state, bytes, context);
-  const reply = { run: id, existing: false, warnings };
-  const place = replaced === undefined ? {} : { replaces: replaced.id };
-  return { events: [...events, submitted], effects, reply: { ...reply, ...place } };
+  const what = { run: state.nextRun, id, key, at: context.now, spec, by };
+  return { what, warnings, replaced };
 }
 
 const ANOTHER = "which is of another pipeline or another state of its files";

@@ -14,12 +14,14 @@
  */
 import type { Command, CommandOf } from "./command.ts";
 import { decideOutputLost, decideReport } from "./decide-attempts.ts";
+import { decideFork } from "./decide-fork.ts";
 import { decideGate } from "./decide-gates.ts";
 import {
   decideAnswer, decideEndLaunch, decideLaunch, decideStopLaunch,
 } from "./decide-launches.ts";
 import { decideAddJobs, decideCancel, decideSubmit, decideTick } from "./decide-runs.ts";
 import { decideHealth, decideRestart, decideStop } from "./decide-services.ts";
+import { decideEndStep, decideStartStep } from "./decide-steps.ts";
 import { decideAdvance, decideRollback, decideScale } from "./decide-versions.ts";
 import {
   decideDrain, decideJoin, decideLose, decideRejoin, decideRetire,
@@ -40,6 +42,7 @@ const DECIDERS: { readonly [T in Command["type"]]: Decider<T> } = {
   AddJobs: decideAddJobs,
   Cancel: decideCancel,
   Retry: decideRetry,
+  Fork: decideFork,
   DecideGate: decideGate,
   Stop: decideStop,
   Restart: decideRestart,
@@ -52,6 +55,8 @@ const DECIDERS: { readonly [T in Command["type"]]: Decider<T> } = {
   Finish: decideReport,
   Health: decideHealth,
   LoseOutput: decideOutputLost,
+  StartStep: decideStartStep,
+  EndStep: decideEndStep,
   Launch: decideLaunch,
   Retire: decideRetire,
   AnswerLaunch: decideAnswer,

@@ -7,6 +7,7 @@
  * Test: test/10-master.event-text.test.ts
  */
 import type { Edge, Event, EventOf } from "./events.ts";
+import { stepName } from "./journal.ts";
 
 /**
  * Reports about a worker's jobs come soon after its end. Beyond this many ends its name is
@@ -21,7 +22,7 @@ export class Names {
   readonly #lost: number[] = [];
 
   learn(event: Event): void {
-    if (event.type === "RunSubmitted" || event.type === "UpdateSubmitted") {
+    if (isSubmission(event)) {
       this.addRun(event.run, { id: event.id, jobs: event.spec.jobs });
     }
     if (isGrowth(event)) this.addJobs(event.run, event.jobs);
@@ -82,6 +83,13 @@ export class Names {
   }
 }
 
+function isSubmission(
+  event: Event,
+): event is EventOf<"RunSubmitted" | "UpdateSubmitted" | "RunForked"> {
+  const { type } = event;
+  return type === "RunSubmitted" || type === "UpdateSubmitted" || type === "RunForked";
+}
+
 function isGrowth(event: Event): event is EventOf<"JobsAdded" | "JobsInserted" | "ServiceScaled"> {
   const { type } = event;
   return type === "JobsAdded" || type === "JobsInserted" || type === "ServiceScaled";
@@ -105,7 +113,15 @@ function whatOf(event: Event, names: Names): string {
     case "UpdateSubmitted":
       return `${event.id} with ${counted(event.spec.jobs.length, "job")}, in place of ` +
         `${names.run(event.replaces)}${keyText(event.key)}`;
+    case "RunForked":
+      return `${event.id} with ${counted(event.step, "step")} of ${names.run(event.from)}`;
+    case "StepStarted":
+      return `${stepText(event, names)}, ${event.effect}${event.again === true ? ", again" : ""}`;
+    case "StepDone":
+    case "StepFailed":
+      return stepText(event, names);
     case "UpdateDone":
+    case "ChangesAccepted":
     case "UpdateFailed":
       return names.run(event.run);
     case "ServiceScaled":
@@ -170,6 +186,12 @@ function whatOf(event: Event, names: Names): string {
   }
 }
 
+type OfStep = EventOf<"StepStarted" | "StepDone" | "StepFailed">;
+
+function stepText(event: OfStep, names: Names): string {
+  return `${names.attempt(event)}: ${stepName(event)}`;
+}
+
 function scaledText({ run, jobs, drained }: EventOf<"ServiceScaled">, names: Names): string {
   const idOf = (job: number): string => names.jobId({ run, job });
   const come = jobs.length === 0 ? [] : [`${listed(jobs.map(({ id }) => id))} more`];
@@ -216,6 +238,10 @@ export function eventDetail(event: Event): string {
     case "GateApproved":
     case "GateClosed":
       return event.comment;
+    case "StepDone":
+      return doneText(event);
+    case "StepFailed":
+      return event.message;
     case "OutputLost":
       return event.why;
     case "ServiceHealth":
@@ -228,4 +254,9 @@ export function eventDetail(event: Event): string {
     default:
       return "";
   }
+}
+
+function doneText({ result, blob }: EventOf<"StepDone">): string {
+  const bytes = blob?.size ?? result?.length ?? 0;
+  return `result of ${bytes} bytes${blob === undefined ? "" : ", in a blob"}`;
 }

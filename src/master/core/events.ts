@@ -18,7 +18,9 @@ import {
 import { MAX_DOWN_WORD_BYTES, MAX_DOWN_WORDS, MAX_HANDLE_BYTES } from "#scaling";
 import {
   Failure, FormValues, GateOutcome, JobSpec, MAX_JOBS_PER_RUN, MAX_REASON_BYTES, MAX_REPLICAS,
-  MAX_RESULT_BYTES, PipelineSpec, ServicePhase,
+  MAX_FORK_SETS, MAX_RESULT_BYTES, MAX_STEP_MESSAGE_BYTES, MAX_STEP_NAME_BYTES,
+  MAX_STEP_RESULT_BYTES, PipelineSpec, ServicePhase, STEP_HASH_BYTES, StepBlob, StepEffect,
+  StepReserve, StepUsage,
 } from "#wire";
 
 const job = { run: [1, u32()], job: [2, u32()] } as const;
@@ -38,6 +40,11 @@ export type Edge = Infer<typeof Edge>;
 /** What a person wants of services. */
 const wish = {
   run: [1, u32()], at: [2, u53()], jobs: [3, list(u32(), MAX_JOBS_PER_RUN)], by: [4, string(256)],
+} as const;
+
+/** Of a job's attempt: one of its steps. */
+const step = {
+  ...attempt, name: [4, string(MAX_STEP_NAME_BYTES)], ordinal: [5, u32()],
 } as const;
 
 /** What ends a launch. */
@@ -212,6 +219,36 @@ export const Event = union("Event", {
   NameLetGo: [45, message("NameLetGo", {
     name: [1, string(128)], at: [2, u53()], by: [3, string(256)],
   })],
+  /**
+   * A step is about to run (lesson 18). `again`: a person says so, although it may have happened.
+   */
+  StepStarted: [70, message("StepStarted", {
+    ...step, inputHash: [6, bytes(STEP_HASH_BYTES)], effect: [7, StepEffect], at: [8, u53()],
+    reserve: [9, optional(StepReserve)], again: [10, optional(bool())], call: [11, u32()],
+  })],
+  /** It has a result, for ever. */
+  StepDone: [71, message("StepDone", {
+    ...step, at: [6, u53()], result: [7, optional(bytes(MAX_STEP_RESULT_BYTES))],
+    blob: [8, optional(StepBlob)], usage: [9, optional(StepUsage)],
+  })],
+  /** It has none: the next call runs it again. */
+  StepFailed: [72, message("StepFailed", {
+    ...step, at: [6, u53()], message: [7, string(MAX_STEP_MESSAGE_BYTES)],
+    usage: [8, optional(StepUsage)],
+  })],
+  /**
+   * As `RunSubmitted`, and the journals of its jobs begin with the first `step` steps of another
+   * run, by reference. A tag of its own, because an older version would run them again.
+   */
+  RunForked: [73, message("RunForked", {
+    ...submission, from: [6, u32()], step: [7, u53()],
+    set: [9, list(message("ForkedResult", {
+      job: [1, u32()], name: [2, string(MAX_STEP_NAME_BYTES)], ordinal: [3, u32()],
+      result: [4, bytes(MAX_STEP_RESULT_BYTES)],
+    }), MAX_FORK_SETS)],
+  })],
+  /** A person lets stand what this run's steps have done, although their inputs have changed. */
+  ChangesAccepted: [74, message("ChangesAccepted", { run: [1, u32()], at: [2, u53()] })],
 });
 // #endregion
 export type Event = Infer<typeof Event>;

@@ -8,7 +8,9 @@
  * Invariants: holds a number per run, whatever the runs hold.
  * Test: test/10-master.memory.test.ts
  */
-import { bufferMemory, edgesMemory, jobsMemory, runMemory } from "./memory.ts";
+import {
+  bufferMemory, edgesMemory, FIELD_BYTES, jobsMemory, runMemory, STEP_BYTES, textMemory,
+} from "./memory.ts";
 import type { Event } from "./events.ts";
 
 export class Forecast {
@@ -36,6 +38,15 @@ export class Forecast {
       case "ServiceScaled": return this.add(event.run, jobsMemory(event.jobs));
       case "JobsInserted":
         return this.add(event.run, jobsMemory(event.jobs) + edgesMemory(event.edges.length));
+      case "RunForked": {
+        // Its prefix is at most all that the other run has.
+        const prefix = this.#runs.get(event.from) ?? 0;
+        const jobs = jobsMemory(event.spec.jobs);
+        return this.add(event.run, runMemory(event.key, event.spec) + jobs + prefix);
+      }
+      case "StepStarted":
+        return this.add(event.run, STEP_BYTES + 2 * textMemory(event.name) + FIELD_BYTES);
+      case "StepDone": return this.add(event.run, bufferMemory(event.result));
       case "JobSucceeded": return this.add(event.run, bufferMemory(event.result));
       case "RunsForgotten":
       case "RunsLetGo": {

@@ -43,6 +43,9 @@ export const MAX_OPEN_RUNS = 10_000;
 /** All results of one run, which live in memory as long as it does. */
 export const MAX_RUN_RESULT_BYTES = 256 * 1024 * 1024;
 
+/** All results of the steps of one run, which live as long (larger ones are blobs). */
+export const MAX_RUN_STEP_BYTES = MAX_RUN_RESULT_BYTES;
+
 /** Of a failure's message that comes when there is no room any more: the first words say most. */
 export const SHORT_BYTES = 200;
 

@@ -23,6 +23,7 @@ import {
   rulesOf, type GateRules, type GateVote, type HealthCheck, type JobSpec, type PipelineSpec,
 } from "#wire";
 import { MAX_KEPT_KEYS } from "./limits.ts";
+import type { Step } from "./journal.ts";
 import type { Job } from "./state.ts";
 
 // #region measures
@@ -57,6 +58,11 @@ export const BUFFER_BYTES = 224;
 export const KEY_BYTES = 704;
 /** A dead letter: 16 fields, a run's id and a job's, and a reason that was cut. */
 export const LETTER_BYTES = 1280;
+/**
+ * A step beside its name and result: its record, its place in the journal, the hash of its input.
+ * Measured: 350 to 400, and 100 more if it has a result.
+ */
+export const STEP_BYTES = 512;
 // #endregion
 
 /**
@@ -66,7 +72,7 @@ export const LETTER_BYTES = 1280;
 const SERVICE_BYTES = 4096;
 
 /** A field of a form, or an approval: an object of a few fields, and its place in a list. */
-const FIELD_BYTES = 160;
+export const FIELD_BYTES = 160;
 
 /** Up to here it is cheaper to assume two bytes a character than to look. */
 const UNREAD_CHARS = 32;
@@ -154,6 +160,13 @@ export function leftMemory({ result, failure, decision, votes, lostOutput }: Lef
   if (votes !== undefined) for (const vote of votes) bytes += FIELD_BYTES + answerMemory(vote);
   if (lostOutput !== undefined) bytes += textMemory(lostOutput.why);
   return bytes;
+}
+
+/** A step of a journal. */
+export function stepMemory({ name, result, blob, message, usage }: Step): number {
+  let bytes = STEP_BYTES + 2 * textMemory(name) + bufferMemory(result) + textMemory(message);
+  if (blob !== undefined) bytes += textMemory(blob.sha256);
+  return usage === undefined ? bytes : bytes + FIELD_BYTES + textMemory(usage.model);
 }
 
 // ── limits ───────────────────────────────────────────────────────────────────────────────────────

@@ -12,6 +12,8 @@
  *         decide-workers.ts     workers that come, come back and go
  *         decide-gates.ts       what becomes of an answer to a gate, and of silence (lesson 16)
  *         decide-launches.ts    workers of pools, which are ordered and end (lesson 13)
+ *         decide-steps.ts       whether a step of a job runs (lesson 18)
+ *         decide-fork.ts        a run that begins with the steps of another one
  *         decide-services.ts    how services are, and what people want of them (lesson 14)
  *         decide-versions.ts    another version or number of a service, and how updates go on
  *     check.ts · limits.ts      what a job must be first, and how much of it there may be;
@@ -23,12 +25,14 @@
  *     apply.ts · jobs.ts        from an event to the next state: the only writers;
  *         service-state.ts      what they keep of services
  *         launch-state.ts       what they keep of launches
+ *         apply-steps.ts        what they keep of steps; journal.ts the journal of a job
  *         apply-versions.ts     how a version takes the place of another one
  *     versions.ts               what the name of a service means, and what it keeps
  *     memory.ts · room.ts       what the state costs in bytes, and what makes way for more
  *     forecast.ts               what a log will cost, before it is replayed
  *     snapshot.ts               the whole state as bytes, a slice at a time;
- *         snapshot-services.ts  of services, and of their names
+ *         snapshot-services.ts  of services, and of their names; snapshot-steps.ts of journals
+ *         snapshot-parts.ts     what its parts say by themselves; snapshot-blocks.ts their size
  *     explain.ts                the state as people ask for it: why a job waits
  *     event-text.ts             events as lines of text
  *
@@ -61,6 +65,7 @@ export { plainKey } from "./knowledge.ts";
 export { checkArrival, roomForJobs } from "./room.ts";
 export {
   MAX_FINISHED_RUNS, MAX_JOB_BYTES, MAX_KEPT_KEYS, MAX_OPEN_RUNS, MAX_RUN_RESULT_BYTES,
+  MAX_RUN_STEP_BYTES,
 } from "./limits.ts";
 export {
   DEFAULT_HEAP_BYTES,
@@ -71,6 +76,8 @@ export {
   leftMemory,
   memoryLimits,
   runMemory,
+  STEP_BYTES,
+  stepMemory,
   type MemoryLimits,
 } from "./memory.ts";
 export {
@@ -81,5 +88,6 @@ export { serviceEnv } from "./service-state.ts";
 export { nextAdvance } from "./decide-versions.ts";
 export { Forecast } from "./forecast.ts";
 export {
-  hashState, learnPart, Picture, readSnapshot, SnapshotReader, weighPart, writeSnapshot,
+  hashState, Picture, readSnapshot, SnapshotReader, writeSnapshot,
 } from "./snapshot.ts";
+export { learnPart, weighPart } from "./snapshot-parts.ts";

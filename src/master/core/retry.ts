@@ -11,6 +11,7 @@ import { isOpenRun, isTerminal } from "#wire";
 import { checkRequirements } from "./check.ts";
 import type { CommandOf } from "./command.ts";
 import { NO_EFFECTS, type DecidedOn } from "./effect.ts";
+import type { Event } from "./events.ts";
 import { findJob, findRun } from "./find.ts";
 import { hasFailed } from "./jobs.ts";
 import { Refusal, type Context } from "./refusal.ts";
@@ -54,8 +55,13 @@ export function decideRetry(
     checkRoom(state, { runs: 1, bytes: run.bytes, doing }, context);
     checkRequirements(state, run.jobs.map((job) => job.spec));
   }
+  const what = { run: run.number, at: context.now };
+  // First: the steps of jobs that this very retry starts are asked for after it.
+  const accepted: Event[] = request.acceptChanged === true && run.steps > 0
+    ? [{ type: "ChangesAccepted", ...what }]
+    : [];
   return {
-    events: [{ type: "RunRetried", run: run.number, at: context.now, jobs }],
+    events: [...accepted, { type: "RunRetried", ...what, jobs }],
     effects: NO_EFFECTS,
     reply: { jobs: jobs.length },
   };

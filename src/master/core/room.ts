@@ -17,6 +17,7 @@ import type { CommandOf } from "./command.ts";
 import { NOTHING, type Decided, type DecidedOn } from "./effect.ts";
 import { has } from "./jobs.ts";
 import { MAX_FINISHED_RUNS, MAX_OPEN_RUNS, MAX_RUN_RESULT_BYTES, SHORT_BYTES } from "./limits.ts";
+import { stepBlobs } from "./journal.ts";
 import { bufferMemory, textMemory } from "./memory.ts";
 import { limitsOf, Refusal, type Context } from "./refusal.ts";
 import { openBytes, type Run, type State } from "./state.ts";
@@ -120,9 +121,10 @@ function forget(
     events: [
       leaveSomething ? { type: "RunsLetGo", runs, keys, at } : { type: "RunsForgotten", runs, at },
     ],
-    effects: gone.map(({ number, spec }) => ({
-      type: "Forget", run: number, project: spec.project,
-    })),
+    effects: gone.map((run) => {
+      const forget = { type: "Forget", run: run.number, project: run.spec.project } as const;
+      return run.steps === 0 ? forget : { ...forget, blobs: stepBlobs(run) };
+    }),
     reply: undefined,
   };
 }

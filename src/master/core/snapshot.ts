@@ -1,7 +1,7 @@
 /**
  * Lesson 10: the whole state as bytes, so that a restart need not read the log from its first day.
  *
- *     Counters | Worker… | Pool… | Launch… | (Run | Specs… | Edges… | Added… | Jobs…)…
+ *     Counters | Worker… | Pool… | Launch… | (Run | Specs… | Edges… | Added… | (Jobs | Steps…)…)…
  *     Finished | Keys… | Letters
  *
  * Only what cannot be recomputed is written. Queues, the router and the counts are rebuilt from the
@@ -40,21 +40,19 @@ import {
   UpdateInfo,
 } from "#wire";
 import { specBytes } from "./check.ts";
-import type { Names } from "./event-text.ts";
-import type { Forecast } from "./forecast.ts";
 import { claimRequirements, ownSpec, readyKey, registerWorker } from "./jobs.ts";
 import { indexLaunch } from "./launch-state.ts";
-import { edgesMemory, jobMemory, jobsMemory, leftMemory, runMemory } from "./memory.ts";
+import { Journal } from "./journal.ts";
+import {
+  edgesMemory, jobMemory, leftMemory, runMemory, stepMemory,
+} from "./memory.ts";
 import { indexService } from "./service-state.ts";
+import { BLOCK_BYTES, BLOCK_JOBS, blocks } from "./snapshot-blocks.ts";
 import {
   NameBlock, nameRecords, restoreNames, ServiceRecord, type NameRecord,
 } from "./snapshot-services.ts";
+import { fromRecord, StepBlock, stepBlocks } from "./snapshot-steps.ts";
 import { NO_VOTES, Run, State, type Job, type Keeper } from "./state.ts";
-
-/** Jobs per block: large enough to be cheap, small enough for one message… */
-const BLOCK_JOBS = 1024;
-/** …unless they are large: what takes longer than a few milliseconds keeps others waiting. */
-const BLOCK_BYTES = 4 * 1024 * 1024;
 
 const JobRecord = message("JobRecord", {
   status: [1, JobStatus],
@@ -78,7 +76,7 @@ const JobRecord = message("JobRecord", {
   service: [30, optional(ServiceRecord)],
 });
 
-const Part = union("SnapshotPart", {
+export const Part = union("SnapshotPart", {
   Counters: [1, message("Counters", {
     nextRun: [1, u32()], nextWorker: [2, u32()], nextOrder: [3, u53()], at: [4, u53()],
   })],
@@ -102,6 +100,7 @@ const Part = union("SnapshotPart", {
     by: [12, optional(string(256))],
     version: [40, optional(u32())],
     update: [41, optional(UpdateInfo)],
+    steps: [70, optional(u53())],
   })],
   /** What the names of deployed services mean; no part if there are none. */
   Names: [40, NameBlock],
@@ -123,6 +122,8 @@ const Part = union("SnapshotPart", {
     dropped: [1, u53()], letters: [2, list(DeadLetter, MAX_DEAD_LETTERS)],
   })],
   Jobs: [5, message("JobBlock", { from: [1, u32()], jobs: [2, list(JobRecord, BLOCK_JOBS)] })],
+  /** The journals of the jobs in the block before; no part if they have none. */
+  Steps: [70, StepBlock],
   Specs: [7, message("SpecBlock", { jobs: [1, list(JobSpec, BLOCK_JOBS)] })],
   /** Pools that ever had a worker, and those of their workers that are not gone (lesson 13). */
   Pool: [30, message("PoolRecord", {
@@ -184,7 +185,8 @@ export class Picture implements Keeper {
   }
 
   before(job: Job): void {
-    if (this.#open.has(job.run) && !this.#kept.has(job)) this.#kept.set(job, { ...job });
+    if (!this.#open.has(job.run) || this.#kept.has(job)) return;
+    this.#kept.set(job, { ...job, journal: job.journal?.copy() });
   }
 
   /** To be gone through once. A caller that does not want the rest calls `close`. */
@@ -238,7 +240,11 @@ export class Picture implements Keeper {
     }
     const sizeOf = (job: Job): number => endBytes(this.#kept.get(job) ?? job);
     for (const { from, block } of blocks(jobs, sizeOf)) {
-      yield Part.encode({ type: "Jobs", from, jobs: block.map((job) => this.#take(job)) });
+      const taken = block.map((job) => this.#take(job));
+      // Here, before others go on: a journal grows.
+      const journals = stepBlocks(taken);
+      yield Part.encode({ type: "Jobs", from, jobs: taken });
+      for (const block of journals) yield Part.encode({ type: "Steps", ...block() });
     }
   }
 
@@ -262,7 +268,7 @@ function* poolParts({ pools, launches }: State): Generator<Part> {
 
 function asItIs(run: Run): RunAsItWas {
   const {
-    number, id, key, by, submittedAt, endedAt, status, cancelling, version, update, jobs,
+    number, id, key, by, submittedAt, endedAt, status, cancelling, version, update, jobs, steps,
   } = run;
   const budget = JSON.stringify(run.budget);
   const header = {
@@ -278,6 +284,7 @@ function asItIs(run: Run): RunAsItWas {
     jobs: jobs.length,
     version: version === 0 ? undefined : version,
     update: update && { ...update },
+    steps: steps === 0 ? undefined : steps,
   };
   return { run, header };
 }
@@ -306,53 +313,11 @@ function endBytes({ result, failure, decision, votes }: Job): number {
   return (result?.length ?? 0) + 3 * chars;
 }
 
-function* blocks<T>(
-  items: readonly T[], bytesOf: (item: T) => number,
-): Generator<{ from: number; block: T[] }> {
-  let from = 0;
-  let bytes = 0;
-  for (let index = 0; index < items.length; index++) {
-    if (index - from === BLOCK_JOBS || bytes > BLOCK_BYTES) {
-      yield { from, block: items.slice(from, index) };
-      from = index;
-      bytes = 0;
-    }
-    bytes += bytesOf(items[index]!);
-  }
-  if (from < items.length) yield { from, block: items.slice(from) };
-}
-
 /** SHA-256 (hex) of the snapshot: the identity of a state. */
 export function hashState(state: State): string {
   const hash = createHash("sha256");
   for (const part of writeSnapshot(state)) hash.update(part);
   return hash.digest("hex");
-}
-
-/**
- * Learns from one part of a snapshot what the numbers in later events mean. `run` is what the last
- * call returned: jobs that were added to a run come behind it, in parts of their own.
- */
-export function learnPart(bytes: Uint8Array, names: Names, run: number): number {
-  const part = Part.decode(bytes);
-  if (part.type === "Worker") names.addWorker(part.id, part.name);
-  if (part.type === "Added" || part.type === "Specs") names.addJobs(run, part.jobs);
-  if (part.type !== "Run") return run;
-  names.addRun(part.number, { id: part.id, jobs: part.spec.jobs });
-  return part.number;
-}
-
-/** Adds up what one part of a snapshot takes. `run` is what the last call returned, as above. */
-export function weighPart(bytes: Uint8Array, forecast: Forecast, run: number): number {
-  const part = Part.decode(bytes);
-  if (part.type === "Added" || part.type === "Specs") forecast.add(run, jobsMemory(part.jobs));
-  if (part.type === "Edges") forecast.add(run, edgesMemory(part.edges.length));
-  if (part.type === "Jobs") {
-    forecast.add(run, part.jobs.reduce((sum, job) => sum + leftMemory(job), 0));
-  }
-  if (part.type !== "Run") return run;
-  forecast.add(part.number, runMemory(part.key, part.spec) + jobsMemory(part.spec.jobs));
-  return part.number;
 }
 
 /** Reads what `writeSnapshot` wrote, part by part, then `finish` rebuilds the indexes. */
@@ -399,17 +364,8 @@ export class SnapshotReader {
         }
         return;
       }
-      case "Jobs": {
-        const run = this.#run!;
-        for (const [offset, record] of part.jobs.entries()) {
-          const job = Object.assign(run.jobs[part.from + offset]!, record);
-          // A view of the whole block otherwise, as in `ownSpec`.
-          if (job.result !== undefined) job.result = Buffer.from(job.result);
-          if (job.votes.length === 0) job.votes = NO_VOTES;
-          this.#charge(run, leftMemory(job));
-        }
-        return;
-      }
+      case "Jobs": return this.#addJobs(this.#run!, part);
+      case "Steps": return this.#addSteps(this.#run!, part);
       case "Finished": {
         for (const number of part.runs) {
           const run = this.#state.runs.get(number)!;
@@ -432,6 +388,26 @@ export class SnapshotReader {
     }
   }
 
+  #addSteps(run: Run, { job: index, steps }: Extract<Part, { type: "Steps" }>): void {
+    const job = run.jobs[index]!;
+    job.journal ??= new Journal();
+    for (const step of steps.map(fromRecord)) {
+      job.journal.put(step);
+      run.stepBytes += step.result?.length ?? 0;
+      this.#charge(run, stepMemory(step));
+    }
+  }
+
+  #addJobs(run: Run, part: Extract<Part, { type: "Jobs" }>): void {
+    for (const [offset, record] of part.jobs.entries()) {
+      const job = Object.assign(run.jobs[part.from + offset]!, record);
+      // A view of the whole block otherwise, as in `ownSpec`.
+      if (job.result !== undefined) job.result = Buffer.from(job.result);
+      if (job.votes.length === 0) job.votes = NO_VOTES;
+      this.#charge(run, leftMemory(job));
+    }
+  }
+
   #addSpecs(specs: readonly JobSpec[]): void {
     const begun = this.#begun!;
     for (const spec of specs) begun.spec.jobs.push(spec);
@@ -443,8 +419,8 @@ export class SnapshotReader {
   #beginRun(part: RunPart): void {
     const { number, id, key, by, spec, submittedAt, endedAt, status, cancelling } = part;
     const run = new Run({ number, id, key, by, spec, submittedAt });
-    const { version = 0, update } = part;
-    Object.assign(run, { endedAt, status, cancelling, version, update });
+    const { version = 0, update, steps = 0 } = part;
+    Object.assign(run, { endedAt, status, cancelling, version, update, steps });
     run.budget = RetryBudget.fromJSON(JSON.parse(part.budget));
     this.#charge(run, runMemory(key, spec));
     for (const job of spec.jobs) this.#addJob(run, job);

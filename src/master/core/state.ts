@@ -27,6 +27,7 @@ import {
   type RunStatus, type ServicePhase, type UpdateInfo,
 } from "#wire";
 import type { Edge } from "./events.ts";
+import type { Journal } from "./journal.ts";
 import { needKey } from "./knowledge.ts";
 import { MAX_KEPT_KEYS } from "./limits.ts";
 
@@ -120,6 +121,8 @@ export class Job {
   lostOutput: LostOutput | undefined = undefined;
   /** Of a service that has started once. */
   service: ServiceRecord | undefined = undefined;
+  /** Of a job that has begun a step (lesson 18). It outlives attempts, and a person's retry. */
+  journal: Journal | undefined = undefined;
 
   constructor(run: Run, index: number, spec: JobSpec) {
     this.run = run;
@@ -163,6 +166,9 @@ export class Run {
   update: Update | undefined = undefined;
   /** Of the results that its jobs have handed in. */
   resultBytes = 0;
+  /** Steps that its jobs have begun, and the bytes of the results that are in memory. */
+  steps = 0;
+  stepBytes = 0;
   /** Of memory, as `memory.ts` counts them: the run, its jobs and what they have left. */
   bytes = 0;
   endedAt = 0;

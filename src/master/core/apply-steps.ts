@@ -1,0 +1,81 @@
+/**
+ * Lesson 18: what events do to journals. `apply` calls these; nothing else does.
+ *
+ * Test: test/18-agents.core.test.ts
+ */
+import { invariant } from "#base";
+import type { EventOf } from "./events.ts";
+import { charge } from "./jobs.ts";
+import { Journal, stepName, type Step } from "./journal.ts";
+import { stepMemory } from "./memory.ts";
+import { touch, type Job, type Run, type State } from "./state.ts";
+
+export function stepStarted(state: State, job: Job, event: EventOf<"StepStarted">): void {
+  const { name, ordinal, attempt, call, effect, at: startedAt, reserve } = event;
+  const before = job.journal?.get(name, ordinal);
+  invariant(before?.status !== "DONE", () => `step ${stepName(event)} is done, and begins again`);
+  keep(state, job, {
+    name, ordinal, attempt, call, effect, startedAt, reserve,
+    order: before?.order ?? job.run.steps++,
+    status: "STARTED", inputHash: event.inputHash.toString("hex"), endedAt: 0,
+    result: undefined, blob: undefined, message: "", usage: undefined, accepted: false,
+  });
+}
+
+export function stepDone(state: State, job: Job, event: EventOf<"StepDone">): void {
+  const { at: endedAt, blob, usage } = event;
+  // Decoded bytes are views (lesson 02), and would keep their frame.
+  const result = event.result && Buffer.from(event.result);
+  keep(state, job, { ...begun(job, event), status: "DONE", endedAt, result, blob, usage });
+}
+
+export function stepFailed(state: State, job: Job, event: EventOf<"StepFailed">): void {
+  const { at: endedAt, message, usage } = event;
+  keep(state, job, { ...begun(job, event), status: "FAILED", endedAt, message, usage });
+}
+
+function begun(job: Job, event: { name: string; ordinal: number }): Step {
+  const step = job.journal?.get(event.name, event.ordinal);
+  invariant(step?.status === "STARTED", () => `step ${stepName(event)} ends once it has begun`);
+  return step;
+}
+
+/** A person lets stand all that is done, whatever its input is by now. */
+export function changesAccepted(state: State, run: Run): void {
+  for (const job of run.jobs) {
+    for (const step of [...(job.journal?.values() ?? [])]) {
+      if (!step.accepted) keep(state, job, { ...step, accepted: true });
+    }
+  }
+}
+
+/** The first steps of another run are those of this one, with some results in place of others. */
+export function takePrefix(
+  state: State, run: Run, from: { run: Run; event: EventOf<"RunForked"> },
+): void {
+  const { step: end, set } = from.event;
+  run.steps = end;
+  for (const job of run.jobs) {
+    for (const step of from.run.jobs[job.index]?.journal?.values() ?? []) {
+      if (step.order >= end || step.status !== "DONE") continue;
+      const { name, ordinal } = step;
+      const other = set.find((each) =>
+        each.job === job.index && each.name === name && each.ordinal === ordinal);
+      const kept = { ...step, accepted: true };
+      if (other === undefined) keep(state, job, kept);
+      else keep(state, job, { ...kept, result: Buffer.from(other.result), blob: undefined });
+    }
+  }
+}
+
+/** Puts a step into the journal of a job, and counts the difference. Also what a snapshot does. */
+export function keep(state: State, job: Job, step: Step): void {
+  touch(state, job);
+  const journal = (job.journal ??= new Journal());
+  const before = journal.get(step.name, step.ordinal);
+  journal.put(step);
+  const bytes = stepMemory(step) - (before === undefined ? 0 : stepMemory(before));
+  const size = (step.result?.length ?? 0) - (before?.result?.length ?? 0);
+  job.run.stepBytes += size;
+  charge(state, job.run, bytes);
+}

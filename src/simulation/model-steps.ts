@@ -1,0 +1,73 @@
+/**
+ * Lesson 22: what may happen to the steps of a job (lesson 18).
+ *
+ * Once more in other words: a step is a name with a list of what was said of it.
+ *
+ * Invariant: what is not allowed changes nothing.
+ * Test: test/22-simulation.invariants.test.ts
+ */
+import type { EventOf } from "#core";
+import type { Invariant } from "./invariants-list.ts";
+import type { ModelJob, ModelRun } from "./model-state.ts";
+
+interface Hands {
+  fail(invariant: Invariant, what: string): never;
+}
+
+type OfStep = EventOf<"StepStarted" | "StepDone" | "StepFailed">;
+
+const keyOf = ({ name, ordinal }: { name: string; ordinal: number }): string =>
+  `${name}#${ordinal}`;
+
+/** Only the attempt that runs says anything of steps. */
+function checkAttempt(hands: Hands, job: ModelJob, event: OfStep): void {
+  if (job.status === "RUNNING" && job.attempt === event.attempt) return;
+  const now = `the job is ${job.status}, attempt ${job.attempt}`;
+  const what = `attempt ${event.attempt} of ${job} tells of step ${keyOf(event)}, and ${now}`;
+  hands.fail("one-unfenced-attempt", what);
+}
+
+export function started(hands: Hands, job: ModelJob, event: EventOf<"StepStarted">): void {
+  checkAttempt(hands, job, event);
+  const key = keyOf(event);
+  const known = job.steps.get(key);
+  const once = event.effect === "once" || known?.once === true;
+  if (known?.end?.failed === false) {
+    hands.fail("step-result-stands", `step ${key} of ${job} is done, and begins again`);
+  }
+  if (known !== undefined && known.end === undefined && once && event.again !== true) {
+    const what = `step ${key} of ${job} may have happened, and begins again by itself`;
+    hands.fail("once-is-once", what);
+  }
+  const input = event.inputHash.toString("hex");
+  const order = known?.order ?? job.run.steps++;
+  job.steps.set(key, { order, input, once, end: undefined });
+}
+
+export function ended(
+  hands: Hands, job: ModelJob, event: EventOf<"StepDone" | "StepFailed">,
+): void {
+  checkAttempt(hands, job, event);
+  const step = job.steps.get(keyOf(event));
+  if (step === undefined || step.end !== undefined) {
+    const why = step === undefined ? "never began" : "has ended before";
+    hands.fail("step-result-stands", `step ${keyOf(event)} of ${job} ends, and ${why}`);
+  }
+  step.end = event.type === "StepFailed"
+    ? { failed: true, result: "" }
+    : { failed: false, result: event.blob?.sha256 ?? event.result?.toString("base64") ?? "" };
+}
+
+/** The steps of another run that were done, up to one of them. */
+export function forked(run: ModelRun, from: ModelRun, event: EventOf<"RunForked">): void {
+  run.steps = event.step;
+  for (const job of run.jobs) {
+    for (const [key, step] of from.jobs[job.index]?.steps ?? []) {
+      if (step.order < event.step && step.end?.failed === false) job.steps.set(key, { ...step });
+    }
+  }
+  for (const { job, result, ...name } of event.set) {
+    const step = run.jobs[job]?.steps.get(keyOf(name));
+    if (step !== undefined) step.end = { failed: false, result: result.toString("base64") };
+  }
+}
