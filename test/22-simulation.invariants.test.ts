@@ -719,6 +719,33 @@ test("Judge refuses a start before its time, and time that goes back: timers-are
   );
 });
 
+test("Judge refuses a step that is done and runs again, and one that must happen once: " +
+  "step-result-stands, once-is-once", () => {
+  const step = { ...one, name: "plan", ordinal: 1 };
+  const begins = (fields: Fields<"StepStarted"> = {}): Event => ({
+    type: "StepStarted", ...step, inputHash: Buffer.alloc(32), effect: "read", call: 1,
+    reserve: undefined, again: undefined, ...fields,
+  });
+  const done = (fields: Fields<"StepDone"> = {}): Event => ({
+    type: "StepDone", ...step, result: Buffer.from("1"), blob: undefined, usage: undefined,
+    ...fields,
+  });
+  const failsStep: Event = { type: "StepFailed", ...step, message: "no", usage: undefined };
+  const run = [joined(), submitted([spec("a")]), started()];
+  const again = [lost(), started({ attempt: 2 })];
+  lastBreaks("step-result-stands", /plan#1 of r-1\/a ends, and never began/, ...run, done());
+  lastBreaks("step-result-stands", /ends, and has ended before/, ...run, begins(), done(), done());
+  lastBreaks("step-result-stands", /is done, and begins again/, ...run, begins(), done(), begins());
+  lastBreaks("one-unfenced-attempt", /attempt 1 of r-1\/a tells of step plan#1, and the job is/,
+    ...run, ...again, begins());
+  lastBreaks("one-unfenced-attempt", /tells of step plan#1/, ...run, begins(), lost(), done());
+  const once = [...run, begins({ effect: "once" }), ...again];
+  lastBreaks("once-is-once", /may have happened, and begins again by itself/,
+    ...once, begins({ attempt: 2 }));
+  judged(...once, begins({ attempt: 2, again: true }), done({ attempt: 2 }));
+  judged(...run, begins({ effect: "once" }), failsStep, ...again, begins({ attempt: 2 }));
+});
+
 test("Judge refuses a second decision, and two clients who both " +
   "were first: gate-decided-once", () => {
   const name = "gate-decided-once";
