@@ -12,6 +12,7 @@ import {
 } from "#master";
 import type { PoolDefinition } from "#pipeline";
 import { definePool, type Plan, type Pool } from "#scaling";
+import { KNOWLEDGE } from "#wire";
 import { job, pipeline, SimCluster, type FakeExecutor } from "./11-worker.cluster.ts";
 
 /** A worker's way from its order to its registration. */
@@ -287,8 +288,8 @@ test("the master's side tells nobody to end before that is durable", async () =>
 /** A worker that is registered, under a number that its name has in the order of appearance. */
 function someone(name: string, fields: Partial<SeenWorker> = {}): SeenWorker {
   return {
-    id: 0, name, tags: [], slots: 1, busy: 0, state: "here", draining: false, permanent: false,
-    reportedAt: undefined, launch: undefined, ...fields,
+    id: 0, name, tags: [], knows: KNOWLEDGE, slots: 1, busy: 0, state: "here", draining: false,
+    permanent: false, reportedAt: undefined, launch: undefined, ...fields,
   };
 }
 
@@ -499,6 +500,59 @@ test("nothing is decided while nobody could register, nor in the second after th
   fleet.isFrozen = false;
   assert.deepEqual(await fleet.by(900), []);
   assert.deepEqual(await fleet.by(300), ["start local-1"]);
+  fleet.stop();
+});
+
+test("a start that is being ended counts, for the maximum and for titan pools, until it is " +
+  "gone", async () => {
+  const fleet = new MadeUp({ startTimeoutMs: 5000, max: 1 });
+  fleet.slow.add("local-1");
+  fleet.wait(1);
+  await fleet.by(6500);
+  assert.equal(fleet.launch("local-1")!.phase, "stopping");
+  fleet.notes.splice(0);
+  assert.deepEqual(await fleet.by(10_000), []);
+  assert.deepEqual(fleet.notes, [], "nothing is ordered that would only be refused");
+  const [view] = fleet.made.pools;
+  assert.deepEqual([view!.leaving, view!.why], [1, "pool local has its maximum of 1 worker"]);
+  fleet.end("local-1", "exit code 0");
+  assert.deepEqual(await fleet.by(200), ["start local-2"]);
+  fleet.stop();
+});
+
+test("a launch that was lost for good counts until its machine is gone", async () => {
+  const fleet = await MadeUp.withOne({ max: 1 });
+  fleet.slow.add("local-1");
+  fleet.see([]);
+  fleet.wait(1);
+  assert.deepEqual(await fleet.by(16_000), ["stop local-1"]);
+  fleet.notes.splice(0);
+  assert.deepEqual(await fleet.by(10_000), []);
+  assert.deepEqual([fleet.notes, fleet.made.pools[0]!.leaving], [[], 1]);
+  fleet.stop();
+});
+
+test("the free slot of a worker that is too old is none for a service", async () => {
+  const fleet = new MadeUp({}, [someone("old", { knows: [], slots: 4 })]);
+  fleet.classes = [{ key: "GENERAL", jobs: 2, isStuck: true }];
+  assert.deepEqual(await fleet.by(1500), [], "for jobs it is");
+  fleet.classes = [{ key: "~services", jobs: 2, isStuck: true }];
+  assert.deepEqual(await fleet.by(1500), ["start local-1", "start local-2"]);
+  assert.match(fleet.notes.join(), /starts 2 workers: 2 jobs have waited 1\.\ds/);
+  assert.deepEqual(fleet.made.classes.map(({ key, why }) => [key, why]),
+    [["~services", "pool local is starting 2 workers"]]);
+  fleet.stop();
+});
+
+test("a pool whose last worker came too old starts no others for a service, and lets it " +
+  "go", async () => {
+  const fleet = new MadeUp({ max: 4 });
+  fleet.classes = [{ key: "~services", jobs: 1, isStuck: true }];
+  assert.deepEqual(await fleet.by(1500), ["start local-1"]);
+  fleet.see([someone("local-1", { knows: [] })]);
+  assert.deepEqual(await fleet.by(4000), [], "the next one would be no better");
+  assert.deepEqual(fleet.made.classes[0]!.pools, []);
+  assert.deepEqual((await fleet.by(15_000)).slice(0, 2), ["drain local-1", "stop local-1"]);
   fleet.stop();
 });
 

@@ -17,12 +17,13 @@
  * Test: test/13-scaling.autoscaler.test.ts, test/13-scaling.up.test.ts
  */
 import { plural } from "#base";
-import type { Launch } from "#core";
+import { routedTags, type Launch } from "#core";
 import type { Host, Timer } from "#host";
 import { backoffDelayMs, DEFAULT_RETRY, randomFrom } from "#retry";
 import {
   plan, type ScalingAction, type StartFacts, type WaitingClass, type WorkerFacts,
 } from "#scaling";
+import { KNOWLEDGE } from "#wire";
 import type { Fleet, OfferedPool, SeenFleet, SeenWorker } from "./fleet.ts";
 
 /** A tenth of the second that jobs wait at least. A look takes microseconds. */
@@ -38,6 +39,17 @@ const GONE_MS = 30_000;
 export const STOP_TRIES = 7;
 /** Orders that are under way when the master ends have a moment, so that their answers are kept. */
 const SETTLE_MS = 2000;
+
+/**
+ * A pool whose tags say what the worker that came last from it understands: the next one will be of
+ * the same version. Of one from which nobody has come, the best is hoped.
+ */
+function withKnowledge<P extends OfferedPool>(pool: P, workers: readonly SeenWorker[]): P {
+  const came = workers.filter(({ launch }) => launch?.pool === pool.name);
+  const { knows = KNOWLEDGE } = came.reduce<Partial<SeenWorker>>(
+    (last, worker) => (worker.id > (last.id ?? 0) ? worker : last), {});
+  return { ...pool, tags: routedTags({ tags: pool.tags, knows }) };
+}
 
 /** How the workers of a pool are started and ended. */
 export interface Driver<P extends OfferedPool = OfferedPool> {
@@ -154,7 +166,8 @@ export class Autoscaler<P extends OfferedPool = OfferedPool> {
       const workers = seen.workers.map((worker) => this.#factsOf(worker, now));
       const starts = this.#starts(seen);
       const neededAt = this.#neededAt;
-      const made = plan({ waiting, workers, starts, history, neededAt }, pools, now);
+      const able = pools.map((pool) => withKnowledge(pool, seen.workers));
+      const made = plan({ waiting, workers, starts, history, neededAt }, able, now);
       this.#neededAt = made.neededAt;
       fleet.explain(made);
       for (const action of made.actions) this.#act(action);
@@ -182,7 +195,8 @@ export class Autoscaler<P extends OfferedPool = OfferedPool> {
 
   /** A worker as the plan sees it. */
   #factsOf(worker: SeenWorker, now: number): WorkerFacts {
-    const { id, name, tags, slots, busy, draining, permanent, launch, state: at } = worker;
+    const { id, name, slots, busy, draining, permanent, launch, state: at } = worker;
+    const tags = routedTags(worker);
     const gone = at === "leaving" || launch?.phase === "stopping";
     const retiring = launch?.phase === "retiring" ? "retiring" : "draining";
     const state = gone ? "stopping" : draining ? retiring : at === "away" ? "away" : "ready";

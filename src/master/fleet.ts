@@ -7,7 +7,7 @@
  * Test: test/13-scaling.autoscaler.test.ts
  */
 import {
-  launchOf, plainKey, poolRecord, Refusal, type CommandOf, type Effect, type Launch,
+  launchOf, poolRecord, Refusal, type CommandOf, type Effect, type Launch,
 } from "#core";
 import type { Host } from "#host";
 import { GENERAL } from "#routing";
@@ -16,7 +16,7 @@ import type { LaunchInfo, PoolInfo } from "#wire";
 import type { Engine } from "./engine.ts";
 import type { WorkerLink, Workers } from "./workers.ts";
 
-/** Jobs of one requirement class that are ready. */
+/** Jobs of one requirement class that are ready. Services are classes of their own. */
 export interface SeenClass {
   readonly key: string;
   readonly jobs: number;
@@ -28,6 +28,8 @@ export interface SeenWorker {
   readonly id: number;
   readonly name: string;
   readonly tags: readonly string[];
+  /** What it understands: `Hello.knows`. */
+  readonly knows: readonly string[];
   readonly slots: number;
   /** Attempts that live there. */
   readonly busy: number;
@@ -124,11 +126,11 @@ export class Fleet {
       isFrozen: stopped || engine.full !== undefined,
       classes: this.#classes(),
       workers: [...state.workers.values()].map(({ jobs, ...worker }) => {
-        const { id, name, tags, slots, draining, permanent = false } = worker;
+        const { id, name, tags, knows, slots, draining, permanent = false } = worker;
         const link = workers.links.get(id);
         const here = link?.leaving === true ? "leaving" : "here";
         return {
-          id, name, tags, slots, busy: jobs.size, draining, permanent,
+          id, name, tags, knows, slots, busy: jobs.size, draining, permanent,
           state: link === undefined ? "away" : here,
           reportedAt: reportTime(link),
           launch: launchOf(state, id),
@@ -139,17 +141,10 @@ export class Fleet {
     };
   }
 
-  /** By their keys as people know them: services of a class wait in a queue of their own. */
   #classes(): SeenClass[] {
-    const { state } = this.#engine;
-    const classes = new Map<string, SeenClass>();
-    for (const [waiting, { size }] of state.ready) {
-      const key = plainKey(waiting);
-      const { jobs = 0, isStuck = false } = classes.get(key) ?? {};
-      const stuck = isStuck || !state.router.hasFree(waiting);
-      classes.set(key, { key, jobs: jobs + size, isStuck: stuck });
-    }
-    return [...classes.values()];
+    const { ready, router } = this.#engine.state;
+    return [...ready].map(([key, { size }]) =>
+      ({ key, jobs: size, isStuck: !router.hasFree(key) }));
   }
 
   launchNamed(name: string): Launch | undefined {

@@ -26,7 +26,7 @@ import { IndexedHeap, type HeapEntry } from "#queue";
 import { GENERAL, parseKey, type Need, type Reason } from "./requirement.ts";
 
 export {
-  describe, GENERAL, parseKey, requirementKey, type Need, type Reason,
+  describe, GENERAL, HIDDEN, parseKey, plainKey, requirementKey, type Need, type Reason,
 } from "./requirement.ts";
 
 /**

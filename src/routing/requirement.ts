@@ -47,6 +47,19 @@ export function parseKey(key: string): Need {
   return { tags: key.slice(0, at).split("+"), pinned: Number(key.slice(at + 1)) };
 }
 
+/**
+ * Begins tags that nobody can give and nobody is shown: what a worker has to understand besides
+ * having its tags (`~services`, lesson 14).
+ */
+export const HIDDEN = "~";
+
+/** A key without hidden tags, as people know it. */
+export function plainKey(key: string): string {
+  if (!key.includes(HIDDEN)) return key;
+  const { tags, pinned } = parseKey(key);
+  return requirementKey(tags.filter((tag) => !tag.startsWith(HIDDEN)), pinned);
+}
+
 /** Why a class of jobs runs or waits. Counts are of workers unless they say slots. */
 export type Reason =
   | {

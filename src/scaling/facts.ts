@@ -13,7 +13,10 @@ import { invariant } from "#base";
 
 /** Jobs of one class that could run this moment, if a slot were free. */
 export interface WaitingClass {
-  /** The requirement class, as `requirementKey` of lesson 08 writes it: `GPU+HIGH_MEM`, `GPU@7`. */
+  /**
+   * The requirement class, as `requirementKey` of lesson 08 writes it: `GPU+HIGH_MEM`, `GPU@7`. It
+   * may have a hidden tag, which is a tag like any other to a plan: workers and pools have it, too.
+   */
   readonly key: string;
   readonly jobs: number;
   /** When the one that has waited longest became ready. */

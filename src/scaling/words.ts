@@ -6,13 +6,15 @@
  * Test: test/13-scaling.test.ts
  */
 import { durationText, plural } from "#base";
-import { GENERAL } from "#routing";
+import { GENERAL, plainKey } from "#routing";
 import type { StartFacts, WaitingClass, WorkerFacts } from "./facts.ts";
 import { MAX_STARTING, retryAt, type Fleet } from "./fleet.ts";
 
 /** "12 jobs that need GPU have waited 1.4s". Of several classes, the one with the most jobs. */
 function demandText(classes: readonly WaitingClass[], now: number): string {
-  const { jobs, key, since } = classes.reduce((most, one) => (one.jobs > most.jobs ? one : most));
+  const most = classes.reduce((a, b) => (b.jobs > a.jobs ? b : a));
+  const { jobs, since } = most;
+  const key = plainKey(most.key);
   const [need, have] = jobs === 1 ? ["needs", "has"] : ["need", "have"];
   const which = key === GENERAL ? "" : ` that ${need} ${key}`;
   const others = plural(classes.length - 1, "other class", "other classes");
@@ -109,7 +111,7 @@ export function soonText({ pool }: Fleet, waitedMs: number): string {
 export function nobodyText(key: string, { pinned, pools }: NobodyFacts): string {
   if (pinned !== undefined) return `it waits for worker ${pinned}, and a new one would not help`;
   if (pools === 0) return "there is no pool that could start a worker";
-  return `no pool has ${key}`;
+  return `no pool has ${plainKey(key)}`;
 }
 
 interface NobodyFacts {

@@ -1,8 +1,10 @@
 /**
  * Lesson 13: what follows when a worker of a pool is ordered, and when it ends.
  *
- * The order to whoever starts it is an effect: it leaves once the launch is in the log. So a master
- * that is killed in between finds the launch when it is back, and orders no second worker for it.
+ * The order to start it is an effect: it leaves once the launch is in the log. A master that is
+ * killed in between finds the launch in its log when it is back, and cannot know whether the order
+ * has left. It does not repeat the order: the launch counts as one that is starting, and is given
+ * up after its `start_timeout`. Until then no other worker is ordered in its place.
  *
  * Invariants: no pool has more launches than its maximum, whoever asks and however often the master
  * was restarted; news about a launch that is gone changes nothing.

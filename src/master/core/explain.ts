@@ -10,7 +10,7 @@
  * Test: test/10-master.test.ts
  */
 import { plural } from "#base";
-import { describe, GENERAL, parseKey } from "#routing";
+import { describe, GENERAL, parseKey, plainKey } from "#routing";
 import {
   type DeadLetter,
   type GateInfo,
@@ -29,7 +29,7 @@ import {
 import { sentence } from "./check.ts";
 import { gateId } from "./decide-gates.ts";
 import { readyKey } from "./jobs.ts";
-import { canServe, needKey, plainKey } from "./knowledge.ts";
+import { canServe, needKey } from "./knowledge.ts";
 import { isMet, isServing } from "./service-state.ts";
 import { type Job, type Run, type ServiceRecord, type State, type Worker } from "./state.ts";
 import { isStaying } from "./versions.ts";
@@ -60,7 +60,7 @@ export function reasonOf(state: State, job: Job, now: number): string {
   const key = readyKey(job);
   if (state.router.hasFree(key)) return "is about to start";
   const why = whyNobody(state, key);
-  const prospect = state.prospects.get(plainKey(key));
+  const prospect = state.prospects.get(key);
   return prospect === undefined ? why : `${why}; ${prospect}`;
 }
 

@@ -3,30 +3,23 @@
  *
  *     job is a service ──▶ its key is "GPU+~services" ──▶ only workers with GPU that know services
  *
- * To the router a known thing is one tag more. `~` is in no tag that a person can give, so the two
- * do not mix; people, and the scaling of chapter 13, see keys without it.
+ * To the router a known thing is one tag more, and so it is to the scaling of chapter 13: a free
+ * slot of a worker that is too old is none for a service. `~` is in no tag that a person can give,
+ * so the two do not mix; people see keys without it (`plainKey`).
  *
  * Invariant: affinity follows tags alone, as it always has: an old log gives the same state. A
  * service that is pinned to a worker which is too old waits until that worker leaves.
  * Test: test/14-services.knows.test.ts
  */
-import { parseKey, requirementKey } from "#routing";
+import { HIDDEN, requirementKey } from "#routing";
 import type { JobSpec, Knowledge } from "#wire";
 
-const MARK = "~";
 const SERVICES: Knowledge = "services";
 
 /** The key of a job's requirement, with what its worker has to understand. */
 export function needKey({ requirement, service }: JobSpec, pinned?: number): string {
   if (service === undefined) return requirementKey(requirement, pinned);
-  return requirementKey([...requirement, MARK + SERVICES], pinned);
-}
-
-/** The same without it, as people know it. */
-export function plainKey(key: string): string {
-  if (!key.includes(MARK)) return key;
-  const { tags, pinned } = parseKey(key);
-  return requirementKey(tags.filter((tag) => !tag.startsWith(MARK)), pinned);
+  return requirementKey([...requirement, HIDDEN + SERVICES], pinned);
 }
 
 interface Offer {
@@ -35,9 +28,9 @@ interface Offer {
   readonly knows: readonly string[];
 }
 
-/** A worker's tags, as the router gets them. */
+/** A worker's tags, as router and scaling get them. */
 export function routedTags({ tags, knows }: Offer): string[] {
-  return [...tags, ...knows.map((word) => MARK + word)];
+  return [...tags, ...knows.map((word) => HIDDEN + word)];
 }
 
 export function canServe({ knows }: Pick<Offer, "knows">): boolean {

@@ -3,9 +3,15 @@
  * pool, from the order to the end of its machine.
  *
  *     LaunchOrdered ─▶ starting ── WorkerJoined ─▶ running ── LaunchRetired ─▶ retiring
- *                          ▲                         │ WorkerLost                  │
- *                          └─────────────────────────┘                             │
- *                      (any) ── LaunchStopped ─▶ stopping ── LaunchEnded ─▶ gone ◀─┘
+ *                          ▲                       │     ▲                        │
+ *                          └────── WorkerLost ─────┘     └─── WorkerDrained off ──┘
+ *
+ *                      (any) ── LaunchStopped ─▶ stopping
+ *                      (any) ── LaunchEnded ─▶ gone
+ *
+ * A launch is usually stopped before it is gone. It goes at once if its process has ended by
+ * itself, or if nothing was started. The worker of a launch may be lost in any phase; only a
+ * running launch is starting again then.
  *
  * That its worker came, or was lost, is no event of its own: it follows from the events of the
  * worker, by the name that nobody else was given.

@@ -61,7 +61,7 @@ export { fenced } from "./fence.ts";
 export { findJob, findRun, runsAfter } from "./find.ts";
 export { specBytes } from "./check.ts";
 export { Refusal, type Context } from "./refusal.ts";
-export { plainKey } from "./knowledge.ts";
+export { routedTags } from "./knowledge.ts";
 export { checkArrival, roomForJobs } from "./room.ts";
 export {
   MAX_FINISHED_RUNS, MAX_JOB_BYTES, MAX_KEPT_KEYS, MAX_OPEN_RUNS, MAX_RUN_RESULT_BYTES,
