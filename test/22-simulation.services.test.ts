@@ -38,6 +38,17 @@ test("20 lives with versions of a service keep every promise: some updates are d
   for (const [type, count] of Object.entries(seen)) assert.ok(count >= 5, `${count} ${type}`);
 });
 
+test("in lives with services some workers are too old for them, and never the first", () => {
+  let old = 0;
+  for (const seed of [...seeds(20), ...seeds(20, 4)]) {
+    const { workers: [first, ...others] } = generatePlan(seed);
+    assert.equal(first!.isOld, undefined, `seed ${seed}`);
+    old += others.filter(({ isOld }) => isOld).length;
+  }
+  assert.ok(old >= 10, `${old} of them`);
+  assert.ok(generatePlan(1).workers.every(({ isOld }) => isOld === undefined));
+});
+
 test("two lives of nine have services, and the others have none", () => {
   for (let seed = 0; seed < 40; seed++) {
     const has = servicesOf(generatePlan(seed)).length > 0;

@@ -256,7 +256,7 @@ export class Cluster {
     );
   }
 
-  #addWorker({ name, slots, tags }: WorkerPlan): void {
+  #addWorker({ name, slots, tags, isOld }: WorkerPlan): void {
     let worker: Worker | undefined;
     const boot = (): void => {
       const host = tapped(this.#stage.world.host(name), { stage: this.#stage, worker: name });
@@ -276,6 +276,7 @@ export class Cluster {
         slots,
         executor,
         cacheDir: "/cache",
+        ...(isOld && { knows: [] }),
         // While the master is down, there are ten refused dials a second: nobody wants to read
         // them.
         onNote: (text) => {

@@ -34,11 +34,13 @@ const [SERVICE_SALT, SERVICE_LIVES] = [0x5e2, 9];
 const [POOL_SALT, POOL_LIVES, FIRST_POOL_LIFE] = [0x9001, 9, 2];
 /** And every ninth, beginning elsewhere, has versions of a service. */
 const [VERSION_SALT, VERSION_LIFE] = [0x7e2, 4];
+/** In these two, some workers are of a version without services. */
+const AGE_SALT = 0xa6e;
 
 /** Everything that happens in the life of this seed. */
 export function generatePlan(seed: number): Plan {
   const prng = new Prng(seed);
-  const workers = generateWorkers(prng);
+  const workers = withAges(generateWorkers(prng), seed);
   const clients = prng.int(1, 3);
   const safetyMs = prng.int(4000, 9000);
   const enabled = FAULT_KINDS.filter(() => prng.chance(0.4));
@@ -93,6 +95,15 @@ function generateWorkers(prng: Prng): WorkerPlan[] {
     slots: prng.int(1, 3),
     tags: prng.chance(0.3) ? ["GPU"] : [],
   }));
+}
+
+/** The first one can run services. */
+function withAges(workers: readonly WorkerPlan[], seed: number): readonly WorkerPlan[] {
+  const life = seed % SERVICE_LIVES;
+  if (life !== SERVICE_LIVES - 1 && life !== VERSION_LIFE) return workers;
+  const prng = new Prng(seed ^ AGE_SALT);
+  return workers.map((worker, index) =>
+    index > 0 && prng.chance(0.3) ? { ...worker, isOld: true } : worker);
 }
 
 // ── what the clients do ──────────────────────────────────────────────────────────────────────────

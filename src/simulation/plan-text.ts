@@ -10,8 +10,8 @@ import type { JobPlan, Plan, PoolPlan, Step } from "./plan.ts";
 /** The whole plan, a line each. */
 export function planLines(plan: Plan): string[] {
   const workers = plan.workers.map(
-    ({ name, slots, tags }) =>
-      `${name} (${counted(slots, "slot")}${tags.length > 0 ? `, ${tags.join(", ")}` : ""})`,
+    ({ name, slots, tags, isOld }) =>
+      `${name} (${[counted(slots, "slot"), ...tags, ...(isOld ? ["old"] : [])].join(", ")})`,
   );
   const timeline = [
     ...plan.steps.map((step) => ({ at: step.at, text: `c${step.client} ${stepText(step)}` })),

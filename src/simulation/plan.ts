@@ -53,6 +53,8 @@ export interface WorkerPlan {
   readonly name: string;
   readonly slots: number;
   readonly tags: readonly string[];
+  /** Of a version that knows of no services. */
+  readonly isOld?: true;
 }
 
 /** A pool, and what its cloud makes of the orders. */

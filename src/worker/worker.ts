@@ -45,6 +45,8 @@ export interface WorkerOptions {
   /** Projects are kept here between jobs. */
   readonly cacheDir: string;
   readonly version?: string;
+  /** What it understands, in words of KNOWLEDGE. Default: all that this version does. */
+  readonly knows?: readonly string[];
   /** Ports for services that name none. Default: DEFAULT_PORTS. */
   readonly ports?: PortRange;
   /** Where others reach the services here. Default: the address of our connection. */
@@ -189,12 +191,12 @@ class WorkerProcess implements Worker {
   // ── the connection ─────────────────────────────────────────────────────────────────────────────
 
   #hello(dial: number) {
-    const { token, tags = [], slots, version = "" } = this.#options;
+    const { token, tags = [], slots, version = "", knows = KNOWLEDGE } = this.#options;
     const running = [...this.#attempts.values()].map(({ assignment }) => keyOf(assignment));
     return {
       protocol: PROTOCOL, role: "worker" as const, token, version, instance: this.#instance,
       name: this.#options.name ?? "", tags: [...tags], slots, running, dial,
-      leaving: this.#stopping || undefined, knows: [...KNOWLEDGE],
+      leaving: this.#stopping || undefined, knows: [...knows],
       advertise: this.#options.advertise, permanent: this.#options.permanent,
     };
   }
