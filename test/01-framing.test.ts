@@ -300,7 +300,8 @@ describe("framing: good input", () => {
       );
       assert.deepEqual(
         decodeInPieces(stream, pieces),
-        frames,
+        frames.map((frame) =>
+          frame.body.length < 4096 ? frame : { ...frame, bodyCrc: crc32(frame.body) }),
         `SEED=${seed} round ${round} pieces ${pieces}`,
       );
     }

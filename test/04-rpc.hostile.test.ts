@@ -263,6 +263,7 @@ test("what has left is not kept, though the queue to a slow peer never empties",
   const socket: Socket = {
     remote: "slow:1", pendingBytes: 0, handle: (given) => void (handlers = given),
     write: () => (setImmediate(() => handlers?.onDrain?.()), false),
+    writeLent: () => false,
     pause: () => {}, resume: () => {}, end: () => {}, destroy: () => {}, reset: () => {},
   };
   const connection = new RpcConnection(socket, { host: nodeHost() });

@@ -170,7 +170,7 @@ class Exchange {
     const decoder = new FrameDecoder();
     const arrow = name === "a" ? "a ──▶ b" : "a ◀── b";
     const { trace } = this;
-    return {
+    const tapped: Socket = {
       remote: socket.remote,
       get pendingBytes() {
         return socket.pendingBytes;
@@ -191,6 +191,8 @@ class Exchange {
         }
         return socket.write(bytes);
       },
+      writeLent: (...pieces) => tapped.write(Buffer.concat(pieces)),
     };
+    return tapped;
   }
 }

@@ -6,11 +6,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Listener, Socket } from "#host";
 import type { Master } from "#master";
-import { RpcConnection, type IncomingRequest } from "#rpc";
+import { RpcConnection, Windows, type IncomingRequest } from "#rpc";
 import type { Client } from "#sdk";
 import { SimWorld } from "#simhost";
 import { Opener } from "#tunnel";
-import { Connect, MAX_FORWARDED, Op, Pull, type Service } from "#wire";
+import { Connect, FORWARD_WINDOWS, MAX_FORWARDED, Op, Pull, type Service } from "#wire";
 import { fewestOpen } from "../src/master/forward.ts";
 import { WorkerForwards } from "../src/worker/forward.ts";
 import { job, pipeline, SimCluster, type FakeExecutor, type FakeJob } from "./11-worker.cluster.ts";
@@ -379,7 +379,7 @@ test("what a service has said before it closed arrives, however late it is read"
 });
 
 test("a connection is pulled by the peer that was asked to open it, and by no other", async () => {
-  const opener = new Opener();
+  const opener = new Opener(new Windows({ ...FORWARD_WINDOWS, spareBytes: 0 }));
   const says = {
     [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => undefined) }),
     cancel: () => undefined,

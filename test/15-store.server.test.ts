@@ -627,6 +627,7 @@ async function takers(
         destroy() {},
         reset() {},
         end: () => order.push("end"),
+        writeLent: () => assert.fail("the store keeps what it writes"),
         write(chunk) {
           order.push(i);
           all[i]!.text += Buffer.from(chunk).toString("latin1");

@@ -249,8 +249,8 @@ test("hearFirstByte() tells the first owner that the socket is closed, which is 
   const socket: Socket = {
     remote: "127.0.0.1:1", pendingBytes: 7,
     handle: (given) => void (handlers = given),
-    write: act("write"), pause: act("pause"), resume: act("resume"), end: act("end"),
-    reset: act("reset"),
+    write: act("write"), writeLent: act("lent"), pause: act("pause"), resume: act("resume"),
+    end: act("end"), reset: act("reset"),
     destroy: act("destroy"),
   };
   const taken: Socket[] = [];
@@ -261,10 +261,11 @@ test("hearFirstByte() tells the first owner that the socket is closed, which is 
     side.pause();
     side.resume();
     side.write(Buffer.alloc(1));
+    side.writeLent(Buffer.alloc(1));
     side.end();
     side.destroy();
   };
-  const uses = ["pause", "resume", "write", "end", "destroy"];
+  const uses = ["pause", "resume", "write", "lent", "end", "destroy"];
   all(ours);
   handlers!.onDrain!();
   handlers!.onData(Buffer.from([1, 2]));

@@ -221,8 +221,8 @@ function storeClient(hello = ""): (bytes: number) => "ended" | "open" {
   let state: "ended" | "open" = "open";
   const socket = {
     remote: "c:1", pendingBytes: 0, handle: (given: SocketHandlers) => void (handlers = given),
-    write: () => true, pause() {}, resume() {}, end() {}, destroy: () => void (state = "ended"),
-    reset() {},
+    write: () => true, writeLent: () => true, pause() {}, resume() {}, end() {}, reset() {},
+    destroy: () => void (state = "ended"),
   } satisfies Socket;
   const shared: Shared = {
     host, address: "s:1", store, commits: false, caughtUp: undefined, flushLater() {}, gone() {},

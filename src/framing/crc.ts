@@ -1,4 +1,8 @@
-/** CRC-32 (the one of Ethernet, gzip and PNG), quick for short input too. */
+/**
+ * CRC-32 (the one of Ethernet, gzip and PNG), quick for short input too.
+ *
+ * Test: test/01-framing.test.ts, test/01-framing.lent.test.ts
+ */
 import { crc32 } from "node:zlib";
 
 /**
@@ -28,6 +32,44 @@ export function crcShort(bytes: Uint8Array, range: CrcRange): number {
     crc = TABLE[(crc ^ bytes[i]!) & 0xff]! ^ (crc >>> 8);
   }
   return ~crc >>> 0;
+}
+
+/**
+ * The checksum of a whole from those of its two parts: the first one's is pushed on by as many
+ * zeros as the second has bytes. It takes about 1 µs, for 64 KiB as for one byte.
+ *
+ * In the polynomials that a CRC is the remainder of, eight zeros are a multiplication by x^8.
+ */
+export function crcJoin(first: number, second: number, secondBytes: number): number {
+  if (secondBytes !== powerOf.bytes) {
+    powerOf = { bytes: secondBytes, power: powerOfX(8 * secondBytes) };
+  }
+  return (multiply(powerOf.power, first) ^ second) >>> 0;
+}
+
+/** Bit 31 is x^0. */
+const ONE = 0x80000000;
+/** Most bodies that pass through are of one length. */
+let powerOf = { bytes: 0, power: ONE };
+
+/** x^`exponent`, by squaring. */
+function powerOfX(exponent: number): number {
+  let [power, square] = [ONE, ONE >>> 1];
+  for (let rest = exponent; rest > 0; rest = Math.floor(rest / 2)) {
+    if (rest % 2 === 1) power = multiply(power, square);
+    square = multiply(square, square);
+  }
+  return power;
+}
+
+/** The product of two polynomials, modulo that of the checksum. */
+function multiply(a: number, b: number): number {
+  let product = 0;
+  for (let bit = ONE, shifted = b; bit !== 0; bit >>>= 1) {
+    if (a & bit) product ^= shifted;
+    shifted = shifted & 1 ? (shifted >>> 1) ^ 0xedb88320 : shifted >>> 1;
+  }
+  return product >>> 0;
 }
 
 /** The checksum of all of `bytes`, continuing from `seed`. */

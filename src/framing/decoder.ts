@@ -11,13 +11,14 @@
  * Test: test/01-framing.test.ts
  */
 import { invariant } from "#base";
-import { crcOf, crcShort } from "./crc.ts";
+import { crcJoin, crcOf, crcShort } from "./crc.ts";
 import { FramingError } from "./error.ts";
 import {
   CRC_OFFSET,
   detectDialect,
   type Frame,
   HEADER_BYTES,
+  LARGE_BODY_BYTES,
   MAX_BODY_BYTES,
   readU32,
   VERSION,
@@ -92,6 +93,25 @@ export class FrameDecoder {
   }
   // #endregion
 
+  /**
+   * Takes a chunk that is lent until `settle`. A body is lent as well, until the next call: `own`
+   * keeps it.
+   */
+  pushLent(chunk: Buffer): void {
+    if (this.#dead) throw this.#dead;
+    this.#pieces.pushLent(chunk);
+  }
+
+  /** The body of the last frame, in memory that stays. */
+  own(body: Buffer): Buffer {
+    return this.#pieces.own(body);
+  }
+
+  /** The lent chunk goes back to its owner: what is left of it is copied. */
+  settle(): void {
+    this.#pieces.settle();
+  }
+
   // #region readHeader
   /** Reads as much of a header as there is. */
   #readHeader(): void {
@@ -134,12 +154,20 @@ export class FrameDecoder {
   // #endregion
 
   #checkedFrame(body: Buffer): Frame {
-    const crc = crcOf(body, this.#headerCrc);
+    const isLarge = body.length >= LARGE_BODY_BYTES;
+    const bodyCrc = isLarge ? crcOf(body, 0) : undefined;
+    const crc = bodyCrc === undefined
+      ? crcOf(body, this.#headerCrc)
+      : crcJoin(this.#headerCrc, bodyCrc, body.length);
     if (crc !== this.#expectedCrc) {
       this.#die("BAD_CHECKSUM", `checksum ${hex(crc)}, header says ${hex(this.#expectedCrc)}`);
     }
     this.#headerBytes = 0;
-    return { opcode: this.#opcode, flags: this.#flags, requestId: this.#requestId, body };
+    const frame: Frame = {
+      opcode: this.#opcode, flags: this.#flags, requestId: this.#requestId, body,
+    };
+    if (bodyCrc !== undefined) frame.bodyCrc = bodyCrc;
+    return frame;
   }
 
   #checkVersion(version: number): void {

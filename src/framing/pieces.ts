@@ -25,6 +25,20 @@ const GROWTH = 4;
  */
 const CHUNK_BYTES = 256;
 
+/** Memory of large parts that were lent, and that the next one may have: of all connections. */
+const SPARES: Buffer[] = [];
+const MAX_SPARES = 4;
+/** An item of a forwarded connection has 64 KiB at most. A quarter of it is cheap to allocate. */
+const MOST_SPARE_BYTES = 64 * 1024;
+const LEAST_SPARE_BYTES = 16 * 1024;
+
+function spare(memory: Buffer): void {
+  if (memory.length < LEAST_SPARE_BYTES || memory.length > MOST_SPARE_BYTES) return;
+  SPARES.push(memory);
+  // The largest serve all.
+  if (SPARES.length > MAX_SPARES) SPARES.sort((a, b) => b.length - a.length).pop();
+}
+
 /**
  * One per connection: `push` the socket's chunks, then take what is there.
  *
@@ -51,6 +65,8 @@ export class Pieces {
   #waitingBytes = 0;
   #partial: Buffer = NO_BYTES;
   #partialBytes = 0;
+  /** The memory of `chunk` is somebody else's. */
+  #isLent = false;
 
   // #region push
   /** Takes a chunk of the socket. Views of it are handed out: do not change it afterwards. */
@@ -64,6 +80,37 @@ export class Pieces {
     }
   }
   // #endregion
+
+  /**
+   * Takes a chunk that is lent until `settle`. A part that is taken out of it is lent, too, and
+   * only until the next call.
+   */
+  pushLent(chunk: Buffer): void {
+    if (this.more()) return this.push(Buffer.from(chunk)); // it has to wait
+    this.push(chunk);
+    this.#isLent = true;
+  }
+
+  /** The part that was taken last, in memory that stays. */
+  own(part: Buffer): Buffer {
+    if (!this.#isLent || part.length === 0) return part;
+    if (part.buffer !== this.chunk.buffer) {
+      return SPARES.some(({ buffer }) => buffer === part.buffer) ? Buffer.from(part) : part;
+    }
+    // With all that is behind it: many small parts cost one copy.
+    this.at -= part.length;
+    this.settle();
+    this.at = part.length;
+    return this.chunk.subarray(0, part.length);
+  }
+
+  /** The lent chunk goes back to its owner: what is left of it is copied. */
+  settle(): void {
+    if (!this.#isLent) return;
+    this.#isLent = false;
+    this.chunk = this.at < this.chunk.length ? Buffer.from(this.chunk.subarray(this.at)) : NO_BYTES;
+    this.at = 0;
+  }
 
   /** The bytes that were pushed and not asked for yet, with the cost of keeping them. */
   get unreadBytes(): number {
@@ -133,6 +180,7 @@ export class Pieces {
   /** Copies the next `bytes` of the chunk behind those that were put aside before. */
   #keep(bytes: number, mostBytes: number): void {
     invariant(bytes >= 0, "a part that was begun is asked for again, as long or longer");
+    if (this.#isLent && this.#partialBytes === 0) this.#takeSpare(mostBytes);
     this.#makeRoom(bytes, mostBytes);
     this.chunk.copy(this.#partial, this.#partialBytes, this.at, this.at + bytes);
     this.#partialBytes += bytes;
@@ -152,8 +200,16 @@ export class Pieces {
   }
   // #endregion
 
+  /** Large parts that are cut in two come one after another: each finds the memory of the last. */
+  #takeSpare(mostBytes: number): void {
+    if (mostBytes < LEAST_SPARE_BYTES) return;
+    const found = SPARES.findIndex(({ length }) => length >= mostBytes);
+    if (found !== -1) [this.#partial] = SPARES.splice(found, 1) as [Buffer];
+  }
+
   #takePartial(): Buffer {
     const whole = this.#partial.subarray(0, this.#partialBytes);
+    if (this.#isLent) spare(this.#partial);
     this.#partial = NO_BYTES;
     this.#partialBytes = 0;
     return whole;

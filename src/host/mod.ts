@@ -25,7 +25,7 @@ export type * from "./types.ts";
 export { nodeHost } from "./node.ts";
 export { seededRandom } from "./random.ts";
 export { VirtualTime } from "./virtual.ts";
-export { HIGH_WATER_BYTES } from "./network.ts";
+export { deliver, HIGH_WATER_BYTES } from "./network.ts";
 export { nodeFetch, type Fetch } from "./web.ts";
 export { MAX_TIMER_MS } from "./time.ts";
 export { unwrittenParts } from "./file.ts";

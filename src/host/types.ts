@@ -90,6 +90,8 @@ export interface Socket {
    * Queues bytes, in order. The caller must not change them afterwards. False: wait for `onDrain`.
    */
   write(bytes: Uint8Array): boolean;
+  /** The same for bytes that are lent: when this returns, the caller may change them. */
+  writeLent(...pieces: readonly Uint8Array[]): boolean;
   /**
    * Stops and restarts `onData`; the peer's TCP window then fills up, which is the backpressure.
    */
@@ -105,6 +107,11 @@ export interface Socket {
 
 export interface SocketHandlers {
   onData(chunk: Buffer): void;
+  /**
+   * True: each chunk is lent, and the same memory is read into again when `onData` returns. The
+   * handler copies what it keeps, and is spared 64 KiB of new memory for each read.
+   */
+  readonly borrows?: boolean | undefined;
   onDrain?(): void;
   /** The other side sends no more, and may read on. Without this handler our side closes, too. */
   onEnd?(): void;

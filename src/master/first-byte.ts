@@ -14,7 +14,7 @@
  */
 import { isLoopback } from "#base";
 import { detectDialect } from "#framing";
-import type { Socket, SocketHandlers } from "#host";
+import { deliver, type Socket, type SocketHandlers } from "#host";
 import { hostOf, type Doors } from "./doors.ts";
 
 /** Takes over a socket, and the bytes that have been read from it. */
@@ -31,15 +31,16 @@ export function hearFirstByte(
   const isOlder = (chunk: Buffer): boolean =>
     detectDialect(chunk[0]!) === "v1" && (isLoopback(unmapped(host)) || doors.knows(host));
   socket.handle({
+    borrows: true,
     onData(chunk) {
       const gives = isFirst && isOlder(chunk);
       isFirst = false;
-      if (!gives) return side.handlers.onData(chunk);
+      if (!gives) return deliver(side.handlers, chunk);
       const ours = side;
       side = new Side(socket);
       ours.isOpen = false;
       ours.handlers.onClose();
-      onOlderPeer(side, chunk);
+      onOlderPeer(side, Buffer.from(chunk));
     },
     onDrain: () => side.handlers.onDrain?.(),
     onEnd: () => (side.handlers.onEnd === undefined ? socket.end() : side.handlers.onEnd()),
@@ -77,6 +78,10 @@ class Side implements Socket {
 
   write(bytes: Uint8Array): boolean {
     return this.isOpen && this.#socket.write(bytes);
+  }
+
+  writeLent(...pieces: readonly Uint8Array[]): boolean {
+    return this.isOpen && this.#socket.writeLent(...pieces);
   }
 
   pause(): void {

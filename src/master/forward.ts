@@ -16,15 +16,21 @@
 import { durationText } from "#base";
 import { findServices, reachable, type Job } from "#core";
 import type { Host } from "#host";
-import { RpcError, type IncomingRequest, type RpcConnection } from "#rpc";
+import {
+  RpcError, Windows, type IncomingRequest, type RpcConnection, type RpcStream,
+} from "#rpc";
 import { accept, join, Opener, type End } from "#tunnel";
-import { Connect, Forward, LEASE_MS, MAX_FORWARDED, Op, type AttemptKey } from "#wire";
+import {
+  Connect, Forward, FORWARD_WINDOWS, LEASE_MS, MAX_FORWARDED, Op, type AttemptKey,
+} from "#wire";
 import type { Engine } from "./engine.ts";
-import { MAX_FORWARDED_IN_ALL } from "./limits.ts";
+import { FORWARD_SPARE_IN_ALL, MAX_FORWARDED_IN_ALL } from "./limits.ts";
 import type { WorkerLink, Workers } from "./workers.ts";
 
 /** A new connection waits so long for a replica: a lease that ends, and a start after it. */
 const WAIT_MS = LEASE_MS + 11_000;
+/** A worker dials for 2 s and says so. One that says nothing may be frozen: another is asked. */
+const DIAL_MS = 5000;
 /** Between two looks without news: a worker may be back, or a program may listen again. */
 const AGAIN_MS = 250;
 
@@ -57,7 +63,8 @@ export class Forwards {
   readonly #host: Host;
   readonly #engine: () => Engine;
   readonly #workers: () => Workers;
-  readonly #opener = new Opener();
+  readonly #windows = new Windows({ ...FORWARD_WINDOWS, spareBytes: FORWARD_SPARE_IN_ALL });
+  readonly #opener = new Opener(this.#windows);
   /** Open connections of each attempt and of each peer, where there are any. */
   readonly #ofAttempt = new Tally<string>();
   readonly #ofPeer = new Tally<RpcConnection>();
@@ -97,7 +104,8 @@ export class Forwards {
       const far = await this.#reach({ service, request, client });
       if (far === undefined) return;
       const held = (bytes: number): void => client.hold(bytes);
-      await join(accept(request, { connection: client, id, held }), far.end).finally(far.release);
+      const near = accept(request, { connection: client, id, held, windows: this.#windows });
+      await join(near, far.end).finally(far.release);
     } finally {
       this.#count(client, -1);
     }
@@ -116,18 +124,18 @@ export class Forwards {
     const failed = new Set<string>();
     let why = "";
     while (!request.over) {
+      const leftMs = until - this.#host.clock.monotonic();
+      if (leftMs <= 0) throw unreached(service, why || this.#stateOf(service));
       const replicas = this.#replicas(service).filter(({ name }) => !failed.has(name));
       const chosen = fewestOpen(replicas, this.#turn++);
       if (chosen === undefined) {
-        const leftMs = until - this.#host.clock.monotonic();
-        if (leftMs <= 0) throw unreached(service, why || this.#stateOf(service));
         await this.#news(request, Math.min(AGAIN_MS, leftMs));
         failed.clear();
         continue;
       }
       const release = this.#take(chosen);
       try {
-        return { end: await this.#dial(chosen, dialler), release };
+        return { end: await this.#dial(chosen, { ...dialler, leftMs }), release };
       } catch (error) {
         release();
         if (!(error instanceof RpcError)) throw error;
@@ -155,13 +163,30 @@ export class Forwards {
     });
   }
 
-  #dial({ key, link }: Replica, { request, client }: Dialler): Promise<End> {
-    return this.#opener.open(link.connection, {
-      opcode: Op.CONNECT,
-      body: (id) => Connect.encode({ ...key, worker: link.id, id }),
-      held: (bytes) => client.hold(bytes),
-      onStream: (says) => request.onCancel(() => says.cancel()),
+  async #dial(replica: Replica, dialler: Dialler & { leftMs: number }): Promise<End> {
+    const { key, link } = replica;
+    const { request, client, leftMs } = dialler;
+    let says: RpcStream | undefined;
+    let isLate = false;
+    const timer = this.#host.timers.after(Math.min(DIAL_MS, leftMs), () => {
+      isLate = true;
+      says?.cancel();
     });
+    try {
+      return await this.#opener.open(link.connection, {
+        opcode: Op.CONNECT,
+        body: (id) => Connect.encode({ ...key, worker: link.id, id }),
+        held: (bytes) => client.hold(bytes),
+        onStream: (stream) => {
+          says = stream;
+          request.onCancel(() => stream.cancel());
+        },
+      });
+    } catch (error) {
+      throw isLate ? new RpcError("DEADLINE", "its worker has not answered") : error;
+    } finally {
+      timer.cancel();
+    }
   }
 
   #take({ name, link }: Replica): () => void {

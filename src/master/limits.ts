@@ -17,7 +17,10 @@
  * Test: test/10-master.doors.test.ts
  */
 import { DEFAULT_LIMITS } from "#rpc";
-import { MAX_FORWARDED, MAX_FRAME_BODY_BYTES, MAX_KV_BYTES, MAX_HELLO_BYTES } from "#wire";
+import {
+  FORWARD_WINDOW_COST, FORWARD_WINDOWS, MAX_FORWARDED, MAX_FRAME_BODY_BYTES, MAX_HELLO_BYTES,
+  MAX_KV_BYTES,
+} from "#wire";
 
 /**
  * What clients may make the master hold, all together: a sixteenth of what Node's heap may have on
@@ -63,6 +66,8 @@ export const MAX_WATCHES_OF_RUN = 32;
  * served and two that are asked. That is 16 MiB; what waits in windows counts for its client.
  */
 export const MAX_FORWARDED_IN_ALL = 4 * MAX_FORWARDED;
+/** Windows of forwarded connections may grow by so much in all: 24 of the largest. */
+export const FORWARD_SPARE_IN_ALL = 24 * FORWARD_WINDOWS.mostBytes;
 
 /** Connections that have introduced themselves. */
 const MAX_CONNECTIONS = 1000;
@@ -188,6 +193,12 @@ relate(
   "one client alone must not use up the bytes of all",
 );
 relate(MAX_PAGES_PER_PEER < MAX_PAGES_AT_ONCE, "one peer must not make all others wait");
+relate(
+  FORWARD_WINDOW_COST *
+    (2 * MAX_FORWARDED_IN_ALL * FORWARD_WINDOWS.leastBytes + FORWARD_SPARE_IN_ALL) <=
+    MAX_CLIENTS_BYTES - 4 * MAX_FRAME_BODY_BYTES,
+  "a client whose forwarded connections all stall must not be ended for it",
+);
 relate(
   2 * MAX_FORWARDED <= DEFAULT_LIMITS.maxInFlight,
   "a worker whose connections are all in use must still be able to report and to beat",

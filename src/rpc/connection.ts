@@ -128,6 +128,8 @@ export class RpcConnection implements Debtor {
       },
       isBehind: () => this.#outbox.heldBytes > this.#limits.streamBacklogBytes,
       send: (flags, requestId, body) => this.#send({ opcode: 0, flags, requestId, body }),
+      sendLent: (requestId, body, bodyCrc) =>
+        this.#sendLent({ opcode: 0, flags: REPLY | MORE, requestId, body, bodyCrc }),
       drained: () => this.drained(this.#limits.streamBacklogBytes),
       held: (bytes) => void (this.#itemBytes += bytes),
       forget: (requestId) => this.#served(requestId),
@@ -147,6 +149,7 @@ export class RpcConnection implements Debtor {
       if (this.#closing) this.#socket.end();
     };
     socket.handle({
+      borrows: true,
       onData: (chunk) => this.#onData(chunk),
       onDrain: () => {
         this.#outbox.onDrain();
@@ -184,7 +187,7 @@ export class RpcConnection implements Debtor {
     if (refusal !== undefined) return Promise.reject(refusal);
     return new Promise((resolve, reject) => {
       // A single reply was asked for, so an item breaks the protocol.
-      const call: Call = { item: () => false, done: resolve, fail: reject };
+      const call: Call = { isPoured: false, item: () => false, done: resolve, fail: reject };
       this.#start(call, {
         opcode,
         flags: 0,
@@ -199,10 +202,11 @@ export class RpcConnection implements Debtor {
    * whether items come. `held` is told of items that wait for the reader: it knows who pays.
    */
   stream(opcode: number, body: Uint8Array, options: StreamOptions = {}): RpcStream {
-    const window = this.#limits.streamWindowBytes;
+    const { windows, held } = options;
+    const window = windows?.open() ?? this.#limits.streamWindowBytes;
     let id = 0;
     const call = new StreamCall({
-      window, held: options.held,
+      window, windows, held,
       grant: (bytes) => this.#grant(id, bytes),
       abort: () => this.#abandon(id),
     });
@@ -315,8 +319,9 @@ export class RpcConnection implements Debtor {
   #onData(chunk: Buffer): void {
     if (this.closed) return;
     this.#guard(() => {
-      this.#decoder.push(chunk);
+      this.#decoder.pushLent(chunk);
       if (!this.#resting) this.#read();
+      this.#decoder.settle();
     });
     this.#charge();
   }
@@ -374,19 +379,19 @@ export class RpcConnection implements Debtor {
       case MORE:
         return this.#serve(frame);
       case REPLY:
-        return this.#forget(requestId)?.done(body);
+        return this.#forget(requestId)?.done(this.#decoder.own(body));
       case REPLY | ERROR:
         if (requestId === 0) return this.#goodbye(decodeError(body));
         return this.#forget(requestId)?.fail(decodeError(body));
       case REPLY | MORE:
-        return this.#item(requestId, body);
+        return this.#item(frame);
       case ONEWAY:
         return this.#notified(frame);
       case CANCEL:
         return this.#serving.get(requestId)?.cancel();
       case CREDIT:
         if (body.length !== 4) return this.#violation(`credit of ${body.length} bytes, expected 4`);
-        return this.#serving.get(requestId)?.grant(body.readUInt32BE());
+        return this.#serving.get(requestId)?.granted(body.readUInt32BE());
       default:
         return this.#violation(`unknown flags ${flags}`);
     }
@@ -400,7 +405,7 @@ export class RpcConnection implements Debtor {
     const incoming = new Incoming(this.#requestHost, {
       id,
       opcode,
-      body: frame.body,
+      body: this.#decoder.own(frame.body),
       isStream: frame.flags === MORE,
     });
     const { onRequest } = this.#options;
@@ -451,11 +456,13 @@ export class RpcConnection implements Debtor {
     if (!(error instanceof RpcError)) this.#options.onHandlerError?.(error, incoming.opcode);
   }
 
-  #item(id: number, body: Buffer): void {
+  #item({ requestId: id, body, bodyCrc }: Frame): void {
     const pending = this.#pending.get(id);
     // No entry: the request was cancelled or its deadline passed, and the item crossed our CANCEL
     // on its way.
-    if (pending === undefined || pending.call.item(body)) return;
+    if (pending === undefined) return;
+    const { call } = pending;
+    if (call.item(call.isPoured ? body : this.#decoder.own(body), bodyCrc)) return;
     this.#violation(`an item of request ${id}, which is no stream or has no credit left`);
   }
 
@@ -464,20 +471,13 @@ export class RpcConnection implements Debtor {
     if (this.closed) return this.#closedError();
     const { maxBodyBytes, maxPending, maxOutboundBytes } = this.#limits;
     if (body.byteLength > maxBodyBytes) return this.#tooLarge(body);
+    const cannotSend = (why: string): RpcError =>
+      new RpcError("OVERLOADED", `Cannot send to ${this.remote}: ${why}`);
     if (this.#outbox.behind) {
-      const queued = this.#outbox.heldBytes;
-      return new RpcError(
-        "OVERLOADED",
-        `Cannot send to ${this.remote}: ${queued} queued bytes exceed ${maxOutboundBytes}`,
-      );
+      return cannotSend(`${this.#outbox.heldBytes} queued bytes exceed ${maxOutboundBytes}`);
     }
-    if (this.#pending.size >= maxPending) {
-      return new RpcError(
-        "OVERLOADED",
-        `Cannot send to ${this.remote}: ${maxPending} requests wait for an answer`,
-      );
-    }
-    return undefined;
+    if (this.#pending.size < maxPending) return undefined;
+    return cannotSend(`${maxPending} requests wait for an answer`);
   }
 
   #start(
@@ -488,12 +488,8 @@ export class RpcConnection implements Debtor {
     const id = this.#nextId();
     const deadline = this.#deadlines.add(deadlineMs, () => {
       this.#abandon(id);
-      call.fail(
-        new RpcError(
-          "DEADLINE",
-          `Request ${opcode} to ${this.remote}: no answer within ${deadlineMs} ms`,
-        ),
-      );
+      const what = `Request ${opcode} to ${this.remote}`;
+      call.fail(new RpcError("DEADLINE", `${what}: no answer within ${deadlineMs} ms`));
     });
     this.#pending.set(id, { call, deadline });
     this.#send({ opcode, flags, requestId: id, body });
@@ -535,28 +531,32 @@ export class RpcConnection implements Debtor {
     this.#send({ opcode: 0, flags: CREDIT, requestId: id, body });
   }
 
+  #sendLent(frame: FrameInit & { readonly body: Uint8Array }): void {
+    if (this.closed) return;
+    this.#outbox.pushLent(frame);
+    this.#checkOutbox();
+  }
+
   #send(frame: FrameInit): void {
     if (this.closed) return;
     this.#outbox.push(frame);
+    this.#checkOutbox();
+  }
+
+  #checkOutbox(): void {
     const { heldBytes } = this.#outbox;
     const hardLimit = 2 * this.#limits.maxOutboundBytes;
     if (heldBytes <= hardLimit) return this.#charge();
     // Replies cannot be refused, so a peer that asks and never reads gets here. Dropping some
     // replies would be worse than ending the connection.
-    this.destroy(
-      new RpcError(
-        "OVERLOADED",
-        `Peer ${this.remote} does not read: ${heldBytes} bytes exceed ${hardLimit}`,
-      ),
-    );
+    const found = `${heldBytes} bytes exceed ${hardLimit}`;
+    this.destroy(new RpcError("OVERLOADED", `Peer ${this.remote} does not read: ${found}`));
   }
 
   #tooLarge(body: Uint8Array): RpcError {
     const { maxBodyBytes } = this.#limits;
-    return new RpcError(
-      "TOO_LARGE",
-      `Cannot send to ${this.remote}: ${body.byteLength} bytes exceed ${maxBodyBytes}`,
-    );
+    const found = `${body.byteLength} bytes exceed ${maxBodyBytes}`;
+    return new RpcError("TOO_LARGE", `Cannot send to ${this.remote}: ${found}`);
   }
 
   #violation(what: string): void {

@@ -8,6 +8,7 @@
  * bounded by the stream window.
  * Test: test/04-rpc.test.ts
  */
+import { HEADER_BYTES } from "#framing";
 import { ERROR, MORE, REPLY } from "./flags.ts";
 import { encodeError, RpcError, type RpcErrorCode } from "./errors.ts";
 import type { RpcLimits } from "./limits.ts";
@@ -35,6 +36,13 @@ export interface IncomingRequest {
    * OVERLOADED. Throws an RpcError TOO_LARGE.
    */
   item(body: Uint8Array): boolean;
+  /** The same for bytes that are lent, with the checksum of the body if it is known. */
+  lentItem(body: Uint8Array, bodyCrc?: number): boolean;
+  /**
+   * How long an item may be that passes the reader's window by no more than a quarter: windows are
+   * small where there are many of them.
+   */
+  readonly itemBytes: number;
   /**
    * Resolves once more items are welcome, and when the request is over: then look at `cancelled`. A
    * handler that awaits it before each item, also before the first, holds no item for a reader that
@@ -53,6 +61,7 @@ export interface RequestHost {
   /** So much is queued that streams must not add to it. */
   isBehind(): boolean;
   send(flags: number, requestId: number, body: Uint8Array): void;
+  sendLent(requestId: number, body: Uint8Array, bodyCrc: number | undefined): void;
   drained(): Promise<void>;
   /** That many bytes more wait for credit here, or fewer. */
   held(bytes: number): void;
@@ -61,6 +70,11 @@ export interface RequestHost {
 }
 
 const NOTHING = new Uint8Array(0);
+
+/** An item of bytes that are passed on: one read of a socket. */
+export const MAX_ITEM_BYTES = 64 * 1024;
+/** A shorter one is mostly header and system call. */
+const LEAST_ITEM_BYTES = 1024;
 
 export class Incoming implements IncomingRequest {
   readonly opcode: number;
@@ -73,6 +87,7 @@ export class Incoming implements IncomingRequest {
   // Few requests need these lists, so a thousand waiting requests do not allocate them.
   #cancelFns: Array<() => void> | undefined;
   #credit = 0;
+  #largestGrant = 0;
   /** Items that wait for credit, and the final body behind them once there is one. */
   #held: Uint8Array[] | undefined;
   #heldBytes = 0;
@@ -150,6 +165,19 @@ export class Incoming implements IncomingRequest {
     return this.#ready;
   }
 
+  lentItem(body: Uint8Array, bodyCrc?: number): boolean {
+    const leaves = !this.over && this.#isStream && this.#credit > 0;
+    if (!leaves || body.byteLength > MAX_ITEM_BYTES) return this.item(Buffer.from(body));
+    this.#credit -= itemCost(body);
+    this.#connection.sendLent(this.#id, body, bodyCrc);
+    return this.#ready;
+  }
+
+  get itemBytes(): number {
+    const left = Math.max(this.#credit, this.#largestGrant / 4) - HEADER_BYTES;
+    return Math.min(MAX_ITEM_BYTES, Math.max(LEAST_ITEM_BYTES, Math.floor(left)));
+  }
+
   async drained(): Promise<void> {
     while (!this.#finished && !this.#ready) {
       const waits = this.#isStream && this.#credit <= 0;
@@ -162,6 +190,12 @@ export class Incoming implements IncomingRequest {
   onCancel(fn: () => void): void {
     if (this.#cancelled) fn();
     else if (!this.#finished) (this.#cancelFns ??= []).push(fn);
+  }
+
+  /** See `grant`. The first one is the reader's whole window, and the others are half of it. */
+  granted(bytes: number): void {
+    this.#largestGrant = Math.max(this.#largestGrant, bytes);
+    this.grant(bytes);
   }
 
   // #region credit

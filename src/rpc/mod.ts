@@ -15,6 +15,7 @@
  *     stall-watchdog.ts             peers that fall silent, or take nothing
  *     redialer.ts                   a connection that is dialled again and again
  *     limits.ts · budget.ts         what one peer may cost us, and what all of them may
+ *     windows.ts                    how much of a stream may be under way, where there are many
  *     flags.ts · errors.ts          what a frame is for; the ways in which a request can fail
  *
  * Invariants: every request ends exactly once (answer, error, deadline, or CLOSED); an answer
@@ -33,3 +34,4 @@ export type { IncomingRequest } from "./incoming.ts";
 export { DEFAULT_LIMITS, REQUEST_BYTES, type RpcLimits } from "./limits.ts";
 export { Redialer } from "./redialer.ts";
 export type { RpcStream, StreamOptions } from "./stream.ts";
+export { Windows } from "./windows.ts";

@@ -106,6 +106,17 @@ export class Outbox {
     }
   }
 
+  /** The same for a body that is lent. A large one leaves at once if it can; else it is copied. */
+  pushLent(frame: FrameInit & { readonly body: Uint8Array }): void {
+    if (frame.body.length <= COPY_BYTES) return this.push(frame);
+    if (this.#queuedBytes > 0 && !this.#blocked) this.flush();
+    if (this.#closed !== undefined) return;
+    if (this.#blocked) return this.push({ ...frame, body: Buffer.from(frame.body) });
+    if (this.#socket.writeLent(...frameParts(frame))) return;
+    this.#blocked = true;
+    this.onBlocked();
+  }
+
   // #region flush
   flush(): void {
     // One batch at a time, and then a look at the socket's answer: bytes that the socket has not

@@ -15,6 +15,7 @@
  */
 import { HEADER_BYTES } from "#framing";
 import { RpcError } from "./errors.ts";
+import type { Windows } from "./windows.ts";
 
 /**
  * Items in the order they were sent. Leaving a `for await` loop early cancels the stream at the
@@ -26,18 +27,33 @@ export interface RpcStream extends AsyncIterable<Buffer> {
    * CANCELLED. Idempotent.
    */
   cancel(): void;
+  /**
+   * Gives each item to `sink` as it comes, in place of a reader. The bytes are lent for the call,
+   * with their checksum if it is known. False from the sink: no more, until `flow`. Resolves at the
+   * end of the stream.
+   */
+  pour(sink: Sink): Promise<void>;
+  /** The sink takes items again. */
+  flow(): void;
 }
+
+/** False: no more, for now. */
+export type Sink = (bytes: Buffer, bodyCrc?: number) => boolean;
 
 export interface StreamOptions {
   readonly deadlineMs?: number;
   /** That many bytes more wait here for their reader, or fewer. */
   readonly held?: ((bytes: number) => void) | undefined;
+  /** Where its window comes from, which then grows with use. Default: a window that never grows. */
+  readonly windows?: Windows | undefined;
 }
 
 /** One of our requests that has no final answer yet. */
 export interface Call {
+  /** Items may be lent: they are looked at in the call, and not kept. */
+  readonly isPoured: boolean;
   /** False: this item breaks the protocol. */
-  item(body: Buffer): boolean;
+  item(body: Buffer, bodyCrc?: number): boolean;
   done(body: Buffer): void;
   fail(error: RpcError): void;
 }
@@ -50,6 +66,17 @@ export function itemCost(body: Uint8Array): number {
   return HEADER_BYTES + body.byteLength;
 }
 
+/** Whether a body is kept as it is: a slice of 10 bytes would keep a whole read buffer alive. */
+function ownsItsMemory(body: Buffer): boolean {
+  return 2 * body.length >= body.buffer.byteLength;
+}
+
+function copyOf(body: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(body.length);
+  body.copy(copy);
+  return copy;
+}
+
 interface Waiter {
   resolve(result: IteratorResult<Buffer, undefined>): void;
   reject(error: RpcError): void;
@@ -59,9 +86,13 @@ export class StreamCall implements RpcStream, Call {
   readonly #grant: (bytes: number) => void;
   readonly #abort: () => void;
   readonly #held: (bytes: number) => void;
-  readonly #window: number;
+  readonly #windows: Windows | undefined;
+  #window: number;
   readonly #items: Buffer[] = [];
   #waiter: Waiter | undefined;
+  #sink: Sink | undefined;
+  /** The sink wants more. */
+  #flows = false;
   /** Granted and not used yet, as the producer sees it. */
   #credit: number;
   /** Taken by the consumer and not granted again yet. */
@@ -74,7 +105,9 @@ export class StreamCall implements RpcStream, Call {
     grant: (bytes: number) => void;
     abort: () => void;
     held?: StreamOptions["held"];
+    windows?: StreamOptions["windows"];
   }) {
+    this.#windows = options.windows;
     this.#held = options.held ?? (() => undefined);
     this.#window = options.window;
     this.#credit = options.window;
@@ -82,23 +115,47 @@ export class StreamCall implements RpcStream, Call {
     this.#abort = options.abort;
   }
 
-  item(body: Buffer): boolean {
+  get isPoured(): boolean {
+    return this.#flows;
+  }
+
+  item(body: Buffer, bodyCrc?: number): boolean {
     if (this.#credit <= 0) return false;
     this.#credit -= itemCost(body);
     const waiter = this.#waiter;
-    if (waiter === undefined) {
-      // A copy in memory of its own: a slice of 10 bytes would keep the whole read buffer alive
-      // while it waits.
-      const kept = Buffer.allocUnsafeSlow(body.length);
-      body.copy(kept);
-      this.#items.push(kept);
-      this.#held(itemCost(kept));
-    } else {
+    if (this.#flows) {
+      this.#take(body);
+      const isWelcome = this.#sink!(body, bodyCrc);
+      this.#flows = isWelcome && !this.#ended; // it may have ended the stream
+    } else if (waiter !== undefined && this.#sink === undefined) {
       this.#waiter = undefined;
       this.#take(body);
       waiter.resolve({ done: false, value: body });
+    } else {
+      const kept = ownsItsMemory(body) ? body : copyOf(body);
+      this.#items.push(kept);
+      this.#held(itemCost(kept));
     }
     return true;
+  }
+
+  pour(sink: Sink): Promise<void> {
+    this.#sink = sink;
+    return new Promise((resolve, reject) => {
+      this.#waiter = { resolve: () => resolve(), reject };
+      this.flow();
+    });
+  }
+
+  flow(): void {
+    while (this.#items.length > 0) {
+      const item = this.#items.shift()!;
+      this.#held(-itemCost(item));
+      this.#take(item);
+      if (!this.#sink!(item)) return;
+    }
+    this.#flows = !this.#ended;
+    if (this.#ended) this.#wake();
   }
 
   /**
@@ -110,19 +167,33 @@ export class StreamCall implements RpcStream, Call {
       this.#credit = Infinity;
       this.item(body);
     }
-    this.#ended = true;
-    this.#wake();
+    this.#end();
   }
 
   fail(error: RpcError): void {
     if (this.#ended) return;
-    this.#ended = true;
     this.#error = error;
-    this.#wake();
+    this.#end();
+  }
+
+  #end(): void {
+    this.#ended = true;
+    this.#flows = false;
+    this.#giveBack();
+    // A sink has its items first. A reader that waits has had them.
+    if (this.#items.length === 0 || this.#error !== undefined) this.#wake();
+  }
+
+  /** The window was needed for items that come, and for those that wait. */
+  #giveBack(): void {
+    if (!this.#ended || this.#items.length > 0) return;
+    this.#windows?.giveBack(this.#window);
+    this.#window = this.#windows?.leastBytes ?? this.#window;
   }
 
   cancel(): void {
     for (const item of this.#items.splice(0)) this.#held(-itemCost(item));
+    this.#giveBack();
     if (this.#ended) return;
     this.#abort();
     this.fail(new RpcError("CANCELLED", "Cannot read stream: it was cancelled here"));
@@ -157,11 +228,14 @@ export class StreamCall implements RpcStream, Call {
 
   // #region grant
   #take(body: Buffer): void {
+    if (this.#ended) return this.#giveBack();
     this.#taken += itemCost(body);
     // Half a window at a time: a credit frame for each item would double the frames on the wire.
-    if (this.#taken < this.#window / 2 || this.#ended) return;
-    this.#credit += this.#taken;
-    this.#grant(this.#taken);
+    if (this.#taken < this.#window / 2) return;
+    const more = this.#windows?.grow(this.#window) ?? 0;
+    this.#window += more;
+    this.#credit += this.#taken + more;
+    this.#grant(this.#taken + more);
     this.#taken = 0;
   }
   // #endregion

@@ -6,14 +6,16 @@
  * Connections end with the session that they go through. The port stays: the next connection dials
  * the master again, and waits for it as long as a restart may take.
  *
- * Invariants: a local connection is read only when a replica has taken it, so one that could not be
- * delivered is reset and never half answered; one that stalls holds up no other.
+ * Invariants: not a byte of a local connection leaves before a replica has taken it, so one that
+ * could not be delivered is reset and never half answered; one that stalls holds up no other; one
+ * that its program gives up is given up everywhere.
  * Test: test/14-services.forward.test.ts
  */
+import { durationText } from "#base";
 import type { Address, Host, Listener, Socket } from "#host";
-import { RpcError, type IncomingRequest, type RpcConnection } from "#rpc";
+import { RpcError, Windows, type IncomingRequest, type RpcConnection } from "#rpc";
 import { Opener, splice, type End } from "#tunnel";
-import { Forward, MAX_FORWARDED, Op } from "#wire";
+import { Forward, FORWARD_SPARE_BYTES, FORWARD_WINDOWS, MAX_FORWARDED, Op } from "#wire";
 import { reconnect } from "./follow.ts";
 import type { Redial, Session } from "./session.ts";
 
@@ -37,11 +39,10 @@ interface Options extends ForwardOptions {
 }
 
 const LOOPBACK = "127.0.0.1";
-/**
- * A new connection without an answer for so long: the master waits half of it for a replica, and
- * has then said so, unless the session is dead.
- */
+/** The master waits half of this for a replica, and then says so, unless the session is dead. */
 const SILENT_MS = 30_000;
+/** A session that lives answers a question within this. */
+const LOOK_MS = 5000;
 /** Of one thing that happens to many connections a person is told once in this time. */
 const SAME_NOTE_MS = 1000;
 
@@ -59,7 +60,9 @@ export async function openForwarding(service: string, options: Options): Promise
 class Forwarder implements Forwarding {
   readonly #service: string;
   readonly #options: Options;
-  readonly #opener = new Opener();
+  readonly #opener = new Opener(
+    new Windows({ ...FORWARD_WINDOWS, spareBytes: FORWARD_SPARE_BYTES }),
+  );
   readonly #sockets = new Set<Socket>();
   readonly #leaving = new AbortController();
   #listener: Listener | undefined;
@@ -87,12 +90,17 @@ class Forwarder implements Forwarding {
 
   async start(port: number): Promise<Forwarding> {
     const { connection } = (this.#session = await this.#dial());
-    const look = Forward.encode({ service: this.#service, id: 0 });
-    for await (const _ of connection.stream(Op.FORWARD, look));
+    await this.#look(connection);
     const at = { host: LOOPBACK, port };
     const { network } = this.#options.host;
     this.#listener = await network.listen(at, (socket) => void this.#accept(socket));
     return this;
+  }
+
+  /** Whether there is such a service, and anybody who says so. */
+  async #look(connection: RpcConnection): Promise<void> {
+    const body = Forward.encode({ service: this.#service, id: 0 });
+    for await (const _ of connection.stream(Op.FORWARD, body, { deadlineMs: LOOK_MS }));
   }
 
   #dial(): Promise<Session> {
@@ -108,30 +116,59 @@ class Forwarder implements Forwarding {
   async #accept(socket: Socket): Promise<void> {
     const isFull = this.#sockets.size >= MAX_FORWARDED;
     this.#sockets.add(socket);
-    const why = await splice(socket, isFull ? Promise.reject(full()) : this.#reach());
+    const gone = new AbortController();
+    const far = isFull ? Promise.reject(full()) : this.#reach(gone.signal);
+    const why = await splice(socket, far);
+    gone.abort();
     this.#sockets.delete(socket);
     if (why !== undefined) this.#note(why.message);
   }
 
   // #region reach
   /** A session may break before a replica has taken the connection: then the next one is asked. */
-  async #reach(): Promise<End> {
+  async #reach(gone: AbortSignal): Promise<End> {
     for (;;) {
       const { connection } = await this.#connected();
-      const { timers } = this.#options.host;
-      const timer = timers.after(SILENT_MS, () => connection.destroy());
+      gone.throwIfAborted();
       try {
-        return await this.#opener.open(connection, {
-          opcode: Op.FORWARD, body: (id) => Forward.encode({ service: this.#service, id }),
-        });
+        return await this.#ask(connection, gone);
       } catch (error) {
-        if (!connection.closed || this.#leaving.signal.aborted) throw error;
-      } finally {
-        timer.cancel();
+        const isWanted = !gone.aborted && !this.#leaving.signal.aborted;
+        if (!connection.closed || !isWanted) throw error;
       }
     }
   }
   // #endregion
+
+  async #ask(connection: RpcConnection, gone: AbortSignal): Promise<End> {
+    let isLate = false;
+    let cancel = (): void => undefined;
+    const timer = this.#options.host.timers.after(SILENT_MS, () => {
+      isLate = true;
+      void this.#isAlive(connection).then((alive) => (alive ? cancel() : connection.destroy()));
+    });
+    try {
+      return await this.#opener.open(connection, {
+        opcode: Op.FORWARD,
+        body: (id) => Forward.encode({ service: this.#service, id }),
+        onStream: (says) => {
+          cancel = () => says.cancel();
+          gone.addEventListener("abort", cancel, { once: true });
+        },
+      });
+    } catch (error) {
+      throw isLate && !connection.closed ? silent(this.#service) : error;
+    } finally {
+      timer.cancel();
+      gone.removeEventListener("abort", cancel);
+    }
+  }
+
+  /** Other connections go through this session: it is not dead because one waits too long. */
+  async #isAlive(connection: RpcConnection): Promise<boolean> {
+    const error = await this.#look(connection).catch((why: RpcError) => why);
+    return error?.code !== "DEADLINE";
+  }
 
   async #connected(): Promise<Session> {
     if (this.#session?.connection.closed === false) return this.#session;
@@ -161,6 +198,11 @@ class Forwarder implements Forwarding {
     for (const socket of [...this.#sockets]) socket.reset();
     this.#session?.connection.close();
   }
+}
+
+function silent(service: string): RpcError {
+  const found = `the master has not answered within ${durationText(SILENT_MS)}`;
+  return new RpcError("DEADLINE", `Cannot forward to "${service}": ${found}`);
 }
 
 function full(): RpcError {

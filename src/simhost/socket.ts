@@ -10,7 +10,7 @@
  *
  * Test: test/22-simulation.world.test.ts
  */
-import { HIGH_WATER_BYTES, type Socket, type SocketHandlers } from "#host";
+import { deliver, HIGH_WATER_BYTES, type Socket, type SocketHandlers } from "#host";
 import { systemError } from "./disk.ts";
 import type { Link } from "./link.ts";
 import type { Boot } from "./machine.ts";
@@ -20,6 +20,8 @@ import type { World } from "./types.ts";
  * So many bytes are in the two kernels between the programs before `pendingBytes` starts to count.
  */
 const KERNEL_BYTES = 128 * 1024;
+
+const OVERWRITTEN = 0xee;
 
 /** The network of a connection, as far as the connection needs it. */
 export interface Cables {
@@ -151,7 +153,7 @@ export class SimSocket implements Socket {
 
   write(bytes: Uint8Array): boolean {
     if (this.gone || this.#ending || this.boot.dead) return false;
-    const all = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const all = Buffer.from(bytes); // as the kernel does: the caller's memory is the caller's again
     this.#sentBytes += all.length;
     this.#network.waiting(this.#sentBytes);
     for (let sent = 0; sent < all.length;) {
@@ -162,6 +164,10 @@ export class SimSocket implements Socket {
     if (this.pendingBytes <= HIGH_WATER_BYTES) return true;
     this.#behind = true;
     return false;
+  }
+
+  writeLent(...pieces: readonly Uint8Array[]): boolean {
+    return this.write(Buffer.concat(pieces));
   }
 
   pause(): void {
@@ -246,7 +252,9 @@ export class SimSocket implements Socket {
         other.#leave(systemError("ECONNRESET", `connection to ${other.remote}`));
       } else {
         this.#world.note(`${this.boot.name} -> ${other.boot.name} ${bytes.length} bytes`);
-        other.#handlers!.onData(bytes);
+        deliver(other.#handlers!, bytes);
+        // On a real host the next read goes to the same memory. A view that was kept shows it.
+        if (other.#handlers!.borrows === true) bytes.fill(OVERWRITTEN);
       }
     }
     if (!this.#behind || this.pendingBytes > 0 || this.gone) return;

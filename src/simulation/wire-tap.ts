@@ -40,13 +40,17 @@ function tapSocket(socket: Socket, tap: Tap): Socket {
       socket.handle({
         ...bound(handlers),
         onData: (chunk) => {
-          tap.received(chunk);
+          tap.received(Buffer.from(chunk));
           handlers.onData(chunk);
         },
       }),
     write: (bytes) => {
       tap.sent(bytes);
       return socket.write(bytes);
+    },
+    writeLent: (...pieces) => {
+      for (const piece of pieces) tap.sent(Buffer.from(piece));
+      return socket.writeLent(...pieces);
     },
     pause: () => socket.pause(),
     resume: () => socket.resume(),
@@ -58,6 +62,7 @@ function tapSocket(socket: Socket, tap: Tap): Socket {
 
 function bound(handlers: Parameters<Socket["handle"]>[0]): Parameters<Socket["handle"]>[0] {
   return {
+    borrows: handlers.borrows,
     onData: (chunk) => handlers.onData(chunk),
     onDrain: () => handlers.onDrain?.(),
     ...(handlers.onEnd !== undefined && { onEnd: () => handlers.onEnd!() }),

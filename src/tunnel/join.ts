@@ -28,10 +28,13 @@ export async function join(a: End, b: End): Promise<void> {
 
 // #region relay
 async function relay(from: RpcStream, to: IncomingRequest): Promise<void> {
-  for await (const bytes of from) {
-    if (!to.item(bytes)) await to.drained();
-  }
+  await from.pour((bytes, bodyCrc) => {
+    const isWelcome = to.lentItem(bytes, bodyCrc);
+    if (!isWelcome) void to.drained().then(() => from.flow());
+    return isWelcome;
+  });
   to.end();
+  await to.drained(); // what it is still to hear is not over
 }
 // #endregion
 

@@ -13,6 +13,7 @@
  */
 import {
   RpcError, type IncomingRequest, type RpcConnection, type RpcStream, type StreamOptions,
+  type Windows,
 } from "#rpc";
 import { Op, Pull } from "#wire";
 
@@ -34,7 +35,13 @@ interface Expected {
 /** The side that asks, with all that it has asked and that nobody has taken yet. */
 export class Opener {
   readonly #expected = new Map<number, Expected>();
+  readonly #windows: Windows;
   #lastId = 0;
+
+  /** `windows`: of what the far ends say. */
+  constructor(windows: Windows) {
+    this.#windows = windows;
+  }
 
   /** Connections that are being opened. */
   get size(): number {
@@ -58,7 +65,8 @@ export class Opener {
     const id = this.#nextId();
     const expected: Expected = { from: connection, request: undefined };
     this.#expected.set(id, expected);
-    const says = connection.stream(ask.opcode, ask.body(id), { held: ask.held });
+    const { held } = ask;
+    const says = connection.stream(ask.opcode, ask.body(id), { held, windows: this.#windows });
     ask.onStream?.(says);
     try {
       const { done } = await says[Symbol.asyncIterator]().next();
@@ -92,10 +100,12 @@ export class Opener {
 /** The side that was asked has reached what was wanted: `request` asked, as its number `id`. */
 export function accept(
   request: IncomingRequest,
-  asker: { connection: RpcConnection; id: number; held?: StreamOptions["held"] },
+  asker: {
+    connection: RpcConnection; id: number; windows: Windows; held?: StreamOptions["held"];
+  },
 ): End {
-  const { connection, id, held } = asker;
-  const says = connection.stream(Op.PULL, Pull.encode({ id }), { held });
+  const { connection, id, held, windows } = asker;
+  const says = connection.stream(Op.PULL, Pull.encode({ id }), { held, windows });
   request.item(REACHED);
   return { says, hears: request };
 }

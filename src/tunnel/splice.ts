@@ -4,15 +4,21 @@
  *     socket reads ──▶ hears.item      no room: the socket is paused until there is some
  *     socket writes ◀── says           the socket is full: no item is taken until it drains
  *
+ * Before the far end is there the socket is read, too, for a moment: a program that gives up is
+ * heard only by those who read. Until then its bytes wait here.
+ *
  * Test: test/14-services.forward.test.ts
  */
 import type { Socket } from "#host";
 import { RpcError, type RpcStream } from "#rpc";
 import type { End } from "./open.ts";
 
+/** What a program may say before the far end is there: a question, not a file. */
+const EARLY_BYTES = 64 * 1024;
+
 /**
- * Carries what the socket says to the far end, and back. The socket is not read before the far end
- * is there. To be called in the turn that delivered the socket.
+ * Carries what the socket says to the far end, and back. Not a byte leaves before the far end is
+ * there. To be called in the turn that delivered the socket.
  *
  * Resolves when the socket has closed: with the reason, if the far end is not there, or broke off.
  */
@@ -24,22 +30,26 @@ class Splice {
   readonly done: Promise<Error | undefined>;
   readonly #socket: Socket;
   #end: End | undefined;
+  /** What the socket has said and the far end has no room for yet. */
+  #unsaid: Buffer[] = [];
+  #unsaidBytes = 0;
+  /** The far end has no room, and will say when it has. */
+  #isFull = false;
   #closed = false;
   #ended = false;
   #why: Error | undefined;
   #resolve: (why: Error | undefined) => void = () => undefined;
-  #wake: () => void = () => undefined;
 
   constructor(socket: Socket, far: End | Promise<End>) {
     this.#socket = socket;
     this.done = new Promise((resolve) => { this.#resolve = resolve; });
-    socket.pause();
     socket.handle({
-      onData: (bytes) => this.#read(bytes),
-      onDrain: () => this.#wake(),
+      borrows: true,
+      onData: (bytes) => this.#heard(bytes),
+      onDrain: () => this.#end?.says.flow(),
       onEnd: () => {
         this.#ended = true;
-        this.#end?.hears.end();
+        if (this.#end !== undefined && !this.#isFull) this.#end.hears.end();
       },
       onClose: (error) => this.#over(error),
     });
@@ -53,24 +63,53 @@ class Splice {
     // Its reader has gone: nobody takes what this socket says.
     end.hears.onCancel(() => this.#broken(new RpcError("CANCELLED", "The far end has gone")));
     void this.#write(end.says);
-    // It said that before anybody was there to hear it: a paused socket says its end, too.
-    if (this.#ended) end.hears.end();
-    this.#socket.resume();
+    this.#goOn();
   }
 
-  #read(bytes: Buffer): void {
+  #heard(bytes: Buffer): void {
+    if (this.#end !== undefined && !this.#isFull) return this.#say(bytes);
+    this.#keep(bytes);
+    if (this.#unsaidBytes >= EARLY_BYTES) this.#socket.pause();
+  }
+
+  /** In pieces that fit the reader's window. The rest stays here until there is room. */
+  #say(bytes: Buffer): void {
     const { hears } = this.#end!;
-    if (hears.item(bytes)) return;
-    this.#socket.pause();
-    void hears.drained().then(() => this.#socket.resume());
+    for (let at = 0; at < bytes.length;) {
+      const piece = bytes.subarray(at, at + hears.itemBytes);
+      at += piece.length;
+      if (hears.lentItem(piece)) continue;
+      this.#isFull = true;
+      this.#socket.pause();
+      if (at < bytes.length) this.#keep(bytes.subarray(at), { first: true });
+      void hears.drained().then(() => this.#goOn());
+      return;
+    }
+  }
+
+  /** There is room: for what waits here, then for what the socket says next, or for its end. */
+  #goOn(): void {
+    this.#isFull = false;
+    while (!this.#isFull && this.#unsaid.length > 0) {
+      const bytes = this.#unsaid.shift()!;
+      this.#unsaidBytes -= bytes.length;
+      this.#say(bytes);
+    }
+    if (this.#isFull || this.#closed) return;
+    if (this.#ended) this.#end!.hears.end();
+    else this.#socket.resume();
+  }
+
+  #keep(bytes: Buffer, { first = false } = {}): void {
+    const kept = Buffer.from(bytes);
+    if (first) this.#unsaid.unshift(kept);
+    else this.#unsaid.push(kept);
+    this.#unsaidBytes += kept.length;
   }
 
   async #write(says: RpcStream): Promise<void> {
     try {
-      for await (const bytes of says) {
-        if (this.#socket.write(bytes) || this.#closed) continue;
-        await new Promise<void>((resolve) => { this.#wake = resolve; });
-      }
+      await says.pour((bytes) => this.#socket.writeLent(bytes));
       this.#socket.end();
     } catch (error) {
       this.#broken(error as Error);
@@ -85,7 +124,7 @@ class Splice {
 
   #over(error: Error | undefined): void {
     this.#closed = true;
-    this.#wake();
+    this.#unsaid = [];
     if (this.#end !== undefined) leave(this.#end, error);
     this.#resolve(this.#why);
   }

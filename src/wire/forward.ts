@@ -34,3 +34,18 @@ export const Pull = message("Pull", { id: [1, u32()] });
  * stays free for everything else.
  */
 export const MAX_FORWARDED = 500;
+
+/**
+ * The windows of a direction of a forwarded connection. Two directions of 500 may wait in a client
+ * or a worker, and 2,000 in a master: at the least size that is 12 and 48 MiB, with half a window
+ * more for each, for what has been taken and not passed on. The first size lets 64 KiB, a page or a
+ * question to a database, through at once. The largest is 8 ms at 1 Gbit/s: what two programs that
+ * take turns on one processor need to keep each other busy.
+ */
+export const FORWARD_WINDOWS = {
+  leastBytes: 8 * 1024, firstBytes: 64 * 1024, mostBytes: 1024 * 1024,
+} as const;
+/** The windows of a client, or of a worker, may grow by so much in all. */
+export const FORWARD_SPARE_BYTES = 32 * 1024 * 1024;
+/** Beside its window a direction may hold half as much: an item, and what has just been taken. */
+export const FORWARD_WINDOW_COST = 1.5;

@@ -10,9 +10,11 @@
  * Test: test/14-services.forward.test.ts
  */
 import type { Host, Socket } from "#host";
-import { RpcError, type IncomingRequest, type RpcConnection } from "#rpc";
+import { RpcError, Windows, type IncomingRequest, type RpcConnection } from "#rpc";
 import { accept, splice } from "#tunnel";
-import { Connect, MAX_FORWARDED, Op, type AttemptKey } from "#wire";
+import {
+  Connect, FORWARD_SPARE_BYTES, FORWARD_WINDOWS, MAX_FORWARDED, Op, type AttemptKey,
+} from "#wire";
 
 /** A service on this machine is reached where programs of this machine reach it. */
 const LOOPBACK = "127.0.0.1";
@@ -31,6 +33,7 @@ export class WorkerForwards {
   /** The master's number for this worker. */
   registration = 0;
   readonly #options: ForwardsOptions;
+  readonly #windows = new Windows({ ...FORWARD_WINDOWS, spareBytes: FORWARD_SPARE_BYTES });
   #open = 0;
 
   constructor(options: ForwardsOptions) {
@@ -65,7 +68,7 @@ export class WorkerForwards {
         socket.destroy();
         return request.fail("NOT_FOUND", "Cannot connect: the attempt has ended");
       }
-      await splice(socket, accept(request, { connection, id }));
+      await splice(socket, accept(request, { connection, id, windows: this.#windows }));
     } finally {
       this.#open -= 1;
     }
