@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo, type Socket } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
@@ -496,26 +496,35 @@ describe("a cluster for one run", { concurrency: 2 }, () => {
     assert.equal((await titan(["run", "gpu.yaml", "--embedded", "--detach"], { cwd })).code, 5);
   });
 
-  test("says of a gate that nobody can answer it here, and where somebody could", async () => {
-    const gates = (...ids: string[]): string =>
-      `name: g\njobs:\n${ids.map((id) =>
-        `  - {id: ${id}, run: 'true', hitl_message: 'Ship it?', max_wait_seconds: 1}\n`,
-      ).join("")}`;
+  test("tells how a gate can be answered from another terminal, and it can", async () => {
     const cwd = tempFolder({
-      "1.yaml": gates("ask"), "3.yaml": gates("a", "b", "c"), "4.yaml": gates("a", "b", "c", "d"),
+      "gate.yaml": "name: g\njobs:\n  - {id: ask, run: 'true', hitl_message: 'Ship it?'}\n",
     });
-    const cases = [
-      ["1.yaml", "ask waits"], ["3.yaml", "a, b, c wait"], ["4.yaml", "a, b, c and 1 more wait"],
-    ] as const;
-    await Promise.all(cases.map(async ([file, who]) => {
-      const args = ["run", file, "--embedded", "--workers", "1"];
-      const { code, stderr } = await titan(args, { cwd });
-      assert.equal(code, 3, "nobody answered");
-      const said =
-        `^titan: warning: ${who} for a person, and nobody can answer .*\n` +
-        " {2}titan up starts one that stays";
-      assert.match(stderr, new RegExp(said, "m"));
-    }));
+    const running = start(["run", "gate.yaml", "--embedded", "--workers", "1"], { cwd });
+    const told = /export TITAN_MASTER=(\S+) TITAN_TOKEN_FILE=(\S+)\n {2}titan gates\n/;
+    const [, master, file] = await running.until("stderr", told) as [string, string, string];
+    assert.equal(statSync(file).mode & 0o777, 0o600);
+    await running.until("stderr", /ask waiting {2}Ship it\? {2}titan approve g-\w+\/ask\n/);
+    const env = { TITAN_MASTER: master, TITAN_TOKEN_FILE: file };
+    const { stdout } = await titan(["approve", "g", "--as", "ada"], { cwd, env });
+    assert.match(stdout, /g-\w+\/ask approved by ada/);
+    assert.equal((await running.ended).code, 0);
+    assert.equal(existsSync(file), false);
+  });
+
+  test("its jobs see the keys of a provider of models, and others only if named", async () => {
+    const see = async (more: Record<string, string>): Promise<string> => {
+      const cwd = tempFolder();
+      writeFileSync(join(cwd, "env.yaml"), `name: e\njobs:\n  - id: a\n    run: 'echo ` +
+        `"key=$OPENAI_API_KEY other=$OTHER debug=$TITAN_DEBUG" > ${join(cwd, "out")}'\n`);
+      const env = { OPENAI_API_KEY: "k1", OTHER: "o1", TITAN_DEBUG: "1", ...more };
+      const args = ["run", "env.yaml", "--embedded", "--workers", "1"];
+      assert.equal((await titan(args, { cwd, env })).code, 0);
+      return readFileSync(join(cwd, "out"), "utf8");
+    };
+    assert.deepEqual(await Promise.all([see({}), see({ TITAN_JOB_ENV: "OTHER, TITAN_DEBUG" })]), [
+      "key=k1 other= debug=\n", "key= other=o1 debug=\n",
+    ]);
   });
 
   test("Ctrl-C while it starts leaves no folder behind", async () => {

@@ -26,6 +26,8 @@ export interface FollowOptions {
   readonly progress: Progress;
   /** Go on while nothing but services is left. */
   readonly toEnd?: boolean | undefined;
+  /** After each of the news. */
+  readonly onNews?: () => void;
   /** Ends the watch: the run goes on. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -60,7 +62,10 @@ export async function followRun(options: FollowOptions): Promise<RunInfo> {
   const ask = (): Client => client;
   void askWhy(ask, { run, tracker, progress, signal: over.signal }).catch(() => undefined);
   try {
-    for await (const event of news) progress.news(tracker.take(event));
+    for await (const event of news) {
+      progress.news(tracker.take(event));
+      options.onNews?.();
+    }
   } finally {
     over.abort(new Error("the watch is over"));
   }

@@ -40,8 +40,8 @@ export interface ProgressOptions {
   readonly json: boolean;
   /** Slots of the cluster, when known; for the estimate. */
   readonly slots: number;
-  /** Flags with which other commands reach the master; undefined: none can, the token is ours. */
-  readonly where: string | undefined;
+  /** Flags with which other commands reach the master. */
+  readonly where: string;
   /** A run that has just been submitted: known before the master shows it. */
   readonly submitted?: { readonly id: string; readonly name: string } | undefined;
 }

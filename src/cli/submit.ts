@@ -166,6 +166,9 @@ const AT = hostPort(DEFAULT_MASTER);
 /** Why a cluster is started: nobody at the default port, or because it was asked for. */
 const REASONS = { nobody: `no master at ${AT}; `, asked: "" } as const;
 
+/** All jobs of a cluster for one run belong to the person who starts it, and so do these. */
+const PROVIDER_ENV = ["OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL", "OPENAI_PRICE"];
+
 async function embed(call: Call, why: keyof typeof REASONS): Promise<Target> {
   const { context } = call;
   if (call.on("detach")) {
@@ -201,6 +204,7 @@ async function embed(call: Call, why: keyof typeof REASONS): Promise<Target> {
     stateDir,
     token,
     store,
+    jobEnv: PROVIDER_ENV,
     // A state that is thrown away afterwards need not survive a power cut.
     durability: stateDir === undefined ? "no" : "always",
     onNote: (text) => {

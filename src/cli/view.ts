@@ -23,8 +23,8 @@ export interface ViewOptions {
   /** Jobs that can run at once, if known. */
   readonly slots: number;
   readonly unicode: boolean;
-  /** Flags with which other commands reach the master; undefined: none can. */
-  readonly where?: string | undefined;
+  /** Flags with which other commands reach the master. */
+  readonly where: string;
   /** The last drawing, above a summary: no headline, and no successes if they do not fit. */
   readonly last?: boolean;
   paint(color: Color, text: string): string;
@@ -194,12 +194,7 @@ function questionOf({ reason }: JobRow): string {
   return oneLine(reason.replace(/^waits for approval: /, ""));
 }
 
-/**
- * How a gate is answered; `where`: flags that reach the master, undefined if no other command
- * can reach it.
- */
-export function howToAnswer(gate: string, where: string | undefined): string {
-  return where === undefined
-    ? "(on a master that stays: titan up)"
-    : `titan approve${where} ${gate}`;
+/** How a gate is answered; `where`: flags that reach the master. */
+export function howToAnswer(gate: string, where: string): string {
+  return `titan approve${where} ${gate}`;
 }

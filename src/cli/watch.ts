@@ -9,6 +9,8 @@
  * Invariants: leaving never cancels a run on somebody else's master.
  * Test: test/cli.test.ts
  */
+import { hostPort } from "#base";
+import type { EmbeddedCluster } from "#cluster";
 import type { RunInfo } from "#wire";
 import type { Call } from "./command.ts";
 import { CliError, EXIT } from "./exit.ts";
@@ -42,7 +44,7 @@ class Leave extends Error {
 
 export async function watchToEnd(call: Call, options: WatchOptions): Promise<number> {
   const { context } = call;
-  const { client, cluster, where, run, timeoutMs } = options;
+  const { client, redial, cluster, where, run, timeoutMs } = options;
   const tracker = new Tracker();
   const leaving = new AbortController();
   context.onInterrupt((signal, times) => {
@@ -62,15 +64,17 @@ export async function watchToEnd(call: Call, options: WatchOptions): Promise<num
     tracker,
     json: call.json,
     slots,
-    where: cluster === undefined ? where : undefined,
+    where: cluster === undefined ? where : "",
     submitted: options.submitted,
   });
   try {
     const { signal } = leaving;
-    const { redial } = options;
     // Services on a cluster of our own end with this command.
     const toEnd = options.toEnd === true || cluster !== undefined;
-    const ended = await followRun({ client, redial, run, tracker, progress, signal, toEnd });
+    const onNews = cluster && tellOnce(cluster, { tracker, progress });
+    const ended = await followRun({
+      client, redial, run, tracker, progress, signal, toEnd, ...(onNews && { onNews }),
+    });
     progress.end();
     if (!call.json) {
       const state = call.text("state");
@@ -97,6 +101,29 @@ export async function watchToEnd(call: Call, options: WatchOptions): Promise<num
   } finally {
     clearTimeout(timer);
   }
+}
+
+/**
+ * Says how another command reaches a cluster of our own, as soon as a job waits for a person. Its
+ * token is in a file that this user alone may read.
+ */
+function tellOnce(
+  { master, stateDir, token }: EmbeddedCluster,
+  { tracker, progress }: { tracker: Tracker; progress: Progress },
+): () => void {
+  let told = false;
+  return () => {
+    if (told || tracker.waiting.size === 0) return;
+    told = true;
+    void import("#cluster").then(async ({ writeTokenFile }) => {
+      const file = await writeTokenFile(stateDir, token);
+      progress.note(
+        "to answer, while this command runs, from another terminal:\n" +
+          `  export TITAN_MASTER=${hostPort(master)} TITAN_TOKEN_FILE=${file}\n` +
+          "  titan gates",
+      );
+    });
+  };
 }
 
 /** The connection of the watch may have been replaced meanwhile. */

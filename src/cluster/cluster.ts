@@ -41,6 +41,7 @@ import type { Pool } from "#scaling";
 import { clusterId } from "./cluster-id.ts";
 import type { CommandDriver } from "./drivers.ts";
 import { Supervisor } from "./supervisor.ts";
+import { writeTokenFile } from "./token-file.ts";
 
 const LISTEN_HOST = "127.0.0.1";
 
@@ -67,6 +68,8 @@ export interface ClusterOptions {
   readonly acceptLoss?: boolean;
   /** The secret that peers must know. Default: none. */
   readonly token?: string | undefined;
+  /** Variables of this process that jobs see, too, unless TITAN_JOB_ENV names others. */
+  readonly jobEnv?: readonly string[];
   /** Default: none. */
   readonly store?: StoreChoice | undefined;
   /** Gets the peers of the master's port that speak version 1. Default: they are sent away. */
@@ -177,7 +180,7 @@ async function startParts(
   parts: Parts,
 ): Promise<{ master: Master; supervisor: Supervisor }> {
   const { host, stateDir } = parts;
-  const { slots, token } = options;
+  const { slots, token, jobEnv } = options;
   const note = (text: string): void => {
     if (!parts.isStopping) parts.onNote(text); // while we stop, a lost master is no news
   };
@@ -203,7 +206,7 @@ async function startParts(
     workers: Array.from({ length: options.workers }, (_, index) =>
       workerArgs(master, { stateDir, slots, tags: tagsOf(options.tags, index) }),
     ),
-    env: workerEnv(token),
+    env: workerEnv(token, jobEnv),
     onNote: note,
   });
   parts.supervisor = supervisor;
@@ -232,7 +235,7 @@ async function autoscale(
     import("#master"),
     import("./drivers.ts"),
   ]);
-  const { CommandDriver, processDriver, writeTokenFile } = drivers;
+  const { CommandDriver, processDriver } = drivers;
   const local = scale && definePool({ name: "local", slots, tags: [...tagsOf(tags, 0)], ...scale });
   const pools = [...named, ...(local ? [{ ...local, driver: { type: "process" } as const }] : [])];
   const commands = new CommandDriver({
@@ -394,7 +397,7 @@ function tagsOf(tags: ClusterOptions["tags"], index: number): readonly string[] 
  * The token travels in the environment: other users of the machine can read a command line. The
  * master tells the workers about the store.
  */
-function workerEnv(token: string | undefined): NodeJS.ProcessEnv {
+function workerEnv(token: string | undefined, jobEnv?: readonly string[]): NodeJS.ProcessEnv {
   const {
     TITAN_TOKEN: _ours,
     TITAN_TOKEN_FILE: _file,
@@ -407,5 +410,9 @@ function workerEnv(token: string | undefined): NodeJS.ProcessEnv {
     TITAN_STORE_PRIMARY_PASSWORD: _primary,
     ...env
   } = process.env;
-  return token === undefined ? env : { ...env, TITAN_TOKEN: token };
+  return {
+    ...(jobEnv && { TITAN_JOB_ENV: jobEnv.join(",") }),
+    ...env,
+    ...(token !== undefined && { TITAN_TOKEN: token }),
+  };
 }

@@ -14,8 +14,6 @@
  * it.
  * Test: test/13-scaling.command.test.ts, test/13-scaling.up.test.ts
  */
-import { chmod, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import type { Launch } from "#core";
 import { StartError, type Driver } from "#master";
 import type { PoolDefinition } from "#pipeline";
@@ -115,15 +113,4 @@ export class CommandDriver implements Driver<PoolDefinition> {
     this.#running.delete(command);
     return end;
   }
-}
-
-/** Writes the token where programs of pools find it. Only this user may read it. */
-export async function writeTokenFile(
-  stateDir: string, token: string | undefined,
-): Promise<string | undefined> {
-  if (token === undefined) return undefined;
-  const path = join(stateDir, "token");
-  await writeFile(path, `${token}\n`, { mode: 0o600 });
-  await chmod(path, 0o600); // it may have been there
-  return path;
 }

@@ -51,6 +51,8 @@ import {
  * The variables of the worker's own environment that its jobs may see. Any other would be a leak.
  */
 const INHERITED = ["PATH", "HOME", "LANG", "TMPDIR", "USER"] as const;
+/** A worker may be told to let them see more: "OPENAI_API_KEY,OPENAI_BASE_URL". */
+const MORE = "TITAN_JOB_ENV";
 
 /** An executor as a worker needs it, real or simulated. */
 export interface Executor {
@@ -85,7 +87,7 @@ export interface ExecutorOptions {
   readonly callProcesses?: number;
   /**
    * The first variables of every job's environment. Default: PATH HOME LANG TMPDIR USER of this
-   * process.
+   * process, and those that its TITAN_JOB_ENV names.
    */
   readonly baseEnv?: Readonly<Record<string, string>>;
   /** Default: the real ones. */
@@ -192,7 +194,9 @@ function sharedBy(options: ExecutorOptions): Shared {
 
 function inherited(): Record<string, string> {
   const env: Record<string, string> = {};
-  for (const name of INHERITED) {
+  const more = (process.env[MORE] ?? "").split(",").map((name) => name.trim());
+  // Our own variables are the worker's, its token among them.
+  for (const name of [...INHERITED, ...more.filter((each) => !each.startsWith("TITAN_"))]) {
     const value = process.env[name];
     if (value !== undefined) env[name] = value;
   }

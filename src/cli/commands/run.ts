@@ -6,18 +6,8 @@
 import type { Call, Command } from "../command.ts";
 import { CliError, EXIT } from "../exit.ts";
 import { runLine } from "../json.ts";
-import {
-  findTarget,
-  readPipelineFile,
-  submitOnce,
-  type PipelineFile,
-  type Target,
-} from "../submit.ts";
-import { listText } from "../text.ts";
+import { findTarget, readPipelineFile, submitOnce, type Target } from "../submit.ts";
 import { watchToEnd } from "../watch.ts";
-
-/** Jobs that a warning names. */
-const MAX_NAMED = 3;
 
 export const run: Command = {
   name: "run",
@@ -80,7 +70,6 @@ export const run: Command = {
     const target = await findTarget(call);
     const { client, ...submitted } = await submitOnce(call, target, file);
     for (const warning of submitted.warnings) context.note(`titan: warning: ${warning}`);
-    if (target.cluster !== undefined) warnOfGates(call, file);
     if (submitted.existing) {
       context.note(`titan: this key was used before; its run is ${submitted.run}`);
     }
@@ -99,18 +88,6 @@ export const run: Command = {
     return watchToEnd(call, { ...target, client, run: id, timeoutMs, toEnd, ...fresh });
   },
 };
-
-/** Only we have the token of a cluster for this run, so no other command reaches it. */
-function warnOfGates({ context }: Call, { definition }: PipelineFile): void {
-  const gated = definition.jobs.filter(({ gate }) => gate !== undefined).map(({ id }) => id);
-  if (gated.length === 0) return;
-  const waits = gated.length === 1 ? "waits" : "wait";
-  context.note(
-    `titan: warning: ${listText(gated, MAX_NAMED)} ${waits} for a person, ` +
-      "and nobody can answer on a cluster for this run\n" +
-      "  titan up starts one that stays: titan approve reaches it",
-  );
-}
 
 async function detached(
   call: Call,
