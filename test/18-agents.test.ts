@@ -76,8 +76,9 @@ test("a reply is an idempotent step that reserves its worst case; a tool's effec
   const tools = [recorder("send"), recorder("look", { effect: "read" })];
   await agent({ model, tools, maxTokens: 500 }).run(run.attempt(), "Go.");
   const options = (key: string): unknown => run.journal.get(key)?.options;
-  assert.deepEqual(options("agent/1.1/send#1"), { effect: "once" });
-  assert.deepEqual(options("agent/1.2/look#1"), { effect: "read" });
+  const reserve = { tokens: 0, usdMicros: 0 };
+  assert.deepEqual(options("agent/1.1/send#1"), { effect: "once", reserve });
+  assert.deepEqual(options("agent/1.2/look#1"), { effect: "read", reserve });
   const first = run.journal.get("agent/1#1")!.options!;
   assert.equal(first.effect, "idempotent");
   const { tokens = 0, usdMicros } = first.reserve!;
@@ -86,6 +87,15 @@ test("a reply is an idempotent step that reserves its worst case; a tool's effec
   // What the provider counted before is known; only what is new is guessed.
   assert.ok(run.journal.get("agent/2#1")!.options!.reserve!.tokens! < 110 + 500 + 150);
   assert.deepEqual(run.usage[0], { model: "test", tokensIn: 100, tokensOut: 10, usdMicros: 200 });
+});
+
+test("people see a reply as it comes, and each reply ends its line", async () => {
+  const model = scripted(['{"turn": 1, "text": "I look.", "calls": [{"tool": "look"}]}',
+    '{"turn": 2, "text": "Two  words"}'].join("\n"));
+  const look = recorder("look", { parameters: object({}) });
+  const run = new FakeRun();
+  await agent({ model, tools: [look] }).run(run.attempt(), "Go.");
+  assert.deepEqual(run.output, ["I ", "look.", "\n", "Two  ", "words", "\n"]);
 });
 
 test("calls that only look run side by side; a call that changes something waits", async () => {

@@ -109,6 +109,9 @@ function readArguments({ name, parameters }: Tool, text: string): Read {
 }
 // #endregion
 
+/** A step that says nothing of its cost would wait for the budget of tokens and dollars. */
+const NOTHING = { tokens: 0, usdMicros: 0 };
+
 interface Planned {
   readonly key: string;
   readonly args: unknown;
@@ -131,7 +134,7 @@ async function carryOut(
       signal.throwIfAborted();
       return cut(`Error: ${error instanceof Error ? error.message : String(error)}`);
     }
-  }, { effect });
+  }, { effect, reserve: NOTHING });
 }
 
 function textOf(result: unknown): string {

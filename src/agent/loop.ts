@@ -276,6 +276,7 @@ function nextReply(
     const { idempotencyKey } = call;
     const onText = (piece: string): void => call.emit(piece);
     const reply = await model.reply(request, { onText, signal: job.cancelled, idempotencyKey });
+    if (/[^\n]$/.test(reply.text)) call.emit("\n");
     call.usage({ model: model.name, ...reply.usage });
     return reply;
   }, { effect: "idempotent", reserve: room.reserve });
