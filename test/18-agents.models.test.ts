@@ -265,6 +265,29 @@ test("a job that is cancelled stops asking, in a call and in a pause", async (t)
   }
 });
 
+test("a call leaves no timer behind, in the end and when it is cancelled", async (t) => {
+  const { clock, random } = nodeHost();
+  const live = new Set<object>();
+  const timers = {
+    soon: setImmediate,
+    after: (ms: number, _fn: () => void) => {
+      const timer = { cancel: () => void live.delete(timer) };
+      live.add(timer);
+      if (ms === 7000) queueMicrotask(() => stop.abort(new Error("cancelled")));
+      return timer;
+    },
+  };
+  const stop = new AbortController();
+  const busy = status(429, "", { "retry-after": "7" });
+  const { model } = await stage(t, [whole({ content: "a" }), busy], {
+    host: { clock, random, timers },
+  });
+  await model.reply(request());
+  assert.equal(live.size, 0);
+  await assert.rejects(model.reply(request(), { signal: stop.signal }), { message: "cancelled" });
+  assert.equal(live.size, 0);
+});
+
 const MANY = "x".repeat(64 * 1024);
 
 test("replies of 10 MB are refused, whole, in pieces, in one event and in one call", async (t) => {

@@ -53,7 +53,7 @@ test("an agent replies, calls tools, reads their results, and answers", async ()
     answer: "Six lines.", turns: 2, usage: { tokensIn: 200, tokensOut: 20, usdMicros: 400 },
   });
   assert.deepEqual(run.began, [
-    "count/1#1", "count/1.1/read#1", "count/1.2/read#1", "count/2#1",
+    "count.1#1", "count.1.1.read#1", "count.1.2.read#1", "count.2#1",
   ]);
   assert.deepEqual(model.requests[1]!.messages, [
     { role: "user", text: "How many?" },
@@ -77,15 +77,15 @@ test("a reply is an idempotent step that reserves its worst case; a tool's effec
   await agent({ model, tools, maxTokens: 500 }).run(run.attempt(), "Go.");
   const options = (key: string): unknown => run.journal.get(key)?.options;
   const reserve = { tokens: 0, usdMicros: 0 };
-  assert.deepEqual(options("agent/1.1/send#1"), { effect: "once", reserve });
-  assert.deepEqual(options("agent/1.2/look#1"), { effect: "read", reserve });
-  const first = run.journal.get("agent/1#1")!.options!;
+  assert.deepEqual(options("agent.1.1.send#1"), { effect: "once", reserve });
+  assert.deepEqual(options("agent.1.2.look#1"), { effect: "read", reserve });
+  const first = run.journal.get("agent.1#1")!.options!;
   assert.equal(first.effect, "idempotent");
   const { tokens = 0, usdMicros } = first.reserve!;
   assert.ok(tokens > 500 + 50 && tokens < 1500, `${tokens}`);
   assert.equal(usdMicros, tokens - 500 + 500 * 10);
   // What the provider counted before is known; only what is new is guessed.
-  assert.ok(run.journal.get("agent/2#1")!.options!.reserve!.tokens! < 110 + 500 + 150);
+  assert.ok(run.journal.get("agent.2#1")!.options!.reserve!.tokens! < 110 + 500 + 150);
   assert.deepEqual(run.usage[0], { model: "test", tokensIn: 100, tokensOut: 10, usdMicros: 200 });
 });
 
@@ -128,8 +128,8 @@ test("a tool may be a job of the run; its output is the result, its failure is t
   await agent({ model, name: "boss", tools: [dig] }).run(run.attempt(), "Dig.");
   assert.deepEqual(lastRead(model, 2), ['{"found":1}', "Error: the job of dig is FAILED"]);
   assert.deepEqual([...run.spawned], [
-    ["boss/1.1/dig", [{ id: "dig-a", command: ["dig", "a"] }]],
-    ["boss/1.2/dig", [{ id: "dig-b", command: ["dig", "b"] }]],
+    ["boss.1.1.dig", [{ id: "dig-a", command: ["dig", "a"] }]],
+    ["boss.1.2.dig", [{ id: "dig-b", command: ["dig", "b"] }]],
   ]);
 });
 
@@ -214,7 +214,7 @@ test("a tool that failed has failed in the next attempt, too: its error is a res
   }));
   const run = new FakeRun();
   run.beforeEnd = (name) => {
-    if (name === "agent/2#1") throw new Crash();
+    if (name === "agent.2#1") throw new Crash();
   };
   const plan = agent({ model, tools: [flaky] });
   await assert.rejects(plan.run(run.attempt(), "Go."), Crash);
@@ -401,11 +401,11 @@ test("a dangerous tool waits for a person; nothing is paid again after the answe
   await assert.rejects(work(), Waits);
   await assert.rejects(work(), Waits);
   assert.deepEqual(deploy.calls, []);
-  assert.deepEqual(run.asked.get("agent/1.1/deploy"), {
+  assert.deepEqual(run.asked.get("agent.1.1.deploy"), {
     approvers: ["ada"], message: 'agent wants to call deploy: {"path":"prod"}',
     form: [{ name: "arguments", label: "Arguments, as JSON", default: '{"path":"prod"}' }],
   });
-  run.answers.set("agent/1.1/deploy", yes({ arguments: '{"path":"prod"}' }));
+  run.answers.set("agent.1.1.deploy", yes({ arguments: '{"path":"prod"}' }));
   await work();
   assert.deepEqual(deploy.calls, [{ path: "prod" }]);
   assert.deepEqual([lastRead(model)[0], model.requests.length], ["deployed", 2]);
@@ -413,7 +413,7 @@ test("a dangerous tool waits for a person; nothing is paid again after the answe
 
 test("a person may change the arguments, and the model is told", async () => {
   const { run, deploy, model, work } = deployer();
-  run.answers.set("agent/1.1/deploy", yes({ arguments: '{"path": "stage"}' }));
+  run.answers.set("agent.1.1.deploy", yes({ arguments: '{"path": "stage"}' }));
   await work();
   assert.deepEqual(deploy.calls, [{ path: "stage" }]);
   assert.equal(lastRead(model)[0],
@@ -422,12 +422,12 @@ test("a person may change the arguments, and the model is told", async () => {
 
 test("arguments of a person that do not fit are asked for again, three times in all", async () => {
   const { run, deploy, model, work } = deployer();
-  run.answers.set("agent/1.1/deploy", yes({ arguments: "stage" }));
+  run.answers.set("agent.1.1.deploy", yes({ arguments: "stage" }));
   await assert.rejects(work(), Waits);
-  assert.match(run.asked.get("agent/1.1/deploy#2")!.message,
+  assert.match(run.asked.get("agent.1.1.deploy.2")!.message,
     /\(what ada filled in cannot be used: the arguments of deploy are no JSON: /);
-  run.answers.set("agent/1.1/deploy#2", yes({ arguments: '{"path": 1}' }));
-  run.answers.set("agent/1.1/deploy#3", yes({ arguments: "{}" }));
+  run.answers.set("agent.1.1.deploy.2", yes({ arguments: '{"path": 1}' }));
+  run.answers.set("agent.1.1.deploy.3", yes({ arguments: "{}" }));
   await work();
   assert.deepEqual(deploy.calls, []);
   assert.match(
@@ -443,7 +443,7 @@ test("a person's no is a result that the model reads", async () => {
     [{ outcome: "skipped", by: "titan", comment: "", fields: {} }, "The call was passed over"],
   ] as [Answer, string][]) {
     const { run, deploy, model, work } = deployer();
-    run.answers.set("agent/1.1/deploy", answer);
+    run.answers.set("agent.1.1.deploy", answer);
     await work();
     assert.deepEqual([deploy.calls, lastRead(model)[0]], [[], words]);
   }
@@ -456,7 +456,7 @@ test("a call that is longer than a field of a form can be refused, and not chang
     calls: [callOf("deploy", { path: "x".repeat(20_000) })],
   });
   await assert.rejects(work(), Waits);
-  const { message, form } = run.asked.get("agent/1.1/deploy")!;
+  const { message, form } = run.asked.get("agent.1.1.deploy")!;
   assert.deepEqual(form, []);
   assert.ok(message.length < 8400 && message.endsWith("…"), `${message.length}`);
 });
@@ -477,7 +477,7 @@ test("several agents of one job have names of their own; one name twice at " +
   );
   await Promise.all(["r1", "r2"].map((name) => plan.run(job, "c", { name })));
   await plan.run(job, "d");
-  assert.deepEqual(run.began, ["r/1#1", "r1/1#1", "r2/1#1", "r/1#2"]);
+  assert.deepEqual(run.began, ["r.1#1", "r1.1#1", "r2.1#1", "r.1#2"]);
 });
 
 test("a job that is cancelled ends the loop with the reason, also in the middle " +
@@ -492,7 +492,7 @@ test("a job that is cancelled ends the loop with the reason, also in the middle 
   });
   const model = modelOf(LOOP);
   await assert.rejects(agent({ model, tools: [look] }).run(job, "Go."), { message: "cancelled" });
-  assert.equal(run.journal.has("agent/1.1/look#1"), false);
+  assert.equal(run.journal.has("agent.1.1.look#1"), false);
 });
 
 // ── definitions ──────────────────────────────────────────────────────────────────────────────────

@@ -34,7 +34,7 @@ const MAX_SHOWN_BYTES = 8 * 1024;
 export interface Place {
   readonly job: AgentJob;
   readonly tools: readonly Tool[];
-  /** Names of its steps begin with this: "coder/3". */
+  /** Names of its steps begin with this: "coder.3". */
   readonly step: string;
   /** The agent's name, for people. */
   readonly agent: string;
@@ -70,14 +70,14 @@ export async function answerCalls(
 }
 // #endregion
 
-/** `number`: of the call in its reply, from 1. With it a name is never in doubt. */
+/** `number`: of the call in its reply, from 1. A name is then never in doubt: "coder.3.1.read". */
 async function answerCall(place: Place, call: ToolCall, number: number): Promise<Result> {
   const tool = place.tools.find(({ name }) => name === call.name);
   if (tool === undefined) return mistake(noTool(place, call.name));
   if (number > MAX_CALLS) return mistake(`a reply has ${plural(MAX_CALLS, "call")} at most`);
   const read = readArguments(tool, call.arguments);
   if ("problem" in read) return mistake(read.problem);
-  const key = `${place.step}.${number}/${tool.name}`;
+  const key = `${place.step}.${number}.${tool.name}`;
   if (!tool.dangerous) return { text: await carryOut(place, tool, { key, args: read.args }) };
   const said = await askPerson(place, tool, { key, args: read.args });
   if ("refused" in said) return { text: said.refused };
@@ -170,7 +170,7 @@ async function askPerson(
   let problem = "";
   for (let asked = 1; asked <= MAX_ASKS; asked++) {
     const question = { ...rules, message: `${call}${problem && ` (${problem})`}`, form };
-    const answer = await job.ask(asked === 1 ? key : `${key}#${asked}`, question);
+    const answer = await job.ask(asked === 1 ? key : `${key}.${asked}`, question);
     if (answer.outcome !== "approved") return { refused: refusalOf(answer) };
     const filled = String(answer.fields["arguments"] ?? json);
     if (filled === json) return { args, isChanged: false };

@@ -93,7 +93,7 @@ export class AgentStopped extends Error {
   }
 }
 
-const NAME = /^[A-Za-z0-9_.-]{1,40}$/;
+const NAME = /^[A-Za-z0-9_-]{1,40}$/;
 const ANSWER = "answer";
 
 /**
@@ -105,7 +105,7 @@ export function agent<T = string>(options: AgentOptions): Agent<T> {
   const plan = checked(options);
   return {
     run: async (job, task, { name = plan.name } = {}) => {
-      if (!NAME.test(name)) throw wrong(name, 'a name has up to 40 letters, digits, ".", "_", "-"');
+      if (!NAME.test(name)) throw wrong(name, 'a name has up to 40 letters, digits, "_" and "-"');
       return apart(job, name, () => converse<T>({ ...plan, name, job, task }));
     },
   };
@@ -200,7 +200,7 @@ async function converse<T>(work: Work): Promise<AgentAnswer<T>> {
     talk.text = reply.text;
     const answer = answerIn<T>(work, reply);
     if ("found" in answer) return { answer: answer.found, turns: talk.turns, usage: talk.usage };
-    const place = { job, tools, agent: name, step: `${name}/${talk.turns}` };
+    const place = { job, tools, agent: name, step: `${name}.${talk.turns}` };
     const { messages: results, areMistakes } = answer.problem !== undefined
       ? { messages: told(reply, answer.problem), areMistakes: true }
       : await answerCalls(place, reply.calls);
@@ -272,7 +272,7 @@ function nextReply(
   const request: ModelRequest = {
     agent: name, turn, system, messages: [...messages], tools: specs, maxTokens,
   };
-  return job.step(`${name}/${turn}`, { conversation: said }, async (call) => {
+  return job.step(`${name}.${turn}`, { conversation: said }, async (call) => {
     const { idempotencyKey } = call;
     const onText = (piece: string): void => call.emit(piece);
     const reply = await model.reply(request, { onText, signal: job.cancelled, idempotencyKey });
