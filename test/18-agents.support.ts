@@ -32,7 +32,7 @@ export class FakeRun {
   /** Steps whose function ran, in order. */
   readonly began: string[] = [];
   /** What a job that was added has for a result. */
-  child: (job: { id: string }) => { status: string; result?: unknown } = () =>
+  child: (job: { id: string }) => { status: string; result?: unknown; failure?: string } = () =>
     ({ status: "COMPLETED" });
   /** Called after a step's function and before its result is kept. */
   beforeEnd: (name: string) => void = () => undefined;
@@ -56,9 +56,9 @@ export class FakeRun {
       },
       spawn: async (key, jobs) => {
         if (!this.spawned.has(key)) this.spawned.set(key, jobs);
-        return { ids: (this.spawned.get(key) as { id: string }[]).map(({ id }) => id) };
+        return { key, jobs: (this.spawned.get(key) as { id: string }[]).map(({ id }) => id) };
       },
-      settled: async (jobs: Spawned) => jobs.ids.map((id) => ({ id, ...this.child({ id }) })),
+      settled: async (jobs: Spawned) => jobs.jobs.map((id) => ({ id, ...this.child({ id }) })),
     };
   }
 

@@ -124,7 +124,8 @@ async function carryOut(
     const spawned = await job.spawn(key, [jobOf(args as never)]);
     const [child] = await job.settled(spawned);
     if (child?.status === "COMPLETED") return textOf(child.result);
-    return `Error: the job of ${name} is ${child?.status ?? "gone"}`;
+    const why = child?.failure === undefined ? "" : `: ${child.failure}`;
+    return `Error: the job of ${name} is ${child?.status ?? "gone"}${why}`;
   }
   const signal = job.cancelled;
   return job.step(key, args, async ({ idempotencyKey, emit }) => {
@@ -164,12 +165,13 @@ async function askPerson(
   const json = JSON.stringify(args);
   const call = `${agent} wants to call ${tool.name}: ${shown(json, MAX_SHOWN_BYTES)}`;
   // A text that is too long for a form is shown, and can be refused, but not changed.
-  const form = Buffer.byteLength(json) > MAX_FIELD_BYTES ? []
-    : [{ name: "arguments", label: "Arguments, as JSON", default: json }];
+  const isShort = Buffer.byteLength(json) <= MAX_FIELD_BYTES;
+  const form = [{ name: "arguments", label: "Arguments, as JSON", default: json }];
   const rules = typeof tool.dangerous === "object" ? tool.dangerous : {};
   let problem = "";
   for (let asked = 1; asked <= MAX_ASKS; asked++) {
-    const question = { ...rules, message: `${call}${problem && ` (${problem})`}`, form };
+    const message = `${call}${problem && ` (${problem})`}`;
+    const question = { ...rules, message, ...(isShort && { form }) };
     const answer = await job.ask(asked === 1 ? key : `${key}.${asked}`, question);
     if (answer.outcome !== "approved") return { refused: refusalOf(answer) };
     const filled = String(answer.fields["arguments"] ?? json);

@@ -57,6 +57,8 @@ export interface Settled {
   readonly id: string;
   readonly status: string;
   readonly result?: unknown;
+  /** The words of its failure. */
+  readonly failure?: string | undefined;
 }
 
 export interface AgentJob {
@@ -69,6 +71,8 @@ export interface AgentJob {
   readonly cancelled: AbortSignal;
 }
 
+/** What was added under a key. */
 export interface Spawned {
-  readonly ids: readonly string[];
+  readonly key: string;
+  readonly jobs: readonly string[];
 }
