@@ -246,7 +246,8 @@ function roomFor({ budget, model, maxTokens }: Work, talk: Talk, tokensIn: numbe
   const { usage } = talk;
   const { price } = model;
   const tokens = (budget.tokens ?? Infinity) - usage.tokensIn - usage.tokensOut - tokensIn;
-  const micros = (budget.usd ?? Infinity) * 1e6 - usage.usdMicros - tokensIn * (price?.in ?? 0) - 1;
+  const limit = Math.floor((budget.usd ?? Infinity) * 1e6);
+  const micros = limit - usage.usdMicros - tokensIn * (price?.in ?? 0);
   const affordable = price === undefined || price.out === 0 ? Infinity : micros / price.out;
   const most = Math.floor(Math.min(maxTokens, tokens, micros < 0 ? 0 : affordable));
   if (most < Math.min(MIN_TOKENS, maxTokens)) {
