@@ -126,7 +126,9 @@ test("a tool may be a job of the run; its output is the result, its failure is t
   run.child = ({ id }) => id === "dig-a"
     ? { status: "COMPLETED", result: { found: 1 } } : { status: "FAILED", failure: "exit code 3" };
   await agent({ model, name: "boss", tools: [dig] }).run(run.attempt(), "Dig.");
-  assert.deepEqual(lastRead(model, 2), ['{"found":1}', "Error: the job of dig is FAILED: exit code 3"]);
+  assert.deepEqual(lastRead(model, 2), [
+    '{"found":1}', "Error: the job of dig is FAILED: exit code 3",
+  ]);
   assert.deepEqual([...run.spawned], [
     ["boss.1.1.dig", [{ id: "dig-a", command: ["dig", "a"] }]],
     ["boss.1.2.dig", [{ id: "dig-b", command: ["dig", "b"] }]],

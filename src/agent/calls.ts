@@ -51,6 +51,7 @@ interface Result {
 export async function answerCalls(
   place: Place, calls: readonly ToolCall[],
 ): Promise<{ messages: Message[]; areMistakes: boolean }> {
+  // #exercise answerCalls
   const results: Result[] = [];
   for (let at = 0; at < calls.length;) {
     let end = at + 1;
@@ -67,6 +68,7 @@ export async function answerCalls(
     { role: "tool", call: calls[at]!.id, text: cut(text) }
   ));
   return { messages, areMistakes: results.every(({ isMistake }) => isMistake === true) };
+  // #end-exercise
 }
 // #endregion
 
