@@ -10,7 +10,7 @@ const MAX_COLUMNS = 100;
 
 /** Commands in the order in which a newcomer needs them. */
 const GROUPS: readonly (readonly [title: string, names: readonly string[]])[] = [
-  ["Run", ["up", "run", "validate"]],
+  ["Run", ["up", "run", "validate", "graph"]],
   ["Look", ["runs", "status", "watch", "logs", "workers", "dead"]],
   ["Serve", ["deploy", "services", "forward", "scale", "rollback", "stop", "restart"]],
   ["Scale", ["pools", "launch", "retire", "drain"]],

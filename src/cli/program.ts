@@ -12,6 +12,7 @@ const COMMANDS: Program["commands"] = new Map([
   ["up", async () => (await import("./commands/up.ts")).up],
   ["run", async () => (await import("./commands/run.ts")).run],
   ["validate", async () => (await import("./commands/validate.ts")).validate],
+  ["graph", async () => (await import("./commands/graph.ts")).graph],
   ["runs", async () => (await import("./commands/runs.ts")).runs],
   ["status", async () => (await import("./commands/status.ts")).status],
   ["watch", async () => (await import("./commands/watch.ts")).watch],
