@@ -15,9 +15,11 @@
  * Test: test/10-master.doors.test.ts
  */
 import type { Host, Timer } from "#host";
-import { Budget, DEFAULT_LIMITS, RpcError, type RpcConnection, type RpcErrorCode } from "#rpc";
+import { Budget, RpcError, type RpcConnection, type RpcErrorCode } from "#rpc";
 import { HELLO_TIMEOUT_MS } from "#wire";
-import { BURST, MAX_CLIENTS_BYTES, MAX_WORKERS_BYTES, type Places } from "./limits.ts";
+import {
+  BURST, MAX_CLIENTS_BYTES, MAX_WORKERS_BYTES, PEER_LIMITS, type Places,
+} from "./limits.ts";
 
 type Role = "client" | "worker";
 
@@ -147,7 +149,7 @@ export class Doors {
     }
     this.left(connection);
     this.#known[role].add(connection);
-    connection.admit({ limits: DEFAULT_LIMITS, budget: this.#budgets[role] });
+    connection.admit({ limits: PEER_LIMITS[role], budget: this.#budgets[role] });
   }
   // #endregion
 

@@ -95,6 +95,16 @@ export const STRANGER_LIMITS = {
   maxInFlightBytes: 2 * MAX_HELLO_BYTES,
 } as const;
 
+/**
+ * Peers that have introduced themselves. To a worker go the bytes of forwarded connections, and
+ * jobs and confirmations behind them: as much may wait there as on its own side, a second at
+ * 2 Mbit/s.
+ */
+export const PEER_LIMITS = {
+  client: DEFAULT_LIMITS,
+  worker: { ...DEFAULT_LIMITS, streamBacklogBytes: 256 * 1024 },
+} as const;
+
 /** Output files that are being written. */
 const MAX_OUTPUTS = 128;
 /** Uploads that have a file open, of all peers. */

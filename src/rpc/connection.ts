@@ -442,7 +442,7 @@ export class RpcConnection implements Debtor {
 
   #notified({ opcode, body }: Frame): void {
     try {
-      this.#options.onNotify?.(opcode, body);
+      this.#options.onNotify?.(opcode, this.#decoder.own(body));
     } catch (error) {
       // Nobody waits for an answer. Without a listener the bug stops the process, so that it does
       // not pass unseen.

@@ -68,12 +68,13 @@ class Splice {
 
   #heard(bytes: Buffer): void {
     if (this.#end !== undefined && !this.#isFull) return this.#say(bytes);
-    this.#keep(bytes);
+    this.#unsaid.push(Buffer.from(bytes));
+    this.#unsaidBytes += bytes.length;
     if (this.#unsaidBytes >= EARLY_BYTES) this.#socket.pause();
   }
 
   /** In pieces that fit the reader's window. The rest stays here until there is room. */
-  #say(bytes: Buffer): void {
+  #say(bytes: Buffer, { isLent = true } = {}): void {
     const { hears } = this.#end!;
     for (let at = 0; at < bytes.length;) {
       const piece = bytes.subarray(at, at + hears.itemBytes);
@@ -81,7 +82,9 @@ class Splice {
       if (hears.lentItem(piece)) continue;
       this.#isFull = true;
       this.#socket.pause();
-      if (at < bytes.length) this.#keep(bytes.subarray(at), { first: true });
+      const rest = bytes.subarray(at);
+      if (rest.length > 0) this.#unsaid.unshift(isLent ? Buffer.from(rest) : rest);
+      this.#unsaidBytes += rest.length;
       void hears.drained().then(() => this.#goOn());
       return;
     }
@@ -93,18 +96,11 @@ class Splice {
     while (!this.#isFull && this.#unsaid.length > 0) {
       const bytes = this.#unsaid.shift()!;
       this.#unsaidBytes -= bytes.length;
-      this.#say(bytes);
+      this.#say(bytes, { isLent: false });
     }
     if (this.#isFull || this.#closed) return;
     if (this.#ended) this.#end!.hears.end();
     else this.#socket.resume();
-  }
-
-  #keep(bytes: Buffer, { first = false } = {}): void {
-    const kept = Buffer.from(bytes);
-    if (first) this.#unsaid.unshift(kept);
-    else this.#unsaid.push(kept);
-    this.#unsaidBytes += kept.length;
   }
 
   async #write(says: RpcStream): Promise<void> {

@@ -1,0 +1,141 @@
+/**
+ * Chapter 14: forwarded connections that stall, that wait, and that are given up: what they hold
+ * meanwhile, and whom they disturb.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Windows } from "#rpc";
+import { FORWARD_WINDOW_COST, FORWARD_WINDOWS } from "#wire";
+import {
+  FORWARD_SPARE_IN_ALL, MAX_CLIENTS_BYTES, MAX_FORWARDED_IN_ALL,
+} from "../src/master/limits.ts";
+import { room, say } from "./14-services.forward.support.ts";
+
+test("all that 2,000 stalled connections may make the master wait with is within what clients may " +
+  "make it hold, and one that flows has the largest window", () => {
+  const windows = new Windows({ ...FORWARD_WINDOWS, spareBytes: FORWARD_SPARE_IN_ALL });
+  const grown = (bytes: number): number => {
+    let size = bytes;
+    for (let more = 1; more > 0; size += more) more = windows.grow(size);
+    return size;
+  };
+  const all: number[] = [grown(windows.open())];
+  assert.equal(all[0], FORWARD_WINDOWS.mostBytes);
+  while (all.length < 2 * MAX_FORWARDED_IN_ALL) all.push(windows.open());
+  const total = all.map(grown).reduce((sum, bytes) => sum + bytes, 0);
+  assert.ok(FORWARD_WINDOW_COST * total < MAX_CLIENTS_BYTES, `${total} bytes of windows`);
+  assert.ok(Math.min(...all) >= FORWARD_WINDOWS.leastBytes);
+});
+
+test("an opening that finds nobody is over after 15 s, however many replicas are slow to say " +
+  "no, and the session lives", async () => {
+  const workers = ["w1", "w2"];
+  const all = await room(...workers);
+  await all.deploy("other");
+  await all.deploy("web", 18);
+  const [local, other] = [await all.forward(), await all.forward("other")];
+  const lives = await all.dial(other);
+  lives.say("hello");
+  await all.until(() => all.accepted.some(({ text }) => text === "hello"));
+  const { world } = all.cluster;
+  let dials = 0;
+  for (const worker of workers) {
+    const { network, timers } = world.host(worker);
+    network.dial = async () => {
+      dials += 1;
+      await new Promise<void>((resolve) => timers.after(2000, resolve));
+      throw new Error("no answer within 2000 ms");
+    };
+  }
+  const program = await all.dial(local);
+  const from = world.now;
+  await all.until(() => program.closed !== undefined);
+  const took = world.now - from;
+  assert.ok(took > 14_000 && took < 16_500, `${took} ms, ${dials} dials`);
+  assert.match(all.notes.join(), /no replica took the connection within 15.0s/);
+  assert.equal(lives.closed, undefined);
+  await all.settle(local.close());
+  await all.settle(other.close());
+});
+
+test("a program that gives up while it waits is given up by the master, too", async () => {
+  const all = await room();
+  const restart = {
+    policy: "always", delayMs: 60_000, backoff: 1, maxDelayMs: 60_000, attempts: 0, windowMs: 0,
+  } as const;
+  await all.deploy("web", 1, { restart });
+  const local = await all.forward();
+  all.fakes()[0]!.end({ status: "failed", kind: "exit", message: "ended with exit code 3" });
+  const program = await all.dial(local);
+  program.say("hello?");
+  await all.pass(500);
+  assert.equal(all.master.counts().forwards > 0, true);
+  program.socket.reset();
+  await all.pass(500);
+  assert.deepEqual([local.open, all.master.counts().forwards], [0, 0]);
+  assert.deepEqual(all.notes, []);
+  await all.settle(local.close());
+});
+
+test("a connection is not over while the end of an upload waits in the master", async () => {
+  const all = await room();
+  await all.deploy();
+  const local = await all.forward();
+  for (const bytes of [1_000_000, 1_200_000, 1_400_000, 1_600_000]) {
+    all.accepted.length = 0;
+    all.onAccept = (party) => {
+      party.keeps = false;
+      party.onEnd = () => undefined;
+      party.socket.pause();
+      party.socket.end(); // its answer is over, and it reads on
+    };
+    const program = await all.dial(local);
+    program.onEnd = () => undefined;
+    await all.until(() => all.accepted.length === 1);
+    say(program, Buffer.alloc(bytes));
+    await all.pass(3000);
+    assert.equal(local.open, 0, "the program has said all of it");
+    assert.equal(all.master.counts().forwards, 1, `${bytes} bytes`);
+    all.accepted[0]!.socket.resume();
+    await all.until(() => all.accepted[0]!.bytes === bytes && program.closed !== undefined);
+    await all.until(() => all.master.counts().forwards === 0);
+  }
+  await all.settle(local.close());
+});
+
+test("an answer that waits for its program holds its place, and the replica is not stopped for " +
+  "a new version before it is read", async () => {
+  const all = await room();
+  await all.deploy();
+  const local = await all.forward();
+  all.onAccept = (party) => {
+    party.onEnd = () => say(party, Buffer.alloc(900_000));
+  };
+  const program = await all.dial(local);
+  program.keeps = false;
+  program.socket.pause();
+  program.socket.end();
+  await all.pass(3000);
+  assert.equal(all.master.counts().forwards, 1);
+  program.socket.resume();
+  await all.until(() => program.closed !== undefined);
+  assert.deepEqual([program.bytes, program.closed], [900_000, "in order"]);
+  await all.settle(local.close());
+});
+
+test("what a program says while it waits for a replica arrives once, and all of it", async () => {
+  const all = await room();
+  await all.deploy();
+  const local = await all.forward();
+  all.fakes()[0]!.end({ status: "failed", kind: "exit", message: "ended with exit code 3" });
+  const bytes = Buffer.from(Array.from({ length: 700_000 }, (_, i) => (i * 7919) >> 5));
+  all.onAccept = (party) => {
+    party.onEnd = () => party.socket.end();
+  };
+  const program = await all.dial(local);
+  say(program, bytes);
+  await all.until(() => program.closed !== undefined);
+  const heard = all.accepted.find(({ heard: { length } }) => length > 0)!.heard;
+  assert.ok(heard.equals(bytes), `${heard.length} bytes`);
+  await all.settle(local.close());
+});
