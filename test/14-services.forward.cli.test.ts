@@ -89,7 +89,7 @@ test("a port of this machine is the service: questions, megabytes both ways, Ctr
   const answers = await Promise.all(Array.from({ length: 20 }, () => get(local)));
   assert.equal(new Set(answers).size, 1);
   const { code, stderr } = await process.kill("SIGINT");
-  assert.deepEqual([code, stderr], [0, ""]);
+  assert.deepEqual([code, stderr], [0, "titan: SIGINT: the port closes\n"]);
 });
 
 test("kill -9 of the master: the command stays, and the next question is answered", async () => {

@@ -5,11 +5,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Windows } from "#rpc";
-import { FORWARD_WINDOW_COST, FORWARD_WINDOWS } from "#wire";
+import { FORWARD_WINDOW_COST, FORWARD_WINDOWS, MAX_FORWARDED } from "#wire";
 import {
   FORWARD_SPARE_IN_ALL, MAX_CLIENTS_BYTES, MAX_FORWARDED_IN_ALL,
 } from "../src/master/limits.ts";
-import { room, say } from "./14-services.forward.support.ts";
+import { Party, room, say } from "./14-services.forward.support.ts";
 
 test("all that 2,000 stalled connections may make the master wait with is within what clients may " +
   "make it hold, and one that flows has the largest window", () => {
@@ -137,5 +137,33 @@ test("what a program says while it waits for a replica arrives once, and all of 
   await all.until(() => program.closed !== undefined);
   const heard = all.accepted.find(({ heard: { length } }) => length > 0)!.heard;
   assert.ok(heard.equals(bytes), `${heard.length} bytes`);
+  await all.settle(local.close());
+});
+
+test("a connection beyond the most takes the place of the next one that ends", async () => {
+  const all = await room();
+  await all.deploy();
+  const local = await all.forward();
+  const { network } = all.cluster.world.host("c");
+  const dial = async (): Promise<Party> =>
+    new Party(await network.dial({ host: "127.0.0.1", port: local.port }));
+  const dials = (count: number): Promise<Party[]> =>
+    all.settle(Promise.all(Array.from({ length: count }, dial)));
+  const first = await dials(MAX_FORWARDED);
+  await all.until(() => all.accepted.length === MAX_FORWARDED);
+  const [early, late, gone] = await dials(3);
+  for (const [i, party] of [early, late, gone].entries()) party!.say(`waits ${i}`);
+  await all.pass(1000);
+  gone!.socket.reset();
+  first[0]!.socket.end(); // in order, and so the end takes its time
+  await all.until(() => all.accepted.some(({ text }) => text === "waits 0"));
+  await all.pass(1000);
+  assert.equal(all.accepted.length, MAX_FORWARDED + 1);
+  for (const party of first.slice(1, 100)) party.socket.end();
+  await all.until(() => all.accepted.some(({ text }) => text === "waits 1"));
+  const next = await dials(98);
+  await all.until(() => all.accepted.length === MAX_FORWARDED + 100);
+  assert.equal(next.filter(({ closed }) => closed !== undefined).length, 0);
+  assert.deepEqual(all.notes, []);
   await all.settle(local.close());
 });

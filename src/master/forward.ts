@@ -31,6 +31,9 @@ import type { WorkerLink, Workers } from "./workers.ts";
 const WAIT_MS = LEASE_MS + 11_000;
 /** A worker dials for 2 s and says so. One that says nothing may be frozen: another is asked. */
 const DIAL_MS = 5000;
+/** A connection beyond the most waits a moment for one that is ending. */
+const PLACE_MS = 1000;
+const PLACE_AGAIN_MS = 20;
 /** Between two looks without news: a worker may be back, or a program may listen again. */
 const AGAIN_MS = 250;
 
@@ -98,7 +101,8 @@ export class Forwards {
     const { service, id } = Forward.decode(request.body);
     findServices(this.#engine().state, service, "forward");
     if (id === 0) return request.end();
-    this.#checkRoom(service, client);
+    await this.#room(service, { request, client });
+    if (request.over) return;
     this.#count(client, 1);
     try {
       const far = await this.#reach({ service, request, client });
@@ -205,13 +209,25 @@ export class Forwards {
     this.#ofPeer.add(client, by);
   }
 
-  #checkRoom(service: string, client: RpcConnection): void {
-    const refuse = (most: number, whose: string): RpcError => {
-      const found = `${whose} has ${most} forwarded connections, the most it may`;
-      return new RpcError("OVERLOADED", `Cannot forward to "${service}": ${found}`);
-    };
-    if (this.#ofPeer.of(client) >= MAX_FORWARDED) throw refuse(MAX_FORWARDED, "this client");
-    if (this.#open >= MAX_FORWARDED_IN_ALL) throw refuse(MAX_FORWARDED_IN_ALL, "this master");
+  /** A client knows of an end before it is counted here: a place that it takes is free soon. */
+  async #room(service: string, { request, client }: Omit<Dialler, "service">): Promise<void> {
+    const until = this.#host.clock.monotonic() + PLACE_MS;
+    for (;;) {
+      const why = this.#isFull(client);
+      if (why === undefined || request.over) return;
+      if (this.#host.clock.monotonic() >= until) {
+        throw new RpcError("OVERLOADED", `Cannot forward to "${service}": ${why}`);
+      }
+      await this.#news(request, PLACE_AGAIN_MS);
+    }
+  }
+
+  #isFull(client: RpcConnection): string | undefined {
+    const full = (most: number, whose: string): string =>
+      `${whose} has ${most} forwarded connections, the most it may`;
+    if (this.#ofPeer.of(client) >= MAX_FORWARDED) return full(MAX_FORWARDED, "this client");
+    if (this.#open < MAX_FORWARDED_IN_ALL) return undefined;
+    return full(MAX_FORWARDED_IN_ALL, "this master");
   }
 
   /** Until a service changes, the client gives up, or the time has passed. */

@@ -43,6 +43,10 @@ const LOOPBACK = "127.0.0.1";
 const SILENT_MS = 30_000;
 /** A session that lives answers a question within this. */
 const LOOK_MS = 5000;
+/** A connection beyond the most waits so long for one of them to end: as long as for a replica. */
+const PLACE_MS = 15_000;
+/** So many wait. With those that are open that is 900 descriptors, and 1,024 are usual. */
+const MAX_WAITING = 400;
 /** Of one thing that happens to many connections a person is told once in this time. */
 const SAME_NOTE_MS = 1000;
 
@@ -65,6 +69,9 @@ class Forwarder implements Forwarding {
   );
   readonly #sockets = new Set<Socket>();
   readonly #leaving = new AbortController();
+  /** Connections that have a place, and those that wait for one: the first comes first. */
+  #placed = 0;
+  readonly #waiting = new Set<() => void>();
   #listener: Listener | undefined;
   #session: Session | undefined;
   /** Set while a new session is being opened, for all that wait for it. */
@@ -114,14 +121,38 @@ class Forwarder implements Forwarding {
   }
 
   async #accept(socket: Socket): Promise<void> {
-    const isFull = this.#sockets.size >= MAX_FORWARDED;
     this.#sockets.add(socket);
     const gone = new AbortController();
-    const far = isFull ? Promise.reject(full()) : this.#reach(gone.signal);
-    const why = await splice(socket, far);
+    const placed = this.#place(gone.signal);
+    const why = await splice(socket, placed.then(() => this.#reach(gone.signal)));
     gone.abort();
     this.#sockets.delete(socket);
+    await placed.then(() => this.#giveBack(), () => undefined);
     if (why !== undefined) this.#note(why.message);
+  }
+
+  /** @throws {RpcError} OVERLOADED: too many are open, and none has ended in time */
+  async #place(gone: AbortSignal): Promise<void> {
+    if (this.#placed < MAX_FORWARDED) return void (this.#placed += 1);
+    if (this.#waiting.size >= MAX_WAITING) throw full();
+    await new Promise<void>((resolve, reject) => {
+      const over = (): void => {
+        timer.cancel();
+        this.#waiting.delete(take);
+        gone.removeEventListener("abort", fail);
+      };
+      const take = (): void => (over(), resolve());
+      const fail = (): void => (over(), reject(full()));
+      const timer = this.#options.host.timers.after(PLACE_MS, fail);
+      gone.addEventListener("abort", fail);
+      this.#waiting.add(take);
+    });
+  }
+
+  #giveBack(): void {
+    const [next] = this.#waiting;
+    if (next === undefined) this.#placed -= 1;
+    else next();
   }
 
   // #region reach

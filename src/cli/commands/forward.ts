@@ -33,7 +33,9 @@ export const forward: Command = {
     const port = local === undefined ? 0 : portOf(local);
     const client = await openMaster(call);
     const stopped = new Promise<void>((resolve) => {
-      context.onInterrupt((_signal, times) => {
+      context.onInterrupt((signal, times) => {
+        // Whoever finds the port closed looks here for the reason.
+        context.note(`titan: ${signal}: the port closes`);
         if (times > 1) process.exit(EXIT.INTERRUPTED);
         resolve();
       });
