@@ -4,15 +4,16 @@
  */
 import assert from "node:assert/strict";
 import {
-  apply, decide, edgesMemory, Event, hashState, isTerminal, jobMemory, leftMemory, nextAdvance,
-  nextStart, readSnapshot, Refusal, runMemory, State, stepMemory, writeSnapshot,
-  type Command, type CommandOf,
-  type Context, type DecidedOn, type Job, type MemoryLimits, type Replies, type Run,
+  apply, decide, edgesMemory, Event, groupMemory, hashState, isTerminal, jobMemory, leftMemory,
+  nextAdvance, nextStart, readSnapshot, Refusal, runMemory, State, stepMemory, writeSnapshot,
+  type Command, type CommandOf, type Context, type DecidedOn, type Job, type MemoryLimits,
+  type Replies, type Run,
 } from "#core";
 import { requirementKey } from "#routing";
 import {
-  isOpenRun, KNOWLEDGE, RESTART_POLICIES,
-  type AttemptKey, type JobSpec, type JobStatus, type PipelineSpec, type Report, type ServicePhase,
+  BUDGET_KINDS, isOpenRun, KNOWLEDGE, RESTART_POLICIES,
+  type Agent, type AttemptKey, type JobSpec, type JobStatus, type PipelineSpec, type Report,
+  type ServicePhase,
 } from "#wire";
 import { serviceSpec, spec } from "./spec.support.ts";
 
@@ -77,11 +78,15 @@ export class Bench {
     }
   }
 
-  submit(jobs: JobSpec[], options: { key?: string; strict?: boolean; name?: string } = {}): string {
+  submit(
+    jobs: JobSpec[],
+    options: { key?: string; strict?: boolean; name?: string; agent?: Agent } = {},
+  ): string {
     const spec: PipelineSpec = {
       name: options.name ?? "test",
       version: undefined,
       project: undefined,
+      agent: options.agent,
       jobs,
     };
     const { key, strict = false } = options;
@@ -188,7 +193,9 @@ function journalMemory({ journal }: Job): number {
 function memoryOf(run: Run): number {
   const jobs = run.jobs.reduce((sum, job) =>
     sum + jobMemory(job.spec) + leftMemory(job) + journalMemory(job), 0);
-  return runMemory(run.key, run.spec) + jobs + edgesMemory(run.edges.length);
+  const isLate = run.group !== undefined && run.spec.agent === undefined;
+  const group = isLate ? groupMemory(run.group!.id) : 0;
+  return runMemory(run.key, run.spec) + jobs + edgesMemory(run.edges.length) + group;
 }
 
 /** Timers and requirements: what is left of those that wait for nothing any more. */
@@ -265,6 +272,29 @@ function checkVersions(state: State): void {
     const isWaiting = run.update?.outcome === "WAITING";
     const mayGo = !isOpenRun(run.status) && !kept.has(run) && !isWaiting;
     assert.equal(state.finished.has(run), mayGo, `${run.id} may be forgotten`);
+  }
+}
+
+/** Agent runs, computed again from the runs. */
+function checkGroups(state: State): void {
+  const runs = [...state.runs.values()];
+  const named = (run: Run): string => run.spec.agent?.id ?? run.id;
+  let next = Infinity;
+  for (const group of state.groups.values()) {
+    const own = runs.filter((run) => named(run) === group.id);
+    assert.deepEqual(new Set(group.runs), new Set(own), `the runs of ${group.id}`);
+    assert.ok(own.length > 0, "a group without runs is gone");
+    assert.ok(group.used.jobs >= own.reduce((sum, { jobs }) => sum + jobs.length, 0), "its jobs");
+    const { deadlineAt } = group.limits;
+    if (deadlineAt === undefined || !own.some(({ status }) => isOpenRun(status))) continue;
+    const reached = group.reached[BUDGET_KINDS.indexOf("deadline")]!;
+    const warnAt = group.startedAt + Math.ceil((deadlineAt - group.startedAt) * 0.8);
+    next = Math.min(next, reached === 0 ? warnAt : reached === 80 ? deadlineAt : Infinity);
+  }
+  assert.equal(state.nextDeadline, next, "the next deadline");
+  for (const run of runs) {
+    assert.equal(run.group, state.groups.get(named(run)), `the group of ${run.id}`);
+    if (run.spec.agent !== undefined) assert.ok(run.group, "an agent run has a group");
   }
 }
 
@@ -351,6 +381,7 @@ export function checkIndexes(state: State): void {
   assert.equal(state.jobs, [...state.runs.values()].reduce((sum, run) => sum + run.jobs.length, 0));
   checkWaiting(state);
   checkVersions(state);
+  checkGroups(state);
   for (const worker of state.workers.values()) {
     assert.ok(worker.jobs.size <= worker.slots, "slots are never oversubscribed");
     assert.equal(state.router.running(worker.id), worker.jobs.size);

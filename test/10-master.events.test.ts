@@ -120,6 +120,16 @@ const EXAMPLES: { readonly [T in Event["type"]]: EventOf<T> } = {
       },
     },
   },
+  BudgetReached: {
+    type: "BudgetReached", group: "research-7k2m", at, what: "usd", percent: 80,
+    words: "4.10 of 5.00 USD are used",
+  },
+  BudgetRaised: {
+    type: "BudgetRaised", group: "research-7k2m", at, by: "ada", limits: {
+      jobs: 40, depth: 3, fanOut: 10, steps: 500, tokens: 2_000_000, usdMicros: 10_000_000,
+      deadlineAt: at + 1,
+    },
+  },
   UpdateDone: { type: "UpdateDone", run: 8, at },
   UpdateFailed: { type: "UpdateFailed", run: 8, at, reason: "web is not ready in time" },
   ReplicasRetired: {

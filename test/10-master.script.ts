@@ -9,6 +9,7 @@
  *     Show nightly                         no command: how its jobs are, and why they wait
  *     Connections shop/web 2               no command: so many are forwarded to it from now on
  *     Letters                              no command: the dead letters, oldest first
+ *     Groups                               no command: agent runs, and what they have used
  *     Pools                                no command: pools of workers, and their launches
  *     Steps nightly                        no command: the journals of its jobs
  *
@@ -18,12 +19,13 @@
 import { createHash } from "node:crypto";
 import { inspect } from "node:util";
 import {
-  deadLetters, eventDetail, eventText, findJob, Names, nextStart, reasonOf, Refusal,
+  BUDGET_KEYS, deadLetters, eventDetail, eventText, findJob, Names, nextStart, reasonOf, Refusal,
   type Command, type Effect, type Event, type Job, type Run,
 } from "#core";
 import {
-  KNOWLEDGE, type AttemptKey, type Failure, type FormField, type Gate, type GateRules, type JobSpec,
-  type PipelineSpec, type Report, type Service, type ServicePhase, type StepEnd, type StepStart,
+  KNOWLEDGE, MICROS_PER_USD, type Agent, type AttemptKey, type BudgetKind, type Failure,
+  type FormField, type Gate, type GateRules, type JobSpec, type PipelineSpec, type Report,
+  type Service, type ServicePhase, type StepEnd, type StepStart,
 } from "#wire";
 import { Bench, serviceSpec, spec } from "./10-master.core.ts";
 
@@ -123,6 +125,8 @@ export class Script {
         return this.#pools();
       case "Steps":
         return this.#steps(this.#run(line.word(1)));
+      case "Groups":
+        return this.#groups();
       case "Memory": {
         const bytes = Number(line.word(1));
         this.bench.memory = { open: bytes, finished: bytes, total: bytes, ceiling: bytes };
@@ -193,6 +197,13 @@ export class Script {
         const how = end === "" ? "" : `: ${end}`;
         this.#say("step", `${id}:${name}#${ordinal} ${status} by attempt ${attempt}${how}`);
       }
+    }
+  }
+
+  #groups(): void {
+    for (const { id, used, limits, runs } of this.bench.state.groups.values()) {
+      const text = inspect({ used, limits }, { breakLength: Infinity });
+      this.#say("group", `${id} (${runs.size}): ${text}`);
     }
   }
 
@@ -280,6 +291,16 @@ export class Script {
         const values = Object.fromEntries(line.list("fields").map((each) => each.split(":")));
         return { type, gate, approve: line.has("approve"), by, comment, values };
       }
+      case "RaiseBudget": {
+        const changes = line.list("to").map((each) => {
+          const [what, amount] = each.split(":") as [BudgetKind, string];
+          const add = amount.startsWith("+");
+          return { what, amount: amountOf(what, amount.replace("+", "")), add };
+        });
+        return { type, group: this.#id(line.word(1)), changes, by: line.option("by") ?? "ann" };
+      }
+      case "CancelGroup":
+        return { type, group: this.#id(line.word(1)) };
       case "Drain":
         return { type, worker: line.word(1), undo: line.has("undo") };
       case "Launch": {
@@ -408,7 +429,23 @@ export class Script {
 
 function pipeline(line: Line, jobs: readonly Line[]): PipelineSpec {
   const project = line.option("project");
-  return { name: line.word(1), version: undefined, project, jobs: specs(jobs, []) };
+  const agent = agentOf(line);
+  return { name: line.word(1), version: undefined, project, agent, jobs: specs(jobs, []) };
+}
+
+/** `agent` or `agent=ID`, with `budget=jobs:5,usd:2`. */
+function agentOf(line: Line): Agent | undefined {
+  const id = line.option("agent");
+  const limits = line.list("budget").map((each) => each.split(":") as [BudgetKind, string]);
+  if (id === undefined && !line.has("agent") && limits.length === 0) return undefined;
+  const budget = Object.fromEntries(limits.map(([what, amount]) =>
+    [BUDGET_KEYS[what], amountOf(what, amount)]));
+  return { id, budget: limits.length === 0 ? undefined : budget };
+}
+
+function amountOf(what: BudgetKind, text: string): number {
+  if (what === "deadline") return ms(text);
+  return what === "usd" ? Number(text) * MICROS_PER_USD : Number(text);
 }
 
 /** Without what is not there. Bytes are shown as text if they are text, and hashes in short. */

@@ -53,7 +53,7 @@ const COMMANDS: Record<Command["type"], true> = {
   Rejoin: true, Lose: true, Finish: true, LoseOutput: true, Tick: true, Forget: true, Health: true,
   Stop: true, Restart: true, Launch: true, Retire: true, AnswerLaunch: true, StopLaunch: true,
   EndLaunch: true, Scale: true, Rollback: true, Advance: true, StartStep: true, EndStep: true,
-  Fork: true,
+  Fork: true, RaiseBudget: true, CancelGroup: true,
 };
 const EFFECTS: Record<Effect["type"], true> = {
   Dispatch: true, Kill: true, Notify: true, Hold: true, Forget: true, StartWorker: true,
@@ -72,6 +72,7 @@ const EVENTS: Record<Exclude<Event["type"], OldEvent>, true> = {
   LaunchEnded: true,
   UpdateSubmitted: true, UpdateDone: true, UpdateFailed: true, ServiceScaled: true,
   StepStarted: true, StepDone: true, StepFailed: true, RunForked: true, ChangesAccepted: true,
+  BudgetReached: true, BudgetRaised: true,
 };
 
 after(() => {

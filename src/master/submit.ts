@@ -69,10 +69,10 @@ export function submit(desk: Desk, asked: Asked): void | Promise<void> {
 
 /** Decodes the jobs, as far as there is room for them. */
 function open({ engine }: Desk, { key }: SealedSubmit, sealed: SealedPipeline): Opened {
-  const { name, version, project } = sealed;
+  const { jobs: sealedJobs, ...head } = sealed;
   const room = roomForJobs(engine.state, key, engine.context);
-  const { jobs, bytes: jobBytes, isTooHeavy } = takeJobs(sealed.jobs, room);
-  return { spec: { name, version, project, jobs }, jobBytes, isTooHeavy };
+  const { jobs, bytes: jobBytes, isTooHeavy } = takeJobs(sealedJobs, room);
+  return { spec: { ...head, jobs }, jobBytes, isTooHeavy };
 }
 
 /** Whether there is something to look for. A pipeline that is too heavy is refused anyway. */

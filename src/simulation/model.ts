@@ -155,7 +155,7 @@ export class Model {
       case "ServiceScaled": return this.#scaled(event);
       case "ServicesRestarted": return services.restarted(this.#hands, this.#jobs(event), event);
       case "WorkerKnows": return this.#workers.learned(event);
-      case "TimePassed": return;
+      case "BudgetReached": case "BudgetRaised": case "TimePassed": return;
       default: return this.pools.apply(event);
     }
   }

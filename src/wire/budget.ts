@@ -10,7 +10,7 @@
  * safe integer (core/budget.ts sees to it).
  * Test: test/17-pipelines.agent.test.ts
  */
-import { enumOf, message, optional, string, u32, u53, withDefault, type Infer } from "#codec";
+import { bool, enumOf, message, optional, string, u32, u53, withDefault, type Infer } from "#codec";
 
 /** The name of a group may be the id of a run: a name of 128 bytes and a few letters. */
 export const MAX_GROUP_BYTES = 160;
@@ -49,6 +49,28 @@ export const Budget = message("Budget", {
   deadlineMs: [7, optional(u53())],
 });
 export type Budget = Infer<typeof Budget>;
+
+/** The limits as they hold: what a budget became when its time began. */
+export const Limits = message("Limits", {
+  jobs: [1, optional(u53())],
+  depth: [2, optional(u32())],
+  fanOut: [3, optional(u53())],
+  steps: [4, optional(u53())],
+  tokens: [5, optional(u53())],
+  usdMicros: [6, optional(u53())],
+  /** Milliseconds since 1970. */
+  deadlineAt: [7, optional(u53())],
+});
+export type Limits = Infer<typeof Limits>;
+
+/**
+ * A limit that somebody raises, to `amount` or (`add`) by it: in millionths for usd; for the
+ * deadline in milliseconds from now, or from the old one if that has not passed.
+ */
+export const BudgetChange = message("BudgetChange", {
+  what: [1, BudgetKind], amount: [2, u53()], add: [3, withDefault(bool(), false)],
+});
+export type BudgetChange = Infer<typeof BudgetChange>;
 
 /** A run is part of a group, or is one by itself: then the group has the run's id. */
 export const Agent = message("Agent", {

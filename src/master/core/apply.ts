@@ -11,6 +11,7 @@
  */
 import { FreshSet, invariant } from "#base";
 import { type DeadLetter, type Failure, isOpenRun, isTerminal } from "#wire";
+import { budgetRaised, budgetReached, joinGroup, leaveGroup } from "./apply-groups.ts";
 import { changesAccepted, stepDone, stepFailed, stepStarted, takePrefix } from "./apply-steps.ts";
 import {
   ask, replicasRetired, retire, serviceScaled, updateBegins, updateDone, updateFailed,
@@ -72,6 +73,8 @@ export function apply(state: State, event: Event): void {
     case "ServiceScaled": return serviceScaled(state, runOf(state, event.run), event);
     case "UpdateDone": return updateDone(state, runOf(state, event.run), event);
     case "UpdateFailed": return updateGivenUp(state, event);
+    case "BudgetReached": return budgetReached(state, event);
+    case "BudgetRaised": return void budgetRaised(state, event);
     case "LaunchOrdered": return launchOrdered(state, event);
     case "LaunchAnswered": return launchAnswered(state, event);
     case "LaunchRetired": return launchRetired(state, event);
@@ -112,6 +115,7 @@ function runSubmitted(
   if (run.key !== undefined) state.runsByKey.set(run.key, run);
   if (event.type === "UpdateSubmitted") updateBegins(state, run, event);
   charge(state, run, runMemory(run.key, run.spec));
+  joinGroup(state, run, event.at);
   addJobs(state, run, { specs: event.spec.jobs, at: event.at });
   if (event.type !== "RunForked") return;
   takePrefix(state, run, { run: runOf(state, event.from), event });
@@ -430,6 +434,7 @@ function runsForgotten(state: State, event: EventOf<"RunsForgotten" | "RunsLetGo
     state.jobs -= run.jobs.length;
     state.bytes -= run.bytes;
     forgetVersions(state, run);
+    leaveGroup(state, run);
     for (const job of run.jobs) {
       const isLetter = state.dead.delete(job) && event.type === "RunsLetGo";
       if (isLetter) state.letters.add(`${run.id}/${job.spec.id}`, lastLetter(job));

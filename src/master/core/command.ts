@@ -13,8 +13,8 @@
  * Test: test/10-master.transcripts.test.ts
  */
 import type {
-  AttemptKey, Before, Decision, HealthReport, JobScope, JobSpec, LostOutput, PipelineSpec, Report,
-  RolledBack, Scaled, ServicesMeant, StepAnswer, StepEnd, StepStart,
+  AttemptKey, Before, BudgetChange, Decision, HealthReport, JobScope, JobSpec, Limits, LostOutput,
+  PipelineSpec, Report, RolledBack, Scaled, ServicesMeant, StepAnswer, StepEnd, StepStart,
 } from "#wire";
 
 // #region commands
@@ -95,6 +95,15 @@ export type Command =
     readonly updateMs?: number | undefined;
     readonly by: string;
   }
+  /** Another limit for an agent run, by its name or that of one of its runs (lesson 18). */
+  | {
+    readonly type: "RaiseBudget";
+    readonly group: string;
+    readonly changes: readonly BudgetChange[];
+    readonly by: string;
+  }
+  /** All runs of an agent run. */
+  | { readonly type: "CancelGroup"; readonly group: string }
   // From workers, and from the book of leases that is kept about them.
   | {
     readonly type: "Join";
@@ -179,6 +188,8 @@ export interface Replies {
   Restart: ServicesMeant;
   Scale: Scaled;
   Rollback: RolledBack;
+  RaiseBudget: { group: string; limits: Limits };
+  CancelGroup: { group: string; runs: number; jobs: number };
   Drain: { id: number; name: string; running: number };
   Join: { worker: number };
   Rejoin: undefined;

@@ -52,11 +52,11 @@ export function decideFork(
   const bytes = runMemory(undefined, from.spec) + jobsMemory(from.spec.jobs) + kept;
   const { spec, key } = { spec: from.spec, key: undefined };
   const asked = { spec, key, by: command.by || undefined, strict: false, updateMs: undefined };
-  const { what } = newRun(state, { ...asked, doing, bytes, isWeighed: false }, context);
+  const { what, news } = newRun(state, { ...asked, doing, bytes, isWeighed: false }, context);
   const event: EventOf<"RunForked"> =
     { type: "RunForked", ...what, from: from.number, step: end, set };
   const reply = { run: what.id, steps: prefix.length };
-  return { events: [event], effects: holds(from, prefix), reply };
+  return { events: [event, ...news], effects: holds(from, prefix), reply };
 }
 
 function taken({ journal }: Job, end: number): Step[] {

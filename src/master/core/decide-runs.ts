@@ -10,8 +10,9 @@ import { isOpenRun, isTerminal, PipelineSpec } from "#wire";
 import { checkGraph, checkJobs, checkRequirements, MAX_WAIT_MS, unfitName } from "./check.ts";
 import { checkServices } from "./check-service.ts";
 import type { CommandOf } from "./command.ts";
+import { admitAgent, admitJobs, deadlineNews, findGroup } from "./decide-budget.ts";
 import { closeGate } from "./decide-gates.ts";
-import { NO_EFFECTS, NOTHING, onlyEvents, placed, type DecidedOn } from "./effect.ts";
+import { NO_EFFECTS, NOTHING, onlyEvents, placed, type DecidedOn, type Effect } from "./effect.ts";
 import type { Edge, Event, EventOf } from "./events.ts";
 import { neverScheduled } from "./explain.ts";
 import { findJob, findRun } from "./find.ts";
@@ -82,7 +83,8 @@ export function acceptRun(
   const { spec, key, updateMs = DEFAULT_UPDATE_MS } = request;
   const { bytes = runMemory(key, spec) + jobsMemory(spec.jobs) } = request;
   const isWeighed = request.bytes !== undefined;
-  const { what, warnings, replaced } = newRun(state, { ...request, bytes, isWeighed }, context);
+  const { what, warnings, replaced, news } =
+    newRun(state, { ...request, bytes, isWeighed }, context);
   const submitted: Event = replaced === undefined
     ? { type: "RunSubmitted", ...what }
     : {
@@ -91,7 +93,7 @@ export function acceptRun(
   const { events, effects } = makeRoom(state, bytes, context);
   const reply = { run: what.id, existing: false, warnings };
   const place = replaced === undefined ? {} : { replaces: replaced.id };
-  return { events: [...events, submitted], effects, reply: { ...reply, ...place } };
+  return { events: [...events, submitted, ...news], effects, reply: { ...reply, ...place } };
 }
 
 interface NewRun {
@@ -99,6 +101,8 @@ interface NewRun {
   readonly warnings: string[];
   /** The run whose place it takes. */
   readonly replaced: Run | undefined;
+  /** What its agent run has to say about it. */
+  readonly news: Event[];
 }
 
 /**
@@ -120,7 +124,7 @@ export function newRun(
   if (strict && warnings.length > 0) throw new Refusal("UNSCHEDULABLE", warnings.join("\n"));
   const id = freshId(state, spec.name, context);
   const what = { run: state.nextRun, id, key, at: context.now, spec, by };
-  return { what, warnings, replaced };
+  return { what, warnings, replaced, news: admitAgent(state, { spec, id, doing }, context) };
 }
 
 const ANOTHER = "which is of another pipeline or another state of its files";
@@ -143,7 +147,7 @@ function freshId(state: State, name: string, context: Context): string {
   const letters = "23456789abcdefghjkmnpqrstuvwxyz"; // no 0/o, 1/l/i: ids are read aloud
   const letter = (): string => letters[Math.floor(context.random() * letters.length)]!;
   let id = `${name}-${letter()}${letter()}${letter()}${letter()}`;
-  while (state.runsById.has(id)) id += letter();
+  while (state.runsById.has(id) || state.groups.has(id)) id += letter();
   return id;
 }
 
@@ -178,12 +182,13 @@ export function decideAddJobs(
   checkServices(state, jobs, { already: run.services.size, doing });
   const what = { run: run.number, at: context.now, jobs: [...jobs] };
   const edges = newEdges(run, request, doing);
+  const news = admitJobs(run, jobs.length, { doing, now: context.now });
   const added: Event = edges.length === 0
     ? { type: "JobsAdded", ...what }
     : { type: "JobsInserted", ...what, edges };
   const { events, effects } = makeRoom(state, bytes, context);
   return {
-    events: [...events, added],
+    events: [...events, added, ...news],
     effects: [...effects, { type: "Notify", run: run.number }],
     reply: { jobs: jobs.length },
   };
@@ -252,13 +257,34 @@ export function decideCancel(
 }
 // #endregion
 
+/** All runs of an agent run. */
+export function decideCancelGroup(
+  state: State, wish: CommandOf<"CancelGroup">, context: Context,
+): DecidedOn<"CancelGroup"> {
+  const group = findGroup(state, wish.group);
+  const open = [...group.runs].filter(({ status }) => isOpenRun(status));
+  const events: Event[] = [];
+  const effects: Effect[] = [];
+  let jobs = 0;
+  for (const { id: run } of open) {
+    const decided = decideCancel(state, { type: "Cancel", run }, context);
+    events.push(...decided.events);
+    effects.push(...decided.effects);
+    jobs += decided.reply.jobs;
+  }
+  return { events, effects, reply: { group: group.id, runs: open.length, jobs } };
+}
+
 /** What the clock has made true. `state.delayed.nextAt` says when to tick again. */
 export function decideTick(
   state: State, _: CommandOf<"Tick">, context: Context,
 ): DecidedOn<"Tick"> {
   const { now } = context;
-  if ((state.delayed.nextAt ?? Infinity) > now) return NOTHING;
-  const events: Event[] = [];
+  const deadlines = deadlineNews(state, now);
+  if ((state.delayed.nextAt ?? Infinity) > now) {
+    return deadlines.length === 0 ? NOTHING : onlyEvents(deadlines);
+  }
+  const events: Event[] = deadlines;
   for (const job of state.gates) if (job.deadline <= now) events.push(closeGate(job, now));
   events.push({ type: "TimePassed", at: now });
   return onlyEvents(events);

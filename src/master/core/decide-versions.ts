@@ -18,6 +18,7 @@ import {
 } from "#wire";
 import { checkJobs, sentence } from "./check.ts";
 import type { CommandOf } from "./command.ts";
+import { admitJobs } from "./decide-budget.ts";
 import { acceptRun } from "./decide-runs.ts";
 import { byRun, findServices, killing } from "./decide-services.ts";
 import { NO_EFFECTS, onlyReply, type DecidedOn, type Effect } from "./effect.ts";
@@ -64,10 +65,13 @@ export function decideScale(
   const bytes = jobsMemory(jobs);
   checkRoom(state, { runs: 0, bytes, doing }, context);
   checkJobs(jobs, { from: run.jobs.length, doing });
+  const news = admitJobs(run, jobs.length, { doing, now: at });
   const { events, effects } = makeRoom(state, bytes, context);
   const grown: Effect = { type: "Notify", run: run.number };
   const scaled: Event = { type: "ServiceScaled", run: run.number, at, jobs, drained: [], by };
-  return { events: [...events, ...returned, scaled], effects: [...effects, grown], reply };
+  return {
+    events: [...events, ...returned, scaled, ...news], effects: [...effects, grown], reply,
+  };
 }
 
 /** The one service that is meant, if its number may change now. */

@@ -14,12 +14,15 @@
  */
 import type { Command, CommandOf } from "./command.ts";
 import { decideOutputLost, decideReport } from "./decide-attempts.ts";
+import { decideRaise } from "./decide-budget.ts";
 import { decideFork } from "./decide-fork.ts";
 import { decideGate } from "./decide-gates.ts";
 import {
   decideAnswer, decideEndLaunch, decideLaunch, decideStopLaunch,
 } from "./decide-launches.ts";
-import { decideAddJobs, decideCancel, decideSubmit, decideTick } from "./decide-runs.ts";
+import {
+  decideAddJobs, decideCancel, decideCancelGroup, decideSubmit, decideTick,
+} from "./decide-runs.ts";
 import { decideHealth, decideRestart, decideStop } from "./decide-services.ts";
 import { decideEndStep, decideStartStep } from "./decide-steps.ts";
 import { decideAdvance, decideRollback, decideScale } from "./decide-versions.ts";
@@ -48,6 +51,8 @@ const DECIDERS: { readonly [T in Command["type"]]: Decider<T> } = {
   Restart: decideRestart,
   Scale: decideScale,
   Rollback: decideRollback,
+  RaiseBudget: decideRaise,
+  CancelGroup: decideCancelGroup,
   Drain: decideDrain,
   Join: decideJoin,
   Rejoin: decideRejoin,

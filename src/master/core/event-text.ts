@@ -178,6 +178,10 @@ function whatOf(event: Event, names: Names): string {
     case "LaunchStopped":
     case "LaunchEnded":
       return event.name;
+    case "BudgetReached":
+      return `${event.group}: ${event.what} at ${event.percent} %`;
+    case "BudgetRaised":
+      return `${event.group} by ${event.by}`;
     case "TimePassed":
       return "";
     case "RunsForgotten":
@@ -244,6 +248,8 @@ export function eventDetail(event: Event): string {
       return event.message;
     case "OutputLost":
       return event.why;
+    case "BudgetReached":
+      return event.words;
     case "ServiceHealth":
     case "LaunchOrdered":
     case "LaunchRetired":

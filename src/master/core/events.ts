@@ -17,8 +17,8 @@ import {
 } from "#codec";
 import { MAX_DOWN_WORD_BYTES, MAX_DOWN_WORDS, MAX_HANDLE_BYTES } from "#scaling";
 import {
-  Failure, FormValues, GateOutcome, JobSpec, MAX_JOBS_PER_RUN, MAX_REASON_BYTES, MAX_REPLICAS,
-  MAX_FORK_SETS, MAX_RESULT_BYTES, MAX_STEP_MESSAGE_BYTES, MAX_STEP_NAME_BYTES,
+  BudgetKind, Failure, FormValues, GateOutcome, JobSpec, Limits, MAX_FORK_SETS, MAX_JOBS_PER_RUN,
+  MAX_REASON_BYTES, MAX_REPLICAS, MAX_RESULT_BYTES, MAX_STEP_MESSAGE_BYTES, MAX_STEP_NAME_BYTES,
   MAX_STEP_RESULT_BYTES, PipelineSpec, ServicePhase, STEP_HASH_BYTES, StepBlob, StepEffect,
   StepReserve, StepUsage,
 } from "#wire";
@@ -201,6 +201,15 @@ export const Event = union("Event", {
   /** It has not. The run is cancelled by this, and the old one goes on. */
   UpdateFailed: [42, message("UpdateFailed", {
     run: [1, u32()], at: [2, u53()], reason: [3, string(MAX_REASON_BYTES)],
+  })],
+  /** A limit of an agent run is nearly used up, or is (lesson 18). Said once for each limit. */
+  BudgetReached: [86, message("BudgetReached", {
+    group: [1, string(256)], at: [2, u53()], what: [3, BudgetKind], percent: [4, u32()],
+    words: [5, string(MAX_REASON_BYTES)],
+  })],
+  /** Somebody has raised one or more of its limits. These are all that hold from now on. */
+  BudgetRaised: [87, message("BudgetRaised", {
+    group: [1, string(256)], at: [2, u53()], limits: [3, Limits], by: [4, string(256)],
   })],
   /** A service has replicas more. In logs of older versions, or some of its replicas drain. */
   ServiceScaled: [43, message("ServiceScaled", {

@@ -16,6 +16,7 @@ import {
   isOpenRun, isTerminal, JOB_STATUSES, type JobSpec, type JobStatus, type RunStatus,
 } from "#wire";
 import type { Edge } from "./events.ts";
+import { countJobs, groupMoves } from "./groups.ts";
 import { needKey, routedTags } from "./knowledge.ts";
 import { bufferMemory, edgesMemory, jobsMemory, leftMemory } from "./memory.ts";
 import { indexService, isMet, serviceEnds, unindexService } from "./service-state.ts";
@@ -37,6 +38,7 @@ export function addJobs(
   const from = run.jobs.length;
   const { edges = [] } = options;
   state.jobs += options.specs.length;
+  countJobs(run, options.specs.length);
   charge(state, run, jobsMemory(options.specs) + edgesMemory(edges.length));
   if (isOpenRun(run.status)) releaseRequirements(state, run);
   for (const spec of options.specs) {
@@ -314,6 +316,7 @@ function finishIfDone(state: State, run: Run, at: number): void {
   run.cancelling = false;
   releaseRequirements(state, run);
   refile(state, run);
+  groupMoves(state, run);
   state.observer?.run(run);
 }
 
@@ -357,6 +360,7 @@ export function reopen(
     run.endedAt = 0;
     claimRequirements(state, run);
     if (state.finished.delete(run)) state.finishedBytes -= run.bytes;
+    groupMoves(state, run);
     state.observer?.run(run);
   }
   for (const index of jobs) {

@@ -71,6 +71,12 @@ export const STEP_BYTES = 512;
  */
 const SERVICE_BYTES = 4096;
 
+/**
+ * A run's place in an agent run, and the agent run itself: limits, sums, two sets. Each of its runs
+ * pays for it.
+ */
+const GROUP_BYTES = 2048;
+
 /** A field of a form, or an approval: an object of a few fields, and its place in a list. */
 export const FIELD_BYTES = 160;
 
@@ -141,9 +147,15 @@ export function edgesMemory(count: number): number {
 }
 
 /** A run as it was accepted, without its jobs. Its id is the name and a few letters. */
-export function runMemory(key: string | undefined, { name, version }: PipelineSpec): number {
+export function runMemory(key: string | undefined, spec: PipelineSpec): number {
+  const { name, version, agent } = spec;
   const texts = 3 * textMemory(name) + textMemory(version ?? "") + textMemory(key ?? "");
-  return RUN_BYTES + texts;
+  return RUN_BYTES + texts + (agent === undefined ? 0 : groupMemory(agent.id ?? name));
+}
+
+/** For each run of an agent run with this name. */
+export function groupMemory(id: string): number {
+  return GROUP_BYTES + 2 * textMemory(id);
 }
 
 type Left = Partial<Pick<Job, "result" | "failure" | "decision" | "votes" | "lostOutput">>;

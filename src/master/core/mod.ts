@@ -15,6 +15,7 @@
  *         decide-steps.ts       whether a step of a job runs (lesson 18)
  *         decide-fork.ts        a run that begins with the steps of another one
  *         decide-services.ts    how services are, and what people want of them (lesson 14)
+ *         decide-budget.ts      what agent runs may use, and who raises it (lesson 18)
  *         decide-versions.ts    another version or number of a service, and how updates go on
  *     check.ts · limits.ts      what a job must be first, and how much of it there may be;
  *         check-service.ts      the same for a service
@@ -27,12 +28,15 @@
  *         launch-state.ts       what they keep of launches
  *         apply-steps.ts        what they keep of steps; journal.ts the journal of a job
  *         apply-versions.ts     how a version takes the place of another one
+ *         apply-groups.ts       how agent runs come, change and go (lesson 18)
+ *     groups.ts · budget.ts     agent runs, and the arithmetic of what they may use
  *     versions.ts               what the name of a service means, and what it keeps
  *     memory.ts · room.ts       what the state costs in bytes, and what makes way for more
  *     forecast.ts               what a log will cost, before it is replayed
  *     snapshot.ts               the whole state as bytes, a slice at a time;
  *         snapshot-services.ts  of services, and of their names; snapshot-steps.ts of journals
  *         snapshot-parts.ts     what its parts say by themselves; snapshot-blocks.ts their size
+ *         snapshot-pools.ts     of pools; snapshot-groups.ts of agent runs
  *     explain.ts                the state as people ask for it: why a job waits
  *     event-text.ts             events as lines of text
  *
@@ -62,6 +66,10 @@ export { findJob, findRun, runsAfter } from "./find.ts";
 export { specBytes } from "./check.ts";
 export { Refusal, type Context } from "./refusal.ts";
 export { routedTags } from "./knowledge.ts";
+export {
+  BUDGET_KEYS, limitsFrom, NOTHING_RESERVED, NOTHING_SPENT, obstacle, plus, setAside, usdText,
+  type Pool,
+} from "./budget.ts";
 export { checkArrival, roomForJobs } from "./room.ts";
 export {
   MAX_FINISHED_RUNS, MAX_JOB_BYTES, MAX_KEPT_KEYS, MAX_OPEN_RUNS, MAX_RUN_RESULT_BYTES,
@@ -70,6 +78,7 @@ export {
 export {
   DEFAULT_HEAP_BYTES,
   edgesMemory,
+  groupMemory,
   heapFor,
   jobMemory,
   jobsMemory,

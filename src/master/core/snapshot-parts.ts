@@ -5,7 +5,9 @@
  */
 import type { Names } from "./event-text.ts";
 import type { Forecast } from "./forecast.ts";
-import { edgesMemory, jobsMemory, leftMemory, runMemory, stepMemory } from "./memory.ts";
+import {
+  edgesMemory, groupMemory, jobsMemory, leftMemory, runMemory, stepMemory,
+} from "./memory.ts";
 import { Part } from "./snapshot.ts";
 import { fromRecord } from "./snapshot-steps.ts";
 
@@ -22,6 +24,9 @@ export function learnPart(bytes: Uint8Array, names: Names, run: number): number 
   return part.number;
 }
 
+/** What is there beside the runs. */
+const NO_RUN = 0;
+
 /** Adds up what one part of a snapshot takes. `run` is what the last call returned, as above. */
 export function weighPart(bytes: Uint8Array, forecast: Forecast, run: number): number {
   const part = Part.decode(bytes);
@@ -33,6 +38,9 @@ export function weighPart(bytes: Uint8Array, forecast: Forecast, run: number): n
   if (part.type === "Steps") {
     const steps = part.steps.map(fromRecord);
     forecast.add(run, steps.reduce((sum, step) => sum + stepMemory(step), 0));
+  }
+  if (part.type === "Groups") {
+    for (const { id } of part.groups) forecast.add(NO_RUN, groupMemory(id));
   }
   if (part.type !== "Run") return run;
   forecast.add(part.number, runMemory(part.key, part.spec) + jobsMemory(part.spec.jobs));

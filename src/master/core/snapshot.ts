@@ -1,7 +1,8 @@
 /**
  * Lesson 10: the whole state as bytes, so that a restart need not read the log from its first day.
  *
- *     Counters | Worker… | Pool… | Launch… | (Run | Specs… | Edges… | Added… | (Jobs | Steps…)…)…
+ *     Counters | Worker… | Pool… | Launch… | Groups…
+ *     (Run | Specs… | Edges… | Added… | (Jobs | Steps…)…)…
  *     Finished | Keys… | Letters
  *
  * Only what cannot be recomputed is written. Queues, the router and the counts are rebuilt from the
@@ -17,10 +18,9 @@
 import { createHash } from "node:crypto";
 import { FreshSet, invariant } from "#base";
 import {
-  bool, bytes, enumOf, list, message, optional, string, u32, u53, union, withDefault, type Infer,
+  bool, bytes, list, message, optional, string, u32, u53, union, withDefault, type Infer,
 } from "#codec";
 import { DeadLetters, MAX_DEAD_LETTERS, RetryBudget } from "#retry";
-import { MAX_DOWN_WORD_BYTES, MAX_DOWN_WORDS, MAX_HANDLE_BYTES } from "#scaling";
 import {
   DeadLetter,
   Decision,
@@ -31,7 +31,6 @@ import {
   JOB_STATUSES,
   JobSpec,
   JobStatus,
-  LAUNCH_PHASES,
   LostOutput,
   MAX_RESULT_BYTES,
   MAX_VOTES,
@@ -40,6 +39,7 @@ import {
   UpdateInfo,
 } from "#wire";
 import { specBytes } from "./check.ts";
+import { lookAtDeadlines } from "./groups.ts";
 import { claimRequirements, ownSpec, readyKey, registerWorker } from "./jobs.ts";
 import { indexLaunch } from "./launch-state.ts";
 import { Journal } from "./journal.ts";
@@ -48,6 +48,10 @@ import {
 } from "./memory.ts";
 import { indexService } from "./service-state.ts";
 import { BLOCK_BYTES, BLOCK_JOBS, blocks } from "./snapshot-blocks.ts";
+import {
+  GroupBlock, groupRecords, linkAgain, restoreGroups, type GroupRecord,
+} from "./snapshot-groups.ts";
+import { addPool, LaunchPart, PoolPart, poolParts } from "./snapshot-pools.ts";
 import {
   NameBlock, nameRecords, restoreNames, ServiceRecord, type NameRecord,
 } from "./snapshot-services.ts";
@@ -104,6 +108,8 @@ export const Part = union("SnapshotPart", {
   })],
   /** What the names of deployed services mean; no part if there are none. */
   Names: [40, NameBlock],
+  /** Agent runs; no part if there are none (lesson 18). */
+  Groups: [85, GroupBlock],
   /** Edges of such jobs to older ones, in the order in which they came. */
   Edges: [10, message("EdgeBlock", {
     edges: [1, list(message("AddedEdge", {
@@ -126,17 +132,8 @@ export const Part = union("SnapshotPart", {
   Steps: [70, StepBlock],
   Specs: [7, message("SpecBlock", { jobs: [1, list(JobSpec, BLOCK_JOBS)] })],
   /** Pools that ever had a worker, and those of their workers that are not gone (lesson 13). */
-  Pool: [30, message("PoolRecord", {
-    name: [1, string(64)], launched: [2, u53()], failures: [3, u53()], judgedAt: [4, u53()],
-    grewAt: [5, optional(u53())], failure: [6, withDefault(string(32 * 1024), "")],
-  })],
-  Launch: [31, message("LaunchRecord", {
-    name: [1, string(256)], pool: [2, string(64)], orderedAt: [3, u53()],
-    down: [4, list(string(MAX_DOWN_WORD_BYTES), MAX_DOWN_WORDS)],
-    lostAt: [5, withDefault(u53(), 0)], handle: [6, withDefault(string(MAX_HANDLE_BYTES), "")],
-    phase: [7, enumOf(...LAUNCH_PHASES)], worker: [8, withDefault(u32(), 0)],
-    reason: [9, withDefault(string(16 * 1024), "")],
-  })],
+  Pool: [30, PoolPart],
+  Launch: [31, LaunchPart],
   /** Runs that have ended, oldest first. */
   Finished: [6, message("FinishedOrder", { runs: [1, list(u32(), 10_000_000)] })],
 });
@@ -162,6 +159,7 @@ export class Picture implements Keeper {
   readonly #pools: readonly Part[];
   readonly #finished: readonly number[];
   readonly #names: readonly NameRecord[];
+  readonly #groups: readonly GroupRecord[];
   readonly #keys: ReturnType<State["keys"]["toJSON"]>["keys"];
   readonly #letters: ReturnType<State["letters"]["toJSON"]>;
   /** Runs whose turn has not come. A map remembers its order. */
@@ -179,6 +177,7 @@ export class Picture implements Keeper {
     for (const run of state.runs.values()) this.#open.set(run, asItIs(run));
     this.#finished = [...state.finished].map((run) => run.number);
     this.#names = nameRecords(state);
+    this.#groups = groupRecords(state);
     this.#keys = state.keys.toJSON().keys;
     this.#letters = state.letters.toJSON();
     state.keepers = [...state.keepers, this];
@@ -193,6 +192,9 @@ export class Picture implements Keeper {
   *parts(): Generator<Buffer> {
     yield Part.encode(this.#counters);
     for (const part of [...this.#workers, ...this.#pools]) yield Part.encode(part);
+    for (const { block } of blocks(this.#groups, () => 0)) {
+      yield Part.encode({ type: "Groups", groups: block });
+    }
     for (const was of this.#open.values()) {
       yield* this.#partsOf(was);
       this.#open.delete(was.run);
@@ -221,10 +223,10 @@ export class Picture implements Keeper {
   // #endregion
 
   *#partsOf({ run, header }: RunAsItWas): Generator<Buffer> {
-    const { name, version, project, jobs: specs } = run.spec;
+    const { jobs: specs, ...head } = run.spec;
     const isSmall = specs.length <= BLOCK_JOBS && sumOf(specs, messageBytes) <= BLOCK_BYTES;
     const first = isSmall ? undefined : specs.length;
-    const spec = { name, version, project, jobs: isSmall ? specs : [] };
+    const spec = { ...head, jobs: isSmall ? specs : [] };
     yield Part.encode({ type: "Run", ...header, spec, first });
     for (const { block } of blocks(isSmall ? [] : specs, messageBytes)) {
       yield Part.encode({ type: "Specs", jobs: block });
@@ -254,15 +256,6 @@ export class Picture implements Keeper {
     if (kept === undefined) return job;
     this.#kept.delete(job);
     return kept;
-  }
-}
-
-function* poolParts({ pools, launches }: State): Generator<Part> {
-  for (const { open: _, history, ...pool } of pools.values()) {
-    yield { type: "Pool", ...pool, grewAt: undefined, ...history };
-  }
-  for (const launch of launches.values()) {
-    yield { type: "Launch", ...launch, down: [...launch.down] };
   }
 }
 
@@ -352,9 +345,9 @@ export class SnapshotReader {
       case "Launch": return indexLaunch(this.#state, without(part));
       case "Run":
         return part.first === undefined ? this.#beginRun(part) : void (this.#begun = part);
-      case "Specs":
-        return this.#addSpecs(part.jobs);
+      case "Specs": return this.#addSpecs(part.jobs);
       case "Edges": return void this.#edges.push(...part.edges);
+      case "Groups": return restoreGroups(this.#state, part.groups);
       case "Names": return void this.#names.push(...part.names);
       case "Added": {
         for (const spec of part.jobs) {
@@ -423,6 +416,7 @@ export class SnapshotReader {
     Object.assign(run, { endedAt, status, cancelling, version, update, steps });
     run.budget = RetryBudget.fromJSON(JSON.parse(part.budget));
     this.#charge(run, runMemory(key, spec));
+    linkAgain(this.#state, run);
     for (const job of spec.jobs) this.#addJob(run, job);
     this.#run = run;
     this.#expected += part.jobs;
@@ -472,18 +466,13 @@ export class SnapshotReader {
     }
     state.jobs = jobs;
     restoreNames(state, this.#names);
+    lookAtDeadlines(state);
     invariant(jobs === this.#expected, `a snapshot names ${this.#expected} jobs and holds ${jobs}`);
     // In the order in which they came: equal priorities must leave their queue as they would have.
     waiting.sort((a, b) => a.order - b.order || a.run.number - b.run.number || a.index - b.index);
     for (const job of waiting) index(state, job);
     return state;
   }
-}
-
-function addPool(state: State, part: Extract<Part, { type: "Pool" }>): void {
-  const { name, launched, failure, failures, judgedAt, grewAt } = part;
-  const history = { failures, judgedAt, ...(grewAt !== undefined && { grewAt }) };
-  state.pools.set(name, { name, launched, failure, history, open: 0 });
 }
 
 /** The part without the word that says what it is. */

@@ -6,6 +6,7 @@
  *     delayed ── jobs and gates by time          (lesson 07)
  *     router ── workers by capability and load   (lesson 08)
  *     launches ── workers of pools, also those that have not come yet   (lesson 13)
+ *     groups ── agent runs, with what they may use and have used   (lesson 18)
  *
  * Queues, heap and router are indexes: they hold nothing that the jobs do not say, and make every
  * decision cheap. They live inside the state and are kept by `apply`, so a replay rebuilds them; a
@@ -22,9 +23,9 @@ import { DeadLetters, IdempotencyKeys, RetryBudget } from "#retry";
 import { GENERAL, Router } from "#routing";
 import type { PoolHistory } from "#scaling";
 import {
-  isTerminal, JOB_STATUSES, type DeadLetter, type Decision, type Failure, type GateVote,
-  type JobSpec, type JobStatus, type LaunchPhase, type LostOutput, type PipelineSpec,
-  type RunStatus, type ServicePhase, type UpdateInfo,
+  isTerminal, JOB_STATUSES, type Budget, type DeadLetter, type Decision, type Failure,
+  type GateVote, type JobSpec, type JobStatus, type LaunchPhase, type Limits, type LostOutput,
+  type PipelineSpec, type RunStatus, type ServicePhase, type Spent, type UpdateInfo,
 } from "#wire";
 import type { Edge } from "./events.ts";
 import type { Journal } from "./journal.ts";
@@ -73,6 +74,27 @@ export interface NamedService {
   next: Run | undefined;
   /** Versions so far, with those that failed. */
   versions: number;
+}
+
+/** Runs that draw on one pool (lesson 18). */
+export interface AgentGroup {
+  readonly id: string;
+  /** When it came, or when its budget did. */
+  startedAt: number;
+  /** The budget that its runs agree on; `limits` are what it has become since. */
+  declared: Budget | undefined;
+  limits: Limits;
+  used: Spent;
+  /** What steps under way may cost. */
+  reserved: Pick<Spent, "tokens" | "usdMicros">;
+  /** How often there has been more room than before: limits raised, reservations not used up. */
+  changes: number;
+  /** Percent at which a word was said, by limit. */
+  reached: readonly number[];
+  /** Those that are not forgotten. */
+  readonly runs: FreshSet<Run>;
+  /** Jobs that wait for more room. */
+  readonly waiting: Set<Job>;
 }
 
 /** Of nearly every job. */
@@ -164,6 +186,8 @@ export class Run {
   /** Of a deployed service: which version this is, from 1. */
   version = 0;
   update: Update | undefined = undefined;
+  /** It is an agent run, or part of one. */
+  group: AgentGroup | undefined = undefined;
   /** Of the results that its jobs have handed in. */
   resultBytes = 0;
   /** Steps that its jobs have begun, and the bytes of the results that are in memory. */
@@ -406,6 +430,10 @@ export class State {
   readonly updates = new Set<Run>();
   /** Attempts that are stopped when their connections have ended. */
   readonly draining = new Set<Job>();
+  /** Agent runs, by name… */
+  readonly groups = new FreshMap<string, AgentGroup>();
+  /** …and the moment at which the first of their deadlines has a word to say. */
+  nextDeadline = Infinity;
   /** Jobs whose retries are spent. */
   readonly dead = new Set<Job>();
   /** Those of runs that were forgotten, by RUN/JOB… */
