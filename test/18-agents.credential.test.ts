@@ -84,7 +84,7 @@ test("a job may ask for what is in the table of scope.ts, and for nothing else",
     }
     assert.deepEqual(opened.sort(), [
       "ADD_JOBS", "BLOB_GET", "BLOB_HAS", "BLOB_PUT", "GATES", "INFO", "KV", "LOGS", "PING",
-      "STATUS", "WATCH", "WHY",
+      "STATUS", "STEPS", "STEP_END", "STEP_START", "WATCH", "WHY",
     ]);
   }));
 

@@ -220,6 +220,11 @@ class TcpSocket implements Socket {
     this.#socket.destroy();
   }
 
+  keepAlive(on: boolean): void {
+    if (on) this.#socket.ref();
+    else this.#socket.unref();
+  }
+
   reset(): void {
     const { writableEnded, writableFinished, writableLength } = this.#socket;
     // A socket that is shutting down cannot be reset: the system refuses, and Node then never says

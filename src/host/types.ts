@@ -103,6 +103,8 @@ export interface Socket {
   destroy(): void;
   /** The same, and the other side sees ECONNRESET: it must not take this for an end in order. */
   reset(): void;
+  /** Whether it keeps this process from ending while it is open. At first it does. */
+  keepAlive?(on: boolean): void;
 }
 
 export interface SocketHandlers {

@@ -245,8 +245,8 @@ export class BlobStore {
    * The start of a process: each run holds its project. Blobs that no run needs are removed in
    * the background, and so are uploads that a crash interrupted.
    */
-  async recover(projects: Iterable<string>): Promise<void> {
-    for (const hash of projects) this.hold(hash);
+  async recover(held: Iterable<string>): Promise<void> {
+    for (const hash of held) this.hold(hash);
     for (const name of await this.#host.storage.list(this.#dir)) {
       if (name.startsWith(PARTIAL) || (HASH.test(name) && !this.#holds.has(name))) {
         this.#removals.add(name);

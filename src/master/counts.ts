@@ -8,6 +8,7 @@
  * Invariant: with no peer connected and no run going on, every count is 0 (`files`: once closed).
  * Test: test/leaks.test.ts
  */
+import { stepBlobs } from "#core";
 import type { Services } from "./services.ts";
 
 /** Each a whole number, 0 or more. */
@@ -43,13 +44,14 @@ export interface MasterCounts {
   readonly leftovers: number;
 }
 
-/** Costs what there is of connections, workers and runs, and nothing for jobs. */
+/** Costs what there is of connections, workers, runs and steps, and nothing for other jobs. */
 export function countsOf(services: Services): MasterCounts {
   const { engine, watchers, output, workers, blobs } = services;
   const { state } = engine;
   const connections = [...services.doors.connections()];
-  const projects = new Set([...state.runs.values()].map((run) => run.spec.project));
-  projects.delete(undefined);
+  const needed = new Set([...state.runs.values()].flatMap((run) =>
+    [run.spec.project, ...(run.steps === 0 ? [] : stepBlobs(run))]));
+  needed.delete(undefined);
   let requests = 0;
   for (const connection of connections) requests += connection.conversations;
   return {
@@ -70,7 +72,7 @@ export function countsOf(services: Services): MasterCounts {
     delayed: state.delayed.size,
     gates: state.gates.size,
     requirements: state.requirements.size,
-    held: blobs.held - projects.size,
+    held: blobs.held - needed.size,
     leftovers: output.leftovers + blobs.leftovers,
   };
 }

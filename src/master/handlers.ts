@@ -19,14 +19,16 @@ import {
   Decision, Drained, DrainWorker, GateList, HealthReport, Info, InfoRequest, JobRef, Launched,
   LaunchWorker, OutputPage, OutputRequest, MAX_PARENT_NAMES, Op, Output, PoolPage, Reasons,
   Retired, RetireWorker, RetryRun, RollbackService, RolledBack, RunList, RunRef, Scaled,
-  ScaleService, SealedAddJobs, ServicePage, ServiceRef, ServicesMeant, StatusPage, Why, WorkerList,
-  type JobInfo, type JobReason, type LaunchInfo, type PoolInfo,
+  ScaleService, SealedAddJobs, ServicePage, ServiceRef, ServicesMeant, StatusPage, StepPage,
+  Why, WorkerList, type JobInfo, type JobReason, type LaunchInfo, type PoolInfo,
 } from "#wire";
 import { BlobError } from "./blobs.ts";
+import { endStep, fork, startStep, stepRows } from "./handlers-agent.ts";
 import { takeJobs } from "./intake.ts";
 import type { Pace } from "./output.ts";
 import {
   gateBytes, jobBytes, jobRows, letterBytes, pages, poolBytes, runBytes, serviceBytes,
+  stepBytes,
 } from "./pages.ts";
 import type { Peer, Services } from "./services.ts";
 import { submit } from "./submit.ts";
@@ -110,6 +112,12 @@ export const HANDLERS: Readonly<Record<number, Handler>> = {
     const wish = RollbackService.decode(request.body);
     request.reply(RolledBack.encode(await engine.execute({ type: "Rollback", ...wish })));
   },
+  [Op.FORK]: (services, request) => {
+    checkBacklog(services.engine);
+    return fork(services, request);
+  },
+  [Op.STEP_START]: startStep,
+  [Op.STEP_END]: endStep,
   [Op.HEALTH]: health,
   [Op.OUTPUT]: output,
   [Op.FINISHED]: ({ engine, workers }, request, { link }) => {
@@ -144,6 +152,12 @@ export const HANDLERS: Readonly<Record<number, Handler>> = {
     encode: (rows) => ServicePage.encode({ rows }),
   })),
   [Op.POOLS]: listPools,
+  [Op.STEPS]: (services, request, peer) => peer.alone(() => list(services, request, {
+    peer,
+    rows: stepRows(services, request),
+    bytesOf: stepBytes,
+    encode: (steps) => StepPage.encode({ steps }),
+  })),
   [Op.STATUS]: status,
   [Op.WATCH]: ({ engine, watchers }, request, { connection }) => {
     const { run } = RunRef.decode(request.body);
@@ -187,6 +201,9 @@ export const CHANGES: Readonly<Record<number, string>> = {
   [Op.RETIRE]: "retire a worker",
   [Op.SCALE]: "scale",
   [Op.ROLLBACK]: "roll back",
+  [Op.FORK]: "fork",
+  [Op.STEP_START]: "start a step",
+  [Op.STEP_END]: "end a step",
   [Op.HEALTH]: "take news of a service",
   [Op.BLOB_PUT]: "take a file",
   [Op.FINISHED]: "take a report",
@@ -195,6 +212,7 @@ export const CHANGES: Readonly<Record<number, string>> = {
 /** Those whose answers may be long, and that end by themselves. */
 export const LONG: ReadonlySet<number> = new Set([
   Op.RUNS, Op.SERVICES, Op.POOLS, Op.STATUS, Op.WHY, Op.WORKERS, Op.DEAD, Op.GATES, Op.BLOB_GET,
+  Op.STEPS,
 ]);
 
 // ── from workers ─────────────────────────────────────────────────────────────────────────────────

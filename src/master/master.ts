@@ -16,8 +16,8 @@
  */
 import { isLoopback } from "#base";
 import {
-  DEFAULT_HEAP_BYTES, heapFor, memoryLimits, runsAfter, type Effect, type Job, type Observer,
-  type Run,
+  DEFAULT_HEAP_BYTES, heapFor, memoryLimits, runsAfter, stepBlobs, type Effect, type Job,
+  type Observer, type Run,
 } from "#core";
 import type { Address, Host, Listener, Socket } from "#host";
 import { LogError, openLog, type Log, type LogFull } from "#log";
@@ -295,7 +295,7 @@ function makeServices(
       case "Forget": {
         // Its files may outlive it for a while, and this process: nobody can name them any more.
         output.remove(effect.run);
-        if (effect.project !== undefined) blobs.release(effect.project);
+        blobsOf(effect).forEach((hash) => blobs.release(hash));
       }
     }
   };
@@ -315,6 +315,11 @@ function makeServices(
   };
   const fleet = new Fleet(services);
   return services;
+}
+
+/** A run keeps its project, and large results of its steps, until it is forgotten. */
+function blobsOf({ project, blobs = [] }: Extract<Effect, { type: "Forget" }>): readonly string[] {
+  return project === undefined ? blobs : [project, ...blobs];
 }
 
 interface Watching {
@@ -361,11 +366,12 @@ function dropOld(output: OutputStore, { run, index, attempt, service, status }: 
  * background.
  */
 async function findLeftovers({ engine, output, blobs }: Services): Promise<void> {
-  const projects: string[] = [];
-  for (const { spec } of engine.state.runs.values()) {
-    if (spec.project !== undefined) projects.push(spec.project);
+  const held: string[] = [];
+  for (const run of engine.state.runs.values()) {
+    if (run.spec.project !== undefined) held.push(run.spec.project);
+    if (run.steps > 0) held.push(...stepBlobs(run));
   }
-  await blobs.recover(projects);
+  await blobs.recover(held);
   await output.keepOnly(engine.state.runs);
 }
 

@@ -12,6 +12,7 @@
 import { jobInfo, type Job } from "#core";
 import type {
   DeadLetter, GateInfo, JobChange, JobInfo, LaunchInfo, PoolInfo, RunInfo, ServiceInfo, ServiceRow,
+  StepInfo,
 } from "#wire";
 import type { Engine } from "./engine.ts";
 
@@ -101,6 +102,11 @@ function textsBytes(texts: readonly string[]): number {
   let bytes = 0;
   for (const each of texts) bytes += FIXED_BYTES + text(each);
   return bytes;
+}
+
+export function stepBytes({ name, job, inputHash, result, failure, usage }: StepInfo): number {
+  const texts = text(name) + text(job) + text(inputHash) + text(failure) + text(usage?.model);
+  return 2 * FIXED_BYTES + texts + (result?.length ?? 0);
 }
 
 export function letterBytes({ run, job, failure }: DeadLetter): number {

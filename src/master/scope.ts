@@ -44,6 +44,9 @@ const SCOPED: Readonly<Record<number, Check>> = {
   [Op.WATCH]: ownRun,
   [Op.LOGS]: ownRun,
   [Op.WHY]: ownRun,
+  [Op.STEPS]: ownRun,
+  [Op.STEP_START]: free,
+  [Op.STEP_END]: free,
   [Op.ADD_JOBS]: (services, request, scope) => {
     ownRun(services, request, scope);
     fenced(services.engine.state, scope, "add jobs");

@@ -23,6 +23,8 @@ import {
   DrainWorker,
   Empty,
   EncodedSubmit,
+  Forked,
+  ForkRun,
   GateList,
   Info,
   InfoRequest,
@@ -54,6 +56,8 @@ import {
   ServiceRef,
   ServicesMeant,
   StatusPage,
+  StepPage,
+  StepsOf,
   Submitted,
   Why,
   WorkerList,
@@ -67,6 +71,7 @@ import {
   type PoolInfo,
   type RunInfo,
   type ServiceRow,
+  type StepInfo,
   type WorkerInfo,
 } from "#wire";
 import { checkedPipeline, type AnyPipeline } from "./builder.ts";
@@ -148,6 +153,11 @@ export class Client {
 
   get #connection(): RpcConnection {
     return this.#session.connection;
+  }
+
+  /** An open session keeps the process from ending, unless it is told not to. */
+  keepAlive(on: boolean): void {
+    this.#session.keepAlive(on);
   }
 
   get closed(): boolean {
@@ -387,8 +397,44 @@ export class Client {
    * Another chance for the jobs that did not complete, or for a job and all after it. Resolves with
    * the number of jobs that will run.
    */
-  async retry(run: string, from?: string): Promise<number> {
-    return Affected.decode(await this.#ask(Op.RETRY, RetryRun.encode({ run, from }))).jobs;
+  async retry(
+    run: string, from?: string, options: { acceptChanged?: boolean } = {},
+  ): Promise<number> {
+    const { acceptChanged } = options;
+    const body = RetryRun.encode({ run, from, acceptChanged });
+    return Affected.decode(await this.#ask(Op.RETRY, body)).jobs;
+  }
+
+  /** What jobs of this run have in their journals, in the order in which their steps began. */
+  async steps(run: string, job?: string): Promise<StepInfo[]> {
+    const steps: StepInfo[] = [];
+    for await (const body of this.#pages(Op.STEPS, StepsOf.encode({ run, job }))) {
+      steps.push(...StepPage.decode(body).steps);
+    }
+    return steps;
+  }
+
+  /**
+   * A new run with the steps of this one up to `from` (NAME#N, or JOB:NAME#N), which are not run
+   * again. `set`: results that take the place of others, by the names of their steps.
+   */
+  async fork(
+    run: string, from: string, options: { set?: Record<string, unknown>; by?: string } = {},
+  ): Promise<Forked> {
+    const set = Object.entries(options.set ?? {}).map(([step, value]) =>
+      ({ step, result: Buffer.from(JSON.stringify(value)) }));
+    const body = ForkRun.encode({ run, from, set, by: options.by ?? "" });
+    return Forked.decode(await this.#ask(Op.FORK, body));
+  }
+
+  /** A request that has no method of its own here: see job-requests.ts. */
+  request(opcode: number, body: Buffer): Promise<Buffer> {
+    return this.#ask(opcode, body);
+  }
+
+  /** The same, with an answer in parts. */
+  parts(opcode: number, body: Buffer): AsyncIterable<Buffer> {
+    return this.#pages(opcode, body);
   }
 
   /** Every replica of every service, by name; those that are over, too, while they are known. */

@@ -154,7 +154,8 @@ async function hello(
     const worker = { instance: "", name: "", tags: [], slots: 1, running: [], knows: [] };
     const words = Hello.encode({ protocol: PROTOCOL, role: "client", token, version, ...worker });
     const answer = await connection.request(Op.HELLO, words, { deadlineMs: HELLO_DEADLINE_MS });
-    return { connection, version: Welcome.decode(answer).version };
+    const keepAlive = (on: boolean): void => socket.keepAlive?.(on);
+    return { connection, version: Welcome.decode(answer).version, keepAlive };
   } catch (error) {
     connection.destroy();
     throw error;

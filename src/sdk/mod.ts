@@ -16,6 +16,9 @@
  *     watch.ts         the pages of a watch as events
  *     input.ts         a pipeline as a program writes it
  *     builder.ts       …and job by job
+ *     job.ts           the job that a program runs as: "titan-orchestrator/job" (lesson 18);
+ *                      job-context.ts what it offers, job-session.ts its session,
+ *                      job-requests.ts what it asks there, job-steps.ts its durable steps
  *     options.ts       checks of arguments that no type checker has seen
  *     project-need.ts  does it need its folder?
  *     spec.ts          a pipeline as it travels

@@ -10,6 +10,8 @@ export interface Session {
   readonly connection: RpcConnection;
   /** The master's version. */
   readonly version: string;
+  /** Whether the open connection keeps this process from ending. */
+  keepAlive(on: boolean): void;
 }
 
 /** What a master asks of its client: only of one that forwards connections. */

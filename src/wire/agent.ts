@@ -140,3 +140,17 @@ export const StepInfo = message("StepInfo", {
 export type StepInfo = Infer<typeof StepInfo>;
 /** STEPS answers with a stream of pages. */
 export const StepPage = message("StepPage", { steps: [1, list(StepInfo, MAX_STEP_ROWS)] });
+
+/** A new run with the steps of this one up to `from`: NAME#N, or JOB:NAME#N. */
+export const ForkRun = message("ForkRun", {
+  run: [1, string(256)],
+  from: [2, string(300)],
+  /** Results that take the place of others. JSON. */
+  set: [3, list(message("ForkSet", {
+    step: [1, string(300)], result: [2, bytes(MAX_STEP_RESULT_BYTES)],
+  }), MAX_FORK_SETS)],
+  by: [4, withDefault(string(256), "")],
+});
+/** `steps`: those that it has from the other run. */
+export const Forked = message("Forked", { run: [1, string(256)], steps: [2, u32()] });
+export type Forked = Infer<typeof Forked>;

@@ -98,8 +98,9 @@ export const Op = {
   /** A job begins and ends a step (lesson 18). */
   STEP_START: 96,
   STEP_END: 97,
-  /** What the jobs of a run have in their journals. */
+  /** What the jobs of a run have in their journals; and a new run that begins with some of it. */
   STEPS: 98,
+  FORK: 107,
 } as const;
 
 const name = string(256);
@@ -580,7 +581,12 @@ export const DecideGate = message("DecideGate", {
   /** The form as a person filled it in. */
   values: [5, FormValues],
 });
-export const RetryRun = message("RetryRun", { run: [1, name], from: [2, optional(string(128))] });
+export const RetryRun = message("RetryRun", {
+  run: [1, name],
+  from: [2, optional(string(128))],
+  /** Its steps stand as they are done, although the program asks for others (lesson 18). */
+  acceptChanged: [60, optional(bool())],
+});
 /** The number of jobs that a cancel or a retry touched. */
 export const Affected = message("Affected", { jobs: [1, u32()] });
 

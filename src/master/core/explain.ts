@@ -23,12 +23,14 @@ import {
   type RunInfo,
   type ServiceInfo,
   type ServiceRow,
+  type StepInfo,
   type WaitKind,
   type WorkerInfo,
 } from "#wire";
 import { sentence } from "./check.ts";
 import { gateId } from "./decide-gates.ts";
 import { readyKey } from "./jobs.ts";
+import type { Step } from "./journal.ts";
 import { canServe, needKey } from "./knowledge.ts";
 import { isMet, isServing } from "./service-state.ts";
 import { type Job, type Run, type ServiceRecord, type State, type Worker } from "./state.ts";
@@ -309,3 +311,9 @@ function workerName(state: State, job: Job): string {
 }
 
 const orNothing = (at: number): number | undefined => (at === 0 ? undefined : at);
+
+/** A step of a job, as people see it. */
+export function stepInfo(job: Job, step: Step): StepInfo {
+  const { call: _, message: failure, endedAt, reserve: __, accepted: ___, ...shown } = step;
+  return { ...shown, job: job.spec.id, failure, endedAt: endedAt || undefined };
+}

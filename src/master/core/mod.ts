@@ -91,8 +91,9 @@ export {
 } from "./memory.ts";
 export {
   deadLetters, gateInfo, jobChange, jobInfo, neverScheduled, reasonOf, runInfo, servicesOf,
-  serviceRow, waitKind, workerInfo,
+  serviceRow, stepInfo, waitKind, workerInfo,
 } from "./explain.ts";
+export { stepBlobs, stepName, type Step } from "./journal.ts";
 export { serviceEnv } from "./service-state.ts";
 export { nextAdvance } from "./decide-versions.ts";
 export { Forecast } from "./forecast.ts";

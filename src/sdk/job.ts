@@ -1,0 +1,130 @@
+/**
+ * Lesson 18: the job that this program runs as.
+ *
+ *     import { job } from "titan-orchestrator/job";
+ *
+ *     const plan = await job.step("plan", "the moon", () => ask("the moon"));
+ *     await job.output(plan);
+ *
+ * The program may be started again at any time: its worker may die, or it waits and gives its slot
+ * away. Then it runs from its top, and what its steps have done is there.
+ *
+ * Invariant: nothing is asked of the master before a program uses `job` for something that needs
+ * it; a program that is no job may import this, and is told so when it does.
+ * Test: test/18-agents.steps.test.ts
+ */
+import { nodeWorkFolders, type Host } from "#host";
+import { MAX_INPUTS_BYTES, MAX_RESULT_BYTES } from "#wire";
+import { StepError, type JobContext, type StepCall, type StepOptions } from "./job-context.ts";
+import { JobSession, jobSettings, type JobSettings } from "./job-session.ts";
+import { JobSteps, type AmbiguousAnswer } from "./job-steps.ts";
+import { connectStore } from "./store.ts";
+
+export {
+  StepError, type JobContext, type StepCall, type StepCost, type StepErrorCode, type StepOptions,
+} from "./job-context.ts";
+export { jobSettings, type JobSettings } from "./job-session.ts";
+
+/** The inputs as JSON: escapes of control characters and quotes at most double most texts. */
+const MAX_INPUTS_FILE_BYTES = 8 * MAX_INPUTS_BYTES;
+
+/** Makes the context of a job from the settings of its environment. Programs import `job`. */
+export class JobProgram implements JobContext {
+  readonly #settings: JobSettings;
+  readonly #session: JobSession;
+  readonly #steps: JobSteps;
+  #store: JobContext["store"] | undefined;
+  #cancelled: AbortSignal | undefined;
+
+  constructor(settings: JobSettings = jobSettings(), host?: Host) {
+    this.#settings = settings;
+    this.#session = new JobSession(settings, host);
+    this.#steps = new JobSteps({
+      name: `${settings.run}/${settings.job}`,
+      host: this.#session.host,
+      ask: (request) => this.#session.ask(request),
+      track: async (work) => work(),
+      askPerson: async (_key, message): Promise<AmbiguousAnswer> => {
+        throw new StepError("AMBIGUOUS", message);
+      },
+      emit: (text) => void process.stdout.write(text),
+    });
+  }
+
+  get run(): string {
+    return this.#setting("run", "TITAN_RUN");
+  }
+
+  get id(): string {
+    return this.#setting("job", "TITAN_JOB");
+  }
+
+  get attempt(): number {
+    return Number(this.#setting("attempt", "TITAN_ATTEMPT"));
+  }
+
+  #setting(name: "run" | "job" | "attempt", variable: string): string {
+    const value = this.#settings[name];
+    if (value !== undefined) return value;
+    throw new TypeError(`Cannot use job.${name}: ${variable} is not set: this is no job of Titan`);
+  }
+
+  input<T = unknown>(parent?: string): T {
+    const path = this.#settings.inputs;
+    const bytes = path === undefined
+      ? undefined
+      : nodeWorkFolders("").read(path, MAX_INPUTS_FILE_BYTES);
+    const all = Buffer.isBuffer(bytes) ? JSON.parse(bytes.toString("utf8")) : {};
+    return (parent === undefined ? all : all[parent]) as T;
+  }
+
+  async output(value: unknown): Promise<void> {
+    const path = this.#settings.output;
+    const doing = "hand over the output";
+    if (path === undefined) {
+      throw new TypeError(`Cannot ${doing}: TITAN_OUTPUT is not set: this is no job of Titan`);
+    }
+    const text = JSON.stringify(value);
+    if (text === undefined) throw new TypeError(`Cannot ${doing}: a ${typeof value} is no JSON`);
+    const bytes = Buffer.from(text);
+    if (bytes.length > MAX_RESULT_BYTES) {
+      const found = `${bytes.length} bytes are more than ${MAX_RESULT_BYTES}`;
+      throw new RangeError(`Cannot ${doing}: ${found}; write a file, and hand over its name`);
+    }
+    await this.#session.host.storage.writeFile(path, bytes);
+  }
+
+  log(text: string): void {
+    console.log(text);
+  }
+
+  step<T>(
+    name: string, input: unknown, fn: (call: StepCall) => Promise<T> | T,
+    options?: StepOptions & { ordinal?: number },
+  ): Promise<T> {
+    return this.#steps.step(name, input, fn, options);
+  }
+
+  get store(): JobContext["store"] {
+    const { store: url } = this.#settings;
+    return (this.#store ??= connectStore(url === undefined ? {} : { url }));
+  }
+
+  /** From the first look at it on, a program decides for itself how it ends. */
+  get cancelled(): AbortSignal {
+    if (this.#cancelled === undefined) {
+      const controller = new AbortController();
+      const why = new Error("The job is to end");
+      process.once("SIGTERM", () => controller.abort(why));
+      this.#cancelled = controller.signal;
+    }
+    return this.#cancelled;
+  }
+
+  /** Ends the session with the master. An idle one keeps no process from ending. */
+  close(): void {
+    this.#session.close();
+  }
+}
+
+export const job: JobContext = new JobProgram();
