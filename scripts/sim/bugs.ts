@@ -36,7 +36,7 @@ export interface Bug {
   readonly seeds: number;
   /**
    * Where the test begins to look, so that the rare ones do not cost it a minute: the life that
-   * found it when the patch was written.
+   * found it last time. test/22-simulation.bugs.test.ts writes it anew.
    */
   readonly from: number;
   readonly why: string;
