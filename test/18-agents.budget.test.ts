@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  limitsFrom, NOTHING_RESERVED, NOTHING_SPENT, obstacle, plus, setAside, usdText, type Pool,
+  limitsFrom, NOTHING_RESERVED, NOTHING_SPENT, obstacle, plus, setAside, type Pool,
 } from "#core";
-import type { Agent, BudgetChange, BudgetKind } from "#wire";
+import { usdText, type Agent, type BudgetChange, type BudgetKind } from "#wire";
 import {
   assertRecoverable, Bench, checkIndexes, NO_ROOM, refusal, spec,
 } from "./10-master.core.ts";

@@ -29,6 +29,7 @@ const COMMANDS: Program["commands"] = new Map([
   ["cancel", async () => (await import("./commands/control.ts")).cancel],
   ["retry", async () => (await import("./commands/control.ts")).retry],
   ["drain", async () => (await import("./commands/drain.ts")).drain],
+  ["agents", async () => (await import("./commands/agents.ts")).agents],
   ["pools", async () => (await import("./commands/pools.ts")).pools],
   ["launch", async () => (await import("./commands/pools.ts")).launch],
   ["retire", async () => (await import("./commands/pools.ts")).retire],

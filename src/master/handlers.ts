@@ -22,15 +22,16 @@ import {
   ScaleService, SealedAddJobs, ServicePage, ServiceRef, ServicesMeant, StatusPage, StepPage,
   Why, WorkerList, type JobInfo, type JobReason, type LaunchInfo, type PoolInfo,
 } from "#wire";
+import { AGENT_CHANGES, AGENT_HANDLERS, AGENT_LISTS } from "./agents.ts";
 import { BlobError } from "./blobs.ts";
 import { endStep, fork, startStep, stepRows } from "./handlers-agent.ts";
 import { takeJobs } from "./intake.ts";
+import { list, mapped } from "./lists.ts";
 import type { Pace } from "./output.ts";
 import {
-  gateBytes, jobBytes, jobRows, letterBytes, pages, poolBytes, runBytes, serviceBytes,
-  stepBytes,
+  gateBytes, jobBytes, jobRows, letterBytes, poolBytes, runBytes, serviceBytes, stepBytes,
 } from "./pages.ts";
-import type { Peer, Services } from "./services.ts";
+import type { Handler, Peer, Services } from "./services.ts";
 import { submit } from "./submit.ts";
 
 /**
@@ -45,11 +46,8 @@ const MAX_LOG_BACKLOG_BYTES = 64 * 1024 * 1024;
  */
 const MAX_WHY_BYTES = 4 * 1024 * 1024;
 
-export type Handler = (
-  services: Services, request: IncomingRequest, peer: Peer,
-) => void | Promise<void>;
-
 export const HANDLERS: Readonly<Record<number, Handler>> = {
+  ...AGENT_HANDLERS,
   [Op.PING]: (_services, request) => request.reply(),
   [Op.BEAT]: beat,
 
@@ -189,6 +187,7 @@ export const HANDLERS: Readonly<Record<number, Handler>> = {
 
 /** What a master with a full disk refuses, and what each of them is called then. */
 export const CHANGES: Readonly<Record<number, string>> = {
+  ...AGENT_CHANGES,
   [Op.SUBMIT]: "submit",
   [Op.ADD_JOBS]: "add jobs",
   [Op.CANCEL]: "cancel",
@@ -212,7 +211,7 @@ export const CHANGES: Readonly<Record<number, string>> = {
 /** Those whose answers may be long, and that end by themselves. */
 export const LONG: ReadonlySet<number> = new Set([
   Op.RUNS, Op.SERVICES, Op.POOLS, Op.STATUS, Op.WHY, Op.WORKERS, Op.DEAD, Op.GATES, Op.BLOB_GET,
-  Op.STEPS,
+  Op.STEPS, ...AGENT_LISTS,
 ]);
 
 // ── from workers ─────────────────────────────────────────────────────────────────────────────────
@@ -265,42 +264,9 @@ function onlySystemErrors(error: unknown): void {
 
 // ── reads ────────────────────────────────────────────────────────────────────────────────────────
 
-interface Listing<Row> {
-  readonly peer: Peer;
-  readonly rows: Iterable<Row>;
-  readonly bytesOf: (row: Row) => number;
-  readonly encode: (rows: Row[]) => Buffer;
-}
-
-/** A list of any length: each page is made when there is room for it, from what is true then. */
-async function list<Row>(
-  { engine, turns }: Services, request: IncomingRequest, listing: Listing<Row>,
-): Promise<void> {
-  const { peer, rows, bytesOf, encode } = listing;
-  const made = pages(rows, bytesOf);
-  const next = async (): Promise<Buffer | undefined> => {
-    const page = made.next().value;
-    if (page === undefined) return undefined;
-    const body = encode(page.rows);
-    // Read first, then wait: what is read meanwhile may be in memory only.
-    await engine.readable();
-    return body;
-  };
-  while (await turns.send(request, peer.connection, next));
-  request.end();
-}
-
 /** The open gates; for a job those of its own run. */
 function* gatesFor({ gates }: State, { scope }: Peer): Generator<Job> {
   for (const job of gates) if (scope === undefined || job.run.number === scope.run) yield job;
-}
-
-/**
- * Rows that are made as they are asked for. A collection that changes meanwhile may be longer than
- * it was, or still tell of a run that has just been forgotten; no row is told twice.
- */
-function* mapped<From, To>(all: Iterable<From>, to: (each: From) => To): Generator<To> {
-  for (const each of all) yield to(each);
 }
 
 async function status(

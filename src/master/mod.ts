@@ -17,6 +17,7 @@
  *     session.ts      one connection, from HELLO to its end
  *     handlers.ts     what each request does: decode, ask the engine, encode the answer
  *         handlers-agent.ts     what jobs ask with their own credentials (lesson 18)
+ *     agents.ts       requests about agent runs; lists.ts lists, page by page
  *     services.ts     what the parts of a running master share
  *     scope.ts        what a job may ask with its own credential; secret.ts what that is made from
  *     workers.ts      the connections of workers: assignments out, reports in, who is given up

@@ -9,10 +9,10 @@
  * that even "nothing" is an answer.
  * Test: test/10-master.server.test.ts
  */
-import { jobInfo, type Job } from "#core";
+import { jobInfo, type AgentRow, type Job } from "#core";
 import type {
-  DeadLetter, GateInfo, JobChange, JobInfo, LaunchInfo, PoolInfo, RunInfo, ServiceInfo, ServiceRow,
-  StepInfo,
+  AgentInfo, DeadLetter, GateInfo, JobChange, JobInfo, LaunchInfo, PoolInfo, RunInfo, ServiceInfo,
+  ServiceRow, StepInfo,
 } from "#wire";
 import type { Engine } from "./engine.ts";
 
@@ -81,6 +81,18 @@ export function poolBytes(row: PoolInfo | LaunchInfo): number {
   }
   const texts = row.tags.reduce((sum, tag) => sum + text(tag), 0);
   return FIXED_BYTES + texts + text(row.name) + text(row.why) + text(row.lastFailure);
+}
+
+export function agentBytes({ id, reason }: AgentInfo): number {
+  return FIXED_BYTES + text(id) + text(reason);
+}
+
+/** An agent run, one of its runs, or one of their jobs. */
+export function agentRowBytes(row: AgentRow): number {
+  if ("agent" in row) return agentBytes(row.agent);
+  if ("run" in row) return runBytes(row.run);
+  const { run, id, stage, reason } = row.job;
+  return FIXED_BYTES + text(run) + text(id) + text(stage) + text(reason);
 }
 
 export function runBytes({ id, name }: RunInfo): number {

@@ -5,7 +5,7 @@
  * Test: test/10-master.test.ts
  */
 import type { Host } from "#host";
-import type { RpcConnection } from "#rpc";
+import type { IncomingRequest, RpcConnection } from "#rpc";
 import type { AttemptKey, JobScope } from "#wire";
 import type { BlobStore, Uploads } from "./blobs.ts";
 import type { Doors } from "./doors.ts";
@@ -69,3 +69,7 @@ export interface Peer {
   /** A list that has to be sorted exists as a whole: of these a peer has one at a time. */
   alone(work: () => Promise<void>): Promise<void>;
 }
+
+export type Handler = (
+  services: Services, request: IncomingRequest, peer: Peer,
+) => void | Promise<void>;

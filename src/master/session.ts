@@ -16,10 +16,10 @@ import {
   workerKey, type JobScope,
 } from "#wire";
 import type { Uploads } from "./blobs.ts";
-import { answerError, CHANGES, HANDLERS, LONG, type Handler } from "./handlers.ts";
+import { answerError, CHANGES, HANDLERS, LONG } from "./handlers.ts";
 import { MAX_LONG_PER_PEER } from "./limits.ts";
 import { checkScope } from "./scope.ts";
-import type { Peer, Services } from "./services.ts";
+import type { Handler, Peer, Services } from "./services.ts";
 import type { WorkerLink } from "./workers.ts";
 
 export class Session implements Peer {

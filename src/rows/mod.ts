@@ -4,6 +4,7 @@
  *
  *     run.ts       a run, a job, a failure, an answer
  *     gate.ts      a gate that is open
+ *     agent.ts     agent runs, and what they have used
  *     cluster.ts   workers, pools, dead letters
  *     service.ts   services, grouped by name and run
  *     reply.ts     a store's answer
@@ -16,6 +17,7 @@
 export {
   allTags, deadJson, launchJson, poolJson, workerJson, workerState, type WorkerFacts,
 } from "./cluster.ts";
+export { agentJobJson, agentJson, limitsJson } from "./agent.ts";
 export { gateJson } from "./gate.ts";
 export { replyJson } from "./reply.ts";
 export {

@@ -12,10 +12,15 @@ import type { Argument, Value } from "#store";
 import {
   AddJobs,
   Affected,
+  AgentCancelled,
+  AgentList,
+  AgentPage,
+  AgentRef,
   BLOB_CHUNK_BYTES,
   BlobHas,
   BlobPut,
   BlobRef,
+  BudgetNow,
   DeadPage,
   DecideGate,
   Decision,
@@ -41,6 +46,7 @@ import {
   Op,
   PipelineSpec,
   PoolPage,
+  RaiseBudget,
   Reasons,
   resultValue,
   Retired,
@@ -61,6 +67,9 @@ import {
   Submitted,
   Why,
   WorkerList,
+  type AgentInfo,
+  type AgentJob,
+  type BudgetChange,
   type DeadLetter,
   type GateInfo,
   type JobInfo,
@@ -110,6 +119,13 @@ export interface SubmitOptions {
   readonly deploy?: boolean | undefined;
   /** How long that may take; after it the new run is cancelled. Default: two minutes. */
   readonly updateMs?: number | undefined;
+}
+
+/** An agent run, its runs, and the jobs of all of them. */
+export interface AgentReport {
+  readonly agent: AgentInfo;
+  readonly runs: readonly RunInfo[];
+  readonly jobs: readonly AgentJob[];
 }
 
 export interface RunStatusReport {
@@ -504,6 +520,38 @@ export class Client {
   async drain(worker: string, options: { undo?: boolean } = {}): Promise<Drained> {
     const body = DrainWorker.encode({ worker, undo: options.undo ?? false });
     return Drained.decode(await this.#ask(Op.DRAIN, body));
+  }
+
+  /** Agent runs, the oldest first. */
+  async agents(): Promise<AgentInfo[]> {
+    const agents: AgentInfo[] = [];
+    for await (const body of this.#pages(Op.AGENTS)) agents.push(...AgentList.decode(body).agents);
+    return agents;
+  }
+
+  /** An agent run by its name, or by the id of one of its runs: its runs, and their jobs. */
+  async agent(name: string): Promise<AgentReport> {
+    const found: { agent?: AgentInfo; runs: RunInfo[]; jobs: AgentJob[] } = { runs: [], jobs: [] };
+    for await (const body of this.#pages(Op.AGENT, AgentRef.encode({ name }))) {
+      const { agent, runs, jobs } = AgentPage.decode(body);
+      if (agent !== undefined) found.agent = agent;
+      found.runs.push(...runs);
+      found.jobs.push(...jobs);
+    }
+    return { ...found, agent: found.agent! };
+  }
+
+  /** Raises limits of an agent run: to `amount`, or (`add`) by it. Paused runs go on. */
+  async raiseBudget(
+    group: string, changes: BudgetChange[], options: { by?: string } = {},
+  ): Promise<BudgetNow> {
+    const body = RaiseBudget.encode({ group, changes, by: options.by ?? "" });
+    return BudgetNow.decode(await this.#ask(Op.BUDGET, body));
+  }
+
+  /** Cancels all runs of an agent run. */
+  async cancelAgent(name: string): Promise<AgentCancelled> {
+    return AgentCancelled.decode(await this.#ask(Op.CANCEL_AGENT, AgentRef.encode({ name })));
   }
 
   /** Pools of workers that the master can start, and those of their workers that are not gone. */

@@ -35,7 +35,7 @@
  */
 export { connect, ConnectError, type ConnectOptions } from "./connect.ts";
 export type {
-  AddedJob, Client, RunStatusReport, SubmitOptions, WaitOptions,
+  AddedJob, AgentReport, Client, RunStatusReport, SubmitOptions, WaitOptions,
 } from "./client.ts";
 export { followRun, reconnect } from "./follow.ts";
 export type { Forwarding, ForwardOptions } from "./forward.ts";
@@ -55,6 +55,9 @@ export {
 export { RpcError, type RpcErrorCode } from "#rpc";
 export { jobCounts } from "#wire";
 export type {
+  AgentInfo,
+  AgentJob,
+  BudgetChange,
   DeadLetter,
   Decision,
   Drained,

@@ -87,3 +87,9 @@ export const Spent = message("Spent", {
   usdMicros: [4, withDefault(u53(), 0)],
 });
 export type Spent = Infer<typeof Spent>;
+
+/** Cents, unless there is a smaller part: "5.00", "0.0125". */
+export function usdText(micros: number): string {
+  const [whole, part] = (micros / MICROS_PER_USD).toFixed(6).split(".") as [string, string];
+  return `${whole}.${part.replace(/0{1,4}$/, "")}`;
+}

@@ -100,7 +100,12 @@ export const Op = {
   STEP_END: 97,
   /** What the jobs of a run have in their journals; and a new run that begins with some of it. */
   STEPS: 98,
+  /** Agent runs (lesson 18): all of them, one, a larger budget, an end. */
+  AGENTS: 104,
+  AGENT: 105,
+  BUDGET: 106,
   FORK: 107,
+  CANCEL_AGENT: 108,
 } as const;
 
 const name = string(256);

@@ -12,7 +12,7 @@
  *     gate.ts                     gates: the question, its form, an answer (lesson 16)
  *     agent.ts                    what a job asks of its master: steps (lesson 18)
  *     credential.ts               the credential of a job, and what it is made of (lesson 18)
- *     budget.ts                   what an agent run may spend, and has spent (lesson 18)
+ *     budget.ts · agent-rows.ts   what an agent run may spend and has spent; rows (lesson 18)
  *     forward.ts                  connections to services, through the master (lesson 14)
  *     limits.ts                   limits that both ends must agree on
  *     address.ts · read.ts        the address of a master; helpers for readers of answers
@@ -38,6 +38,7 @@ export * from "./service.ts";
 export * from "./forward.ts";
 export * from "./pipeline.ts";
 export * from "./messages.ts";
+export * from "./agent-rows.ts";
 export * from "./service-rows.ts";
 export * from "./pools.ts";
 export { isBlank, isConnectionError, readAddress, storeUrl, whyUnreached } from "./address.ts";

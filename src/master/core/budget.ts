@@ -16,8 +16,8 @@
  */
 import {
   BUDGET_KINDS, MAX_COUNT_BUDGET, MAX_DEADLINE_MS, MAX_DEPTH_BUDGET, MAX_TOKENS_BUDGET,
-  MAX_USD_BUDGET, MICROS_PER_USD, type Budget, type BudgetChange, type BudgetKind, type Limits,
-  type Spent,
+  MAX_USD_BUDGET, MICROS_PER_USD, usdText, type Budget, type BudgetChange, type BudgetKind,
+  type Limits, type Spent,
 } from "#wire";
 
 /** What a step may cost at most, as far as it says. */
@@ -130,12 +130,6 @@ export function usage(what: BudgetKind, { limits, used }: Pick<Pool, "limits" | 
     case "depth": return `at most ${limits.depth} deep`;
     case "fan_out": return `at most ${limits.fanOut} for each job`;
   }
-}
-
-/** Cents, unless there is a smaller part: "5.00", "0.0125". */
-export function usdText(micros: number): string {
-  const [whole, part] = (micros / MICROS_PER_USD).toFixed(6).split(".") as [string, string];
-  return `${whole}.${part.replace(/0{1,4}$/, "")}`;
 }
 
 // ── how full it is ───────────────────────────────────────────────────────────────────────────────

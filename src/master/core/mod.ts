@@ -37,7 +37,8 @@
  *         snapshot-services.ts  of services, and of their names; snapshot-steps.ts of journals
  *         snapshot-parts.ts     what its parts say by themselves; snapshot-blocks.ts their size
  *         snapshot-pools.ts     of pools; snapshot-groups.ts of agent runs
- *     explain.ts                the state as people ask for it: why a job waits
+ *     explain.ts                the state as people ask for it: why a job waits;
+ *         explain-agents.ts     how an agent run is, and what it has used
  *     event-text.ts             events as lines of text
  *
  * Everything the master can do is here and can be tested as arithmetic. The code around it
@@ -67,7 +68,7 @@ export { specBytes } from "./check.ts";
 export { Refusal, type Context } from "./refusal.ts";
 export { routedTags } from "./knowledge.ts";
 export {
-  BUDGET_KEYS, limitsFrom, NOTHING_RESERVED, NOTHING_SPENT, obstacle, plus, setAside, usdText,
+  BUDGET_KEYS, limitsFrom, NOTHING_RESERVED, NOTHING_SPENT, obstacle, plus, setAside,
   type Pool,
 } from "./budget.ts";
 export { checkArrival, roomForJobs } from "./room.ts";
@@ -94,6 +95,7 @@ export {
   serviceRow, stepInfo, waitKind, workerInfo,
 } from "./explain.ts";
 export { stepBlobs, stepName, type Step } from "./journal.ts";
+export { agentInfo, agentRows, questionsOf, type AgentRow } from "./explain-agents.ts";
 export { serviceEnv } from "./service-state.ts";
 export { nextAdvance } from "./decide-versions.ts";
 export { Forecast } from "./forecast.ts";

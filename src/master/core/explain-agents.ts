@@ -1,0 +1,73 @@
+/**
+ * Lesson 18: agent runs, said to people: how one is, what it has used, and why it is paused.
+ *
+ * Invariants: as in explain.ts: read-only, and computed when asked.
+ * Test: test/18-agents.rows.test.ts
+ */
+import {
+  isOpenRun, JOB_STATUSES, type AgentInfo, type AgentJob, type RunInfo, type RunStatus,
+} from "#wire";
+import { sentence } from "./check.ts";
+import { findGroup } from "./decide-budget.ts";
+import { reasonOf, runInfo } from "./explain.ts";
+import type { AgentGroup, Job, Run, State } from "./state.ts";
+
+/** The status of a group is the first of these that one of its runs has. */
+const WORST_FIRST: readonly RunStatus[] = [
+  "RUNNING", "PAUSED", "SERVING", "FAILED", "CANCELLED", "COMPLETED",
+];
+
+/** Questions that are open, by the group that has asked. */
+export type Questions = ReadonlyMap<AgentGroup, number>;
+
+export function questionsOf(state: State): Questions {
+  const found = new Map<AgentGroup, number>();
+  for (const { run: { group } } of state.gates) {
+    if (group !== undefined) found.set(group, (found.get(group) ?? 0) + 1);
+  }
+  return found;
+}
+
+export function agentInfo(group: AgentGroup, questions: Questions): AgentInfo {
+  const { id, startedAt, limits, used, reserved, runs } = group;
+  const all = [...runs];
+  const status = WORST_FIRST.find((each) => all.some((run) => run.status === each))!;
+  const endedAt = isOpenRun(status) ? undefined : Math.max(...all.map((run) => run.endedAt));
+  return {
+    id, status, startedAt, endedAt, limits, used, reserved, runs: all.length,
+    counts: JOB_STATUSES.map((_, index) => all.reduce((sum, run) => sum + run.counts[index]!, 0)),
+    questions: questions.get(group) ?? 0, reason: "",
+  };
+}
+
+/** One of the rows that tell of an agent run. */
+export type AgentRow = { agent: AgentInfo } | { run: RunInfo } | { job: AgentJob };
+
+/** An agent run, then each of its runs, with its jobs behind it. */
+export function* agentRows(
+  state: State, named: string, now: number,
+): Generator<AgentRow> {
+  const group = findGroup(state, named);
+  const runs = [...group.runs];
+  yield { agent: agentInfo(group, questionsOf(state)) };
+  for (const run of runs) {
+    yield { run: runInfo(run) };
+    for (const job of run.jobs) yield { job: agentJob(state, job, now) };
+  }
+}
+
+function agentJob(state: State, job: Job, now: number): AgentJob {
+  const { run, index, spec, status, attempt, startedAt, stoppedAt, endedAt } = job;
+  return {
+    run: run.id, index, id: spec.id, status, attempt, stage: stageOf(run),
+    startedAt: startedAt === 0 ? undefined : startedAt,
+    endedAt: (status === "RUNNING" ? 0 : endedAt || stoppedAt) || undefined,
+    reason: sentence(reasonOf(state, job, now)), spawner: undefined,
+    steps: 0, tokensIn: 0, tokensOut: 0, usdMicros: 0, assumed: 0,
+  };
+}
+
+/** As the original has it: the stage of `research_PLAN` is PLAN. */
+function stageOf({ spec: { name } }: Run): string {
+  return name.slice(name.lastIndexOf("_") + 1);
+}

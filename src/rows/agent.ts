@@ -1,0 +1,37 @@
+/**
+ * Lesson 18: agent runs as JSON: limits, sums, jobs. Money in US dollars.
+ *
+ * Test: test/18-agents.rows.test.ts
+ */
+import { jobCounts, MICROS_PER_USD, type AgentInfo, type AgentJob, type Limits } from "#wire";
+
+/** A limit that is none is null. */
+export function limitsJson(limits: Limits): object {
+  const { jobs, depth, fanOut, steps, tokens, usdMicros, deadlineAt } = limits;
+  return {
+    jobs: jobs ?? null, depth: depth ?? null, fanOut: fanOut ?? null, steps: steps ?? null,
+    tokens: tokens ?? null, usd: usdMicros === undefined ? null : usdMicros / MICROS_PER_USD,
+    deadlineAt: deadlineAt ?? null,
+  };
+}
+
+export function agentJson(agent: AgentInfo): object {
+  const { id, status, startedAt, endedAt, limits, used, reserved, runs, questions } = agent;
+  const { usdMicros, ...counted } = used;
+  return {
+    id, status, startedAt, endedAt: endedAt ?? null, limits: limitsJson(limits),
+    used: { ...counted, usd: usdMicros / MICROS_PER_USD },
+    reserved: { tokens: reserved.tokens, usd: reserved.usdMicros / MICROS_PER_USD },
+    runs, jobs: jobCounts(agent), questions, reason: agent.reason,
+  };
+}
+
+/** `spawner`: the id of the job of the same run that has added it. */
+export function agentJobJson(row: AgentJob, spawner: string | undefined): object {
+  const { run, id, status, attempt, stage, startedAt, endedAt, reason, steps } = row;
+  const { tokensIn, tokensOut, usdMicros } = row;
+  return {
+    run, id, status, attempt, stage, spawner: spawner ?? null, startedAt: startedAt ?? null,
+    endedAt: endedAt ?? null, reason, steps, tokensIn, tokensOut, usd: usdMicros / MICROS_PER_USD,
+  };
+}
