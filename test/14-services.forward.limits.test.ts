@@ -11,8 +11,8 @@ import {
 } from "../src/master/limits.ts";
 import { Party, room, say } from "./14-services.forward.support.ts";
 
-test("all that 2,000 stalled connections may make the master wait with is within what clients may " +
-  "make it hold, and one that flows has the largest window", () => {
+test("all that 2,000 stalled connections may make the master wait with is within what clients " +
+  "may make it hold, and one that flows has the largest window", () => {
   const windows = new Windows({ ...FORWARD_WINDOWS, spareBytes: FORWARD_SPARE_IN_ALL });
   const grown = (bytes: number): number => {
     let size = bytes;

@@ -12,78 +12,43 @@ import type { Argument, Value } from "#store";
 import {
   AddJobs,
   Affected,
-  AgentCancelled,
-  AgentList,
-  AgentPage,
-  AgentRef,
   BLOB_CHUNK_BYTES,
   BlobHas,
   BlobPut,
   BlobRef,
-  BudgetNow,
-  DeadPage,
-  DecideGate,
-  Decision,
-  Drained,
-  DrainWorker,
   Empty,
   EncodedSubmit,
   Forked,
   ForkRun,
-  GateList,
-  Info,
-  InfoRequest,
   JobRef,
   KvReply,
   KvRequest,
-  Launched,
-  LaunchWorker,
-  OutputPage,
-  OutputRequest,
   MAX_INLINE_SPEC_BYTES,
   MAX_KV_ARGS,
   MAX_KV_BYTES,
   Op,
+  OutputPage,
+  OutputRequest,
   PipelineSpec,
-  PoolPage,
-  RaiseBudget,
   Reasons,
   resultValue,
-  Retired,
-  RetireWorker,
   RetryRun,
-  RollbackService,
-  RolledBack,
   RunList,
   RunRef,
-  Scaled,
-  ScaleService,
-  ServicePage,
-  ServiceRef,
-  ServicesMeant,
   StatusPage,
   StepPage,
   StepsOf,
   Submitted,
   Why,
-  WorkerList,
-  type AgentInfo,
-  type AgentJob,
-  type BudgetChange,
-  type DeadLetter,
-  type GateInfo,
   type JobInfo,
   type JobReason,
   type JobSpec,
-  type LaunchInfo,
   type OutputChunk,
-  type PoolInfo,
   type RunInfo,
-  type ServiceRow,
   type StepInfo,
-  type WorkerInfo,
 } from "#wire";
 import { checkedPipeline, type AnyPipeline } from "./builder.ts";
+import { ClusterCalls } from "./calls.ts";
 import { followRun } from "./follow.ts";
 import { openForwarding, type Forwarding, type ForwardOptions } from "./forward.ts";
 import { checkMs, named } from "./options.ts";
@@ -121,13 +86,6 @@ export interface SubmitOptions {
   readonly updateMs?: number | undefined;
 }
 
-/** An agent run, its runs, and the jobs of all of them. */
-export interface AgentReport {
-  readonly agent: AgentInfo;
-  readonly runs: readonly RunInfo[];
-  readonly jobs: readonly AgentJob[];
-}
-
 export interface RunStatusReport {
   readonly run: RunInfo;
   readonly jobs: readonly JobInfo[];
@@ -146,7 +104,7 @@ export interface WaitOptions {
 }
 
 /** A session with a master. Its methods may be called while others are under way. */
-export class Client {
+export class Client extends ClusterCalls {
   readonly #host: Host;
   readonly #redial: Redial;
   #session: Session;
@@ -157,6 +115,7 @@ export class Client {
   readonly #uploads = new Map<string, Promise<unknown>>();
 
   constructor(session: Session, options: { host: Host; redial: Redial }) {
+    super();
     this.#session = session;
     this.#host = options.host;
     this.#redial = options.redial;
@@ -443,36 +402,14 @@ export class Client {
     return Forked.decode(await this.#ask(Op.FORK, body));
   }
 
-  /** A request that has no method of its own here: see job-requests.ts. */
+  /** A request that has no method of its own here: see calls.ts and job-requests.ts. */
   request(opcode: number, body: Buffer): Promise<Buffer> {
     return this.#ask(opcode, body);
   }
 
   /** The same, with an answer in parts. */
-  parts(opcode: number, body: Buffer): AsyncIterable<Buffer> {
+  parts(opcode: number, body?: Buffer): AsyncIterable<Buffer> {
     return this.#pages(opcode, body);
-  }
-
-  /** Every replica of every service, by name; those that are over, too, while they are known. */
-  async services(): Promise<ServiceRow[]> {
-    const rows: ServiceRow[] = [];
-    for await (const body of this.#pages(Op.SERVICES)) rows.push(...ServicePage.decode(body).rows);
-    return rows;
-  }
-
-  /**
-   * Stops services for good: one by its name, or those of a RUN, or RUN/JOB. Resolves once the wish
-   * is durable; their processes end after it.
-   */
-  async stop(name: string, options: { by?: string } = {}): Promise<ServicesMeant> {
-    const body = ServiceRef.encode({ name, by: options.by ?? "" });
-    return ServicesMeant.decode(await this.#ask(Op.STOP, body));
-  }
-
-  /** Starts services anew, at once. Named as for `stop`. */
-  async restart(name: string, options: { by?: string } = {}): Promise<ServicesMeant> {
-    const body = ServiceRef.encode({ name, by: options.by ?? "" });
-    return ServicesMeant.decode(await this.#ask(Op.RESTART, body));
   }
 
   /**
@@ -486,131 +423,6 @@ export class Client {
    */
   async forward(service: string, options: ForwardOptions = {}): Promise<Forwarding> {
     return openForwarding(service, { ...options, host: this.#host, redial: this.#redial });
-  }
-
-  /**
-   * Another number of replicas. Resolves once that is durable: new ones start after it, and those
-   * that are too many end when the connections that are forwarded to them have.
-   */
-  async scale(name: string, replicas: number, options: { by?: string } = {}): Promise<Scaled> {
-    const body = ScaleService.encode({ name, replicas, by: options.by ?? "" });
-    return Scaled.decode(await this.#ask(Op.SCALE, body));
-  }
-
-  /**
-   * Deploys the version before again, as an update. If no answer comes, ask again with the same
-   * `key`: two rollbacks with one key are one.
-   */
-  async rollback(
-    name: string, options: { by?: string; updateMs?: number | undefined; key?: string } = {},
-  ): Promise<RolledBack> {
-    const { by = "", updateMs, key } = options;
-    const body = RollbackService.encode({ name, updateMs, by, key });
-    return RolledBack.decode(await this.#ask(Op.ROLLBACK, body));
-  }
-
-  async workers(): Promise<WorkerInfo[]> {
-    return WorkerList.decode(await this.#ask(Op.WORKERS, Empty.encode({}))).workers;
-  }
-
-  /**
-   * Gives a worker (a name, or the number of a registration) nothing new. The jobs that run there
-   * go on. `undo` ends that.
-   */
-  async drain(worker: string, options: { undo?: boolean } = {}): Promise<Drained> {
-    const body = DrainWorker.encode({ worker, undo: options.undo ?? false });
-    return Drained.decode(await this.#ask(Op.DRAIN, body));
-  }
-
-  /** Agent runs, the oldest first. */
-  async agents(): Promise<AgentInfo[]> {
-    const agents: AgentInfo[] = [];
-    for await (const body of this.#pages(Op.AGENTS)) agents.push(...AgentList.decode(body).agents);
-    return agents;
-  }
-
-  /** An agent run by its name, or by the id of one of its runs: its runs, and their jobs. */
-  async agent(name: string): Promise<AgentReport> {
-    const found: { agent?: AgentInfo; runs: RunInfo[]; jobs: AgentJob[] } = { runs: [], jobs: [] };
-    for await (const body of this.#pages(Op.AGENT, AgentRef.encode({ name }))) {
-      const { agent, runs, jobs } = AgentPage.decode(body);
-      if (agent !== undefined) found.agent = agent;
-      found.runs.push(...runs);
-      found.jobs.push(...jobs);
-    }
-    return { ...found, agent: found.agent! };
-  }
-
-  /** Raises limits of an agent run: to `amount`, or (`add`) by it. Paused runs go on. */
-  async raiseBudget(
-    group: string, changes: BudgetChange[], options: { by?: string } = {},
-  ): Promise<BudgetNow> {
-    const body = RaiseBudget.encode({ group, changes, by: options.by ?? "" });
-    return BudgetNow.decode(await this.#ask(Op.BUDGET, body));
-  }
-
-  /** Cancels all runs of an agent run. */
-  async cancelAgent(name: string): Promise<AgentCancelled> {
-    return AgentCancelled.decode(await this.#ask(Op.CANCEL_AGENT, AgentRef.encode({ name })));
-  }
-
-  /** Pools of workers that the master can start, and those of their workers that are not gone. */
-  async pools(): Promise<{ pools: PoolInfo[]; launches: LaunchInfo[] }> {
-    const all: { pools: PoolInfo[]; launches: LaunchInfo[] } = { pools: [], launches: [] };
-    for await (const body of this.#pages(Op.POOLS)) {
-      const page = PoolPage.decode(body);
-      all.pools.push(...page.pools);
-      all.launches.push(...page.launches);
-    }
-    return all;
-  }
-
-  /** Starts a worker of a pool, and says how it will be called. */
-  async launch(pool: string, options: { by?: string } = {}): Promise<string> {
-    const body = LaunchWorker.encode({ pool, by: options.by ?? "" });
-    return Launched.decode(await this.#ask(Op.LAUNCH, body)).name;
-  }
-
-  /**
-   * Ends a worker of a pool (its name, or the number of its registration) once nothing runs there.
-   */
-  async retire(worker: string, options: { by?: string } = {}): Promise<Retired> {
-    const body = RetireWorker.encode({ worker, by: options.by ?? "" });
-    return Retired.decode(await this.#ask(Op.RETIRE, body));
-  }
-
-  /** Jobs whose retries are spent, the newest last. */
-  async deadLetters(): Promise<DeadLetter[]> {
-    const dead: DeadLetter[] = [];
-    for await (const body of this.#pages(Op.DEAD)) dead.push(...DeadPage.decode(body).letters);
-    return dead;
-  }
-
-  async gates(): Promise<GateInfo[]> {
-    const gates: GateInfo[] = [];
-    for await (const body of this.#pages(Op.GATES)) gates.push(...GateList.decode(body).gates);
-    return gates;
-  }
-
-  /**
-   * Answers a gate: RUN/JOB, or RUN/JOB#ATTEMPT for the gate behind that attempt and no later one.
-   * `values` are those of its form, as texts. `already` in the result: somebody was faster, and
-   * that answer stands. `missing` above 0: it was counted, and the gate wants so many more.
-   */
-  async decide(
-    gate: string,
-    answer: {
-      approve: boolean; by?: string; comment?: string; values?: Readonly<Record<string, string>>;
-    },
-  ): Promise<Decision> {
-    const { approve, by = "", comment = "", values = {} } = answer;
-    const body = DecideGate.encode({ gate, approve, by, comment, values: { ...values } });
-    return Decision.decode(await this.#ask(Op.DECIDE, body));
-  }
-
-  async info(options: { hash?: boolean } = {}): Promise<Info> {
-    const body = InfoRequest.encode({ hash: options.hash ?? false });
-    return Info.decode(await this.#ask(Op.INFO, body));
   }
 
   /**
@@ -657,10 +469,6 @@ export class Client {
     }
     if (value instanceof StoreError) throw value;
     return value;
-  }
-
-  async ping(): Promise<void> {
-    await this.#ask(Op.PING, Empty.encode({}));
   }
 
   close(): void {

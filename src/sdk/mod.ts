@@ -10,7 +10,7 @@
  *
  *     connect.ts       chooses a master, and opens a session with it
  *     session.ts       a session, and how to have the next one
- *     client.ts        one method per request
+ *     client.ts        one method per request about runs; calls.ts about the rest
  *     follow.ts        a watch that outlives its connection
  *     forward.ts       a local port whose connections end at a service
  *     watch.ts         the pages of a watch as events
@@ -34,8 +34,9 @@
  * Test: test/sdk.test.ts, test/10-master.test.ts
  */
 export { connect, ConnectError, type ConnectOptions } from "./connect.ts";
+export type { AgentReport } from "./calls.ts";
 export type {
-  AddedJob, AgentReport, Client, RunStatusReport, SubmitOptions, WaitOptions,
+  AddedJob, Client, RunStatusReport, SubmitOptions, WaitOptions,
 } from "./client.ts";
 export { followRun, reconnect } from "./follow.ts";
 export type { Forwarding, ForwardOptions } from "./forward.ts";
