@@ -36,6 +36,7 @@ const COMMANDS: Program["commands"] = new Map([
   ["gates", async () => (await import("./commands/gates.ts")).gates],
   ["approve", async () => (await import("./commands/decide.ts")).approve],
   ["reject", async () => (await import("./commands/decide.ts")).reject],
+  ["step", async () => (await import("./commands/step.ts")).step],
   ["kv", async () => (await import("./commands/kv.ts")).kv],
   ["master", async () => (await import("./commands/master.ts")).master],
   ["worker", async () => (await import("./commands/worker.ts")).worker],

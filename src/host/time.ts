@@ -65,5 +65,9 @@ class NodeTimer implements Timer {
     clearTimeout(this.#handle);
     this.#handle = undefined;
   }
+
+  unref(): void {
+    this.#handle?.unref();
+  }
 }
 // #endregion

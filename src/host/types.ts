@@ -51,6 +51,8 @@ export interface Timers {
 export interface Timer {
   /** Idempotent, and safe after the timer has fired. */
   cancel(): void;
+  /** From now on it keeps no process from ending. */
+  unref?(): void;
 }
 
 export interface Random {

@@ -70,6 +70,8 @@ export class Deadlines {
     this.#timer = this.#host.timers.after(first.key - this.#host.clock.monotonic(), () =>
       this.#fire(),
     );
+    // While somebody waits, the connection itself keeps the process from ending.
+    this.#timer.unref?.();
   }
 
   #fire(): void {

@@ -39,6 +39,8 @@ export type {
   AddedJob, Client, RunStatusReport, SubmitOptions, WaitOptions,
 } from "./client.ts";
 export { followRun, reconnect } from "./follow.ts";
+export { JobProgram, jobSettings, StepError } from "./job.ts";
+export type { JobContext, StepCall, StepCost, StepOptions } from "./job-context.ts";
 export type { Forwarding, ForwardOptions } from "./forward.ts";
 export { type AnyPipeline, pipeline, PipelineBuilder, type PipelineKeys } from "./builder.ts";
 export { type JobInput, type PipelineInput } from "./input.ts";

@@ -95,16 +95,22 @@ export const retry: Command = {
       value: "JOB",
       summary: "this job and all that depend on it, even if they completed",
     },
+    "accept-changed": {
+      type: "boolean",
+      summary: "steps that are done stand, although the program asks for others (STEP_CHANGED)",
+    },
   },
   notes: [
-    "Without --from: everything that did not complete. Results of the jobs that did are kept.",
+    "Without --from: everything that did not complete. Results of the jobs that did are kept, " +
+      "and so are the steps of all jobs: a step that is done is not run again.",
   ],
   examples: ["titan retry nightly-7k2m", "titan retry nightly-7k2m --from train"],
   async run(call: Call): Promise<number> {
     const { context } = call;
     const client = await openMaster(call);
     const { run, jobs } = await withRun(client, call.args[0]!, async (id) => {
-      return { run: id, jobs: await client.retry(id, call.text("from")) };
+      const acceptChanged = call.on("accept-changed");
+      return { run: id, jobs: await client.retry(id, call.text("from"), { acceptChanged }) };
     });
     if (call.json) context.json({ run, jobs });
     else context.out(`${run}: ${plural(jobs, "job")} will run again; titan watch ${run}`);
