@@ -79,16 +79,16 @@ test("titan agents refuses in words what is no amount, no word and no agent run"
 
 const row = (fields: Partial<AgentJob>): AgentJob => ({
   run: "r-1", index: 0, id: "a", status: "COMPLETED", attempt: 1, stage: "PLAN", reason: "",
-  steps: 0, tokensIn: 0, tokensOut: 0, usdMicros: 0, assumed: 0, ...fields,
+  steps: 0, tokens: 0, usdMicros: 0, ...fields,
 });
 
 test("stages have the sums of their jobs, and the tree shows who has added whom", () => {
   const jobs = [
-    row({ startedAt: 1000, endedAt: 3000, steps: 2, tokensIn: 10, usdMicros: 10_000 }),
+    row({ startedAt: 1000, endedAt: 3000, steps: 2, tokens: 10, usdMicros: 10_000 }),
     row({ index: 1, id: "b", stage: "ITER", spawner: 0, startedAt: 2000, status: "RUNNING" }),
     row({
       index: 2, id: "c", stage: "ITER", spawner: 1, startedAt: 2500, endedAt: 4000, steps: 1,
-      tokensOut: 5, usdMicros: 2500,
+      tokens: 5, usdMicros: 2500,
     }),
     row({ index: 3, id: "d", stage: "SYNTH", status: "PENDING", reason: "waits for b" }),
   ];

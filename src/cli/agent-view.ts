@@ -57,7 +57,7 @@ export function stageRows(jobs: readonly AgentJob[], now: number): string[][] {
     const took = began.length === 0 ? "" : durationText(Math.max(...ended) - Math.min(...began));
     return [
       stage, `${over}/${own.length}`, String(sum(({ steps }) => steps)),
-      String(sum(({ tokensIn, tokensOut }) => tokensIn + tokensOut)),
+      String(sum(({ tokens }) => tokens)),
       usdText(sum(({ usdMicros }) => usdMicros)), took,
     ];
   });

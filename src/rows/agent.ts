@@ -28,10 +28,10 @@ export function agentJson(agent: AgentInfo): object {
 
 /** `spawner`: the id of the job of the same run that has added it. */
 export function agentJobJson(row: AgentJob, spawner: string | undefined): object {
-  const { run, id, status, attempt, stage, startedAt, endedAt, reason, steps } = row;
-  const { tokensIn, tokensOut, usdMicros } = row;
+  const { run, id, status, attempt, stage, startedAt, endedAt, reason } = row;
+  const { steps, tokens, usdMicros } = row;
   return {
     run, id, status, attempt, stage, spawner: spawner ?? null, startedAt: startedAt ?? null,
-    endedAt: endedAt ?? null, reason, steps, tokensIn, tokensOut, usd: usdMicros / MICROS_PER_USD,
+    endedAt: endedAt ?? null, reason, steps, tokens, usd: usdMicros / MICROS_PER_USD,
   };
 }

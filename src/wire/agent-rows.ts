@@ -55,13 +55,10 @@ export const AgentJob = message("AgentJob", {
   stage: [9, withDefault(string(128), "")],
   /** Why it waits. */
   reason: [10, withDefault(string(16 * 1024), "")],
-  /** Of its own steps. */
+  /** Steps that it has begun, and what they have cost: the leaves of the sums of its run. */
   steps: [11, withDefault(u53(), 0)],
-  tokensIn: [12, withDefault(u53(), 0)],
-  tokensOut: [13, withDefault(u53(), 0)],
-  usdMicros: [14, withDefault(u53(), 0)],
-  /** The part of the tokens and the money that a step had reserved and did not report. */
-  assumed: [15, withDefault(u53(), 0)],
+  tokens: [12, withDefault(u53(), 0)],
+  usdMicros: [13, withDefault(u53(), 0)],
 });
 export type AgentJob = Infer<typeof AgentJob>;
 

@@ -4,9 +4,11 @@
  * Test: test/18-agents.core.test.ts
  */
 import { invariant } from "#base";
+import { stepBegins, stepEnds } from "./apply-groups.ts";
+import { costOf, NOTHING_RESERVED, sum, type Reserve } from "./budget.ts";
 import type { EventOf } from "./events.ts";
 import { charge } from "./jobs.ts";
-import { Journal, stepName, type Step } from "./journal.ts";
+import { heldBy, Journal, stepName, type Step } from "./journal.ts";
 import { stepMemory } from "./memory.ts";
 import { touch, type Job, type Run, type State } from "./state.ts";
 
@@ -14,11 +16,15 @@ export function stepStarted(state: State, job: Job, event: EventOf<"StepStarted"
   const { name, ordinal, attempt, call, effect, at: startedAt, reserve } = event;
   const before = job.journal?.get(name, ordinal);
   invariant(before?.status !== "DONE", () => `step ${stepName(event)} is done, and begins again`);
+  const wanted = { reserve: reserve ?? NOTHING_RESERVED, held: heldBy(before), at: startedAt };
+  stepBegins(state, job.run, wanted);
   keep(state, job, {
     name, ordinal, attempt, call, effect, startedAt, reserve,
     order: before?.order ?? job.run.steps++,
     status: "STARTED", inputHash: event.inputHash.toString("hex"), endedAt: 0,
     result: undefined, blob: undefined, message: "", usage: undefined, accepted: false,
+    starts: (before?.starts ?? 0) + 1,
+    spentTokens: before?.spentTokens ?? 0, spentMicros: before?.spentMicros ?? 0,
   });
 }
 
@@ -26,12 +32,27 @@ export function stepDone(state: State, job: Job, event: EventOf<"StepDone">): vo
   const { at: endedAt, blob, usage } = event;
   // Decoded bytes are views (lesson 02), and would keep their frame.
   const result = event.result && Buffer.from(event.result);
-  keep(state, job, { ...begun(job, event), status: "DONE", endedAt, result, blob, usage });
+  const step = begun(job, event);
+  const spent = settle(state, job, { step, cost: costOf(usage, heldBy(step)), at: endedAt });
+  keep(state, job, { ...step, ...spent, status: "DONE", endedAt, result, blob, usage });
 }
 
 export function stepFailed(state: State, job: Job, event: EventOf<"StepFailed">): void {
   const { at: endedAt, message, usage } = event;
-  keep(state, job, { ...begun(job, event), status: "FAILED", endedAt, message, usage });
+  const step = begun(job, event);
+  const spent = settle(state, job, { step, cost: costOf(usage, NOTHING_RESERVED), at: endedAt });
+  keep(state, job, { ...step, ...spent, status: "FAILED", endedAt, message, usage });
+}
+
+/** The pool of its run has back what the step had set aside, less what it has cost. */
+function settle(
+  state: State, job: Job, { step, cost, at }: { step: Step; cost: Reserve; at: number },
+): Pick<Step, "spentTokens" | "spentMicros"> {
+  stepEnds(state, job.run, { held: heldBy(step), cost, at });
+  return {
+    spentTokens: sum(step.spentTokens, cost.tokens),
+    spentMicros: sum(step.spentMicros, cost.usdMicros),
+  };
 }
 
 function begun(job: Job, event: { name: string; ordinal: number }): Step {
@@ -61,7 +82,9 @@ export function takePrefix(
       const { name, ordinal } = step;
       const other = set.find((each) =>
         each.job === job.index && each.name === name && each.ordinal === ordinal);
-      const kept = { ...step, accepted: true };
+      // Another run has paid for it.
+      const free = { starts: 0, spentTokens: 0, spentMicros: 0 };
+      const kept = { ...step, ...free, accepted: true };
       if (other === undefined) keep(state, job, kept);
       else keep(state, job, { ...kept, result: Buffer.from(other.result), blob: undefined });
     }

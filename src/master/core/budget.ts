@@ -17,7 +17,7 @@
 import {
   BUDGET_KINDS, MAX_COUNT_BUDGET, MAX_DEADLINE_MS, MAX_DEPTH_BUDGET, MAX_TOKENS_BUDGET,
   MAX_USD_BUDGET, MICROS_PER_USD, usdText, type Budget, type BudgetChange, type BudgetKind,
-  type Limits, type Spent,
+  type Limits, type Spent, type StepUsage,
 } from "#wire";
 
 /** What a step may cost at most, as far as it says. */
@@ -32,7 +32,8 @@ export interface Pool {
 export const NOTHING_SPENT: Spent = { jobs: 0, steps: 0, tokens: 0, usdMicros: 0 };
 export const NOTHING_RESERVED: Reserve = { tokens: 0, usdMicros: 0 };
 
-function sum(a: number, b: number): number {
+/** A sum that stays a safe integer. */
+export function sum(a: number, b: number): number {
   return Math.min(a + b, Number.MAX_SAFE_INTEGER);
 }
 
@@ -50,6 +51,22 @@ export function setAside(held: Reserve, more: Reserve, less = NOTHING_RESERVED):
     tokens: Math.max(0, sum(held.tokens, more.tokens) - less.tokens),
     usdMicros: Math.max(0, sum(held.usdMicros, more.usdMicros) - less.usdMicros),
   };
+}
+
+/**
+ * What a step has cost. One that has succeeded and does not say counts with all that it had set
+ * aside; of a failure that does not say it is assumed that nobody has charged for it.
+ */
+export function costOf(usage: StepUsage | undefined, otherwise: Reserve): Reserve {
+  if (usage === undefined) return otherwise;
+  return { tokens: sum(usage.tokensIn, usage.tokensOut), usdMicros: usage.usdMicros };
+}
+
+/** Why a step cannot set aside this, or have cost it. Undefined: it can. */
+export function amountProblem({ tokens, usdMicros }: Reserve): string | undefined {
+  if (tokens > MAX_TOKENS_BUDGET) return `${tokens} tokens are more than ${MAX_TOKENS_BUDGET}`;
+  if (usdMicros <= MAX_USD_BUDGET * MICROS_PER_USD) return undefined;
+  return `${usdText(usdMicros)} USD are more than ${MAX_USD_BUDGET}`;
 }
 
 /** The limits of a budget that begins at this moment. */

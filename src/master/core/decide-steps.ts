@@ -16,11 +16,13 @@ import {
   MAX_STEP_BLOB_BYTES, MAX_STEP_NAME_BYTES, MAX_STEPS, STEP_HASH_BYTES, type StepAnswer,
   type StepBlob,
 } from "#wire";
+import { amountProblem, costOf, NOTHING_RESERVED } from "./budget.ts";
 import type { CommandOf } from "./command.ts";
+import { admitStep, newsOf } from "./decide-budget.ts";
 import { NO_EFFECTS, onlyReply, type DecidedOn } from "./effect.ts";
 import type { EventOf } from "./events.ts";
 import { fenced } from "./fence.ts";
-import { idempotencyKey, stepName, type Step } from "./journal.ts";
+import { heldBy, idempotencyKey, stepName, type Step } from "./journal.ts";
 import { MAX_RUN_STEP_BYTES } from "./limits.ts";
 import { bufferMemory, STEP_BYTES, textMemory } from "./memory.ts";
 import { limitsOf, Refusal, type Context } from "./refusal.ts";
@@ -56,7 +58,9 @@ export function decideStartStep(
     }
   }
   checkStep(state, { job, known, command, doing }, context);
-  return { events: [started(command, context.now)], effects: NO_EFFECTS, reply: run };
+  const { now } = context;
+  const news = admitStep(job.run, { reserve: step.reserve, held: heldBy(known) }, { doing, now });
+  return { events: [started(command, now), ...news], effects: NO_EFFECTS, reply: run };
 }
 // #endregion
 
@@ -95,7 +99,7 @@ function checkStep(
 ): void {
   const refuse = (code: Refusal["code"], found: string): Refusal =>
     new Refusal(code, `Cannot ${doing}: ${found}`);
-  const { name, ordinal, inputHash, effect, onAmbiguous } = command.step;
+  const { name, ordinal, inputHash, effect, onAmbiguous, reserve } = command.step;
   const { run, spec } = job;
   if (name === "" || /\p{Cc}/u.test(name)) {
     const found = name === "" ? "is empty" : "has a control character";
@@ -107,6 +111,8 @@ function checkStep(
   if (inputHash.length !== STEP_HASH_BYTES) {
     throw refuse("INVALID", "the hash of its input is not a SHA-256");
   }
+  const tooMuch = reserve && amountProblem(reserve);
+  if (tooMuch !== undefined) throw refuse("INVALID", `it sets aside too much: ${tooMuch}`);
   if (effect === "once" && onAmbiguous === "retry") {
     throw refuse("INVALID", "a step that must happen once is not tried again by itself");
   }
@@ -145,6 +151,9 @@ export function decideEndStep(
   if ([result, blob, failure].filter((each) => each !== undefined).length !== 1) {
     throw refuse("INVALID", "it has one of a result, a blob and a failure");
   }
+  const cost = costOf(usage, failure === undefined ? heldBy(known) : NOTHING_RESERVED);
+  const tooMuch = amountProblem(cost);
+  if (tooMuch !== undefined) throw refuse("INVALID", `it has cost too much: ${tooMuch}`);
   checkBlob(blob, refuse);
   checkResult(state, { run: job.run, result, refuse }, context);
   if (known.status !== "STARTED") {
@@ -160,7 +169,9 @@ export function decideEndStep(
   const event: EventOf<"StepDone" | "StepFailed"> = failure === undefined
     ? { type: "StepDone", ...what, result, blob }
     : { type: "StepFailed", ...what, message: failure };
-  return { events: [event], effects: NO_EFFECTS, reply: { isNew: true } };
+  const { group } = job.run;
+  const news = group === undefined ? [] : newsOf(group, cost, context.now);
+  return { events: [event, ...news], effects: NO_EFFECTS, reply: { isNew: true } };
 }
 // #endregion
 

@@ -7,6 +7,7 @@
 import {
   isOpenRun, JOB_STATUSES, type AgentInfo, type AgentJob, type RunInfo, type RunStatus,
 } from "#wire";
+import { sum } from "./budget.ts";
 import { sentence } from "./check.ts";
 import { findGroup } from "./decide-budget.ts";
 import { reasonOf, runInfo } from "./explain.ts";
@@ -63,8 +64,18 @@ function agentJob(state: State, job: Job, now: number): AgentJob {
     startedAt: startedAt === 0 ? undefined : startedAt,
     endedAt: (status === "RUNNING" ? 0 : endedAt || stoppedAt) || undefined,
     reason: sentence(reasonOf(state, job, now)), spawner: undefined,
-    steps: 0, tokensIn: 0, tokensOut: 0, usdMicros: 0, assumed: 0,
+    ...costsOf(job),
   };
+}
+
+function costsOf({ journal }: Job): Pick<AgentJob, "steps" | "tokens" | "usdMicros"> {
+  let [steps, tokens, usdMicros] = [0, 0, 0];
+  for (const { starts, spentTokens, spentMicros } of journal?.values() ?? []) {
+    steps += starts;
+    tokens = sum(tokens, spentTokens);
+    usdMicros = sum(usdMicros, spentMicros);
+  }
+  return { steps, tokens, usdMicros };
 }
 
 /** As the original has it: the stage of `research_PLAN` is PLAN. */

@@ -8,22 +8,35 @@
  * Invariants: holds a number per run, whatever the runs hold.
  * Test: test/10-master.memory.test.ts
  */
+import { MAX_GROUP_BYTES } from "#wire";
 import {
-  bufferMemory, edgesMemory, FIELD_BYTES, jobsMemory, runMemory, STEP_BYTES, textMemory,
+  bufferMemory, edgesMemory, FIELD_BYTES, groupMemory, jobsMemory, runMemory, STEP_BYTES,
+  textMemory,
 } from "./memory.ts";
 import type { Event } from "./events.ts";
+
+/** Of an agent run, as long as the id of a run may be. */
+const LONGEST_NAME = "x".repeat(MAX_GROUP_BYTES);
 
 export class Forecast {
   /** The most that the state takes at any moment, in bytes as `memory.ts` counts them. */
   peak = 0;
   #bytes = 0;
   readonly #runs = new Map<number, number>();
+  readonly #agents = new Set<number>();
 
   /** Of a run that a snapshot holds. */
   add(run: number, bytes: number): void {
     this.#runs.set(run, (this.#runs.get(run) ?? 0) + bytes);
     this.#bytes += bytes;
     this.peak = Math.max(this.peak, this.#bytes);
+  }
+
+  /** The run is an agent run, if it was none before. */
+  #agent(run: number): void {
+    if (this.#agents.has(run)) return;
+    this.#agents.add(run);
+    this.add(run, groupMemory(LONGEST_NAME));
   }
 
   /**
@@ -45,6 +58,7 @@ export class Forecast {
         return this.add(event.run, runMemory(event.key, event.spec) + jobs + prefix);
       }
       case "StepStarted":
+        this.#agent(event.run);
         return this.add(event.run, STEP_BYTES + 2 * textMemory(event.name) + FIELD_BYTES);
       case "StepDone": return this.add(event.run, bufferMemory(event.result));
       case "JobSucceeded": return this.add(event.run, bufferMemory(event.result));
@@ -53,6 +67,7 @@ export class Forecast {
         for (const run of event.runs) {
           this.#bytes -= this.#runs.get(run) ?? 0;
           this.#runs.delete(run);
+          this.#agents.delete(run);
         }
       }
     }

@@ -40,6 +40,10 @@ export interface Step {
   readonly message: string;
   readonly reserve: StepReserve | undefined;
   readonly usage: StepUsage | undefined;
+  /** How often this run has begun it, and what all these tries have cost. */
+  readonly starts: number;
+  readonly spentTokens: number;
+  readonly spentMicros: number;
   /** It stands whatever its input is by now: a person has said so, or it comes from another run. */
   readonly accepted: boolean;
 }
@@ -76,6 +80,11 @@ export class Journal {
   copy(): Journal {
     return new Journal(this.#steps.values());
   }
+}
+
+/** What it has set aside of its run's budget, and nobody has settled. */
+export function heldBy(step: Step | undefined): StepReserve {
+  return (step?.status === "STARTED" ? step.reserve : undefined) ?? { tokens: 0, usdMicros: 0 };
 }
 
 /** The results of a run that are blobs: each as often as it is a result. */

@@ -22,6 +22,8 @@ const StepRecord = message("StepRecord", {
   message: [13, withDefault(string(MAX_STEP_MESSAGE_BYTES), "")],
   reserve: [14, optional(StepReserve)], usage: [15, optional(StepUsage)],
   accepted: [16, withDefault(bool(), false)],
+  starts: [85, withDefault(u32(), 0)], spentTokens: [86, withDefault(u53(), 0)],
+  spentMicros: [87, withDefault(u53(), 0)],
 });
 
 /** Of one job of the run before, in the order of its journal. */

@@ -1,0 +1,243 @@
+/** Chapter 18: the brakes on steps: reserved before, settled after, exact under crashes. */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { test } from "node:test";
+import { NOTHING_SPENT, plus, readSnapshot, Refusal, writeSnapshot, type Job } from "#core";
+import type { Agent, Budget, JobScope, Spent, StepEnd, StepReserve, StepStart } from "#wire";
+import { assertRecoverable, Bench, checkIndexes, refusal, spec } from "./10-master.core.ts";
+
+const USD = 1_000_000;
+
+const scopeOf = ({ run, index, attempt, worker }: Job): JobScope =>
+  ({ run: run.number, job: index, attempt, worker });
+
+/** Runs of agents whose jobs all run, and the steps that these make. */
+class Agents extends Bench {
+  #calls = 0;
+
+  constructor(seed = 1) {
+    super(seed);
+    this.join({ slots: 1000 });
+  }
+
+  agent(count: number, budget: Budget | undefined, id?: string): Job[] {
+    const agent: Agent = { id, budget };
+    const run = this.submit(Array.from({ length: count }, (_, i) => spec(`j${i}`)), { agent });
+    this.schedule();
+    return this.state.runsById.get(run)!.jobs;
+  }
+
+  start(job: Job, name: string, fields: Partial<StepStart> = {}) {
+    const step: StepStart = {
+      name, ordinal: 1, inputHash: createHash("sha256").update(name).digest(), effect: "read",
+      onAmbiguous: "retry", call: ++this.#calls, reserve: undefined, again: false, ...fields,
+    };
+    return this.execute({ type: "StartStep", by: scopeOf(job), step });
+  }
+
+  end(job: Job, name: string, cost?: Partial<StepReserve>, failure?: string): void {
+    const { tokens = 0, usdMicros = 0 } = cost ?? {};
+    const usage = { model: "m", tokensIn: tokens, tokensOut: 0, usdMicros, ms: 1 };
+    const step: StepEnd = {
+      name, ordinal: 1, result: failure === undefined ? Buffer.from("1") : undefined,
+      blob: undefined, failure, usage: cost && usage, told: false,
+    };
+    this.execute({ type: "EndStep", by: scopeOf(job), step });
+  }
+
+  /** The worker goes away under the job, and the job begins anew. */
+  crash(job: Job): void {
+    this.execute({ type: "Lose", worker: job.worker, reason: "gone", blamed: false });
+    this.join({ slots: 1000, instance: `i${this.state.nextWorker}` });
+    this.schedule();
+  }
+}
+
+const usd = (usdMicros: number): StepReserve => ({ tokens: 0, usdMicros });
+
+/** What the leaves have cost: the journals of all jobs of the group. */
+function leaves(jobs: Iterable<Job>): Spent {
+  let all = NOTHING_SPENT;
+  for (const { journal } of jobs) {
+    for (const { starts, spentTokens, spentMicros } of journal?.values() ?? []) {
+      all = plus(all, { steps: starts, tokens: spentTokens, usdMicros: spentMicros });
+    }
+  }
+  return all;
+}
+
+test("20 parallel steps against a rest of 5: exactly 5 begin, and no more is spent", () => {
+  const made = new Agents();
+  const jobs = made.agent(20, { usdMicros: 5 * USD });
+  const given = jobs.filter((job) => {
+    try {
+      made.start(job, "ask", { reserve: usd(USD) });
+      return true;
+    } catch (error) {
+      return !refusal("BUDGET", /0\.00 of 5\.00 USD are used and 5\.00 reserved, and 1\.00 more/)(
+        error);
+    }
+  });
+  assert.equal(given.length, 5);
+  for (const job of given) made.end(job, "ask", usd(USD));
+  const { group } = jobs[0]!.run;
+  assert.deepEqual([group!.used.usdMicros, group!.reserved.usdMicros], [5 * USD, 0]);
+  checkIndexes(made.state);
+  assertRecoverable(made);
+});
+
+test("a crash between begin and end keeps the reservation, and it is not taken twice", () => {
+  const made = new Agents();
+  const [job] = made.agent(1, { usdMicros: 2 * USD }) as [Job];
+  const { group } = job.run;
+  made.start(job, "ask", { reserve: usd(2 * USD) });
+  made.crash(job);
+  assert.equal(group!.reserved.usdMicros, 2 * USD, "nobody knows whether the call was made");
+  made.start(job, "ask", { reserve: usd(2 * USD) });
+  assert.equal(group!.reserved.usdMicros, 2 * USD);
+  assert.equal(group!.used.steps, 2, "both calls count as steps");
+  made.crash(job);
+  made.start(job, "ask", { reserve: usd(USD) });
+  assert.equal(group!.reserved.usdMicros, USD, "a smaller one takes its place");
+  made.end(job, "ask", usd(USD / 2));
+  assert.deepEqual([group!.used.usdMicros, group!.reserved.usdMicros], [USD / 2, 0]);
+  assert.equal(made.start(job, "ask").type, "done");
+  assert.equal(group!.used.steps, 3, "what is done costs nothing");
+  assertRecoverable(made);
+});
+
+test("what a step costs beyond its reservation is counted, and the next one is refused", () => {
+  const made = new Agents();
+  const [job] = made.agent(1, { usdMicros: USD, tokens: 1000 }) as [Job];
+  made.start(job, "a", { reserve: { tokens: 10, usdMicros: 1000 } });
+  made.end(job, "a", { tokens: 900, usdMicros: 3 * USD });
+  const { used } = job.run.group!;
+  assert.deepEqual([used.tokens, used.usdMicros], [900, 3 * USD]);
+  const words = /3\.00 of 1\.00 USD are used, and nothing is left \(titan agents budget /;
+  assert.throws(() => made.start(job, "b"), refusal("BUDGET", words));
+  made.start(job, "free", { reserve: usd(0) });
+  made.end(job, "free", usd(0));
+  assertRecoverable(made);
+});
+
+test("a step that says nothing of its cost counts as it had reserved, a failure as nothing", () => {
+  const made = new Agents();
+  const [job] = made.agent(1, undefined) as [Job];
+  const { group } = job.run;
+  made.start(job, "a", { reserve: { tokens: 7, usdMicros: 100 } });
+  made.end(job, "a");
+  assert.deepEqual([group!.used.tokens, group!.used.usdMicros], [7, 100]);
+  made.start(job, "b", { reserve: { tokens: 7, usdMicros: 100 } });
+  made.end(job, "b", undefined, "refused");
+  assert.deepEqual([group!.used.tokens, group!.used.usdMicros], [7, 100]);
+  made.start(job, "b", { reserve: { tokens: 7, usdMicros: 100 } });
+  made.end(job, "b", usd(30), "again");
+  made.start(job, "b");
+  made.end(job, "b", usd(5));
+  assert.equal(group!.used.usdMicros, 135, "each try of a step has its own cost");
+  assert.deepEqual(leaves([job]), { ...group!.used, jobs: 0 });
+  assertRecoverable(made);
+});
+
+test("steps are limited by their number and by the deadline, and 80 % is said once", () => {
+  const made = new Agents();
+  const [job] = made.agent(1, { steps: 5, deadlineMs: 60_000 }) as [Job];
+  const words: string[] = [];
+  for (let i = 0; i < 5; i++) {
+    made.start(job, `s${i}`);
+    made.end(job, `s${i}`, usd(1));
+    words.push(String(job.run.group!.reached[3]));
+  }
+  assert.deepEqual(words, ["0", "0", "0", "80", "100"]);
+  assert.throws(() => made.start(job, "s6"),
+    refusal("BUDGET", /5 of 5 steps are used, and 1 more is wanted/));
+  made.execute({
+    type: "RaiseBudget", group: job.run.id, by: "ann",
+    changes: [{ what: "steps", amount: 9, add: true }],
+  });
+  made.start(job, "s6");
+  made.now += 60_000;
+  assert.throws(() => made.start(job, "s7"), refusal("BUDGET", /its deadline has passed/));
+  made.end(job, "s6", usd(1));
+  assertRecoverable(made);
+});
+
+test("a run without an agent becomes one with its first step, at no limit", () => {
+  const made = new Agents();
+  const run = made.submit([spec("plain")]);
+  made.schedule();
+  const job = made.job(run, "plain");
+  assert.equal(job.run.group, undefined);
+  made.start(job, "a");
+  assert.equal(made.state.groups.get(run)!.used.jobs, 1);
+  made.end(job, "a", { tokens: 5, usdMicros: 7 });
+  assert.deepEqual(made.state.groups.get(run)!.used,
+    { jobs: 1, steps: 1, tokens: 5, usdMicros: 7 });
+  checkIndexes(made.state);
+  assertRecoverable(made);
+  const again = readSnapshot([...writeSnapshot(made.state)]);
+  assert.equal(again.groups.get(run)!.runs.size, 1);
+});
+
+test("what nobody could mean is refused in words", () => {
+  const made = new Agents();
+  const [job] = made.agent(1, undefined) as [Job];
+  assert.throws(() => made.start(job, "a", { reserve: { tokens: 1e13, usdMicros: 0 } }),
+    refusal("INVALID", /sets aside too much: 10000000000000 tokens are more than 1000000000000$/));
+  made.start(job, "a");
+  assert.throws(() => made.end(job, "a", usd(1e13)),
+    refusal("INVALID", /has cost too much: 10000000\.00 USD are more than 1000000$/));
+  made.end(job, "a", usd(1));
+});
+
+test("a fork has paid for nothing that it takes over", () => {
+  const made = new Agents();
+  const [job] = made.agent(1, { usdMicros: USD }) as [Job];
+  made.start(job, "a");
+  made.end(job, "a", usd(USD));
+  const { run } = made.execute({ type: "Fork", run: job.run.id, from: "a", set: [], by: "ann" });
+  const { group } = made.state.runsById.get(run)!;
+  assert.equal(group!.id, run, "it has a pool of its own");
+  assert.deepEqual(group!.used, { ...NOTHING_SPENT, jobs: 1 });
+  made.schedule();
+  const copy = made.job(run, "j0");
+  assert.equal(made.start(copy, "a").type, "done");
+  assert.deepEqual(leaves([copy]), NOTHING_SPENT);
+  assertRecoverable(made);
+});
+
+test("sums of an agent run are the sums of its leaves, through crashes and retries", () => {
+  for (let seed = 1; seed <= 15; seed++) {
+    const made = new Agents(seed);
+    const { random } = made;
+    const limit = 1 + Math.floor(random() * 2000);
+    const budget = { usdMicros: limit, steps: 60 };
+    const jobs = [...made.agent(4, budget, "g"), ...made.agent(3, budget, "g")];
+    const { group } = jobs[0]!.run;
+    for (let turn = 0; turn < 120; turn++) {
+      const job = jobs[Math.floor(random() * jobs.length)]!;
+      const name = `s${Math.floor(random() * 5)}`;
+      const known = job.journal?.get(name, 1);
+      try {
+        if (random() < 0.06) made.crash(job);
+        else if (known?.status === "STARTED" && known.attempt === job.attempt) {
+          const most = known.reserve?.usdMicros ?? 0;
+          const cost = random() < 0.2 ? undefined : usd(Math.floor(random() * (most + 1)));
+          made.end(job, name, cost, random() < 0.3 ? "no" : undefined);
+        } else made.start(job, name, { reserve: usd(Math.floor(random() * 200)) });
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+      }
+      const { used, reserved } = group!;
+      assert.ok(used.usdMicros + reserved.usdMicros <= limit, `seed ${seed}: beyond the limit`);
+      assert.ok(used.steps <= 60);
+      assert.deepEqual(leaves(jobs), { ...used, jobs: 0 }, `seed ${seed}: the leaves`);
+      const open = jobs.flatMap(({ journal }) => [...(journal?.values() ?? [])])
+        .filter(({ status }) => status === "STARTED");
+      const held = open.reduce((sum, { reserve }) => sum + (reserve?.usdMicros ?? 0), 0);
+      assert.equal(reserved.usdMicros, held, `seed ${seed}: what is set aside`);
+    }
+    checkIndexes(made.state);
+    assertRecoverable(made);
+  }
+});
