@@ -2,7 +2,7 @@
  * An agent run as text: its budget, its stages, its jobs as the tree in which they have added each
  * other.
  *
- * Test: test/18-agents.cli.test.ts
+ * Test: test/18-agents.list.test.ts
  */
 import type { AgentInfo, AgentJob, AgentReport } from "#sdk";
 import { isTerminal, usdText } from "#wire";

@@ -3,7 +3,7 @@
  *
  * `#sdk` watches and dials; this file tells a person about it meanwhile.
  *
- * Invariants: returns a run that has ended, or throws; nothing is shown twice.
+ * Invariants: returns a run that has ended or is PAUSED, or throws; nothing is shown twice.
  * Test: test/cli.test.ts
  */
 import { setTimeout as sleep } from "node:timers/promises";
@@ -26,6 +26,8 @@ export interface FollowOptions {
   readonly progress: Progress;
   /** Go on while nothing but services is left. */
   readonly toEnd?: boolean | undefined;
+  /** Go on, too, while it is PAUSED: somebody else may raise its budget. */
+  readonly throughPauses?: boolean | undefined;
   /** After each of the news. */
   readonly onNews?: () => void;
   /** Ends the watch: the run goes on. */
@@ -65,6 +67,7 @@ export async function followRun(options: FollowOptions): Promise<RunInfo> {
     for await (const event of news) {
       progress.news(tracker.take(event));
       options.onNews?.();
+      if (tracker.run?.status === "PAUSED" && options.throughPauses !== true) break;
     }
   } finally {
     over.abort(new Error("the watch is over"));

@@ -58,6 +58,7 @@ export async function summarize(run: RunInfo, options: SummaryOptions): Promise<
   }
   warnOfLost(run, options);
   if (run.status === "SERVING") return tellServices(run, options);
+  if (run.status === "PAUSED") return tellPause(run, options);
   const took = durationText((run.endedAt ?? run.submittedAt) - run.submittedAt);
   const status = context.paint(runColor(run.status), run.status);
   context.out(`${run.id} ${status} in ${took} (${progressText(tracker)})`);
@@ -73,6 +74,17 @@ function tellServices(run: RunInfo, options: SummaryOptions): void {
     context.out(`  ${id} ${service.phase.toLowerCase()} at ${addressOf(service)} on ${worker}`);
   }
   context.note(`titan: its services go on; ${later(options, "stop", run.id)} ends them`);
+}
+
+/** It goes on as soon as somebody says so; until then nobody need watch. */
+function tellPause(run: RunInfo, options: SummaryOptions): void {
+  const { context, tracker, vanishes } = options;
+  const status = context.paint(runColor(run.status), run.status);
+  context.out(`${run.id} ${status} (${progressText(tracker)})`);
+  context.note(`titan: ${printable(run.paused ?? "its budget is used up")}`);
+  context.note(vanishes
+    ? "titan: this cluster ends now, and the run with it; --wait stays, --state DIR keeps both"
+    : `titan: it goes on with ${later(options, "agents", `budget ${run.id} --usd +N`)}`);
 }
 
 /** Output with a hole looks like whole output, so its readers must be told of the hole. */

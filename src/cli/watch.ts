@@ -3,6 +3,7 @@
  * `titan run` and `titan watch`.
  *
  *     ended ──▶ summary, 0 or 3
+ *     PAUSED ──▶ summary, 3           its budget is used up, and a person has to raise it
  *     Ctrl-C ──▶ detach, 130          on a cluster of our own: cancel, wait for the end, 130
  *     --timeout ──▶ detach, 124       on a cluster of our own: cancel, wait for the end, 124
  *
@@ -27,7 +28,7 @@ const CANCEL_MS = 7000;
 export interface WatchOptions extends Target {
   readonly run: string;
   readonly timeoutMs: number | undefined;
-  /** Stay while nothing but services is left. */
+  /** Stay while nothing but services is left, or while it is PAUSED. */
   readonly toEnd?: boolean | undefined;
   /** Set by the command that has just submitted the run. */
   readonly submitted?: { readonly id: string; readonly name: string };
@@ -73,7 +74,8 @@ export async function watchToEnd(call: Call, options: WatchOptions): Promise<num
     const toEnd = options.toEnd === true || cluster !== undefined;
     const onNews = cluster && tellOnce(cluster, { tracker, progress });
     const ended = await followRun({
-      client, redial, run, tracker, progress, signal, toEnd, ...(onNews && { onNews }),
+      client, redial, run, tracker, progress, signal, toEnd, throughPauses: options.toEnd,
+      ...(onNews && { onNews }),
     });
     progress.end();
     if (!call.json) {

@@ -26,9 +26,12 @@ export function serviceJson(service: ServiceInfo): object {
 }
 
 export function runJson(run: RunInfo): object {
-  const { id, name, status, submittedAt, endedAt, cancelling } = run;
+  const { id, name, status, submittedAt, endedAt, cancelling, paused } = run;
   const jobs = jobCounts(run);
-  return { id, name, status, submittedAt, endedAt: endedAt ?? null, cancelling, jobs };
+  return {
+    id, name, status, submittedAt, endedAt: endedAt ?? null, cancelling, jobs,
+    ...(paused !== undefined && { reason: paused }),
+  };
 }
 
 /** `parents`: their ids; a parent without an id here stays a number. `now` in ms since 1970. */

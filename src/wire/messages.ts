@@ -374,6 +374,8 @@ export const RunInfo = message("RunInfo", {
   counts: [6, list(u32(), 16)],
   cancelling: [7, withDefault(bool(), false)],
   update: [40, optional(UpdateInfo)],
+  /** Of one that is PAUSED: which limit is used up, and what raises it. */
+  paused: [85, optional(sentence)],
 });
 export type RunInfo = Infer<typeof RunInfo>;
 export const RunList = message("RunList", { runs: [1, list(RunInfo, MAX_ROWS)] });

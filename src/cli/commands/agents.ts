@@ -6,7 +6,7 @@
  *     titan agents budget ID       another limit, by which a paused one goes on
  *     titan agents cancel ID       an end for all its runs
  *
- * Test: test/18-agents.cli.test.ts
+ * Test: test/18-agents.list.test.ts
  */
 import { agentJobJson, agentJson, limitsJson, runJson } from "#rows";
 import type { AgentInfo, AgentJob, AgentReport, BudgetChange, Client } from "#sdk";

@@ -22,7 +22,10 @@ export const run: Command = {
       value: "TIME",
       summary: "stop watching after this long (90s, 10m, 2h): exit 124",
     },
-    wait: { type: "boolean", summary: "stay while nothing but services is left" },
+    wait: {
+      type: "boolean",
+      summary: "stay while nothing but services is left, or while it is PAUSED by its budget",
+    },
     strict: {
       type: "boolean",
       summary:
@@ -51,7 +54,8 @@ export const run: Command = {
       "and removed after it.",
     "Ctrl-C stops watching, not the run; on a cluster for this run it cancels, since the cluster " +
       "goes away.",
-    "Exit codes: 0 completed · 2 the pipeline is not valid · 3 failed, cancelled or rejected · " +
+    "Exit codes: 0 completed · 2 the pipeline is not valid · 3 failed, cancelled or rejected, or " +
+      "PAUSED by its budget · " +
       "5 no master · 6 can never be scheduled · 124 --timeout · 130 interrupted.",
   ],
   examples: [
