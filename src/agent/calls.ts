@@ -119,6 +119,7 @@ interface Planned {
   readonly args: unknown;
 }
 
+// #region run
 async function carryOut(
   { job }: Place, { name, effect = "once", run, job: jobOf }: Tool, { key, args }: Planned,
 ): Promise<string> {
@@ -139,6 +140,8 @@ async function carryOut(
     }
   }, { effect, reserve: NOTHING });
 }
+
+// #endregion
 
 function textOf(result: unknown): string {
   if (typeof result === "string") return result;
