@@ -9,7 +9,7 @@
  *                                 ─▶ onData(a copy)           any other
  *
  * Left to itself Node allocates 64 KiB for each read. A program that only passes bytes on then
- * spends half of its time in V8's collector (measured: docs/decisions/015-lent-bytes.md).
+ * spends half of its time in V8's collector (measured: decision 012 of docs).
  *
  * Invariants: a chunk that is lent is not written to while its `onData` runs; the bytes of
  * `writeLent` are the kernel's or a copy when it returns.

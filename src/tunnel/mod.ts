@@ -13,13 +13,14 @@
  * still listen" (a half-close); a stream that fails, or that its reader cancels, says "this
  * connection is broken" (a reset), and then both directions are.
  *
- * Nothing here counts windows: each stream has one of its own (lesson 04), a reader that is slow
- * takes no more items, its window fills, and the socket at the other end is not read any more. TCP
- * brings that back to the program that sends.
+ * Nothing here counts windows: each stream has one of its own, out of a pool (lesson 04). A reader
+ * that is slow takes no more items, its window fills, and the socket at the other end is not read
+ * any more. TCP brings that back to the program that sends. The bytes are lent from read to write.
  *
  * Invariants: bytes arrive once and in order; each connection waits for its own reader and for no
  * other; every end that one side learns of reaches the other.
- * Left out: a reset that comes while a socket is not read. It is seen at the next read or write.
+ * Left out: a reset that comes while a socket is not read, as its far end has no room. It is seen
+ * at the next read or write.
  * Test: test/14-services.forward.test.ts
  */
 export { join } from "./join.ts";

@@ -34,7 +34,7 @@ export const forward: Command = {
     const client = await openMaster(call);
     const stopped = new Promise<void>((resolve) => {
       context.onInterrupt((signal, times) => {
-        // Somebody who finds the port closed looks here for the reason.
+        // A person who finds the port closed looks here for the reason.
         context.note(`titan: ${signal}: the port closes`);
         if (times > 1) process.exit(EXIT.INTERRUPTED);
         resolve();
