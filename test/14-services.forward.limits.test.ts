@@ -151,10 +151,13 @@ test("a connection beyond the most takes the place of the next one that ends", a
     all.settle(Promise.all(Array.from({ length: count }, dial)));
   const first = await dials(MAX_FORWARDED);
   await all.until(() => all.accepted.length === MAX_FORWARDED);
-  const [early, late, gone] = await dials(3);
-  for (const [i, party] of [early, late, gone].entries()) party!.say(`waits ${i}`);
-  await all.pass(1000);
-  gone!.socket.reset();
+  const later: Party[] = [];
+  for (let i = 0; i < 3; i++) {
+    later.push(await all.dial(local));
+    later[i]!.say(`waits ${i}`);
+    await all.pass(100); // one after another
+  }
+  later[2]!.socket.reset();
   first[0]!.socket.end(); // in order, and so the end takes its time
   await all.until(() => all.accepted.some(({ text }) => text === "waits 0"));
   await all.pass(1000);
