@@ -43,12 +43,13 @@ export const DIAL_TIMEOUT_MS = 10_000;
  * where a peer is ahead of us. There is one for the process, as a read is over before the next.
  */
 const READ_BYTES = 256 * 1024;
-/** What is written at once of lent bytes: an item of a stream, with its header. */
-const LENT_BYTES = 128 * 1024;
+/** Lent bytes that find memory at once: an item of a stream, with its header. */
+const LENT_BYTES = 65 * 1024;
+/** Memory of lent bytes that the kernel has taken, for the next ones: 2 MiB, six slow peers. */
+const MAX_SPARES = 32;
 
 let readBuffer: Buffer | undefined;
-/** The kernel has taken all that was in here. */
-let lentBuffer: Buffer | undefined;
+const spares: Buffer[] = [];
 
 /** Other runtimes have Node's sockets, and not this part of them. */
 const READS_IN_PLACE =
@@ -176,11 +177,16 @@ class TcpSocket implements Socket {
   }
 
   write(bytes: Uint8Array): boolean {
+    return this.#write(bytes);
+  }
+
+  /** `onTaken`: the kernel has the bytes, or will never have them. */
+  #write(bytes: Uint8Array, onTaken?: () => void): boolean {
     const socket = this.#socket;
     // The peer may have gone in this same turn; its `onClose` is on the way, and tells more than an
     // error here.
     if (socket.destroyed || socket.writableEnded) return false;
-    socket.write(bytes);
+    socket.write(bytes, onTaken);
     if (socket.writableLength <= HIGH_WATER_BYTES) return true;
     this.#behind = true;
     return false;
@@ -188,20 +194,16 @@ class TcpSocket implements Socket {
 
   writeLent(...pieces: readonly Uint8Array[]): boolean {
     const bytes = pieces.reduce((sum, { length }) => sum + length, 0);
-    // It is kept until those before it have left, and so it must be memory of its own.
-    if (this.#socket.writableLength > 0 || bytes > LENT_BYTES) {
-      return this.write(Buffer.concat(pieces, bytes));
-    }
-    const buffer = (lentBuffer ??= Buffer.allocUnsafeSlow(LENT_BYTES));
+    if (bytes > LENT_BYTES) return this.write(Buffer.concat(pieces, bytes));
+    const buffer = spares.pop() ?? Buffer.allocUnsafeSlow(LENT_BYTES);
     let at = 0;
     for (const piece of pieces) {
       buffer.set(piece, at);
       at += piece.length;
     }
-    const isWelcome = this.write(buffer.subarray(0, at));
-    // The kernel has not taken all of it: the rest is Node's now, and so is the buffer.
-    if (this.#socket.writableLength > 0) lentBuffer = undefined;
-    return isWelcome;
+    return this.#write(buffer.subarray(0, at), () => {
+      if (spares.length < MAX_SPARES) spares.push(buffer);
+    });
   }
 
   pause(): void {
