@@ -8,7 +8,7 @@
  * Invariants: what is printed is the same in every attempt; a command that fails leaves no result,
  * and its exit code is that of `titan step`.
  * Left out: stdin. It goes to the command, and is no part of its name: give --input.
- * Test: test/18-agents.cli.test.ts
+ * Test: test/18-agents.kill.test.ts
  */
 import { spawn } from "node:child_process";
 import { JobProgram, jobSettings, StepError } from "#sdk";

@@ -1,0 +1,128 @@
+/**
+ * Durable steps with real processes: kill -9 of a worker and of the whole cluster under a program
+ * that calls a server, and `titan step` in a shell script.
+ */
+import assert from "node:assert/strict";
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { connect } from "#sdk";
+import { eventually, MAIN, tempFolder, titan, up, type Up } from "./cli.support.ts";
+
+const AGENT = `
+import { job } from "titan-orchestrator/job";
+const results = [];
+for (let step = 1; step <= 10; step++) {
+  results.push(await job.step("call", step, async ({ idempotencyKey: key }) => {
+    const answer = await fetch(process.env.SERVER + "/" + step, { headers: { key } });
+    return answer.json();
+  }));
+}
+await job.output(results);
+`;
+
+/** A server that counts its calls, and does something in the middle of one. */
+async function counting(during: (step: number) => void) {
+  const calls: { step: number; key: string }[] = [];
+  const server = createServer((request, response) => {
+    const step = Number(request.url!.slice(1));
+    calls.push({ step, key: String(request.headers["key"]) });
+    during(step);
+    response.end(JSON.stringify(step * step));
+  });
+  await new Promise<void>((listening) => void server.listen(0, "127.0.0.1", listening));
+  after(() => void server.close());
+  server.unref();
+  return { calls, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+}
+
+test("kill -9 of a worker and of the whole cluster in the middle of calls: every step that was " +
+  "done is called once, and the one in flight with the same key", async () => {
+  const killed = new Set<number>();
+  let cluster: Up;
+  let again: Promise<Up> | undefined;
+  const args = ["--workers", "2", "--slots", "1", "--state", "state", "--no-store"];
+  const { calls, url } = await counting((step) => {
+    if (killed.has(step) || (step !== 3 && step !== 7)) return;
+    killed.add(step);
+    if (step === 3) for (const pid of cluster.ready.workerPids) process.kill(pid, "SIGKILL");
+    else again = cluster.kill("SIGKILL").then(() => up([...args, "--port", port()], { cwd }));
+  });
+  const cwd = tempFolder({ "agent.mjs": AGENT });
+  const port = (): string => cluster.ready.master.split(":")[1]!;
+  cluster = await up(args, { cwd });
+  const { master } = cluster.ready;
+  const client = await connect(master);
+  const jobs = [{ id: "agent", file: "agent.mjs", env: { SERVER: url } }];
+  const { run } = await client.submit({ name: "ten", jobs }, { projectDir: cwd });
+  await eventually("the cluster is killed in mid-call", () => again !== undefined);
+  const second = await again!;
+  try {
+    const other = await connect(master);
+    const { status } = await other.wait(run);
+    assert.equal(status, "COMPLETED");
+    const squares = Array.from({ length: 10 }, (_, i) => (i + 1) ** 2);
+    assert.deepEqual(await other.result(run, "agent"), squares);
+    other.close();
+    for (let step = 1; step <= 10; step++) {
+      const those = calls.filter((call) => call.step === step);
+      assert.equal(those.length, killed.has(step) ? 2 : 1, `step ${step}`);
+      assert.equal(new Set(those.map(({ key }) => key)).size, 1, `step ${step} has one key`);
+    }
+  } finally {
+    client.close();
+    await second.kill("SIGTERM");
+  }
+});
+
+const SCRIPT = `
+plan=$(titan step plan -- sh -c 'echo run >>$CALLS; echo "the moon"')
+echo "plan: $plan"
+titan step pay --effect once -- sh -c 'echo pay >>$CALLS; echo "$TITAN_STEP_KEY"'
+if [ "$TITAN_ATTEMPT" = 1 ]; then kill -9 $$; fi
+titan step fails -- sh -c 'exit 3' || echo "code $?"
+titan step plan -- echo mars || echo "changed: $?"
+titan step bad name && exit 9
+echo "end"
+`;
+
+test("a shell script with titan step survives kill -9: what it has done, it prints again",
+  async () => {
+    const cwd = tempFolder({ "agent.sh": SCRIPT });
+    const bin = join(cwd, "bin");
+    mkdirSync(bin);
+    writeFileSync(join(bin, "titan"), `#!/bin/sh\nexec ${process.execPath} ${MAIN} "$@"\n`);
+    chmodSync(join(bin, "titan"), 0o755);
+    const calls = join(cwd, "calls");
+    writeFileSync(calls, "");
+    writeFileSync(join(cwd, "p.yaml"), [
+      "name: script", "jobs:", "  - id: agent", "    file: agent.sh",
+      "    retry: {max_attempts: 2, delay: 0}",
+      `    env: {CALLS: "${calls}", PATH: "${bin}:${process.env["PATH"]}"}`,
+    ].join("\n"));
+    const cluster = await up(["--workers", "1", "--no-store"], { cwd });
+    try {
+      const { env } = cluster;
+      const { stdout } = await titan(["run", "p.yaml", "--json"], { cwd, env });
+      const run = /"run":"(script-\w+)"/.exec(stdout)![1]!;
+      assert.equal(readFileSync(calls, "utf8"), "run\npay\n", "each command ran once");
+      const first = await titan(["logs", `${run}/agent`, "--attempt", "1"], { cwd, env });
+      const last = await titan(["logs", `${run}/agent`], { cwd, env });
+      assert.match(first.stdout, /^plan: the moon\n[0-9a-f]{32}\n$/);
+      assert.equal(last.stdout, `${first.stdout}code 3\nchanged: 1\nend\n`);
+      assert.match(last.stderr, /titan: step fails: sh exited with code 3/);
+      assert.match(last.stderr, /STEP_CHANGED: step plan#1 of script-\w+\/agent is DONE/);
+    } finally {
+      await cluster.kill("SIGTERM");
+    }
+  });
+
+test("titan step outside of a job, and with words that it does not know, says so", async () => {
+  const cwd = tempFolder();
+  const outside = await titan(["step", "a", "--", "true"], { cwd });
+  assert.deepEqual([outside.code, /run as a job of Titan/.test(outside.stderr)], [1, true]);
+  const wrong = await titan(["step", "a", "--effect", "twice", "--", "true"], { cwd });
+  assert.deepEqual([wrong.code, /must be read, idempotent, once/.test(wrong.stderr)], [2, true]);
+});
