@@ -52,13 +52,9 @@ export async function watchToEnd(call: Call, options: WatchOptions): Promise<num
     if (times > 1) process.exit(EXIT.INTERRUPTED);
     leaving.abort(new Leave(EXIT.INTERRUPTED, signal === "SIGINT" ? "interrupted" : signal));
   });
-  const timer =
-    timeoutMs === undefined
-      ? undefined
-      : setTimeout(() => {
-          const text = `not over after ${durationText(timeoutMs)}`;
-          leaving.abort(new Leave(EXIT.TIMED_OUT, text));
-        }, timeoutMs);
+  const late = (): void =>
+    leaving.abort(new Leave(EXIT.TIMED_OUT, `not over after ${durationText(timeoutMs!)}`));
+  const timer = timeoutMs === undefined ? undefined : setTimeout(late, timeoutMs);
   const slots = context.live && !call.json ? await countSlots(options) : 0;
   const progress = startProgress({
     context,
