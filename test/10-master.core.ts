@@ -200,12 +200,16 @@ function memoryOf(run: Run): number {
 
 /** Timers and requirements: what is left of those that wait for nothing any more. */
 function checkWaiting(state: State): void {
-  const waits = (job: Job) =>
-    job.status === "WAITING" || (job.status === "PENDING" && job.dueAt > 0);
+  const isPaused = ({ agent }: Job): boolean => agent !== undefined && agent.waits.length > 0;
+  const isTimed = ({ agent }: Job): boolean =>
+    agent!.waits.some(({ type }) => type === "time");
+  const waits = (job: Job) => job.status === "WAITING" ? !isPaused(job) || isTimed(job)
+    : job.status === "PENDING" && job.dueAt > 0;
   const waiting = [...state.runs.values()].flatMap((run) => run.jobs.filter(waits));
   const timers = [...state.delayed];
   assert.deepEqual(new Set(timers.filter(waits)), new Set(waiting), "each of them has its timer");
   assert.equal(timers.length, waiting.length + state.answered, "and of others only answered gates");
+  checkPaused(state, isPaused);
   const wanted = new Map<string, number>();
   for (const run of state.runs.values()) {
     if (!isOpenRun(run.status)) continue;
@@ -218,6 +222,38 @@ function checkWaiting(state: State): void {
     new Map([...wanted].sort()),
     "requirements of open runs",
   );
+}
+
+/** Who waits for whom, and which questions are open. */
+function checkPaused(state: State, isPaused: (job: Job) => boolean): void {
+  const jobs = [...state.runs.values()].flatMap((run) => run.jobs);
+  const paused = jobs.filter((job) => job.status === "WAITING" && isPaused(job));
+  assert.deepEqual(new Set(state.paused.keys()), new Set(paused), "paused jobs");
+  const watched = new Map<Job, Set<Job>>();
+  for (const job of paused) {
+    for (const [index, wait] of job.agent!.waits.entries()) {
+      if (wait.type !== "jobs") continue;
+      const target = job.run.jobs[wait.jobs[state.paused.get(job)![index]!]!]!;
+      assert.ok(!isTerminal(target.status), "one that is watched has not ended");
+      const watchers = watched.get(target) ?? new Set();
+      watched.set(target, watchers.add(job));
+    }
+  }
+  assert.deepEqual(new Set(state.watched.keys()), new Set(watched.keys()), "watched jobs");
+  for (const [job, watchers] of watched) assert.deepEqual(state.watched.get(job), watchers);
+  const asks = jobs.flatMap((job) => (job.agent?.asks ?? [])
+    .filter(({ decision }) => decision === undefined)
+    .map(({ key }) => `${job.run.number}/${job.index}/${key}`));
+  assert.deepEqual(new Set([...state.asks.keys()]), new Set(asks), "open questions");
+  assert.equal([...state.closing].length, asks.length + state.closed);
+  for (const job of jobs) {
+    if (isTerminal(job.status)) assert.ok(!isPaused(job), "what has ended waits for nothing");
+    for (const { from, count } of job.agent?.spawns ?? []) {
+      for (const child of job.run.jobs.slice(from, from + count)) {
+        assert.equal(child.spawner, job.index, "who has added a job");
+      }
+    }
+  }
 }
 
 /** What a run and the state know of services, computed again. */
@@ -404,7 +440,10 @@ export function checkIndexes(state: State): void {
  */
 export function randomLife(
   seed: number, steps: number, check: (bench: Bench) => void,
-  options: { services?: boolean; journals?: boolean; forgets?: boolean } = {},
+  options: {
+    services?: boolean; journals?: boolean; forgets?: boolean;
+    more?: (bench: Bench) => (() => void)[];
+  } = {},
 ): Bench {
   const bench = new Bench(seed);
   const { random } = bench;
@@ -521,6 +560,7 @@ export function randomLife(
   ];
   if (options.services === true) moves.push(...serviceMoves(bench));
   if (options.journals === true) moves.push(...journalMoves(bench));
+  if (options.more !== undefined) moves.push(...options.more(bench));
   for (let step = 0; step < steps; step++) {
     pick(moves)!();
     check(bench);

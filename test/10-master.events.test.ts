@@ -136,6 +136,30 @@ const EXAMPLES: { readonly [T in Event["type"]]: EventOf<T> } = {
     type: "ReplicasRetired", run: 7, at, jobs: [1, 2], by: "ada", how: "drain",
   },
   NameLetGo: { type: "NameLetGo", name: "web", at, by: "ada" },
+  JobsSpawned: {
+    type: "JobsSpawned", ...attempt, at, key: "research", digest: Buffer.alloc(32, 7), jobs: [job],
+    edges: [{ parent: 9, child: 1 }], stage: "ITER",
+  },
+  WaitAsked: {
+    type: "WaitAsked", ...attempt, at,
+    waits: [
+      { type: "jobs", jobs: [3, 4] }, { type: "ask", key: "deploy" }, { type: "time", at: at + 5 },
+      { type: "budget", need: { jobs: 1, steps: 0, tokens: 0, usdMicros: 0 } },
+    ],
+  },
+  JobPaused: { type: "JobPaused", ...attempt, at },
+  AskOpened: {
+    type: "AskOpened", ...attempt, at, key: "deploy",
+    gate: { message: "Ship it?", maxWaitMs: 60_000, rules: undefined },
+  },
+  AskApproved: {
+    type: "AskApproved", run: 7, job: 2, by: "ada", comment: "half of it", values: { share: "10" },
+    at, key: "deploy",
+  },
+  AskClosed: {
+    type: "AskClosed", run: 7, job: 2, outcome: "approved", by: "bob", comment: "",
+    values: { share: "10" }, at, key: "deploy",
+  },
   ServiceScaled: { type: "ServiceScaled", run: 7, at, jobs: [job], drained: [1, 2], by: "ada" },
   StepStarted: {
     type: "StepStarted", ...step, inputHash: Buffer.alloc(32, 7), effect: "once", at, call: 4711,

@@ -7,6 +7,7 @@
  *     Start                                what can start, starts (`nextStart`, again and again)
  *     Wait 10s                             the clock moves, and ticks
  *     Show nightly                         no command: how its jobs are, and why they wait
+ *     Await deep/plan jobs=a,b time=1h     the command Wait: "Wait" is taken
  *     Connections shop/web 2               no command: so many are forwarded to it from now on
  *     Letters                              no command: the dead letters, oldest first
  *     Groups                               no command: agent runs, and what they have used
@@ -25,7 +26,7 @@ import {
 import {
   KNOWLEDGE, MICROS_PER_USD, type Agent, type AttemptKey, type BudgetKind, type Failure,
   type FormField, type Gate, type GateRules, type JobSpec, type PipelineSpec, type Report,
-  type Service, type ServicePhase, type StepEnd, type StepStart,
+  type Service, type ServicePhase, type StepEnd, type StepStart, type WaitWish,
 } from "#wire";
 import { Bench, serviceSpec, spec } from "./10-master.core.ts";
 
@@ -333,7 +334,7 @@ export class Script {
       case "Restart":
         return { type, name: this.#service(line.word(1)), by: line.option("by") ?? "ann" };
       default:
-        return this.#workersCommand(line);
+        return this.#workersCommand(line, jobs);
     }
   }
 
@@ -343,7 +344,7 @@ export class Script {
     return job === undefined ? name : `${this.#id(run!)}/${job}`;
   }
 
-  #workersCommand(line: Line): Command {
+  #workersCommand(line: Line, jobs: readonly Line[]): Command {
     const type = line.verb;
     const name = line.word(1);
     switch (type) {
@@ -391,7 +392,42 @@ export class Script {
         return { type, ...this.#attempt(name), bytes: line.number("bytes", 0), why };
       }
       default:
-        throw new Error(`Cannot perform "${type}": no such command`);
+        return this.#jobsCommand(line, jobs);
+    }
+  }
+
+  /** What a job asks for about itself. `by=RUN/JOB#1`: an attempt that has no right to. */
+  #jobsCommand(line: Line, jobs: readonly Line[]): Command {
+    const attempt = this.#attempt(line.word(1));
+    const by = { ...attempt, worker: this.#job(attempt).worker };
+    switch (line.verb) {
+      case "Spawn": {
+        const key = line.word(2);
+        const parents = line.list("run");
+        const before = jobs.flatMap((job, index) =>
+          job.list("before").map((child) => ({ job: index, child })));
+        const own = jobs.map((job) => job.verb);
+        const list = specs(jobs, []).map((job, index) => {
+          const dependsOn = jobs[index]!.list("after").map((id) =>
+            own.includes(id) ? own.indexOf(id) : own.length + parents.indexOf(id));
+          return { ...job, dependsOn };
+        });
+        const stage = line.option("stage") ?? "";
+        return { type: "Spawn", by, key, jobs: list, parents, before, stage };
+      }
+      case "Await": {
+        const waits: WaitWish[] = [];
+        const ids = line.list("jobs");
+        if (ids.length > 0) waits.push({ type: "jobs", jobs: ids });
+        for (const key of line.list("asks")) waits.push({ type: "ask", key });
+        const pause = line.option("time");
+        if (pause !== undefined) waits.push({ type: "time", at: this.bench.now + ms(pause) });
+        return { type: "Wait", by, waits };
+      }
+      case "Ask":
+        return { type: "Ask", by, key: line.word(2), gate: gate(line) };
+      default:
+        throw new Error(`Cannot perform "${line.verb}": no such command`);
     }
   }
 

@@ -53,7 +53,7 @@ const COMMANDS: Record<Command["type"], true> = {
   Rejoin: true, Lose: true, Finish: true, LoseOutput: true, Tick: true, Forget: true, Health: true,
   Stop: true, Restart: true, Launch: true, Retire: true, AnswerLaunch: true, StopLaunch: true,
   EndLaunch: true, Scale: true, Rollback: true, Advance: true, StartStep: true, EndStep: true,
-  Fork: true, RaiseBudget: true, CancelGroup: true,
+  Fork: true, RaiseBudget: true, CancelGroup: true, Spawn: true, Wait: true, Ask: true,
 };
 const EFFECTS: Record<Effect["type"], true> = {
   Dispatch: true, Kill: true, Notify: true, Hold: true, Forget: true, StartWorker: true,
@@ -73,6 +73,8 @@ const EVENTS: Record<Exclude<Event["type"], OldEvent>, true> = {
   UpdateSubmitted: true, UpdateDone: true, UpdateFailed: true, ServiceScaled: true,
   StepStarted: true, StepDone: true, StepFailed: true, RunForked: true, ChangesAccepted: true,
   BudgetReached: true, BudgetRaised: true,
+  JobsSpawned: true, WaitAsked: true, JobPaused: true, AskOpened: true, AskApproved: true,
+  AskClosed: true,
 };
 
 after(() => {

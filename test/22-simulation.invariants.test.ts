@@ -786,6 +786,84 @@ test("Judge refuses a second decision, and two clients who both " +
   );
 });
 
+const spawned = (key: string, ids: string[], fields: Fields<"JobsSpawned"> = {}): Event => ({
+  type: "JobsSpawned", ...one, key, digest: Buffer.alloc(32), jobs: ids.map((id) => spec(id)),
+  edges: [], stage: "", ...fields,
+});
+const waiting = (...waits: EventOf<"WaitAsked">["waits"]): Event =>
+  ({ type: "WaitAsked", ...one, waits });
+const paused: Event = { type: "JobPaused", ...one };
+const asked = (key: string): Event =>
+  ({ type: "AskOpened", ...one, key, gate: { message: "?", maxWaitMs: 5000, rules: undefined } });
+const answered = (key: string, fields: Fields<"AskClosed"> = {}): Event => ({
+  type: "AskClosed", run: 1, job: 0, at: T, key, outcome: "approved", by: "ann", comment: "",
+  values: {}, ...fields,
+});
+
+test("Judge refuses jobs that are added twice, or by nobody: added-once", () => {
+  const name = "added-once";
+  const story = [joined(), submitted([spec("a")]), started(), spawned("k", ["b"])];
+  fine([...story, spawned("l", ["c"])]);
+  lastBreaks(name, /a adds jobs under "k" twice/, ...story, spawned("k", ["c"]));
+  lastBreaks(
+    name, /under "k" twice/, ...story, lost(), started({ attempt: 2 }),
+    spawned("k", ["c"], { attempt: 2 }),
+  );
+  lastBreaks(
+    "one-unfenced-attempt", /JobsSpawned of r-1\/a#1, and the job is PENDING/, ...story, lost(),
+    spawned("l", ["c"]),
+  );
+  lastBreaks("one-key-one-run", /two jobs b/, ...story, spawned("l", ["b"]));
+  lastBreaks(
+    "terminal-absorbs", /adds jobs to its run, which is over/, ...story, cancelled(),
+    spawned("l", ["c"]),
+  );
+});
+
+test("Judge refuses a job that goes on too early, or waits unasked: goes-on-when-met", () => {
+  const name = "goes-on-when-met";
+  const begin = [joined(), submitted([spec("a")]), started(), spawned("k", ["b"])];
+  const waits = [...begin, waiting({ type: "jobs", jobs: [1] }), paused];
+  const again = started({ attempt: 2 });
+  const b = { job: 1, attempt: 1 };
+  fine([...waits, started(b), succeeded(b), again]);
+  fine([...begin, waiting({ type: "time", at: T + 5 }), paused, passed(T + 5),
+    started({ attempt: 2, at: T + 5 })]);
+  fine([...begin, waiting({ type: "time", at: T }), paused, again]);
+  lastBreaks(name, /a#2 starts, and nothing that it waits for has come about/, ...waits, again);
+  lastBreaks(
+    name, /nothing that it waits for/, ...begin, waiting({ type: "time", at: T + 5 }), paused,
+    passed(T + 4), started({ attempt: 2, at: T + 4 }),
+  );
+  lastBreaks(name, /a is paused, and has not asked/, ...begin, paused);
+  lastBreaks(name, /a waits for nothing/, ...begin, waiting());
+  lastBreaks(
+    name, /succeeds, and has asked to wait/, ...begin, waiting({ type: "jobs", jobs: [1] }),
+    succeeded(),
+  );
+  lastBreaks(
+    name, /has not asked/, ...begin, waiting({ type: "jobs", jobs: [1] }), lost(), again,
+    { ...paused, attempt: 2 } as Event,
+  );
+});
+
+test("Judge refuses a question that is asked or answered twice: gate-decided-once", () => {
+  const name = "gate-decided-once";
+  const story = [joined(), submitted([spec("a")]), started(), asked("q")];
+  const waits = [...story, waiting({ type: "ask", key: "q" }), paused];
+  fine([...waits, answered("q"), started({ attempt: 2 })]);
+  lastBreaks(name, /a asks "q" twice/, ...story, asked("q"));
+  lastBreaks(name, /a:q is answered by bob/, ...story, answered("q"), answered("q", { by: "bob" }));
+  lastBreaks(name, /a:r is answered by ann, and is not open/, ...story, answered("r"));
+  lastBreaks(name, /is not open/, ...story, succeeded(), answered("q"));
+  lastBreaks("goes-on-when-met", /a#2 starts/, ...waits, started({ attempt: 2 }));
+  const early = {
+    by: "titan", outcome: "rejected", comment: "nobody answered within 5.0s",
+  } as const;
+  lastBreaks("timers-are-kept", /5000 ms early/, ...story, answered("q", early));
+  fine([...story, passed(T + 5000), answered("q", { ...early, at: T + 5000 })]);
+});
+
 test("Judge refuses a state that its log does not give: replay-equals-live", () => {
   const name = "replay-equals-live";
   const life = new Life("replay");

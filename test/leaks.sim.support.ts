@@ -68,6 +68,8 @@ export async function nothingIsLeft(room: SimRoom): Promise<void> {
     "ready",
     "delayed",
     "gates",
+    "paused",
+    "closing",
     "requirements",
     "files",
     "leftovers",

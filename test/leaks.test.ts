@@ -86,6 +86,8 @@ test(
         ready: 1,
         delayed: 1,
         gates: 0,
+        paused: 0,
+        closing: 0,
         requirements: 2,
         held: 0,
         leftovers: 0,

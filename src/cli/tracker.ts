@@ -19,7 +19,7 @@ import {
   type JobStatus,
   type LostOutput,
   type RunInfo,
-  type ServiceInfo,
+  type ServiceInfo, type WaitKind,
 } from "#wire";
 
 export interface JobRow {
@@ -45,6 +45,8 @@ export interface JobRow {
   lostOutput: LostOutput | undefined;
   /** Of a service that has started. */
   service: ServiceInfo | undefined;
+  /** It waits in the middle of its work, for this. */
+  paused: WaitKind | undefined;
 }
 
 export interface News {
@@ -68,6 +70,7 @@ export class Tracker {
   readonly rows: JobRow[] = [];
   readonly counts = new Map<JobStatus, number>();
   readonly running = new Set<JobRow>();
+  /** Those that wait for a person. */
   readonly waiting = new Set<JobRow>();
   readonly failed = new Set<JobRow>();
   /** Jobs whose output is not all there. */
@@ -139,6 +142,7 @@ export class Tracker {
       retryAt,
       lostOutput: info.lostOutput,
       service: info.service,
+      paused: info.paused,
     });
     return [row];
   }
@@ -182,12 +186,13 @@ export class Tracker {
     row.retryAt = to.retryAt;
     row.lostOutput = to.lostOutput;
     row.service = to.service;
+    row.paused = to.paused;
     if (to.lostOutput === undefined) this.lossy.delete(row);
     else this.lossy.add(row);
     if (row.status === "PENDING") this.#open = Math.min(this.#open, row.index);
     this.counts.set(row.status, this.count(row.status) + 1);
     if (row.status === "RUNNING") this.running.add(row);
-    if (row.status === "WAITING") this.waiting.add(row);
+    if (isForPerson(row)) this.waiting.add(row);
     if (isFailure(row.status)) this.failed.add(row);
     if (!isTerminal(row.status)) return;
     if (this.recent.push(row) > 2 * MAX_RECENT) this.recent.splice(0, MAX_RECENT);
@@ -210,5 +215,11 @@ function newRow(id: string, index: number): JobRow {
     reason: "",
     lostOutput: undefined,
     service: undefined,
+    paused: undefined,
   };
+}
+
+/** At its gate, or with a question in the middle of its work. */
+function isForPerson({ status, paused = "person" }: JobRow): boolean {
+  return status === "WAITING" && paused === "person";
 }

@@ -9,7 +9,7 @@
  * once it no longer fits.
  * Test: test/cli.text.test.ts
  */
-import { isTerminal, type JobStatus } from "#wire";
+import { isAtGate, isTerminal, type JobStatus } from "#wire";
 import type { Color } from "./context.ts";
 import { addressOf, phaseColor } from "./service-view.ts";
 import { clip, durationText, oneLine, pad, width as textWidth } from "./text.ts";
@@ -48,9 +48,14 @@ export const LOOKS: Readonly<Record<JobStatus, Look>> = {
   SKIPPED: { sign: "-", ascii: "-", color: "dim", word: "skipped" },
 };
 
+/** It has begun, and waits for others, for a person or for a moment in the middle of its work. */
+const PAUSED: Look = { sign: "‖", ascii: "=", color: "yellow", word: "paused" };
+
 /** A service that runs is told by its phase. */
-export function lookOf({ status, service }: JobRow): Look {
+export function lookOf(row: JobRow): Look {
+  const { status, service, paused } = row;
   const look = LOOKS[status];
+  if (paused !== undefined) return PAUSED;
   if (status !== "RUNNING" || service === undefined) return look;
   return { ...look, word: service.phase.toLowerCase(), color: phaseColor(service.phase) };
 }
@@ -106,7 +111,10 @@ export function progressText(tracker: Tracker): string {
   const parts = [`${tracker.over}/${tracker.rows.length} done`];
   const failed = tracker.count("FAILED") + tracker.count("DEAD");
   if (tracker.count("RUNNING") > 0) parts.push(`${tracker.count("RUNNING")} running`);
-  if (tracker.count("WAITING") > 0) parts.push(`${tracker.count("WAITING")} waiting for a person`);
+  const asking = tracker.waiting.size;
+  const paused = tracker.count("WAITING") - asking;
+  if (asking > 0) parts.push(`${asking} waiting for a person`);
+  if (paused > 0) parts.push(`${paused} paused`);
   if (failed > 0) parts.push(`${failed} failed`);
   for (const status of ["SKIPPED", "CANCELLED"] as const) {
     if (tracker.count(status) > 0) parts.push(`${tracker.count(status)} ${LOOKS[status].word}`);
@@ -121,7 +129,7 @@ export function progressText(tracker: Tracker): string {
 export function remainingMs(tracker: Tracker, { slots }: { slots: number }): number | undefined {
   const { count, totalMs } = tracker.timed;
   const left = tracker.rows.length - tracker.over;
-  if (count < 2 || left === 0 || tracker.count("WAITING") > 0) return undefined;
+  if (count < 2 || left === 0 || tracker.waiting.size > 0) return undefined;
   const atOnce = Math.max(1, Math.min(left, Math.max(slots, tracker.running.size)));
   return (totalMs / count) * (left / atOnce);
 }
@@ -151,7 +159,7 @@ function rowLine(row: JobRow, options: ViewOptions & { name: number; run: string
   const room = Math.max(0, width - 15 - name);
   const how = howToAnswer(`${options.run}/${row.id}`, options.where);
   const detail =
-    row.status === "WAITING"
+    isAtGate(row)
       ? askingText(row, { how, room: room - 2 })
       : detailOf(row, options.now, how);
   const shownSign = options.unicode ? sign : ascii;
@@ -185,7 +193,7 @@ export function detailOf(row: JobRow, now: number, how: string): string {
   if (status === "PENDING" && failure !== undefined) {
     return `${attempt}will try again: ${oneLine(failure.message)}`;
   }
-  if (status === "WAITING") return `${questionOf(row)}  ${how}`.trim();
+  if (isAtGate(row)) return `${questionOf(row)}  ${how}`.trim();
   return oneLine(reason);
 }
 

@@ -16,6 +16,7 @@
  * Test: test/dialect.cluster.test.ts
  */
 import { isTerminal } from "#core";
+import { isAtGate } from "#wire";
 import { RpcError, type Client, type JobInfo } from "#sdk";
 import type { OldKeys } from "./keys.ts";
 import { dagId } from "./jobs.ts";
@@ -77,7 +78,7 @@ export class OldGates {
   async #status(id: string): Promise<string | undefined> {
     const gate = this.#named(id);
     const job = gate && await this.#look(gate);
-    if (job?.status === "WAITING") return "WAITING";
+    if (job !== undefined && isAtGate(job)) return "WAITING";
     const decision = job?.decision;
     if (decision === undefined) return undefined;
     if (decision.approved) return "APPROVED";
@@ -129,7 +130,7 @@ export class OldGates {
   async #answer(gate: Gate, value: string): Promise<string | undefined> {
     const job = await this.#look(gate);
     if (job === undefined) return undefined;
-    if (job.status === "WAITING" || job.decision !== undefined) return this.#decide(gate, value);
+    if (isAtGate(job) || job.decision !== undefined) return this.#decide(gate, value);
     if (!isTerminal(job.status)) this.#follow(gate);
     return undefined;
   }
@@ -154,11 +155,11 @@ export class OldGates {
 
   async #answerOnce(client: Client, gate: Gate): Promise<void> {
     for await (const event of client.watch(gate.run, { signal: this.#end.signal })) {
-      const status = event.type === "job" && event.job === gate.job ? event.change.status
-        : event.type === "snapshot" ? event.jobs.find(({ id }) => id === gate.job)?.status
+      const job = event.type === "job" && event.job === gate.job ? event.change
+        : event.type === "snapshot" ? event.jobs.find(({ id }) => id === gate.job)
         : undefined;
-      if (status !== undefined && isTerminal(status)) return;
-      if (status !== "WAITING") continue;
+      if (job !== undefined && isTerminal(job.status)) return;
+      if (job === undefined || !isAtGate(job)) continue;
       const value = await this.#keyOf(gate);
       if (isDecision(value)) await this.#decide(gate, value);
       return;

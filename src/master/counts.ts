@@ -37,6 +37,9 @@ export interface MasterCounts {
   readonly ready: number;
   readonly delayed: number;
   readonly gates: number;
+  /** Jobs that have ended an attempt to wait, and deadlines of questions. */
+  readonly paused: number;
+  readonly closing: number;
   /** Requirements that runs which go on have. */
   readonly requirements: number;
   /** Blobs that others than runs need, and files that are still to be removed. */
@@ -70,7 +73,9 @@ export function countsOf(services: Services): MasterCounts {
     seats: state.router.seats,
     ready: state.ready.size,
     delayed: state.delayed.size,
-    gates: state.gates.size,
+    gates: state.gates.size + state.asks.size,
+    paused: state.paused.size,
+    closing: state.closing.size,
     requirements: state.requirements.size,
     held: blobs.held - needed.size,
     leftovers: output.leftovers + blobs.leftovers,

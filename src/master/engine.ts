@@ -18,9 +18,9 @@
  * Test: test/10-master.test.ts, test/10-master.full.test.ts
  */
 import {
-  apply, decide, Event, Forecast, nextAdvance, nextStart, Refusal, SnapshotReader, State, weighPart,
-  type Command, type CommandOf, type Context, type Effect, type MemoryLimits, type Observer,
-  type Replies,
+  apply, decide, Event, Forecast, nextAdvance, nextStart, nextTime, Refusal, SnapshotReader, State,
+  weighPart, type Command, type CommandOf, type Context, type Effect, type MemoryLimits,
+  type Observer, type Replies,
 } from "#core";
 import type { Host, Timer } from "#host";
 import type { Log, LogFull } from "#log";
@@ -447,7 +447,7 @@ export class Engine {
   /** Sleeps until the next delay or deadline: to the millisecond, and at no cost until then. */
   #arm(): void {
     const { state, context } = this;
-    const at = Math.min(state.delayed.nextAt ?? Infinity, nextAdvance(state, context));
+    const at = Math.min(nextTime(state), nextAdvance(state, context));
     if (at === this.#wakeAt) return;
     this.#wake?.cancel();
     this.#wake = undefined;

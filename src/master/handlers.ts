@@ -10,8 +10,8 @@
  */
 import { CodecError } from "#codec";
 import {
-  deadLetters, findJob, findRun, gateInfo, isTerminal, launchOf, reasonOf, Refusal, roomForJobs,
-  runInfo, servicesOf, serviceRow, waitKind, workerInfo, type Job, type Run, type State,
+  deadLetters, findJob, findRun, isTerminal, launchOf, openGates, reasonOf, Refusal, roomForJobs,
+  runInfo, servicesOf, serviceRow, waitKind, workerInfo, type Run, type State,
 } from "#core";
 import { RpcError, type IncomingRequest } from "#rpc";
 import {
@@ -19,8 +19,9 @@ import {
   Decision, Drained, DrainWorker, GateList, HealthReport, Info, InfoRequest, JobRef, Launched,
   LaunchWorker, OutputPage, OutputRequest, MAX_PARENT_NAMES, Op, Output, PoolPage, Reasons,
   Retired, RetireWorker, RetryRun, RollbackService, RolledBack, RunList, RunRef, Scaled,
-  ScaleService, SealedAddJobs, ServicePage, ServiceRef, ServicesMeant, StatusPage, StepPage,
-  Why, WorkerList, type JobInfo, type JobReason, type LaunchInfo, type PoolInfo,
+  ScaleService, SealedAddJobs, ServicePage, ServiceRef, ServicesMeant, StatusPage, StatusRequest,
+  StepPage, Why, WorkerList, type GateInfo, type JobInfo, type JobReason, type LaunchInfo,
+  type PoolInfo,
 } from "#wire";
 import { AGENT_CHANGES, AGENT_HANDLERS, AGENT_LISTS } from "./agents.ts";
 import { BlobError } from "./blobs.ts";
@@ -31,14 +32,9 @@ import type { Pace } from "./output.ts";
 import {
   gateBytes, jobBytes, jobRows, letterBytes, poolBytes, runBytes, serviceBytes, stepBytes,
 } from "./pages.ts";
+import { checkBacklog, JOB_HANDLERS } from "./job-handlers.ts";
 import type { Handler, Peer, Services } from "./services.ts";
 import { submit } from "./submit.ts";
-
-/**
- * Events that wait for the disk, beyond which no new work is taken: a quarter of what the log can
- * hold for those who cannot wait.
- */
-const MAX_LOG_BACKLOG_BYTES = 64 * 1024 * 1024;
 
 /**
  * Reasons in one answer: questions of gates can be 16 KiB each, and the answer has to fit
@@ -81,6 +77,7 @@ export const HANDLERS: Readonly<Record<number, Handler>> = {
     request.reply(Decision.encode(await engine.execute({ type: "DecideGate", ...answer })));
   },
   // #endregion
+  ...JOB_HANDLERS,
   [Op.STOP]: async ({ engine }, request) => {
     const wish = ServiceRef.decode(request.body);
     const meant = await engine.execute({ type: "Stop", ...wish });
@@ -138,7 +135,7 @@ export const HANDLERS: Readonly<Record<number, Handler>> = {
   })),
   [Op.GATES]: (services, request, peer) => list(services, request, {
     peer,
-    rows: mapped(gatesFor(services.engine.state, peer), gateInfo),
+    rows: gatesFor(services.engine.state, peer),
     bytesOf: gateBytes,
     encode: (gates) => GateList.encode({ gates }),
   }),
@@ -206,6 +203,9 @@ export const CHANGES: Readonly<Record<number, string>> = {
   [Op.HEALTH]: "take news of a service",
   [Op.BLOB_PUT]: "take a file",
   [Op.FINISHED]: "take a report",
+  [Op.SPAWN]: "add jobs",
+  [Op.WAIT]: "wait",
+  [Op.ASK]: "ask",
 };
 
 /** Those whose answers may be long, and that end by themselves. */
@@ -252,30 +252,27 @@ function notWorker(doing: string): RpcError {
   return new RpcError("CONFLICT", `Cannot ${doing}: this connection belongs to no worker`);
 }
 
-function checkBacklog({ backlogBytes }: Services["engine"]): void {
-  if (backlogBytes <= MAX_LOG_BACKLOG_BYTES) return;
-  const found = `the disk is behind by ${backlogBytes} bytes, more than ${MAX_LOG_BACKLOG_BYTES}`;
-  throw new RpcError("OVERLOADED", `Cannot take new work: ${found}`);
-}
-
 function onlySystemErrors(error: unknown): void {
   if (!isSystemError(error)) throw error;
 }
 
 // ── reads ────────────────────────────────────────────────────────────────────────────────────────
 
-/** The open gates; for a job those of its own run. */
-function* gatesFor({ gates }: State, { scope }: Peer): Generator<Job> {
-  for (const job of gates) if (scope === undefined || job.run.number === scope.run) yield job;
+/** All that waits for a person; for a job, as far as it is in its own run. */
+function* gatesFor(state: State, { scope }: Peer): Generator<GateInfo> {
+  for (const { job, info } of openGates(state)) {
+    if (scope === undefined || job.run.number === scope.run) yield info();
+  }
 }
 
 async function status(
   services: Services, request: IncomingRequest, peer: Peer,
 ): Promise<void> {
   const { engine } = services;
-  const { run: id, job } = JobRef.decode(request.body);
+  const { run: id, job, only } = StatusRequest.decode(request.body);
   const run = findRun(engine.state, id);
-  const jobs = job === undefined ? run.jobs : [findJob(run, job)];
+  const jobs = job !== undefined ? [findJob(run, job)]
+    : only.length === 0 ? run.jobs : only.map((each) => findJob(run, each));
   let isFirst = true;
   const encode = (rows: JobInfo[]): Buffer => {
     const first = isFirst;

@@ -18,6 +18,7 @@
  *     handlers.ts     what each request does: decode, ask the engine, encode the answer
  *         handlers-agent.ts     what jobs ask with their own credentials (lesson 18)
  *     agents.ts       requests about agent runs; lists.ts lists, page by page
+ *     job-handlers.ts the same for what a job asks about itself
  *     services.ts     what the parts of a running master share
  *     scope.ts        what a job may ask with its own credential; secret.ts what that is made from
  *     workers.ts      the connections of workers: assignments out, reports in, who is given up

@@ -51,6 +51,10 @@ const SCOPED: Readonly<Record<number, Check>> = {
     ownRun(services, request, scope);
     fenced(services.engine.state, scope, "add jobs");
   },
+  // About itself, and fenced by the decision.
+  [Op.SPAWN]: free,
+  [Op.WAIT]: free,
+  [Op.ASK]: free,
 };
 
 /**

@@ -235,6 +235,20 @@ export class TimerHeap<T> {
   }
   // #endregion
 
+  /**
+   * The items that are due, in no useful order, and left where they are. O(due): an entry that is
+   * not due has none below it that is.
+   */
+  *due(now: number): Generator<T> {
+    const { items, majors } = this.#heap;
+    const open = [0];
+    for (let at = open.pop(); at !== undefined; at = open.pop()) {
+      if (at >= items.length || majors[at]! > now) continue;
+      yield items[at]!;
+      open.push(2 * at + 1, 2 * at + 2);
+    }
+  }
+
   /** Drops every dead entry, in O(n), and returns how many. */
   compact(isLive: (item: T) => boolean): number {
     return this.#heap.compact(isLive);

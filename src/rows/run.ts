@@ -56,6 +56,7 @@ export function jobJson(job: JobInfo, parents: readonly string[], now: number): 
     outputLost: job.lostOutput?.bytes ?? 0,
     outputProblem: job.lostOutput?.why ?? null,
     ...(job.service !== undefined && { service: serviceJson(job.service) }),
+    ...(job.paused !== undefined && { paused: job.paused }),
   };
 }
 

@@ -12,6 +12,8 @@ import type { Argument, Value } from "#store";
 import {
   AddJobs,
   Affected,
+  Ask,
+  Asked,
   BLOB_CHUNK_BYTES,
   BlobHas,
   BlobPut,
@@ -38,14 +40,21 @@ import {
   StatusPage,
   StepPage,
   StepsOf,
+  Spawn,
+  Spawned,
+  StatusRequest,
   Submitted,
+  WaitReply,
+  WaitRequest,
   Why,
+  type Gate,
   type JobInfo,
   type JobReason,
   type JobSpec,
   type OutputChunk,
   type RunInfo,
   type StepInfo,
+  type WaitWish,
 } from "#wire";
 import { checkedPipeline, type AnyPipeline } from "./builder.ts";
 import { ClusterCalls } from "./calls.ts";
@@ -233,18 +242,40 @@ export class Client extends ClusterCalls {
     return Affected.decode(await this.#ask(Op.ADD_JOBS, body)).jobs;
   }
 
+  /**
+   * For a job, about itself: adds jobs to its own run, once for each key. This and the next two
+   * want a session that was opened with the job's own credential (lesson 18); job-waits.ts has them
+   * for programs.
+   */
+  async spawn(wish: Spawn): Promise<Spawned> {
+    return Spawned.decode(await this.#ask(Op.SPAWN, Spawn.encode(wish)));
+  }
+
+  /** Asks people, once for each key. Resolves with the question as it is, open or answered. */
+  async ask(key: string, gate: Gate): Promise<Asked> {
+    return Asked.decode(await this.#ask(Op.ASK, Ask.encode({ key, gate })));
+  }
+
+  /**
+   * The program is about to end with code 0, and to be started again when any of these is met.
+   * Resolves with the places of those that are met already; then nothing is to end.
+   */
+  async pause(waits: WaitWish[]): Promise<number[]> {
+    return WaitReply.decode(await this.#ask(Op.WAIT, WaitRequest.encode({ waits }))).met;
+  }
+
   async runs(): Promise<RunInfo[]> {
     const runs: RunInfo[] = [];
     for await (const body of this.#pages(Op.RUNS)) runs.push(...RunList.decode(body).runs);
     return runs;
   }
 
-  /** A run and its jobs, or one job of it. */
-  async status(run: string, job?: string): Promise<RunStatusReport> {
+  /** A run and its jobs, or one job of it, or `only` some (at most MAX_SPAWN_JOBS). */
+  async status(run: string, job?: string, only: string[] = []): Promise<RunStatusReport> {
     let info: RunInfo | undefined;
     const jobs: JobInfo[] = [];
     const parents: string[] = [];
-    for await (const body of this.#pages(Op.STATUS, JobRef.encode({ run, job }))) {
+    for await (const body of this.#pages(Op.STATUS, StatusRequest.encode({ run, job, only }))) {
       const page = StatusPage.decode(body);
       info ??= page.run;
       jobs.push(...page.jobs);

@@ -22,6 +22,7 @@
  *     options.ts       checks of arguments that no type checker has seen
  *     project-need.ts  does it need its folder?
  *     spec.ts          a pipeline as it travels
+ *     job-waits.ts     jobs that add jobs, ask and wait: part of "titan-orchestrator/job"
  *     store.ts         the store, for jobs: "titan-orchestrator/store"
  *     python/          titan.py: the same for Python, in one file
  *
@@ -44,6 +45,10 @@ export type { JobContext, StepCall, StepCost, StepOptions } from "./job-context.
 export type { Forwarding, ForwardOptions } from "./forward.ts";
 export { type AnyPipeline, pipeline, PipelineBuilder, type PipelineKeys } from "./builder.ts";
 export { type JobInput, type PipelineInput } from "./input.ts";
+export {
+  JobFailed, JobWaits, spawnWish, type Answer, type HoldOptions, type JobDoor, type Question,
+  type SettledJob, type SpawnedJobs, type SpawnOptions,
+} from "./job-waits.ts";
 export { toSpec } from "./spec.ts";
 export { type RunEvent } from "./watch.ts";
 export { nodeHost, type Address, type Host } from "#host";

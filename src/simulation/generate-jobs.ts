@@ -3,7 +3,7 @@
  *
  * Test: test/22-simulation.test.ts
  */
-import type { JobPlan, PipelinePlan } from "./plan.ts";
+import type { JobPlan, PipelinePlan, Step } from "./plan.ts";
 import type { Prng } from "./prng.ts";
 
 interface JobOptions {
@@ -75,6 +75,43 @@ function generateGate(prng: Prng): Pick<JobPlan, "gateMs" | "gateNeeds" | "gateT
     ...(prng.chance(0.3) && { gateNeeds: prng.int(2, 3) }),
     ...(prng.chance(0.3) && { gateThen: prng.pick(["approve", "skip"] as const) }),
   };
+}
+
+/** Jobs that add others, ask and sleep, and what people do with their run (lesson 18). */
+export function generateAgents(
+  prng: Prng, room: { readonly clients: number; readonly safetyMs: number },
+): { pipelines: PipelinePlan[]; steps: Step[] } {
+  const run = "agents";
+  const agent = (id: string): JobPlan => ({
+    id, does: [`ms=${prng.ms(1, 800)}`, ...generateAgent(prng)].join(" "),
+    ...(prng.chance(0.7) && { retry: { maxAttempts: 4, delayMs: 100, backoff: 1, jitter: 0 } }),
+  });
+  const agents = ["a", "b"].slice(0, prng.int(1, 2)).map(agent);
+  const jobs = [...agents, { id: "z", does: "ms=5", dependsOn: [0], when: "always" } as const];
+  const client = (): number => prng.int(1, room.clients);
+  const at = prng.int(1, 800);
+  const steps: Step[] = [{ at, client: client(), do: "submit", run }];
+  const later = (): number => prng.int(at, room.safetyMs);
+  for (const { id } of agents) {
+    for (const key of ["q0", "q1"]) {
+      const gate = { do: "gate", run, job: `${id}:${key}`, approve: prng.chance(0.7) } as const;
+      if (prng.chance(0.7)) steps.push({ at: later(), client: client(), ...gate });
+      if (prng.chance(0.3)) steps.push({ at: later(), client: client(), ...gate, approve: true });
+    }
+  }
+  if (prng.chance(0.3)) steps.push({ at: later(), client: client(), do: "cancel", run, job: "a" });
+  if (prng.chance(0.15)) steps.push({ at: later(), client: client(), do: "cancel", run });
+  if (prng.chance(0.4)) steps.push({ at: later(), client: client(), do: "retry", run });
+  if (prng.chance(0.4)) steps.push({ at: later(), client: client(), do: "watch", run });
+  if (prng.chance(0.6)) steps.push({ at: later(), client: client(), do: "snapshot" });
+  return { pipelines: [{ key: run, jobs }], steps };
+}
+
+/** It adds jobs, asks, or sleeps, and most of them more than one of these. */
+function generateAgent(prng: Prng): string[] {
+  const words = [`adds=${prng.int(1, 3)}`, `asks=${prng.int(1, 2)}`, `naps=${prng.ms(1, 2000)}`];
+  const some = words.filter(() => prng.chance(0.6));
+  return some.length === 0 ? words : some;
 }
 
 function generateProgram(prng: Prng, crashes: boolean): string {

@@ -9,7 +9,7 @@
  * Invariant: nothing but `seed` goes in.
  * Test: test/22-simulation.test.ts
  */
-import { generatePipeline } from "./generate-jobs.ts";
+import { generateAgents, generatePipeline } from "./generate-jobs.ts";
 import { generatePools } from "./generate-pools.ts";
 import { generateServices, generateVersions } from "./generate-services.ts";
 import {
@@ -37,6 +37,9 @@ const [VERSION_SALT, VERSION_LIFE] = [0x7e2, 4];
 /** In these two, some workers are of a version without services. */
 const AGE_SALT = 0xa6e;
 
+/** And every ninth, again elsewhere, has jobs that add jobs, ask and wait. */
+const [AGENT_SALT, AGENT_LIFE] = [0xa6e, 6];
+
 /** Everything that happens in the life of this seed. */
 export function generatePlan(seed: number): Plan {
   const prng = new Prng(seed);
@@ -55,7 +58,9 @@ export function generatePlan(seed: number): Plan {
     ? generateServices(new Prng(seed ^ SERVICE_SALT), room)
     : seed % SERVICE_LIVES === VERSION_LIFE
       ? generateVersions(new Prng(seed ^ VERSION_SALT), room)
-      : { pipelines: [], steps: [] };
+      : seed % SERVICE_LIVES === AGENT_LIFE
+        ? generateAgents(new Prng(seed ^ AGENT_SALT), room)
+        : { pipelines: [], steps: [] };
   const scaled = seed % POOL_LIVES === FIRST_POOL_LIFE
     ? generatePools(new Prng(seed ^ POOL_SALT), { ...room, enabled })
     : { pools: [], pipelines: [], steps: [], faults: [] };

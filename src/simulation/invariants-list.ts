@@ -66,6 +66,11 @@ export const INVARIANTS = {
     "A step of a job that is done has one result for ever, and does not run again.",
   "once-is-once":
     "A step that must happen once, and may have, does not run again unless a person says so.",
+  "added-once":
+    "What a job adds to its run under a key is added once, whichever of its attempts asks.",
+  "goes-on-when-met":
+    "A job that ends an attempt to wait goes on as soon as one of its waits is met, and not " +
+    "before.",
   "no-crash": "No process of ours dies of its own error.",
 } as const;
 // #endregion

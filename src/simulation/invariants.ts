@@ -271,12 +271,8 @@ export class Judge {
   }
 
   #decided({ gate, decision }: Extract<Acknowledgement, { what: "gate" }>): void {
-    const slash = gate.lastIndexOf("/");
-    const job = this.#job(
-      this.#run(gate.slice(0, slash), "decided"),
-      gate.slice(slash + 1).replace(/#\d+$/, ""),
-      "decided",
-    );
+    const [, run, id, key] = /^([^/]*)\/([^:#]*)(?::(.*?))?(?:#\d+)?$/s.exec(gate)!;
+    const job = this.#job(this.#run(run!, "decided"), id!, "decided");
     const { approved, by, comment, at, already, missing = 0 } = decision;
     if (missing > 0) {
       if (job.everApproved.has(`${by} at ${at}`)) return;
@@ -286,12 +282,13 @@ export class Judge {
     const words = `that gate ${gate} was ${approved ? "approved" : "rejected"} by ${by} at ${at}`;
     // There is more than one only if a person retried the job, and it came to its gate again within
     // a millisecond.
-    const found = job.decisions.filter(
+    const made = job.decisions.filter((each) => each.key === key);
+    const found = made.filter(
       (made) =>
         made.at === at && made.approved === approved && made.by === by && made.comment === comment,
     );
     if (found.length === 0) {
-      const log = job.decisions
+      const log = made
         .map((made) => `${made.approved ? "approved" : "rejected"} by ${made.by} at ${made.at}`)
         .join(", ");
       return this.fail(
@@ -482,6 +479,9 @@ function whyOpen(job: ModelJob): string {
       `${job}#${job.attempt} runs on ` +
       `${job.worker!.name}${job.worker!.lost ? " (lost)" : ""}${job.cancelled ? ", cancelled" : ""}`
     );
+  }
+  if (job.waits.length > 0 && job.status === "WAITING") {
+    return `${job} is paused, for ${JSON.stringify(job.waits)}`;
   }
   if (job.status === "WAITING") return `${job} waits at its gate until ${job.deadline}`;
   return (

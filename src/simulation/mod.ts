@@ -12,15 +12,16 @@
  *     model.ts       a second opinion on the log; model-state.ts: what it remembers;
  *                    model-checks.ts: what may happen to an attempt; model-services.ts: to a
  *                    service; model-gates.ts: to a gate; model-steps.ts: to a step;
- *                    model-pools.ts: to the workers
- *                    of pools; model-workers.ts: to all workers; model-versions.ts: to the
+ *                    model-agents.ts: to a job that adds jobs, asks or waits; model-pools.ts: to
+ *                    the workers of pools; model-workers.ts: to all; model-versions.ts: to the
  *                    versions of a service
  *     events.ts      what a master left on disk; durable-view.ts: the disk after a
  *                    power cut
  *     stage.ts       what the parts of one life share
  *     cluster.ts     master and workers, and the supervisor that starts them again
  *     cloud.ts       where the machines of pools come from; pools.ts: how the master orders them
- *     programs.ts    what jobs do; ports.ts: where services among them listen
+ *     programs.ts    what jobs do; ports.ts: where services among them listen; agents.ts: jobs that
+ *                    add jobs, ask and wait
  *     clients.ts     who submits and asks; steps.ts: what they ask for; ending.ts: the end of it
  *     scene.ts       what clients need of their world: so that scripts/chaos can give them another
  *     faults.ts      what goes wrong

@@ -39,6 +39,9 @@ export function checkStart(model: Complaints, job: ModelJob, event: EventOf<"Job
       `${name} starts while attempt ${job.attempt} runs on ${job.worker!.name}`,
     );
   }
+  if (job.status === "WAITING" && job.waits.length > 0) {
+    model.fail("goes-on-when-met", `${name} starts, and nothing that it waits for has come about`);
+  }
   if (job.status === "WAITING") {
     model.fail("gate-decided-once", `${name} starts while its gate waits for an answer`);
   }
@@ -134,7 +137,7 @@ export function checkFit(model: Complaints, job: ModelJob, worker: ModelWorker):
 export function checkEnding(
   model: Complaints,
   job: ModelJob,
-  event: EventOf<"JobSucceeded" | "JobFailed" | "JobLost" | "JobStopped">,
+  event: EventOf<"JobSucceeded" | "JobFailed" | "JobLost" | "JobStopped" | "JobPaused">,
 ): void {
   const name = `${event.type} of ${job}#${event.attempt}`;
   if (event.attempt > job.attempt) {
@@ -267,4 +270,33 @@ export function checkGone(model: Complaints, worker: ModelWorker): void {
   const left = [...worker.running].join(", ");
   const who = `${worker.name} (worker ${worker.id})`;
   model.fail("one-ending-per-attempt", `${who} is lost, and these have no ending: ${left}`);
+}
+
+/** Nothing that runs or waits is tried again. */
+export function checkIdle(model: Complaints, jobs: readonly ModelJob[]): void {
+    const busy = jobs.find((job) => job.status === "RUNNING" || job.status === "WAITING");
+    if (busy !== undefined) {
+      model.fail("one-unfenced-attempt", `${busy} is retried while it is ${busy.status}`);
+    }
+}
+
+/** A child that has ended would have to wait again: its parents are open by now. */
+export function checkReopened(model: Complaints, jobs: readonly ModelJob[]): void {
+    // Only children of the jobs that were opened again: a cancelled job has not waited for its
+    // parents.
+    const early = jobs.flatMap((job) => (job.over ? [] : job.children)).find((child) => child.over);
+    if (early !== undefined) {
+      model.fail(
+        "parents-before-children",
+        `${early} is ${early.status}, and a retry has made its parents wait again`,
+      );
+    }
+}
+
+/** Only an attempt that somebody has cancelled is stopped. */
+export function checkStopped(
+  model: Complaints, job: ModelJob, { attempt }: EventOf<"JobStopped">,
+): void {
+  if (job.cancelled) return;
+  model.fail("dispatched-is-durable", `${job}#${attempt} was stopped, and nobody had cancelled it`);
 }

@@ -21,6 +21,10 @@ const ENDS: Readonly<Record<GateOutcome, JobStatus>> = {
   approved: "COMPLETED", rejected: "FAILED", skipped: "SKIPPED",
 };
 
+/** A job that is paused is WAITING, too. */
+const isAtGate = ({ status, waits }: ModelJob): boolean =>
+  status === "WAITING" && waits.length === 0;
+
 /** Approvals by different people that open the gate behind a job. */
 const wanted = ({ spec }: ModelJob): number => rulesOf(spec.gate!).required;
 
@@ -29,7 +33,7 @@ export function approved(hands: Hands, job: ModelJob, event: EventOf<"GateApprov
   const { by, at } = event;
   const wrong = (what: string): never =>
     hands.fail("gate-decided-once", `the gate of ${job} is approved by ${by}${what}`);
-  if (job.status !== "WAITING") wrong(`, and the job is ${job.status}`);
+  if (!isAtGate(job)) wrong(`, and the job is ${job.status}`);
   if (job.approvals.includes(by)) wrong(" twice");
   if (job.approvals.length + 1 >= wanted(job)) wrong(", which is enough, and it stays open");
   job.approvals.push(by);
@@ -43,7 +47,7 @@ export function closed(
   event: { by: string; comment: string; at: number; outcome: GateOutcome },
 ): void {
   const { by, comment, at, outcome } = event;
-  if (job.status !== "WAITING") {
+  if (!isAtGate(job)) {
     const what = `the gate of ${job} is decided by ${by}, and the job is ${job.status}`;
     hands.fail("gate-decided-once", what);
   }

@@ -8,7 +8,7 @@
  * Test: test/22-simulation.invariants.test.ts
  */
 import type { Event, EventOf } from "#core";
-import type { JobSpec, JobStatus, ServicePhase } from "#wire";
+import type { Gate, JobSpec, JobStatus, ServicePhase, Wait } from "#wire";
 
 /** One retry of a run's budget, in the unit that it is counted in. */
 export const RETRY_MILLI = 1000;
@@ -40,6 +40,14 @@ export interface ModelStep {
   readonly once: boolean;
   /** Undefined: begun, and nobody knows how it ended. */
   end: { readonly failed: boolean; readonly result: string } | undefined;
+}
+
+/** A question that a job has asked. */
+export interface ModelAsk {
+  readonly gate: Gate;
+  readonly deadline: number;
+  readonly approvals: string[];
+  isOpen: boolean;
 }
 
 export class ModelJob {
@@ -82,10 +90,21 @@ export class ModelJob {
     comment: string;
     at: number;
     acknowledged: boolean;
+    /** Of a question that the job itself has asked. */
+    key?: string;
   }[] = [];
   everCancelled = false;
+  // Of one that adds jobs, asks, or waits: see model-agents.ts.
+  /** How many jobs have added each other until one has added this one. */
+  readonly depth: number;
+  readonly spawnedKeys = new Set<string>();
+  waits: readonly Wait[] = [];
+  /** Attempts that have ended to wait, since a person last tried it again. */
+  pauses = 0;
+  readonly asks = new Map<string, ModelAsk>();
 
-  constructor(run: ModelRun, index: number, spec: JobSpec) {
+  constructor(run: ModelRun, index: number, spec: JobSpec, depth = 0) {
+    this.depth = depth;
     this.run = run;
     this.index = index;
     this.spec = spec;
@@ -154,6 +173,23 @@ export interface ModelWorker {
   draining: boolean;
   everDrained: boolean;
   lost: boolean;
+}
+
+/** A person tries it again. */
+export function reopen(job: ModelJob): void {
+  job.ready = false;
+  if (job.service !== undefined) Object.assign(job.service, new ModelService());
+  if (!job.over) return;
+  job.status = "PENDING";
+  job.failures = 0;
+  job.losses = 0;
+  job.pauses = 0;
+  // Questions that were not approved may be asked again.
+  const approved = new Set(job.decisions.filter((each) => each.approved).map(({ key }) => key));
+  for (const key of [...job.asks.keys()]) if (!approved.has(key)) job.asks.delete(key);
+  job.run.open += 1;
+  job.run.resultBytes -= job.resultBytes;
+  job.resultBytes = 0;
 }
 
 /** Do the parents' ends call for this job? */

@@ -22,15 +22,16 @@ import type { Edge, Event, EventOf } from "#core";
 import type { JobSpec, JobStatus } from "#wire";
 import { Violation, type Invariant } from "./invariants-list.ts";
 import {
-  checkEdge, checkEnding, checkFit, checkForgotten, checkKey, checkOutput,
-  checkRetry, checkStart, wrongLoss,
+  checkEdge, checkEnding, checkFit, checkForgotten, checkIdle, checkKey, checkOutput,
+  checkReopened, checkRetry, checkStart, checkStopped, wrongLoss,
 } from "./model-checks.ts";
+import * as agents from "./model-agents.ts";
 import * as gates from "./model-gates.ts";
 import { ModelPools, type PoolLimits } from "./model-pools.ts";
 import * as services from "./model-services.ts";
 import * as steps from "./model-steps.ts";
 import {
-  conditionHolds, ModelJob, ModelRun, ModelService, mostMemory, openParentsOf, RETRY_MILLI, waitFor,
+  conditionHolds, ModelJob, ModelRun, mostMemory, openParentsOf, reopen, RETRY_MILLI, waitFor,
   type ModelWorker, type Submission,
 } from "./model-state.ts";
 import { Versions } from "./model-versions.ts";
@@ -128,19 +129,22 @@ export class Model {
       case "UpdateSubmitted": return this.#submitted(event);
       case "JobsAdded":
       case "JobsInserted": return this.#added(event);
+      case "JobsSpawned": return this.#spawned(event);
+      case "JobPaused": return agents.paused(this.#hands, this.#ending(event), event.at);
+      case "WaitAsked": case "AskOpened": case "AskApproved": case "AskClosed":
+        return agents.apply(this.#hands, this.#job(event), event);
       case "JobsCancelled":
       case "JobsMarked": return this.#cancelled(event);
       case "GateApproved": return gates.approved(this.#hands, this.#job(event), event);
       case "GateDecided":
       case "GateClosed": return this.#gateClosed(event);
       case "RunRetried": return this.#retried(event);
-      case "RunsForgotten":
-      case "RunsLetGo": return this.#forgotten(event);
+      case "RunsForgotten": case "RunsLetGo": return this.#forgotten(event);
       case "WorkerJoined": return this.#workers.joined(event);
       case "WorkerDrained": return this.#workers.drained(event);
       case "WorkerLost": return this.#workers.lost(event);
       case "OutputLost": return checkOutput(this, this.#job(event), event);
-      case "ServiceHealth": return services.health(this.#hands, this.#job(event), event);
+      case "ServiceHealth": return agents.heardOf(this.#hands, this.#job(event), event);
       case "ServicesStopped": {
         if (event.by === "titan") this.#versions.stoppedByMaster(this.#jobs(event));
         return services.stopped(this.#hands, this.#jobs(event), event);
@@ -155,7 +159,8 @@ export class Model {
       case "ServiceScaled": return this.#scaled(event);
       case "ServicesRestarted": return services.restarted(this.#hands, this.#jobs(event), event);
       case "WorkerKnows": return this.#workers.learned(event);
-      case "BudgetReached": case "BudgetRaised": case "TimePassed": return;
+      case "BudgetReached": case "BudgetRaised": return;
+      case "TimePassed": return agents.timePassed(this.#hands, this.runs.values(), event.at);
       default: return this.pools.apply(event);
     }
   }
@@ -262,8 +267,19 @@ export class Model {
     this.#grow(run, event.jobs, event.type === "JobsInserted" ? event.edges : []);
   }
 
-  #grow(run: ModelRun, specs: readonly JobSpec[], edges: readonly Edge[] = []): void {
-    const added = specs.map((spec, offset) => new ModelJob(run, run.jobs.length + offset, spec));
+  #spawned(event: EventOf<"JobsSpawned">): void {
+    const job = this.#job(event);
+    agents.spawned(this.#hands, job, event);
+    if (job.run.ended || job.run.cancelled) {
+      this.fail("terminal-absorbs", `${job} adds jobs to its run, which is over`);
+    }
+    this.#grow(job.run, event.jobs, event.edges, job.depth + 1);
+  }
+
+  #grow(
+    run: ModelRun, specs: readonly JobSpec[], edges: readonly Edge[] = [], depth = 0,
+  ): void {
+    const added = specs.map((spec, n) => new ModelJob(run, run.jobs.length + n, spec, depth));
     for (const job of added) {
       if (run.jobsById.has(job.spec.id)) {
         this.fail("one-key-one-run", `${run.id} has two jobs ${job.spec.id}`);
@@ -317,6 +333,7 @@ export class Model {
       ended.ends.add(status);
       ended.ready = false;
       ended.cancelled = false;
+      ended.waits = [];
       ended.run.open -= 1;
       for (const child of children) {
         child.openParents -= 1;
@@ -327,6 +344,7 @@ export class Model {
       }
     }
     if (job.run.open === 0) this.#endRun(job.run);
+    else agents.allGoOn(this.#hands, job.run, this.at);
   }
   // #endregion
 
@@ -379,7 +397,7 @@ export class Model {
       job.service.asked = "nothing";
     }
     worker.running.add(job);
-    if (job.failures === 0) {
+    if (job.failures === 0 && job.pauses === 0) {
       job.run.budgetMilli = Math.min(job.run.budgetMilli + EARNED_MILLI, MOST_MILLI);
     }
     this.counts.attempts += 1;
@@ -391,7 +409,9 @@ export class Model {
    * The job of an event that ends an attempt: it must be running, under this very number. Its slot
    * is free again.
    */
-  #ending(event: EventOf<"JobSucceeded" | "JobFailed" | "JobLost" | "JobStopped">): ModelJob {
+  #ending(
+    event: EventOf<"JobSucceeded" | "JobFailed" | "JobLost" | "JobStopped" | "JobPaused">,
+  ): ModelJob {
     const job = this.#job(event);
     checkEnding(this, job, event);
     job.attempts[event.attempt - 1]!.ending = event.type;
@@ -416,6 +436,9 @@ export class Model {
     if (job.spec.service?.restart.policy === "always") {
       this.fail("retries-within-budget", `service ${job} has succeeded, and is to run always`);
     }
+    if (job.waits.length > 0) {
+      this.fail("goes-on-when-met", `${job}#${event.attempt} succeeds, and has asked to wait`);
+    }
     this.counts.successes += 1;
     if (job.spec.gate === undefined) return this.#end(job, "COMPLETED");
     job.status = "WAITING";
@@ -433,6 +456,7 @@ export class Model {
     if (job.cancelled) this.fail("terminal-absorbs", `${name} fails after it was cancelled`);
     this.counts.failures += 1;
     if (job.service !== undefined) return services.failed(this.#hands, job, event);
+    job.waits = [];
     job.failures += 1;
     checkRetry(this, job, event);
     if (retryAt === undefined) return this.#end(job, dead ? "DEAD" : "FAILED");
@@ -445,6 +469,7 @@ export class Model {
   #lost(event: EventOf<"JobLost">): void {
     const job = this.#ending(event);
     this.counts.losses += 1;
+    job.waits = [];
     if (services.wasWell(job, event.at)) job.losses = 0;
     if (event.blamed) {
       job.losses += 1;
@@ -468,12 +493,7 @@ export class Model {
   #stopped(event: EventOf<"JobStopped">): void {
     const job = this.#ending(event);
     if (!job.cancelled && services.isStopping(job)) return this.#end(job, "COMPLETED");
-    if (!job.cancelled) {
-      this.fail(
-        "dispatched-is-durable",
-        `${job}#${event.attempt} was stopped, and nobody had cancelled it`,
-      );
-    }
+    checkStopped(this, job, event);
     this.#end(job, "CANCELLED");
   }
 
@@ -508,39 +528,16 @@ export class Model {
     }
     const jobs = this.#jobs(event);
     this.#versions.retried(run);
-    const busy = jobs.find((job) => job.status === "RUNNING" || job.status === "WAITING");
-    if (busy !== undefined) {
-      this.fail("one-unfenced-attempt", `${busy} is retried while it is ${busy.status}`);
-    }
+    checkIdle(this, jobs);
     if (run.ended) this.#keep(run, -1);
-    for (const job of jobs) this.#reopen(job);
+    for (const job of jobs) reopen(job);
     if (run.ended && run.open > 0) {
       run.ended = false;
       this.openRuns += 1;
     } else if (run.ended) this.#keep(run, 1);
     for (const job of run.jobs) job.openParents = openParentsOf(job);
-    // Only children of the jobs that were opened again: a cancelled job has not waited for its
-    // parents.
-    const early = jobs.flatMap((job) => (job.over ? [] : job.children)).find((child) => child.over);
-    if (early !== undefined) {
-      this.fail(
-        "parents-before-children",
-        `${early} is ${early.status}, and a retry has made its parents wait again`,
-      );
-    }
+    checkReopened(this, jobs);
     for (const job of jobs) this.#considerTurn(job);
     run.retries.push(jobs.filter((job) => !job.over).length);
-  }
-
-  #reopen(job: ModelJob): void {
-    job.ready = false;
-    if (job.service !== undefined) Object.assign(job.service, new ModelService());
-    if (!job.over) return;
-    job.status = "PENDING";
-    job.failures = 0;
-    job.losses = 0;
-    job.run.open += 1;
-    job.run.resultBytes -= job.resultBytes;
-    job.resultBytes = 0;
   }
 }

@@ -10,11 +10,12 @@
  */
 import type { WorkFolders } from "#host";
 import type { SimProcess, SimProgram } from "#simhost";
+import type { AgentScript } from "./agents.ts";
 
 /** Between two lines of a program that prints. */
 const PRINT_MS = 5;
 
-interface Script {
+interface Script extends AgentScript {
   readonly ms: number;
   /** So many attempts exit with 1 before one succeeds. */
   readonly fails: number;
@@ -46,6 +47,9 @@ export function readScript(words: readonly string[]): Script {
     forever: false,
     listen: -1,
     hang: 0,
+    adds: 0,
+    asks: 0,
+    naps: 0,
   };
   for (const word of words) {
     const [name = "", value = ""] = word.split("=");
@@ -59,6 +63,9 @@ export function readScript(words: readonly string[]): Script {
     else if (name === "forever") script.forever = true;
     else if (name === "listen") script.listen = Number(value);
     else if (name === "hang") script.hang = Number(value);
+    else if (name === "adds") script.adds = Number(value);
+    else if (name === "asks") script.asks = Number(value);
+    else if (name === "naps") script.naps = Number(value);
     else throw new Error(`Cannot read program: it does not know "${word}"`);
   }
   return script;
@@ -71,6 +78,8 @@ export interface ProgramRoom {
   /** A program of a machine listens on a port, or does not any more. */
   listen(program: SimProcess, port: number): void;
   hang(program: SimProcess): void;
+  /** The program acts as an agent, and is done with that when `done` is called. */
+  act(program: SimProcess, script: AgentScript, done: () => void): void;
 }
 
 /** The program that all jobs run. */
@@ -85,12 +94,19 @@ export function scriptedProgram(room: ProgramRoom): SimProgram {
     self.after(script.ms, () => {
       if (attempt <= script.crashHost) return room.crash(self.host);
       if (attempt <= script.fails) return self.exit(1);
-      if (script.result !== undefined) {
-        room.foldersOf(self.host).write(self.env["TITAN_OUTPUT"]!, script.result);
+      if (script.adds + script.asks + script.naps > 0) {
+        return room.act(self, script, () => end(self, script, room));
       }
-      self.exit(script.exit);
+      end(self, script, room);
     });
   };
+}
+
+function end(self: SimProcess, { result, exit }: Script, room: ProgramRoom): void {
+  if (result !== undefined) {
+    room.foldersOf(self.host).write(self.env["TITAN_OUTPUT"]!, result);
+  }
+  self.exit(exit);
 }
 
 function serve(self: SimProcess, { listen, hang }: Script, room: ProgramRoom): void {

@@ -14,6 +14,7 @@
 import { Cloud } from "./cloud.ts";
 import { Cluster } from "./cluster.ts";
 import { PatientClient } from "./clients.ts";
+import { ProgramAgents } from "./agents.ts";
 import { bringToEnd } from "./ending.ts";
 import { Faults } from "./faults.ts";
 import { LogWatch } from "./log-watch.ts";
@@ -100,6 +101,7 @@ class Life {
   readonly #faults: Faults;
   readonly #watch: LogWatch;
   readonly #ports = new ProgramPorts(() => this.stage.world);
+  readonly #agents = new ProgramAgents(() => this.stage.world);
 
   constructor(plan: Plan) {
     this.stage = new Stage(plan, (stage) => scriptedProgram({
@@ -107,6 +109,7 @@ class Life {
       crash: (host) => this.#crashedByJob(stage, host),
       listen: (program, port) => this.#ports.listen(program, port),
       hang: (program) => this.#ports.close(program),
+      act: (program, script, done) => this.#agents.begin(program, script, done),
     }));
     const { stage } = this;
     this.#cluster = new Cluster(stage);
@@ -137,6 +140,7 @@ class Life {
     this.#faults = new Faults(stage, this.#cluster);
     stage.world.onProgram((what, { host, pid, env }) => {
       if (what === "end") this.#ports.close({ host, pid });
+      if (what === "end") this.#agents.close({ host, pid });
       const at = {
         worker: host,
         run: env["TITAN_RUN"]!,

@@ -29,7 +29,6 @@ import {
 import {
   BLOB_CHUNK_BYTES,
   MAX_BATCH_ITEMS,
-  MAX_BLOB_BYTES,
   MAX_INLINE_SPEC_BYTES,
   MAX_JOBS_PER_RUN,
   MAX_KV_ARGS,
@@ -106,6 +105,10 @@ export const Op = {
   BUDGET: 106,
   FORK: 107,
   CANCEL_AGENT: 108,
+  /** It waits, asks people, adds jobs. */
+  WAIT: 100,
+  ASK: 101,
+  SPAWN: 102,
 } as const;
 
 const name = string(256);
@@ -400,6 +403,15 @@ export type Decision = Infer<typeof Decision>;
 export const LostOutput = message("LostOutput", { bytes: [1, u53()], why: [2, name] });
 export type LostOutput = Infer<typeof LostOutput>;
 
+/**
+ * The thing that a job waits for, in a word: its parents, a moment, a capable worker, a free slot,
+ * a person; `start`: nothing any more; `jobs`: it has begun, and waits for others to end.
+ */
+export const WAIT_KINDS = [
+  "parents", "time", "worker", "slots", "person", "start", "jobs",
+] as const;
+export type WaitKind = (typeof WAIT_KINDS)[number];
+
 export const JobInfo = message("JobInfo", {
   index: [1, u32()],
   id: [2, string(128)],
@@ -424,15 +436,11 @@ export const JobInfo = message("JobInfo", {
   lostOutput: [16, optional(LostOutput)],
   /** Of a service that has started. */
   service: [30, optional(ServiceInfo)],
+  /** It is WAITING in the middle of its work, and not at the gate behind it: for this. */
+  paused: [75, optional(enumOf(...WAIT_KINDS))],
 });
 export type JobInfo = Infer<typeof JobInfo>;
 
-/**
- * The thing that a job waits for, in a word: its parents, a moment, a capable worker, a free slot,
- * a person; `start`: nothing any more.
- */
-export const WAIT_KINDS = ["parents", "time", "worker", "slots", "person", "start"] as const;
-export type WaitKind = (typeof WAIT_KINDS)[number];
 /** Jobs that one WHY asks about. */
 export const MAX_WHY_JOBS = 1000;
 /**
@@ -483,6 +491,8 @@ export const JobChange = message("JobChange", {
   /** Output of this attempt, as far as the loss is known. */
   lostOutput: [10, optional(LostOutput)],
   service: [30, optional(ServiceInfo)],
+  /** As in `JobInfo`. */
+  paused: [75, optional(enumOf(...WAIT_KINDS))],
 });
 export type JobChange = Infer<typeof JobChange>;
 
@@ -636,15 +646,3 @@ export const KvRequest = message("KvRequest", {
 });
 /** The answer in the store's protocol, RESP3. The refusal of a command is an answer, too. */
 export const KvReply = message("KvReply", { resp: [1, bytes(MAX_KV_BYTES)] });
-
-// ── blobs ────────────────────────────────────────────────────────────────────────────────────────
-
-export const BlobRef = message("BlobRef", { hash: [1, string(64)] });
-export const BlobHas = message("BlobHas", { present: [1, bool()] });
-export const BlobPut = message("BlobPut", {
-  hash: [1, string(64)],
-  total: [2, u53()],
-  offset: [3, u53()],
-  data: [4, bytes(BLOB_CHUNK_BYTES)],
-});
-export const BlobChunk = message("BlobChunk", { data: [1, bytes(MAX_BLOB_BYTES)] });

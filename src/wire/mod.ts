@@ -6,6 +6,7 @@
  *                                                   master ── DISPATCH KILL ──▶ worker
  *
  *     messages.ts · pipeline.ts   the schemas; how a pipeline travels and is kept
+ *     blobs.ts                    files by their hash
  *     pools.ts                    pools of workers (lesson 13)
  *     service.ts                  services: how they travel, and how they are (lesson 14);
  *     service-rows.ts             requests about them, and their rows
@@ -13,6 +14,7 @@
  *     agent.ts                    what a job asks of its master: steps (lesson 18)
  *     credential.ts               the credential of a job, and what it is made of (lesson 18)
  *     budget.ts · agent-rows.ts   what an agent run may spend and has spent; rows (lesson 18)
+ *     waits.ts                    what a job asks for while it runs: jobs, answers, a pause
  *     forward.ts                  connections to services, through the master (lesson 14)
  *     limits.ts                   limits that both ends must agree on
  *     address.ts · read.ts        the address of a master; helpers for readers of answers
@@ -40,6 +42,8 @@ export * from "./pipeline.ts";
 export * from "./messages.ts";
 export * from "./agent-rows.ts";
 export * from "./service-rows.ts";
+export * from "./waits.ts";
 export * from "./pools.ts";
+export * from "./blobs.ts";
 export { isBlank, isConnectionError, readAddress, storeUrl, whyUnreached } from "./address.ts";
-export { droppedChunk, isOpenRun, isTerminal, jobCounts, resultValue } from "./read.ts";
+export { droppedChunk, isAtGate, isOpenRun, isTerminal, jobCounts, resultValue } from "./read.ts";

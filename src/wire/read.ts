@@ -5,7 +5,7 @@
  * Test: test/sdk.test.ts
  */
 import {
-  JOB_STATUSES, type JobStatus, type OutputChunk, type RunInfo, type RunStatus,
+  JOB_STATUSES, type JobInfo, type JobStatus, type OutputChunk, type RunInfo, type RunStatus,
 } from "./messages.ts";
 
 /**
@@ -32,6 +32,11 @@ export function droppedChunk(
   const size = bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
   const text = `${isFirst ? "" : "\n"}[titan: … ${size} older output were dropped]\n`;
   return { stream: "stderr", at, data: Buffer.from(text), dropped: bytes };
+}
+
+/** Whether the gate behind a job is open. A job that is paused is WAITING, too. */
+export function isAtGate({ status, paused }: Pick<JobInfo, "status" | "paused">): boolean {
+  return status === "WAITING" && paused === undefined;
 }
 
 /** Whether a job has ended. Terminal states absorb: nothing leaves them but another try. */

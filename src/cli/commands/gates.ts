@@ -47,9 +47,9 @@ async function meantGates(
   throw new CliError(EXIT.ERROR, `Cannot show gate ${named}: no such gate is open`);
 }
 
-/** RUN, RUN/JOB, or the whole name. */
+/** RUN, RUN/JOB, or the whole name: RUN/JOB#2, or RUN/JOB:KEY. */
 function isMeant(id: string, wanted: string): boolean {
-  return id === wanted || id.startsWith(`${wanted}/`) || id.startsWith(`${wanted}#`);
+  return id === wanted || ["/", "#", ":"].some((next) => id.startsWith(wanted + next));
 }
 
 function showTable({ context }: Call, found: readonly GateInfo[]): void {

@@ -11,6 +11,10 @@
  */
 import { FreshSet, invariant } from "#base";
 import { type DeadLetter, type Failure, isOpenRun, isTerminal } from "#wire";
+import { dropClosed, isPaused, wakesAt } from "./agent-state.ts";
+import {
+  askApproved, askClosed, askOpened, jobPaused, jobsSpawned, waitAsked,
+} from "./apply-agents.ts";
 import { budgetRaised, budgetReached, joinGroup, leaveGroup } from "./apply-groups.ts";
 import { changesAccepted, stepDone, stepFailed, stepStarted, takePrefix } from "./apply-steps.ts";
 import {
@@ -20,8 +24,9 @@ import { sentence } from "./check.ts";
 import type { Event, EventOf } from "./events.ts";
 import { deadLetter } from "./explain.ts";
 import {
-  addJobs, charge, deadlineAnswered, dropDead, enqueue, freePinned, leave, leaveResult, makeReady,
-  readyKey, registerWorker, releaseWorker, reopen, serve, setStatus, settle, unqueue,
+  addJobs, charge, deadlineAnswered, dropDead, dropWish, enqueue, freePinned, leave, leaveResult,
+  makeReady, readyKey, registerWorker, releaseWorker, reopen, serve, setStatus, settle, unqueue,
+  wake,
 } from "./jobs.ts";
 import { routedTags } from "./knowledge.ts";
 import {
@@ -57,6 +62,12 @@ export function apply(state: State, event: Event): void {
     case "JobsAdded": return jobsAdded(state, event);
     case "JobsInserted": return jobsAdded(state, event);
     case "ChangesAccepted": return changesAccepted(state, runOf(state, event.run));
+    case "JobsSpawned": return jobsSpawned(state, runOf(state, event.run), event);
+    case "WaitAsked": return waitAsked(state, running(state, event), event);
+    case "JobPaused": return jobPaused(state, running(state, event), event);
+    case "AskOpened": return askOpened(state, running(state, event), event);
+    case "AskApproved": return askApproved(state, jobOf(state, event), event);
+    case "AskClosed": return askClosed(state, jobOf(state, event), event);
     case "RunRetried": return reopen(state, runOf(state, event.run), event);
     case "RunsForgotten": return runsForgotten(state, event);
     case "RunsLetGo": return runsLetGo(state, event);
@@ -92,6 +103,12 @@ function runOf(state: State, number: number): Run {
   const run = state.runs.get(number);
   invariant(run !== undefined, () => `an event names run ${number}, which does not exist`);
   return run;
+}
+
+function jobOf(state: State, event: { run: number; job: number }): Job {
+  const job = runOf(state, event.run).jobs[event.job];
+  invariant(job !== undefined, () => `run ${event.run} has no job ${event.job}`);
+  return job;
 }
 
 /** The job of an event about a running attempt, checked: one attempt has one ending. */
@@ -146,7 +163,9 @@ function jobStarted(state: State, event: EventOf<"JobStarted">): void {
   worker.jobs.add(job);
   state.router.take(worker.id);
   if (job.spec.service !== undefined) serviceStarts(state, job, event.at);
-  if (job.failures === 0) job.run.budget.deposit();
+  // One that was paused goes on: it is not another first attempt.
+  const goesOn = job.agent !== undefined && job.agent.pauses > 0;
+  if (job.failures === 0 && !goesOn) job.run.budget.deposit();
   setStatus(state, job, { to: "RUNNING", at: event.at });
 }
 // #endregion
@@ -175,6 +194,7 @@ function jobFailed(state: State, event: EventOf<"JobFailed">): void {
   releaseWorker(state, job, event.at);
   if (job.service !== undefined) return serviceFailed(state, job, event);
   leave(state, job, { failure: event.failure });
+  dropWish(state, job);
   job.failures += 1;
   if (event.retryAt === undefined) {
     return settle(state, job, { as: event.dead ? "DEAD" : "FAILED", at: event.at });
@@ -253,6 +273,7 @@ function jobLost(state: State, event: EventOf<"JobLost">): void {
   if (isForgiven(job, event.at)) job.losses = 0;
   if (event.blamed) job.losses += 1;
   leave(state, job, { failure: ended("worker-lost", "its worker went away") });
+  dropWish(state, job);
   if (job.cancelling) return settle(state, job, { as: "CANCELLED", at: event.at });
   if (event.dead) return settle(state, job, { as: "DEAD", at: event.at });
   if (isStopping(job)) {
@@ -357,16 +378,21 @@ function asClosed({ approve, ...rest }: EventOf<"GateDecided">): EventOf<"GateCl
 
 function timePassed(state: State, at: number): void {
   const due: Job[] = [];
+  const paused = new Set<Job>();
   for (let job = state.delayed.popDue(at); job !== undefined; job = state.delayed.popDue(at)) {
     // A gate's deadline is in the same heap: it only wakes the master, which then decides.
     if (job.status === "PENDING" && job.dueAt > 0 && job.dueAt <= at) due.push(job);
+    else if (isPaused(job) && wakesAt(job)! <= at && !paused.has(job)) paused.add(job);
     else if (state.answered > 0) state.answered -= 1;
   }
+  dropClosed(state, at);
   // Sorted, because the heap of a restored snapshot was filled in another order, and the result
   // must not tell.
   due.sort((a, b) => a.dueAt - b.dueAt || a.run.number - b.run.number || a.index - b.index);
   // Asked again: a job can be in the heap twice, once for a delay that a person's retry replaced.
   for (const job of due) if (job.dueAt > 0) makeReady(state, job);
+  const byNumber = (a: Job, b: Job): number => a.run.number - b.run.number || a.index - b.index;
+  for (const job of [...paused].sort(byNumber)) wake(state, job, at, true);
 }
 
 function workerJoined(state: State, event: EventOf<"WorkerJoined">): void {

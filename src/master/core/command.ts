@@ -13,8 +13,9 @@
  * Test: test/10-master.transcripts.test.ts
  */
 import type {
-  AttemptKey, Before, BudgetChange, Decision, HealthReport, JobScope, JobSpec, Limits, LostOutput,
-  PipelineSpec, Report, RolledBack, Scaled, ServicesMeant, StepAnswer, StepEnd, StepStart,
+  Asked, AttemptKey, Before, BudgetChange, Decision, Gate, HealthReport, JobScope, JobSpec, Limits,
+  LostOutput, PipelineSpec, Report, RolledBack, Scaled, ServicesMeant, Spawn, Spawned, StepAnswer,
+  StepEnd, StepStart, WaitReply, WaitWish,
 } from "#wire";
 
 // #region commands
@@ -69,7 +70,10 @@ export type Command =
   }
   | {
     readonly type: "DecideGate";
-    /** RUN/JOB, or RUN/JOB#ATTEMPT: the gate behind this attempt and no later one. */
+    /**
+     * RUN/JOB, or RUN/JOB#ATTEMPT: the gate behind this attempt and no later one. RUN/JOB:KEY is a
+     * question that the job itself has asked.
+     */
     readonly gate: string;
     readonly approve: boolean;
     readonly by: string;
@@ -104,6 +108,10 @@ export type Command =
   }
   /** All runs of an agent run. */
   | { readonly type: "CancelGroup"; readonly group: string }
+  // From a job, about itself (lesson 18). `by`: the attempt that asks.
+  | ({ readonly type: "Spawn"; readonly by: JobScope } & Spawn)
+  | { readonly type: "Wait"; readonly by: JobScope; readonly waits: readonly WaitWish[] }
+  | { readonly type: "Ask"; readonly by: JobScope; readonly key: string; readonly gate: Gate }
   // From workers, and from the book of leases that is kept about them.
   | {
     readonly type: "Join";
@@ -184,6 +192,9 @@ export interface Replies {
   /** `steps`: those that it takes over. */
   Fork: { run: string; steps: number };
   DecideGate: Decision;
+  Spawn: Spawned;
+  Wait: WaitReply;
+  Ask: Asked;
   Stop: ServicesMeant;
   Restart: ServicesMeant;
   Scale: Scaled;

@@ -9,6 +9,7 @@
 import { invariant } from "#base";
 import { DEFAULT_RETRY, randomFrom, retryDecision, spendsAttempt } from "#retry";
 import type { Report } from "#wire";
+import { wantsPause } from "./agent-state.ts";
 import type { CommandOf } from "./command.ts";
 import { NO_EFFECTS, NOTHING, onlyEvents, type DecidedOn } from "./effect.ts";
 import { decideServiceEnd } from "./decide-services.ts";
@@ -18,7 +19,7 @@ import type { Context } from "./refusal.ts";
 import { keptFailure, tooMuch } from "./room.ts";
 import type { State } from "./state.ts";
 
-type Ending = EventOf<"JobSucceeded" | "JobFailed" | "JobStopped">;
+type Ending = EventOf<"JobSucceeded" | "JobFailed" | "JobStopped" | "JobPaused">;
 
 // #region finish
 /**
@@ -36,6 +37,10 @@ export function decideFinish(
   const at = context.now;
   if (job.cancelling) return { type: "JobStopped", run, job: index, attempt, at };
   if (job.service !== undefined) return decideServiceEnd(state, job, { report, context });
+  // It has said before that it would end like this, and what it waits for (lesson 18).
+  if (report.failure === undefined && wantsPause(job)) {
+    return { type: "JobPaused", run, job: index, attempt, at };
+  }
   const found = report.failure ?? tooMuch(state, job.run, report.result, context);
   if (found === undefined) {
     return { type: "JobSucceeded", run, job: index, attempt, at, result: report.result };

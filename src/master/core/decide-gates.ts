@@ -16,12 +16,14 @@ import {
   MAX_FIELD_NAME_CHARS, MAX_FORM_BYTES, MAX_FORM_FIELDS, MAX_PERSON_BYTES, MAX_RESULT_BYTES,
   rulesOf, type Decision, type JobSpec,
 } from "#wire";
+import { isAtGate } from "./agent-state.ts";
 import type { CommandOf } from "./command.ts";
+import { answerAsk, findAsk } from "./decide-asks.ts";
 import { NO_EFFECTS, onlyReply, type DecidedOn } from "./effect.ts";
 import type { EventOf } from "./events.ts";
 import { findJob, findRun } from "./find.ts";
 import { Refusal, type Context } from "./refusal.ts";
-import type { Job, State } from "./state.ts";
+import type { AskRecord, Job, State } from "./state.ts";
 
 // #region answer
 /** The first answer counts. A later one is told what the first one was. */
@@ -29,13 +31,12 @@ export function decideGate(
   state: State, command: CommandOf<"DecideGate">, context: Context,
 ): DecidedOn<"DecideGate"> {
   const { gate, by, comment, values: given = {} } = command;
-  const job = findGate(state, gate);
+  const found = findGate(state, gate);
+  if ("ask" in found) return answerAsk(found.job, found.ask, command, context);
+  const { job } = found;
   if (job.decision !== undefined) return onlyReply({ ...job.decision, already: true });
   const doing = `answer gate ${gate}`;
-  if (job.status !== "WAITING") {
-    const found = `the job is ${job.status} and waits for nobody`;
-    throw new Refusal("CONFLICT", `Cannot ${doing}: ${found}`);
-  }
+  if (!isAtGate(job)) throw new Refusal("CONFLICT", `Cannot ${doing}: ${noGate(job)}`);
   const { votes, run, spec, index } = job;
   const answer = { approve: command.approve, by, values: given };
   const cast = castAnswer(spec.gate!, answer, { votes, submitter: run.by ?? "" });
@@ -59,20 +60,39 @@ export function decideGate(
 // #endregion
 
 // #region name
-/** RUN/JOB is the newest gate of a job. RUN/JOB#2 is the one behind attempt 2, or none. */
-function findGate(state: State, named: string): Job {
-  const [, runId, jobId, attempt] = /^(.*)\/([^/#]*)(?:#(\d{1,10}))?$/s.exec(named) ?? [];
+/**
+ * RUN/JOB is the newest gate of a job. RUN/JOB#2 is the one behind attempt 2, or none. RUN/JOB:KEY
+ * is a question that the job itself has asked.
+ */
+function findGate(state: State, named: string): { job: Job; ask?: AskRecord } {
+  const doing = `answer gate ${named}`;
+  const [, runId, rest] = /^([^/]*)\/(.*)$/s.exec(named) ?? [];
   if (runId === undefined) {
     throw new Refusal("INVALID", `Cannot answer gate "${named}": a gate is named RUN/JOB`);
   }
-  const job = findJob(findRun(state, runId), jobId!);
-  if (attempt === undefined || Number(attempt) === job.attempt) return job;
+  const run = findRun(state, runId);
+  const [, jobId, attempt] = /^([^#]*)(?:#(\d{1,10}))?$/s.exec(rest!) ?? [];
+  const isJob = jobId !== undefined && run.dag.indexOf(jobId) !== undefined;
+  const asked = isJob ? undefined : findAsk(run, rest!, doing);
+  if (asked !== undefined) return asked;
+  if (jobId === undefined) {
+    throw new Refusal("INVALID", `Cannot answer gate "${named}": a gate is named RUN/JOB`);
+  }
+  const job = findJob(run, jobId);
+  if (attempt === undefined || Number(attempt) === job.attempt) return { job };
   const isOld = Number(attempt) < job.attempt;
   const found = isOld ? "the job was tried again since, and that gate is gone"
     : `its job has had ${job.attempt} attempts`;
-  throw new Refusal("CONFLICT", `Cannot answer gate ${named}: ${found}`);
+  throw new Refusal("CONFLICT", `Cannot ${doing}: ${found}`);
 }
 // #endregion
+
+/** Why nobody can answer the gate behind a job: a question of its own has another name. */
+function noGate({ run, spec, status, agent }: Job): string {
+  const open = agent?.asks.find(({ decision }) => decision === undefined);
+  if (open === undefined) return `the job is ${status} and waits for nobody`;
+  return `the job is ${status}, and its own question is ${run.id}/${spec.id}:${open.key}`;
+}
 
 /** Its time is up. Without a word from its author it fails closed: nobody said yes. */
 export function closeGate({ run, index, spec, votes }: Job, at: number): EventOf<"GateClosed"> {

@@ -4,23 +4,25 @@
  *
  * Test: test/10-master.transcripts.test.ts, test/10-master.test.ts
  */
-import { Dag, DagError, type DagNode } from "#dag";
 import type { Recall } from "#retry";
 import { isOpenRun, isTerminal, PipelineSpec } from "#wire";
+import { isAtGate } from "./agent-state.ts";
 import { checkGraph, checkJobs, checkRequirements, MAX_WAIT_MS, unfitName } from "./check.ts";
 import { checkServices } from "./check-service.ts";
 import type { CommandOf } from "./command.ts";
-import { admitAgent, admitJobs, deadlineNews, findGroup } from "./decide-budget.ts";
+import { closeAskAtDeadline } from "./decide-asks.ts";
+import { admitAgent, deadlineNews, findGroup } from "./decide-budget.ts";
 import { closeGate } from "./decide-gates.ts";
 import { NO_EFFECTS, NOTHING, onlyEvents, placed, type DecidedOn, type Effect } from "./effect.ts";
-import type { Edge, Event, EventOf } from "./events.ts";
+import type { Event, EventOf } from "./events.ts";
 import { neverScheduled } from "./explain.ts";
 import { findJob, findRun } from "./find.ts";
+import { checkGrowth, grown } from "./growth.ts";
 import { DEFAULT_UPDATE_MS } from "./limits.ts";
-import { edgesMemory, jobsMemory, runMemory } from "./memory.ts";
+import { jobsMemory, runMemory } from "./memory.ts";
 import { Refusal, type Context } from "./refusal.ts";
 import { checkRoom, digestOf, makeRoom } from "./room.ts";
-import { type Job, type Run, type State } from "./state.ts";
+import { type Job, type OpenAsk, type Run, type State } from "./state.ts";
 
 // #region submit
 /** Accepts a pipeline, or finds the run that an earlier submission with the same key made. */
@@ -154,79 +156,16 @@ function freshId(state: State, name: string, context: Context): string {
 export function decideAddJobs(
   state: State, request: CommandOf<"AddJobs">, context: Context,
 ): DecidedOn<"AddJobs"> {
-  const { jobs, before = [] } = request;
+  const { jobs } = request;
   const run = findRun(state, request.run);
   const doing = `add jobs to ${run.id}`;
-  if (!isOpenRun(run.status) || run.cancelling) {
-    const status = run.cancelling ? "being cancelled" : run.status;
-    throw new Refusal("CONFLICT", `Cannot ${doing}: it is ${status}`);
-  }
-  const from = run.jobs.length;
-  const bytes = (request.jobBytes ?? jobsMemory(jobs)) + edgesMemory(before.length);
-  checkRoom(state, { runs: 0, bytes, doing }, context);
-  checkJobs(jobs, { from, doing });
-  const ids = new Set<string>();
-  for (const [offset, job] of jobs.entries()) {
-    if (run.dag.indexOf(job.id) !== undefined || ids.has(job.id)) {
-      throw new Refusal("INVALID", `Cannot ${doing}: it has a job "${job.id}" already`);
-    }
-    ids.add(job.id);
-    // Only backwards: then the order of the list is a topological order, and only `before` could
-    // close a cycle.
-    if (job.dependsOn.some((parent) => parent >= from + offset)) {
-      const found = `"${job.id}" depends on a job that comes later in the list`;
-      throw new Refusal("INVALID", `Cannot ${doing}: ${found}`);
-    }
-  }
-  checkRequirements(state, jobs);
-  checkServices(state, jobs, { already: run.services.size, doing });
+  const growth = checkGrowth(state, run, { ...request, doing }, context);
   const what = { run: run.number, at: context.now, jobs: [...jobs] };
-  const edges = newEdges(run, request, doing);
-  const news = admitJobs(run, jobs.length, { doing, now: context.now });
+  const { edges } = growth;
   const added: Event = edges.length === 0
     ? { type: "JobsAdded", ...what }
     : { type: "JobsInserted", ...what, edges };
-  const { events, effects } = makeRoom(state, bytes, context);
-  return {
-    events: [...events, added, ...news],
-    effects: [...effects, { type: "Notify", run: run.number }],
-    reply: { jobs: jobs.length },
-  };
-}
-
-/** Edges from new jobs to older ones. A job that has started cannot wait any more. */
-function newEdges(
-  run: Run, { jobs, before = [] }: CommandOf<"AddJobs">, doing: string,
-): Edge[] {
-  if (before.length === 0) return [];
-  const parents = run.jobs.map(({ index }) => run.dag.parents(index));
-  for (const { dependsOn } of jobs) parents.push([...dependsOn]);
-  for (const { job, child: index } of before) {
-    const [added, child] = [jobs[job], run.jobs[index]];
-    if (added === undefined || child === undefined) {
-      const found = `new job ${job} of ${jobs.length} before job ${index} of ${run.jobs.length}`;
-      throw new Refusal("INVALID", `Cannot ${doing}: there is no ${found}`);
-    }
-    if (child.status !== "PENDING" || child.attempt > 0) {
-      const why = child.attempt > 0 ? "has already started" : `is ${child.status}`;
-      const { id } = child.spec;
-      throw new Refusal("CONFLICT", `Cannot add job ${added.id} before ${id}: ${id} ${why}`);
-    }
-    parents[index]!.push(run.jobs.length + job);
-  }
-  const ids = [...run.jobs.map(({ spec }) => spec.id), ...jobs.map(({ id }) => id)];
-  checkCycle(ids.map((id, index) => ({ id, parents: parents[index]! })), doing);
-  return before.map(({ job, child }) => ({ parent: run.jobs.length + job, child }));
-}
-
-/** Builds the graph as it would be: the one in the state is not to be touched. */
-function checkCycle(nodes: readonly DagNode[], doing: string): void {
-  try {
-    Dag.build(nodes);
-  } catch (error) {
-    if (!(error instanceof DagError)) throw error;
-    throw new Refusal("INVALID", error.message.replace("build graph", doing));
-  }
+  return { ...grown(growth, run, added), reply: { jobs: jobs.length } };
 }
 
 // #region cancel
@@ -275,17 +214,41 @@ export function decideCancelGroup(
   return { events, effects, reply: { group: group.id, runs: open.length, jobs } };
 }
 
-/** What the clock has made true. `state.delayed.nextAt` says when to tick again. */
+/** What the clock has made true. `nextTime` says when to tick again. */
 export function decideTick(
   state: State, _: CommandOf<"Tick">, context: Context,
 ): DecidedOn<"Tick"> {
   const { now } = context;
   const deadlines = deadlineNews(state, now);
-  if ((state.delayed.nextAt ?? Infinity) > now) {
-    return deadlines.length === 0 ? NOTHING : onlyEvents(deadlines);
+  if (nextTime(state) > now) return deadlines.length === 0 ? NOTHING : onlyEvents(deadlines);
+  // Only what is due is looked at: a hundred thousand gates may be open. The order of the heaps
+  // depends on how they came to be, and is not to be seen.
+  const gates = new Set<Job>();
+  for (const job of state.delayed.due(now)) {
+    if (isAtGate(job) && job.deadline <= now) gates.add(job);
   }
-  const events: Event[] = deadlines;
-  for (const job of state.gates) if (job.deadline <= now) events.push(closeGate(job, now));
-  events.push({ type: "TimePassed", at: now });
-  return onlyEvents(events);
+  const asks = [...state.closing.due(now)].filter(({ open }) => open);
+  const events: Event[] = [
+    ...deadlines,
+    ...[...gates].sort(byDeadline).map((job) => closeGate(job, now)),
+    ...asks.sort(byClosing).map((ask) => closeAskAtDeadline(ask, now)),
+  ];
+  return onlyEvents([...events, { type: "TimePassed", at: now }]);
+}
+
+/** When the clock makes something true next: ms since 1970, or Infinity. */
+export function nextTime({ delayed, closing }: State): number {
+  return Math.min(delayed.nextAt ?? Infinity, closing.nextAt ?? Infinity);
+}
+
+function byDeadline(a: Job, b: Job): number {
+  return a.deadline - b.deadline || byNumber(a, b);
+}
+
+function byClosing({ job: a, ask: { deadline, key } }: OpenAsk, b: OpenAsk): number {
+  return deadline - b.ask.deadline || byNumber(a, b.job) || (key < b.ask.key ? -1 : 1);
+}
+
+function byNumber(a: Job, b: Job): number {
+  return a.run.number - b.run.number || a.index - b.index;
 }

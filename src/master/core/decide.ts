@@ -13,6 +13,7 @@
  * Test: test/10-master.transcripts.test.ts, test/10-master.test.ts
  */
 import type { Command, CommandOf } from "./command.ts";
+import { decideAsk } from "./decide-asks.ts";
 import { decideOutputLost, decideReport } from "./decide-attempts.ts";
 import { decideRaise } from "./decide-budget.ts";
 import { decideFork } from "./decide-fork.ts";
@@ -25,7 +26,9 @@ import {
 } from "./decide-runs.ts";
 import { decideHealth, decideRestart, decideStop } from "./decide-services.ts";
 import { decideEndStep, decideStartStep } from "./decide-steps.ts";
+import { decideSpawn } from "./decide-spawn.ts";
 import { decideAdvance, decideRollback, decideScale } from "./decide-versions.ts";
+import { decideWait } from "./decide-waits.ts";
 import {
   decideDrain, decideJoin, decideLose, decideRejoin, decideRetire,
 } from "./decide-workers.ts";
@@ -47,6 +50,9 @@ const DECIDERS: { readonly [T in Command["type"]]: Decider<T> } = {
   Retry: decideRetry,
   Fork: decideFork,
   DecideGate: decideGate,
+  Spawn: decideSpawn,
+  Wait: decideWait,
+  Ask: decideAsk,
   Stop: decideStop,
   Restart: decideRestart,
   Scale: decideScale,

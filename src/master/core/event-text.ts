@@ -90,9 +90,10 @@ function isSubmission(
   return type === "RunSubmitted" || type === "UpdateSubmitted" || type === "RunForked";
 }
 
-function isGrowth(event: Event): event is EventOf<"JobsAdded" | "JobsInserted" | "ServiceScaled"> {
-  const { type } = event;
-  return type === "JobsAdded" || type === "JobsInserted" || type === "ServiceScaled";
+const GROWTH = ["JobsAdded", "JobsInserted", "JobsSpawned", "ServiceScaled"] as const;
+
+function isGrowth(event: Event): event is EventOf<(typeof GROWTH)[number]> {
+  return (GROWTH as readonly string[]).includes(event.type);
 }
 
 /** Ids that a line names; a run may have 100,000 jobs. */
@@ -131,6 +132,13 @@ function whatOf(event: Event, names: Names): string {
     case "JobsInserted":
       return `${names.run(event.run)}: ${listed(event.jobs.map(({ id }) => id))}; ` +
         listed(event.edges.map((edge) => edgeText(event.run, edge, names)));
+    case "JobsSpawned":
+    case "WaitAsked":
+    case "JobPaused":
+    case "AskOpened":
+    case "AskApproved":
+    case "AskClosed":
+      return agentText(event, names);
     case "JobStarted":
       return `${names.attempt(event)} on ${names.worker(event.worker)}`;
     case "JobSucceeded":
@@ -196,6 +204,43 @@ function stepText(event: OfStep, names: Names): string {
   return `${names.attempt(event)}: ${stepName(event)}`;
 }
 
+type AgentEvent = EventOf<
+  "JobsSpawned" | "WaitAsked" | "JobPaused" | "AskOpened" | "AskApproved" | "AskClosed"
+>;
+
+/** What a job asks for while it runs (lesson 18). */
+function agentText(event: AgentEvent, names: Names): string {
+  switch (event.type) {
+    case "JobsSpawned": {
+      const ids = listed(event.jobs.map(({ id }) => id));
+      const edges = event.edges.map((edge) => edgeText(event.run, edge, names));
+      const before = edges.length === 0 ? "" : `; ${listed(edges)}`;
+      return `${names.attempt(event)} key ${event.key}: ${ids}${before}`;
+    }
+    case "WaitAsked":
+      return `${names.attempt(event)}: ${waitsText(event, names)}`;
+    case "JobPaused":
+      return names.attempt(event);
+    case "AskOpened":
+      return `${names.job(event)}:${event.key} by attempt ${event.attempt}`;
+    case "AskApproved":
+      return `${names.job(event)}:${event.key} by ${event.by}, and it wants more`;
+    case "AskClosed":
+      return `${names.job(event)}:${event.key}: ${event.outcome} by ${event.by}`;
+  }
+}
+
+function waitsText({ run, waits }: EventOf<"WaitAsked">, names: Names): string {
+  return waits.map((wait) => {
+    switch (wait.type) {
+      case "jobs": return listed(wait.jobs.map((job) => names.jobId({ run, job })));
+      case "ask": return `an answer to ${wait.key}`;
+      case "time": return `the time ${wait.at}`;
+      case "budget": return "a higher budget";
+    }
+  }).join(" or ");
+}
+
 function scaledText({ run, jobs, drained }: EventOf<"ServiceScaled">, names: Names): string {
   const idOf = (job: number): string => names.jobId({ run, job });
   const come = jobs.length === 0 ? [] : [`${listed(jobs.map(({ id }) => id))} more`];
@@ -241,11 +286,15 @@ export function eventDetail(event: Event): string {
     case "GateDecided":
     case "GateApproved":
     case "GateClosed":
+    case "AskApproved":
+    case "AskClosed":
       return event.comment;
     case "StepDone":
       return doneText(event);
     case "StepFailed":
       return event.message;
+    case "AskOpened":
+      return event.gate.message;
     case "OutputLost":
       return event.why;
     case "BudgetReached":

@@ -17,15 +17,18 @@ import {
 } from "#codec";
 import { MAX_DOWN_WORD_BYTES, MAX_DOWN_WORDS, MAX_HANDLE_BYTES } from "#scaling";
 import {
-  BudgetKind, Failure, FormValues, GateOutcome, JobSpec, Limits, MAX_FORK_SETS, MAX_JOBS_PER_RUN,
-  MAX_REASON_BYTES, MAX_REPLICAS, MAX_RESULT_BYTES, MAX_STEP_MESSAGE_BYTES, MAX_STEP_NAME_BYTES,
-  MAX_STEP_RESULT_BYTES, PipelineSpec, ServicePhase, STEP_HASH_BYTES, StepBlob, StepEffect,
-  StepReserve, StepUsage,
+  BudgetKind, Failure, FormValues, Gate, GateOutcome, JobSpec, Limits, MAX_FORK_SETS,
+  MAX_JOBS_PER_RUN, MAX_KEY_BYTES, MAX_REASON_BYTES, MAX_REPLICAS, MAX_RESULT_BYTES,
+  MAX_SPAWN_JOBS, MAX_STEP_MESSAGE_BYTES, MAX_STEP_NAME_BYTES, MAX_STEP_RESULT_BYTES, MAX_WAITS,
+  PipelineSpec, ServicePhase, STEP_HASH_BYTES, StepBlob, StepEffect, StepReserve, StepUsage, Wait,
 } from "#wire";
 
 const job = { run: [1, u32()], job: [2, u32()] } as const;
 const attempt = { ...job, attempt: [3, u32()] } as const;
 const text = string(16 * 1024);
+const key = string(MAX_KEY_BYTES);
+/** Of a SHA-256. */
+const DIGEST_BYTES = 32;
 const cancellation = {
   run: [1, u32()], at: [2, u53()], jobs: [3, list(u32(), MAX_JOBS_PER_RUN)], whole: [4, bool()],
 } as const;
@@ -210,6 +213,34 @@ export const Event = union("Event", {
   /** Somebody has raised one or more of its limits. These are all that hold from now on. */
   BudgetRaised: [87, message("BudgetRaised", {
     group: [1, string(256)], at: [2, u53()], limits: [3, Limits], by: [4, string(256)],
+  })],
+  /**
+   * A job has added jobs to its own run, under a key of its own (lesson 18). `edges`: as in
+   * `JobsInserted`. `digest`: the same key means the same jobs for ever.
+   */
+  JobsSpawned: [75, message("JobsSpawned", {
+    ...attempt, at: [4, u53()], key: [5, key], digest: [6, bytes(DIGEST_BYTES)],
+    jobs: [7, list(JobSpec, MAX_SPAWN_JOBS)], edges: [8, list(Edge, MAX_JOBS_PER_RUN)],
+    stage: [9, withDefault(key, "")],
+  })],
+  /** This attempt is about to end, and wants to go on as soon as one of these is met. */
+  WaitAsked: [76, message("WaitAsked", {
+    ...attempt, at: [4, u53()], waits: [5, list(Wait, MAX_WAITS)],
+  })],
+  /** It has ended so. Nothing runs, and nothing has failed. */
+  JobPaused: [77, message("JobPaused", { ...attempt, at: [4, u53()] })],
+  /** A job asks people something while it runs… */
+  AskOpened: [78, message("AskOpened", {
+    ...attempt, at: [4, u53()], key: [5, key], gate: [6, Gate],
+  })],
+  /** …somebody has approved, and it wants others, too; and it has its answer. */
+  AskApproved: [79, message("AskApproved", {
+    ...job, by: [3, string(256)], comment: [4, text], values: [5, FormValues], at: [6, u53()],
+    key: [7, key],
+  })],
+  AskClosed: [80, message("AskClosed", {
+    ...job, outcome: [3, GateOutcome], by: [4, string(256)], comment: [5, text],
+    values: [6, FormValues], at: [7, u53()], key: [8, key],
   })],
   /** A service has replicas more. In logs of older versions, or some of its replicas drain. */
   ServiceScaled: [43, message("ServiceScaled", {

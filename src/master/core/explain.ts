@@ -9,7 +9,7 @@
  * date.
  * Test: test/10-master.test.ts
  */
-import { plural } from "#base";
+import { durationText, plural } from "#base";
 import { describe, GENERAL, parseKey, plainKey } from "#routing";
 import {
   type DeadLetter,
@@ -27,23 +27,30 @@ import {
   type WaitKind,
   type WorkerInfo,
 } from "#wire";
+import { agentOf, askOf, isOver, isPaused } from "./agent-state.ts";
 import { sentence } from "./check.ts";
+import { askId } from "./decide-asks.ts";
 import { gateId } from "./decide-gates.ts";
 import { readyKey } from "./jobs.ts";
 import type { Step } from "./journal.ts";
 import { canServe, needKey } from "./knowledge.ts";
 import { isMet, isServing } from "./service-state.ts";
-import { type Job, type Run, type ServiceRecord, type State, type Worker } from "./state.ts";
+import {
+  type Job, type OpenAsk, type Run, type ServiceRecord, type State, type Worker,
+} from "./state.ts";
 import { isStaying } from "./versions.ts";
 
 /** Parents named in a reason before the rest is counted. */
 const NAMED_PARENTS = 3;
+/** The same for different things that a paused job waits for. */
+const NAMED_WAITS = 3;
 
 /**
  * What a PENDING or WAITING job waits for, or why one was skipped, as a sentence; empty for the
  * others. `now` in ms since 1970.
  */
 export function reasonOf(state: State, job: Job, now: number): string {
+  if (isPaused(job)) return sentence(whyPaused(job, now));
   if (job.status === "WAITING") {
     return sentence(`waits for ${whoIsMissing(job)}: ${job.spec.gate?.message ?? ""}`);
   }
@@ -85,6 +92,33 @@ function whyNobody(state: State, key: string): string {
   return describe({ ...reason, need });
 }
 
+/** What a job waits for that has ended an attempt to wait: any of these is enough. */
+function whyPaused(job: Job, now: number): string {
+  const waits = agentOf(job).waits.map((wait) => {
+    switch (wait.type) {
+      case "jobs": return openJobs(job, wait.jobs);
+      case "ask": {
+        const ask = askOf(job, wait.key);
+        return ask === undefined ? `an answer to "${wait.key}"`
+          : `an answer to ${askId(job, ask)}: ${ask.gate.message}`;
+      }
+      case "time": return `another ${durationText(Math.max(0, wait.at - now))}`;
+      case "budget": return "a higher budget";
+    }
+  });
+  const rest = waits.length - NAMED_WAITS;
+  const more = rest > 0 ? ` (or ${rest} more)` : "";
+  return `waits for ${waits.slice(0, NAMED_WAITS).join(", or ")}${more}`;
+}
+
+/** "a (RUNNING), b (PENDING) and 3 more", of so many jobs. */
+function openJobs({ run }: Job, jobs: readonly number[]): string {
+  const open = jobs.map((index) => run.jobs[index]!).filter((job) => !isOver(job));
+  const named = open.slice(0, NAMED_PARENTS).map(({ spec, status }) => `${spec.id} (${status})`);
+  const more = open.length > NAMED_PARENTS ? ` and ${open.length - NAMED_PARENTS} more` : "";
+  return `${named.join(", ")}${more}`;
+}
+
 /** "approval", or "2 more approvals" of a gate that has some. */
 function whoIsMissing({ spec, votes }: Job): string {
   const missing = rulesOf(spec.gate!).required - votes.length;
@@ -101,12 +135,20 @@ function whyService({ asked, reason }: ServiceRecord): string {
 
 /** The same in a word. Undefined: it does not wait. */
 export function waitKind(state: State, job: Job): WaitKind | undefined {
-  if (job.status === "WAITING") return "person";
+  if (job.status === "WAITING") return pausedFor(job) ?? "person";
   if (job.status !== "PENDING") return undefined;
   if (job.dueAt > 0) return "time";
   if (job.order === 0) return "parents";
   const { kind } = state.router.explain(readyKey(job));
   return kind === "no-capable-worker" ? "worker" : kind === "no-free-slot" ? "slots" : "start";
+}
+
+/** A person can do something about a question or a budget, and so this comes first. */
+function pausedFor(job: Job): WaitKind | undefined {
+  if (!isPaused(job)) return undefined;
+  const types = agentOf(job).waits.map(({ type }) => type);
+  if (types.includes("ask") || types.includes("budget")) return "person";
+  return types.includes("jobs") ? "jobs" : "time";
 }
 
 /** The end of a parent, in a sentence about its child. */
@@ -199,6 +241,7 @@ export function jobInfo(state: State, job: Job, now: number): JobInfo {
     dependsOn: parentsOf(job), result: job.result, cancelling: job.cancelling,
     decision: job.decision, stoppedAt: orNothing(job.stoppedAt), retryAt: retryAtOf(job),
     lostOutput: job.lostOutput, service: serviceInfo(job),
+    paused: pausedFor(job),
   };
 }
 
@@ -217,8 +260,10 @@ export function jobChange(state: State, job: Job, at: number): JobChange {
   const retryAt = retryAtOf(job);
   const { lostOutput } = job;
   const service = serviceInfo(job);
+  const paused = pausedFor(job);
   return {
     index, status, attempt, worker, at, failure, cancelling, reason, retryAt, lostOutput, service,
+    paused,
   };
 }
 
@@ -302,6 +347,22 @@ export function gateInfo(job: Job): GateInfo {
     id: gateId(job), message, openedAt: deadline - maxWaitMs, deadline, rules,
     votes: [...votes], result, submitter: run.by ?? "",
   };
+}
+
+/** A question in the middle of a program, as a row beside the gates behind jobs. */
+export function askInfo({ job, ask: { key } }: OpenAsk): GateInfo {
+  const ask = askOf(job, key)!;
+  const { gate: { message, maxWaitMs, rules }, deadline, votes } = ask;
+  return {
+    id: askId(job, ask), message, openedAt: deadline - maxWaitMs, deadline, rules,
+    votes: [...votes], result: undefined, submitter: job.run.by ?? "",
+  };
+}
+
+/** All that waits for a person: gates behind jobs, then questions of jobs; the oldest first. */
+export function* openGates({ gates, asks }: State): Generator<{ job: Job; info(): GateInfo }> {
+  for (const job of gates) yield { job, info: () => gateInfo(job) };
+  for (const ask of asks.values()) yield { job: ask.job, info: () => askInfo(ask) };
 }
 
 function workerName(state: State, job: Job): string {

@@ -10,8 +10,8 @@
  */
 import { MAX_GROUP_BYTES } from "#wire";
 import {
-  bufferMemory, edgesMemory, FIELD_BYTES, groupMemory, jobsMemory, runMemory, STEP_BYTES,
-  textMemory,
+  AGENT_BYTES, askMemory, bufferMemory, edgesMemory, FIELD_BYTES, groupMemory, jobsMemory,
+  runMemory, spawnMemory, STEP_BYTES, textMemory,
 } from "./memory.ts";
 import type { Event } from "./events.ts";
 
@@ -61,6 +61,13 @@ export class Forecast {
         this.#agent(event.run);
         return this.add(event.run, STEP_BYTES + 2 * textMemory(event.name) + FIELD_BYTES);
       case "StepDone": return this.add(event.run, bufferMemory(event.result));
+      case "JobsSpawned": {
+        const { jobs, edges, key, stage } = event;
+        const own = AGENT_BYTES + spawnMemory(key, stage);
+        return this.add(event.run, own + jobsMemory(jobs) + edgesMemory(edges.length));
+      }
+      case "AskOpened":
+        return this.add(event.run, AGENT_BYTES + askMemory(event.key, event.gate));
       case "JobSucceeded": return this.add(event.run, bufferMemory(event.result));
       case "RunsForgotten":
       case "RunsLetGo": {

@@ -3,7 +3,8 @@
  *
  *     PENDING ──start──▶ RUNNING ──ok──▶ COMPLETED            every arrow into a terminal state
  *        ▲                 │   └─ok, gate─▶ WAITING ─▶ …      "settles" the job: its children
- *        └──retry/lost─────┘                                  are asked whether it is their turn
+ *        ├──retry/lost─────┤                                  are asked whether it is their turn
+ *        └──── WAITING ◀───┘ paused, until one of its waits is met (lesson 18)
  *
  * Invariants: a child is looked at once all its parents are settled, and never before, but a cancel
  * reaches it at any time; a cascade of any depth (100,000 skipped jobs in a chain) runs in a loop,
@@ -15,12 +16,17 @@ import { requirementKey } from "#routing";
 import {
   isOpenRun, isTerminal, JOB_STATUSES, type JobSpec, type JobStatus, type RunStatus,
 } from "#wire";
+import {
+  agentOf, closeAsk, isAtGate, isPaused, metBy, unwatch, wakesAt, watch,
+} from "./agent-state.ts";
 import type { Edge } from "./events.ts";
 import { countJobs, groupMoves } from "./groups.ts";
 import { needKey, routedTags } from "./knowledge.ts";
 import { bufferMemory, edgesMemory, jobsMemory, leftMemory } from "./memory.ts";
 import { indexService, isMet, serviceEnds, unindexService } from "./service-state.ts";
-import { MAX_REQUIREMENTS, touch, type Job, type Run, type State, type Worker } from "./state.ts";
+import {
+  MAX_REQUIREMENTS, touch, type AgentRecord, type Job, type Run, type State, type Worker,
+} from "./state.ts";
 import { refile } from "./versions.ts";
 
 const STATUS_INDEX = Object.fromEntries(
@@ -33,10 +39,12 @@ const STATUS_INDEX = Object.fromEntries(
  */
 export function addJobs(
   state: State, run: Run,
-  options: { specs: readonly JobSpec[]; edges?: readonly Edge[]; at: number },
+  options: {
+    specs: readonly JobSpec[]; edges?: readonly Edge[]; at: number; spawner?: number;
+  },
 ): void {
   const from = run.jobs.length;
-  const { edges = [] } = options;
+  const { edges = [], spawner } = options;
   state.jobs += options.specs.length;
   countJobs(run, options.specs.length);
   charge(state, run, jobsMemory(options.specs) + edgesMemory(edges.length));
@@ -45,6 +53,7 @@ export function addJobs(
     // A run's first jobs came with its graph; one added later depends only on jobs before it.
     if (run.jobs.length >= run.spec.jobs.length) run.dag.addJob(spec.id, spec.dependsOn);
     const job = run.addJob(ownSpec(spec));
+    job.spawner = spawner;
     run.counts[STATUS_INDEX.PENDING]! += 1;
     run.open += 1;
     run.require(job.requirement);
@@ -70,12 +79,10 @@ export function charge(state: State, run: Run, bytes: number): void {
   if (!isOpenRun(run.status) && state.finished.has(run)) state.finishedBytes += bytes;
 }
 
+type Left = Pick<Job, "result" | "failure" | "decision" | "votes" | "lostOutput" | "agent">;
+
 /** Changes what a job has left (result, failure, decision), and counts the difference. */
-export function leave(
-  state: State,
-  job: Job,
-  left: Partial<Pick<Job, "result" | "failure" | "decision" | "votes" | "lostOutput">>,
-): void {
+export function leave(state: State, job: Job, left: Partial<Left>): void {
   touch(state, job);
   const [bytes, size] = [leftMemory(job), job.result?.length ?? 0];
   Object.assign(job, left);
@@ -125,6 +132,7 @@ export function settle(state: State, job: Job, end: { as: JobStatus; at: number 
     setStatus(state, current, { to: as, at: end.at });
     if (as === "DEAD") state.dead.add(current);
     if (current.spec.service !== undefined) unindexService(state, current);
+    if (current.agent !== undefined) agentEnds(state, current);
     current.run.open -= 1;
     for (const index of freed) {
       const child = current.run.jobs[index]!;
@@ -132,6 +140,7 @@ export function settle(state: State, job: Job, end: { as: JobStatus; at: number 
       if (itsTurn(child)) enqueue(state, child, end.at);
       else work.push([child, whyNot(child)]);
     }
+    for (const waiter of metBy(state, current)) wake(state, waiter, end.at);
   }
   finishIfDone(state, job.run, end.at);
   // #end-exercise
@@ -142,7 +151,48 @@ export function settle(state: State, job: Job, end: { as: JobStatus; at: number 
 export function serve(state: State, job: Job, at: number): void {
   const { run } = job;
   for (const index of run.serve(job.index)) consider(state, run.jobs[index]!, at);
+  for (const waiter of metBy(state, job)) wake(state, waiter, at);
   finishIfDone(state, run, at);
+}
+
+// #region pause
+/** An attempt has ended to wait. */
+export function pause(state: State, job: Job, at: number): void {
+  const agent = agentOf(job);
+  leave(state, job, { agent: { ...agent, pauses: agent.pauses + 1 } });
+  setStatus(state, job, { to: "WAITING", at });
+  watch(state, job);
+  const until = wakesAt(job);
+  if (until !== undefined) state.delayed.push(job, until);
+}
+
+/** One of its waits is met: its next attempt may start. `isDue`: its time is out of the heap. */
+export function wake(state: State, job: Job, at: number, isDue = false): void {
+  const until = wakesAt(job);
+  unwatch(state, job);
+  dropWish(state, job);
+  setStatus(state, job, { to: "PENDING", at });
+  enqueue(state, job, at);
+  if (until !== undefined && !isDue) deadlineAnswered(state);
+}
+// #endregion
+
+/** The wish of an attempt goes with it. */
+export function dropWish(state: State, job: Job): void {
+  if (job.agent === undefined || job.agent.waits.length === 0) return;
+  leave(state, job, { agent: { ...job.agent, waits: [] } });
+}
+
+/** It is over: nobody wakes it, and nobody answers what it has asked. */
+function agentEnds(state: State, job: Job): void {
+  const wasPaused = state.paused.has(job);
+  const until = wakesAt(job);
+  unwatch(state, job);
+  const { asks } = agentOf(job);
+  for (const { key, decision } of asks) if (decision === undefined) closeAsk(state, job, key);
+  const answered = asks.filter(({ decision }) => decision !== undefined);
+  leave(state, job, { agent: { ...agentOf(job), asks: answered, waits: [] } });
+  if (wasPaused && until !== undefined) deadlineAnswered(state);
 }
 
 /** All parents are settled: does the job run, or does its condition rule it out? */
@@ -240,15 +290,15 @@ export function dropDead(state: State): void {
 }
 
 function dropAnswered(state: State): void {
-  state.delayed.compact(({ status, dueAt, decision }) =>
-    (status === "PENDING" && dueAt > 0) || (status === "WAITING" && decision === undefined));
+  state.delayed.compact((job) => (job.status === "PENDING" && job.dueAt > 0) ||
+    (isPaused(job) ? wakesAt(job) !== undefined : isAtGate(job) && job.decision === undefined));
   state.answered = 0;
 }
 
 /**
- * A gate was answered. Its deadline lies in the heap until it passes, and with it the job and the
- * whole run, forgotten or not: a year's gates that wait for up to a year. So they are dropped once
- * they are more than half, as lesson 07 says.
+ * A gate was answered, or a job woken before its time. Its deadline lies in the heap until it
+ * passes, and with it the job and the whole run, forgotten or not: a year's gates that wait for up
+ * to a year. So they are dropped once they are more than half, as lesson 07 says.
  */
 export function deadlineAnswered(state: State): void {
   state.answered += 1;
@@ -389,6 +439,7 @@ function reopenJob(state: State, job: Job, at: number): void {
   job.losses = 0;
   leave(state, job, {
     result: undefined, failure: undefined, decision: undefined, lostOutput: undefined,
+    agent: job.agent && anotherChance(job.agent),
   });
   job.startedAt = 0;
   job.stoppedAt = 0;
@@ -396,4 +447,10 @@ function reopenJob(state: State, job: Job, at: number): void {
   state.dead.delete(job);
   job.run.open += 1;
   setStatus(state, job, { to: "PENDING", at });
+}
+
+/** What people have refused, or left open, is asked again; what they have approved stands. */
+function anotherChance(agent: AgentRecord): AgentRecord {
+  const asks = agent.asks.filter(({ decision }) => decision?.approved === true);
+  return { ...agent, asks, pauses: 0, retried: true };
 }

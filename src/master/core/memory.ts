@@ -20,11 +20,12 @@
 import { invariant } from "#base";
 import { MAX_DEAD_LETTERS } from "#retry";
 import {
-  rulesOf, type GateRules, type GateVote, type HealthCheck, type JobSpec, type PipelineSpec,
+  rulesOf, type Gate, type GateRules, type GateVote, type HealthCheck, type JobSpec,
+  type PipelineSpec,
 } from "#wire";
 import { MAX_KEPT_KEYS } from "./limits.ts";
 import type { Step } from "./journal.ts";
-import type { Job } from "./state.ts";
+import type { AgentRecord, Job } from "./state.ts";
 
 // #region measures
 /**
@@ -79,6 +80,13 @@ const GROUP_BYTES = 2048;
 
 /** A field of a form, or an approval: an object of a few fields, and its place in a list. */
 export const FIELD_BYTES = 160;
+
+/** The record of a job that adds jobs, asks or waits, and its places in the lists of those. */
+export const AGENT_BYTES = 512;
+/** A question: a record, a place by its name and another one by its time. */
+const ASK_BYTES = 640;
+/** A number in a list that grows by half when it is full. */
+const WAIT_JOB_BYTES = 16;
 
 /** Up to here it is cheaper to assume two bytes a character than to look. */
 const UNREAD_CHARS = 32;
@@ -158,19 +166,24 @@ export function groupMemory(id: string): number {
   return GROUP_BYTES + 2 * textMemory(id);
 }
 
-type Left = Partial<Pick<Job, "result" | "failure" | "decision" | "votes" | "lostOutput">>;
+type Left = Partial<
+  Pick<Job, "result" | "failure" | "decision" | "votes" | "lostOutput" | "agent">
+>;
 
 function answerMemory({ by, comment, values }: Omit<GateVote, "at">): number {
   return textMemory(by) + textMemory(comment) + valuesMemory(values);
 }
 
 /** What the attempts of a job have left: a result, the words of a failure or of a decision. */
-export function leftMemory({ result, failure, decision, votes, lostOutput }: Left): number {
+export function leftMemory(
+  { result, failure, decision, votes, lostOutput, agent }: Left,
+): number {
   let bytes = bufferMemory(result);
   if (failure !== undefined) bytes += textMemory(failure.message);
   if (decision !== undefined) bytes += answerMemory(decision);
   if (votes !== undefined) for (const vote of votes) bytes += FIELD_BYTES + answerMemory(vote);
   if (lostOutput !== undefined) bytes += textMemory(lostOutput.why);
+  if (agent !== undefined) bytes += agentMemory(agent);
   return bytes;
 }
 
@@ -179,6 +192,29 @@ export function stepMemory({ name, result, blob, message, usage }: Step): number
   let bytes = STEP_BYTES + 2 * textMemory(name) + bufferMemory(result) + textMemory(message);
   if (blob !== undefined) bytes += textMemory(blob.sha256);
   return usage === undefined ? bytes : bytes + FIELD_BYTES + textMemory(usage.model);
+}
+
+/** What a job keeps of its spawns, its questions and its waits. */
+function agentMemory({ spawns, asks, waits }: AgentRecord): number {
+  let bytes = AGENT_BYTES;
+  for (const { key, stage } of spawns) bytes += spawnMemory(key, stage);
+  for (const { key, gate, votes, decision } of asks) {
+    bytes += askMemory(key, gate) + leftMemory({ votes, decision });
+  }
+  for (const wait of waits) {
+    bytes += FIELD_BYTES + (wait.type === "jobs" ? WAIT_JOB_BYTES * wait.jobs.length : 0);
+  }
+  return bytes;
+}
+
+/** A spawn as its job remembers it, without the jobs. */
+export function spawnMemory(key: string, stage: string): number {
+  return FIELD_BYTES + BUFFER_BYTES + textMemory(key) + textMemory(stage);
+}
+
+/** A question, in its job's record and in the lists of those that are open. */
+export function askMemory(key: string, gate: Gate): number {
+  return ASK_BYTES + textMemory(key) + textMemory(gate.message) + rulesMemory(rulesOf(gate));
 }
 
 // ── limits ───────────────────────────────────────────────────────────────────────────────────────

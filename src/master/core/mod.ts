@@ -10,6 +10,9 @@
  *         decide-runs.ts        what people want of runs; retry.ts another chance
  *         decide-attempts.ts    how an attempt ends, and which one starts next
  *         decide-workers.ts     workers that come, come back and go
+ *         decide-spawn.ts       a job that adds jobs to its own run (lesson 18);
+ *         decide-waits.ts       one that ends, to go on when it need not wait any longer;
+ *         decide-asks.ts        one that asks people something while it runs
  *         decide-gates.ts       what becomes of an answer to a gate, and of silence (lesson 16)
  *         decide-launches.ts    workers of pools, which are ordered and end (lesson 13)
  *         decide-steps.ts       whether a step of a job runs (lesson 18)
@@ -17,6 +20,7 @@
  *         decide-services.ts    how services are, and what people want of them (lesson 14)
  *         decide-budget.ts      what agent runs may use, and who raises it (lesson 18)
  *         decide-versions.ts    another version or number of a service, and how updates go on
+ *     growth.ts                 what jobs must be that are added to a run
  *     check.ts · limits.ts      what a job must be first, and how much of it there may be;
  *         check-service.ts      the same for a service
  *     knowledge.ts              what a worker has to understand for a job
@@ -25,6 +29,8 @@
  *     refusal.ts                how a decider says no, and what it is given beside the state
  *     apply.ts · jobs.ts        from an event to the next state: the only writers;
  *         service-state.ts      what they keep of services
+ *         agent-state.ts        what they keep of jobs that ask, wait, or have added others;
+ *         apply-agents.ts       how these change
  *         launch-state.ts       what they keep of launches
  *         apply-steps.ts        what they keep of steps; journal.ts the journal of a job
  *         apply-versions.ts     how a version takes the place of another one
@@ -37,6 +43,8 @@
  *         snapshot-services.ts  of services, and of their names; snapshot-steps.ts of journals
  *         snapshot-parts.ts     what its parts say by themselves; snapshot-blocks.ts their size
  *         snapshot-pools.ts     of pools; snapshot-groups.ts of agent runs
+ *         snapshot-agents.ts    of jobs that ask, wait, or have added others;
+ *         snapshot-indexes.ts   and how the indexes are rebuilt
  *     explain.ts                the state as people ask for it: why a job waits;
  *         explain-agents.ts     how an agent run is, and what it has used
  *     event-text.ts             events as lines of text
@@ -60,6 +68,7 @@ export type { DecidedOn, Effect, PlacedAttempt } from "./effect.ts";
 export { decide } from "./decide.ts";
 export { answerOf, gateId } from "./decide-gates.ts";
 export { decideFinish, nextStart } from "./decide-attempts.ts";
+export { nextTime } from "./decide-runs.ts";
 export { findServices, reachable } from "./decide-services.ts";
 export { staleAttempts } from "./decide-workers.ts";
 export { fenced } from "./fence.ts";
@@ -91,8 +100,8 @@ export {
   type MemoryLimits,
 } from "./memory.ts";
 export {
-  deadLetters, gateInfo, jobChange, jobInfo, neverScheduled, reasonOf, runInfo, servicesOf,
-  serviceRow, stepInfo, waitKind, workerInfo,
+  askInfo, deadLetters, gateInfo, jobChange, jobInfo, neverScheduled, openGates, reasonOf, runInfo,
+  servicesOf, serviceRow, stepInfo, waitKind, workerInfo,
 } from "./explain.ts";
 export { stepBlobs, stepName, type Step } from "./journal.ts";
 export { agentInfo, agentRows, questionsOf, type AgentRow } from "./explain-agents.ts";

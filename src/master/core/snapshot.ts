@@ -40,14 +40,16 @@ import {
 } from "#wire";
 import { specBytes } from "./check.ts";
 import { lookAtDeadlines } from "./groups.ts";
-import { claimRequirements, ownSpec, readyKey, registerWorker } from "./jobs.ts";
+import { claimRequirements, ownSpec, registerWorker } from "./jobs.ts";
 import { indexLaunch } from "./launch-state.ts";
 import { Journal } from "./journal.ts";
 import {
   edgesMemory, jobMemory, leftMemory, runMemory, stepMemory,
 } from "./memory.ts";
 import { indexService } from "./service-state.ts";
+import { AgentPart, ownAgent } from "./snapshot-agents.ts";
 import { BLOCK_BYTES, BLOCK_JOBS, blocks } from "./snapshot-blocks.ts";
+import { index, indexAgent, settleAgain } from "./snapshot-indexes.ts";
 import {
   GroupBlock, groupRecords, linkAgain, restoreGroups, type GroupRecord,
 } from "./snapshot-groups.ts";
@@ -78,6 +80,7 @@ const JobRecord = message("JobRecord", {
   lostOutput: [17, optional(LostOutput)],
   votes: [18, list(GateVote, MAX_VOTES)],
   service: [30, optional(ServiceRecord)],
+  agent: [75, optional(AgentPart)],
 });
 
 export const Part = union("SnapshotPart", {
@@ -299,11 +302,11 @@ function messageBytes(spec: JobSpec): number {
 }
 
 /** What a job's end has left: a result, or the words of a failure or a decision. */
-function endBytes({ result, failure, decision, votes }: Job): number {
+function endBytes({ result, failure, decision, votes, agent }: Job): number {
   let chars = (failure?.message.length ?? 0) + (decision?.comment.length ?? 0);
   for (const { comment } of votes) chars += comment.length;
   for (const text of Object.values(decision?.values ?? {})) chars += text.length;
-  return (result?.length ?? 0) + 3 * chars;
+  return (result?.length ?? 0) + 3 * chars + (agent === undefined ? 0 : leftMemory({ agent }));
 }
 
 /** SHA-256 (hex) of the snapshot: the identity of a state. */
@@ -397,6 +400,7 @@ export class SnapshotReader {
       // A view of the whole block otherwise, as in `ownSpec`.
       if (job.result !== undefined) job.result = Buffer.from(job.result);
       if (job.votes.length === 0) job.votes = NO_VOTES;
+      job.agent = job.agent && ownAgent(job.agent);
       this.#charge(run, leftMemory(job));
     }
   }
@@ -460,6 +464,7 @@ export class SnapshotReader {
         indexService(state, job);
         if (job.service?.settled === true && !isTerminal(job.status)) run.serve(index);
         if (job.status === "DEAD") state.dead.add(job);
+        if (job.agent !== undefined) indexAgent(state, job, job.agent);
         const isOpen = job.status === "RUNNING" || job.status === "WAITING";
         if (isOpen || job.order > 0 || job.dueAt > 0) waiting.push(job);
       }
@@ -478,28 +483,6 @@ export class SnapshotReader {
 /** The part without the word that says what it is. */
 function without<P extends Part>({ type: _, ...rest }: P): Omit<P, "type"> {
   return rest;
-}
-
-/** A service that was ready and is over was settled once, when it was ready. */
-function settleAgain(run: Run, job: Job): void {
-  if (job.service?.settled === true) run.serve(job.index);
-  run.settle(job.index, job.status);
-}
-
-/** Enters one job into the indexes that its own fields call for. */
-function index(state: State, job: Job): void {
-  if (job.status === "RUNNING") {
-    state.workers.get(job.worker)!.jobs.add(job);
-    state.router.take(job.worker);
-    if (job.service?.asked === "drain") state.draining.add(job);
-  } else if (job.status === "WAITING") {
-    state.gates.add(job);
-    state.delayed.push(job, job.deadline);
-  } else if (job.order > 0) {
-    state.ready.push(readyKey(job), job, { priority: job.spec.priority, order: job.order });
-  } else {
-    state.delayed.push(job, job.dueAt);
-  }
 }
 
 /** Restores a state from the parts of a snapshot. */

@@ -4,6 +4,7 @@
  *     runs ── Run ── dag (who waits for whom) + jobs[]
  *     ready ── waiting jobs by requirement       (lesson 07)
  *     delayed ── jobs and gates by time          (lesson 07)
+ *     closing · watched ── questions by time, and who waits for which job   (lesson 18)
  *     router ── workers by capability and load   (lesson 08)
  *     launches ── workers of pools, also those that have not come yet   (lesson 13)
  *     groups ── agent runs, with what they may use and have used   (lesson 18)
@@ -23,9 +24,9 @@ import { DeadLetters, IdempotencyKeys, RetryBudget } from "#retry";
 import { GENERAL, Router } from "#routing";
 import type { PoolHistory } from "#scaling";
 import {
-  isTerminal, JOB_STATUSES, type Budget, type DeadLetter, type Decision, type Failure,
+  isTerminal, JOB_STATUSES, type Budget, type DeadLetter, type Decision, type Failure, type Gate,
   type GateVote, type JobSpec, type JobStatus, type LaunchPhase, type Limits, type LostOutput,
-  type PipelineSpec, type RunStatus, type ServicePhase, type Spent, type UpdateInfo,
+  type PipelineSpec, type RunStatus, type ServicePhase, type Spent, type UpdateInfo, type Wait,
 } from "#wire";
 import type { Edge } from "./events.ts";
 import type { Journal } from "./journal.ts";
@@ -58,6 +59,52 @@ export interface ServiceRecord {
   readonly drainUntil: number | undefined;
   /** It was scaled away: whatever it has come to, no child misses it. */
   readonly surplus: boolean | undefined;
+}
+
+/** Jobs that a job has added to its run, under a key of its own (lesson 18). */
+export interface SpawnRecord {
+  readonly key: string;
+  /** SHA-256 of what was asked for: the same key means the same jobs. */
+  readonly digest: Buffer;
+  /** They have these numbers: `count` of them, from this one on. */
+  readonly from: number;
+  readonly count: number;
+  /** The part of the work that they belong to, for people. Empty: nobody said. */
+  readonly stage: string;
+}
+
+/** A question that a job has put to people while it ran (lesson 18). */
+export interface AskRecord {
+  readonly key: string;
+  readonly gate: Gate;
+  /** The attempt that asked. */
+  readonly attempt: number;
+  readonly deadline: number;
+  readonly votes: GateVote[];
+  /** Undefined: it is open. */
+  readonly decision?: Decision | undefined;
+}
+
+/** What a job keeps that asks its master for something while it runs. Replaced, never changed. */
+export interface AgentRecord {
+  readonly spawns: SpawnRecord[];
+  readonly asks: AskRecord[];
+  /**
+   * It goes on when one of them is met. While it is RUNNING this is a wish, and the end of the
+   * attempt makes it true.
+   */
+  readonly waits: Wait[];
+  /** Attempts that have ended to wait. */
+  readonly pauses: number;
+  /** A person has tried it again: its questions have an attempt in their names from then on. */
+  readonly retried: boolean;
+}
+
+/** An open question, as far as time goes. */
+export interface OpenAsk {
+  readonly job: Job;
+  readonly ask: Pick<AskRecord, "key" | "deadline">;
+  open: boolean;
 }
 
 /** How a run fares that is to take the place of another one (lesson 14). */
@@ -145,6 +192,10 @@ export class Job {
   service: ServiceRecord | undefined = undefined;
   /** Of a job that has begun a step (lesson 18). It outlives attempts, and a person's retry. */
   journal: Journal | undefined = undefined;
+  /** Of a job that has added jobs, asked or waited. */
+  agent: AgentRecord | undefined = undefined;
+  /** The job that has added this one with a spawn. */
+  spawner: number | undefined = undefined;
 
   constructor(run: Run, index: number, spec: JobSpec) {
     this.run = run;
@@ -420,6 +471,19 @@ export class State {
   /** …and the pools that ever had one. */
   readonly pools = new Map<string, PoolRecord>();
   readonly gates = new Set<Job>();
+  /** Questions that are open, by the numbers of their jobs and their keys… */
+  readonly asks = new FreshMap<string, OpenAsk>();
+  /** …and when they close. */
+  readonly closing = new TimerHeap<OpenAsk>();
+  /** Entries of `closing` whose questions are not open any more. */
+  closed = 0;
+  /**
+   * Jobs that have ended an attempt to wait. For each of their waits: the place of the job, in the
+   * wait's list, that it is watched by. It is one that has not ended…
+   */
+  readonly paused = new Map<Job, number[]>();
+  /** …and the jobs that are watched, with those that wait for them. */
+  readonly watched = new Map<Job, Set<Job>>();
   /** Services that are not over, of all runs, by name: with all their replicas… */
   readonly services = new FreshMap<string, Set<Job>>();
   /** …and those of them that are deployed. */

@@ -1,0 +1,326 @@
+/**
+ * Lesson 18: what a job asks for while it runs: more jobs, their results, an answer, time.
+ *
+ *     spawn ─▶ jobs of the own run       results, settled ─┐
+ *     ask ───▶ a question to people      its answer ───────┼──▶ a *blocker*
+ *     sleep ─▶ a moment                  that moment ──────┘
+ *
+ * A blocker that is met gives its value at once. When nothing but blockers is left to do, the
+ * program is over for now: the master is told what it waits for, and the process ends. Its slot is
+ * free. When one of the blockers is met, the program is started again, from its top: what it has
+ * done it finds by its keys, and comes to the same place.
+ *
+ * Invariants: no process ends while one of its calls is under way (`busy`); a call that begins
+ * while the master is asked waits for what it says, because the process may be about to end.
+ * Left out: other work that a program has under way beside its blockers, such as a plain `fetch`.
+ * It belongs into a step; else it is cut off, and begins again in the next attempt.
+ * Test: test/18-agents.sdk.test.ts
+ */
+import { typedValues } from "#gates";
+import type { Host } from "#host";
+import { definePipeline } from "#pipeline";
+import { RpcError } from "#rpc";
+import {
+  isTerminal, MAX_SPAWN_JOBS, resultValue, rulesOf, type Decision, type Gate, type JobInfo,
+  type JobStatus, type Spent, type WaitWish,
+} from "#wire";
+import type { Client } from "./client.ts";
+import type { JobInput } from "./input.ts";
+import { toSpec } from "./spec.ts";
+
+/** What a job has added under a key. */
+export interface SpawnedJobs {
+  readonly key: string;
+  /** Their ids, in the order in which they were given. */
+  readonly jobs: readonly string[];
+}
+
+export interface SpawnOptions {
+  /** The part of the work that they belong to, for people: `titan agents` shows it. */
+  readonly stage?: string;
+  /** Jobs of the run that have not started, and are to wait for all of these. */
+  readonly before?: string | readonly string[];
+}
+
+export interface Question {
+  readonly message: string;
+  readonly form?: NonNullable<JobInput["hitl"]>["form"];
+  /** Short for a form of one field "choice" that must be filled in. */
+  readonly choices?: readonly string[];
+  readonly approvers?: string | readonly string[];
+  readonly required?: number;
+  /** Seconds, or a text such as "2h". Default: two days. */
+  readonly timeout?: number | string;
+  readonly onTimeout?: "reject" | "approve" | "skip";
+  readonly selfApproval?: boolean;
+}
+
+export interface Answer {
+  readonly outcome: "approved" | "rejected" | "skipped";
+  readonly approved: boolean;
+  readonly by: string;
+  readonly comment: string;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  /** The form as it was filled in. */
+  readonly fields: Readonly<Record<string, string | number | boolean>>;
+  /** Of a question with `choices`. */
+  readonly choice?: string;
+}
+
+export interface SettledJob<T = unknown> {
+  readonly id: string;
+  readonly status: JobStatus;
+  readonly result: T | undefined;
+  readonly failure: string | undefined;
+}
+
+export interface HoldOptions {
+  /** Keep the slot, and look again and again. Default: end, and go on in another attempt. */
+  readonly hold?: boolean;
+}
+
+/** What the session of a job gives. */
+export interface JobDoor {
+  readonly run: string;
+  readonly host: Pick<Host, "timers" | "clock">;
+  readonly client: Pick<Client, "spawn" | "ask" | "pause" | "status">;
+  /** A durable step: `fn` runs once, and its result is there in every later attempt. */
+  step<T>(name: string, input: unknown, fn: () => T): Promise<T>;
+  /** Ends this process with exit code 0, its output written. Does not come back. */
+  end(): void;
+}
+
+interface Blocker {
+  readonly wish: WaitWish;
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+/** A program that holds its slot looks this often at first, and half as often each time. */
+const FIRST_LOOK_MS = 100;
+const LAST_LOOK_MS = 2000;
+
+const NOTHING: Spent = { jobs: 0, steps: 0, tokens: 0, usdMicros: 0 };
+
+export class JobWaits {
+  readonly #door: JobDoor;
+  #busy = 0;
+  #blockers: Blocker[] = [];
+  #planned = false;
+  /** Set while the master is asked whether to end. */
+  #pausing: Promise<void> | undefined;
+
+  constructor(door: JobDoor) {
+    this.#door = door;
+  }
+
+  // #region busy
+  /**
+   * Something that the process must not end in the middle of: a step, a request. All that uses the
+   * session of a job goes through here.
+   */
+  async track<T>(work: () => Promise<T> | T): Promise<T> {
+    await this.#pausing;
+    this.#busy += 1;
+    try {
+      return await work();
+    } finally {
+      this.#busy -= 1;
+      this.#look();
+    }
+  }
+
+  /** The same, and what a budget does not allow waits until there is room for it. */
+  async withBudget<T>(need: Partial<Spent>, work: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await this.track(work);
+      } catch (error) {
+        if (!(error instanceof RpcError) || error.code !== "BUDGET") throw error;
+        await this.#blocked({ type: "budget", need: { ...NOTHING, ...need } });
+      }
+    }
+  }
+
+  #blocked(wish: WaitWish): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#blockers.push({ wish, resolve, reject });
+      this.#look();
+    });
+  }
+
+  /** Not at once: what has just been resolved may go on to something else. */
+  #look(): void {
+    if (this.#planned || this.#blockers.length === 0) return;
+    this.#planned = true;
+    const { soon } = this.#door.host.timers;
+    soon(() => soon(() => {
+      this.#planned = false;
+      if (this.#busy > 0 || this.#blockers.length === 0 || this.#pausing !== undefined) return;
+      this.#pausing = Promise.resolve().then(() => this.#pause()).finally(() => {
+        this.#pausing = undefined;
+        this.#look();
+      });
+    }));
+  }
+
+  async #pause(): Promise<void> {
+    const asked = [...this.#blockers];
+    try {
+      const met = await this.#door.client.pause(asked.map(({ wish }) => wish));
+      if (met.length === 0) {
+        this.#door.end();
+        return new Promise(() => undefined);
+      }
+      const done = new Set(met.map((index) => asked[index]!));
+      this.#blockers = this.#blockers.filter((blocker) => !done.has(blocker));
+      for (const blocker of done) blocker.resolve();
+    } catch (error) {
+      this.#blockers = this.#blockers.filter((blocker) => !asked.includes(blocker));
+      for (const blocker of asked) blocker.reject(error);
+    }
+  }
+  // #endregion
+
+  /** Adds jobs to the own run. The same key adds nothing again, and gives the same jobs. */
+  async spawn(
+    key: string, jobs: readonly JobInput[], options: SpawnOptions = {},
+  ): Promise<SpawnedJobs> {
+    const wish = spawnWish(key, jobs, options);
+    const need = { jobs: wish.jobs.length };
+    await this.withBudget(need, () => this.#door.client.spawn(wish));
+    return { key, jobs: wish.jobs.map(({ id }) => id) };
+  }
+
+  /** Waits for these jobs, and gives what they have handed in. Throws if one did not complete. */
+  async results<T = unknown>(
+    jobs: SpawnedJobs | readonly string[], options: HoldOptions = {},
+  ): Promise<T[]> {
+    const settled = await this.settled<T>(jobs, options);
+    const failed = settled.find(({ status }) => status !== "COMPLETED" && status !== "RUNNING");
+    if (failed === undefined) return settled.map(({ result }) => result as T);
+    throw new JobFailed(failed);
+  }
+
+  /** Waits for these jobs, and says how each of them has ended. */
+  async settled<T = unknown>(
+    jobs: SpawnedJobs | readonly string[], options: HoldOptions = {},
+  ): Promise<SettledJob<T>[]> {
+    const ids = [..."key" in jobs ? jobs.jobs : jobs];
+    if (ids.length === 0) return [];
+    const isOver = async (): Promise<boolean> => (await this.#infos(ids)).every(hasSettled);
+    if (options.hold === true) await this.#until(isOver);
+    else await this.#blocked({ type: "jobs", jobs: ids });
+    return (await this.#infos(ids)).map((info) => settledJob<T>(info));
+  }
+
+  async #infos(ids: readonly string[]): Promise<JobInfo[]> {
+    const { client, run } = this.#door;
+    const found: JobInfo[] = [];
+    for (let at = 0; at < ids.length; at += MAX_SPAWN_JOBS) {
+      const some = ids.slice(at, at + MAX_SPAWN_JOBS);
+      found.push(...(await this.track(() => client.status(run, undefined, some))).jobs);
+    }
+    return found;
+  }
+
+  /** Asks people. The same key asks nothing again, and gives the same answer. */
+  async ask(key: string, question: Question, options: HoldOptions = {}): Promise<Answer> {
+    const gate = gateOf(question);
+    const look = () => this.track(() => this.#door.client.ask(key, gate));
+    let { decision } = await look();
+    if (decision === undefined && options.hold === true) {
+      await this.#until(async () => (decision = (await look()).decision) !== undefined);
+    }
+    while (decision === undefined) {
+      await this.#blocked({ type: "ask", key });
+      ({ decision } = await look());
+    }
+    return answerOf(gate, decision);
+  }
+
+  /** Goes on after so many milliseconds, counted from the first attempt that came here. */
+  async sleep(key: string, ms: number, options: HoldOptions = {}): Promise<void> {
+    const { clock } = this.#door.host;
+    const at = await this.#door.step(`sleep:${key}`, ms, () => clock.wall() + ms);
+    if (options.hold === true) return this.#until(async () => clock.wall() >= at);
+    if (clock.wall() < at) await this.#blocked({ type: "time", at });
+  }
+
+  /** Holds the slot. */
+  async #until(isMet: () => Promise<boolean>): Promise<void> {
+    const { timers } = this.#door.host;
+    for (let pause = FIRST_LOOK_MS; !(await isMet()); pause = Math.min(2 * pause, LAST_LOOK_MS)) {
+      await this.track(() => new Promise<void>((resolve) => void timers.after(pause, resolve)));
+    }
+  }
+}
+
+/** One of the jobs that were waited for did not complete. */
+export class JobFailed extends Error {
+  override readonly name = "JobFailed";
+  readonly job: string;
+  readonly status: JobStatus;
+
+  constructor({ id, status, failure }: SettledJob) {
+    const why = failure === undefined ? "" : `: ${failure}`;
+    super(`Cannot give the results: job "${id}" is ${status}${why}`);
+    this.job = id;
+    this.status = status;
+  }
+}
+
+function hasSettled({ status, service }: JobInfo): boolean {
+  return isTerminal(status) || service?.phase === "READY";
+}
+
+function settledJob<T>({ id, status, result, failure }: JobInfo): SettledJob<T> {
+  const value = result === undefined ? undefined : resultValue(result) as T;
+  return { id, status, result: value, failure: failure?.message };
+}
+
+/** Names of jobs that are not in the list are those of jobs that the run has already. */
+export function spawnWish(
+  key: string, jobs: readonly JobInput[], options: SpawnOptions = {},
+): Parameters<Client["spawn"]>[0] {
+  const { stage = "", before = [] } = options;
+  const own = new Set(jobs.map(({ id }) => id));
+  const parents = [...new Set(jobs.flatMap(parentsOf))].filter((id) => !own.has(id));
+  // They stand in for the older jobs while names become numbers, and are left out then.
+  const standIns = parents.map((id): JobInput => ({ id, command: ["true"] }));
+  const name = key === "" ? "spawn" : key.replace(/[/\p{Cc}]/gu, "-").slice(0, 100);
+  const spec = toSpec(definePipeline({ name, project: false, jobs: [...jobs, ...standIns] }));
+  const added = spec.jobs.slice(0, spec.jobs.length - parents.length);
+  const later = typeof before === "string" ? [before] : before;
+  const edges = added.flatMap((_, job) => later.map((child) => ({ job, child })));
+  return { key, stage, jobs: added, parents, before: edges };
+}
+
+function parentsOf({ depends_on = [], needs = [], affinity }: JobInput): string[] {
+  const listed = [depends_on, needs].flatMap((ids) => typeof ids === "string" ? [ids] : [...ids]);
+  return typeof affinity === "string" ? [...listed, affinity] : listed;
+}
+
+/** The rules of a question are those of a gate, and are read by the same reader. */
+export function gateOf(question: Question): Gate {
+  const { message, choices, onTimeout, selfApproval, form, ...rest } = question;
+  const field = choices && { name: "choice", choices, required: true };
+  const hitl = {
+    message, ...rest,
+    ...((form ?? field) && { form: [...(form ?? []), ...(field ? [field] : [])] }),
+    ...(onTimeout && { on_timeout: onTimeout }),
+    ...(selfApproval !== undefined && { self_approval: selfApproval }),
+  };
+  const job = { id: "ask", command: ["true"], hitl };
+  return toSpec(definePipeline({ name: "ask", project: false, jobs: [job] })).jobs[0]!.gate!;
+}
+
+function answerOf(gate: Gate, decision: Decision): Answer {
+  const { approved, skipped, by, comment, at, values } = decision;
+  const outcome = approved ? "approved" : skipped === true ? "skipped" : "rejected";
+  const fields = typedValues(rulesOf(gate).form, values);
+  const { choice } = fields;
+  const chosen = typeof choice === "string" ? { choice } : {};
+  return { outcome, approved, by, comment, at, fields, ...chosen };
+}
