@@ -114,6 +114,22 @@ test("a shell script with titan step survives kill -9: what it has done, it prin
       assert.equal(last.stdout, `${first.stdout}code 3\nchanged: 1\nend\n`);
       assert.match(last.stderr, /titan: step fails: sh exited with code 3/);
       assert.match(last.stderr, /STEP_CHANGED: step plan#1 of script-\w+\/agent is DONE/);
+      const { stdout: listed } = await titan(["agents", "steps", `${run}/agent`], { cwd, env });
+      const found = listed.split("\n").slice(1, 4).map((line) => line.replace(/ {2,}/g, " "));
+      assert.match(found[0]!, /^plan#1 agent DONE \S+ "the moon\\n"$/);
+      assert.match(found[2]!, /^fails#1 agent FAILED \S+ sh exited with code 3$/);
+      const fork = ["agents", "fork", run, "--from", "pay#1", "--set", 'plan="mars\\n"', "--json"];
+      const forked = JSON.parse((await titan(fork, { cwd, env })).stdout);
+      assert.equal(forked.steps, 2);
+      const client = await connect(cluster.ready.master);
+      assert.equal((await client.wait(forked.run)).status, "COMPLETED");
+      const chunks: string[] = [];
+      for await (const { data } of client.logs(forked.run, "agent")) chunks.push(String(data));
+      client.close();
+      assert.match(chunks.join(""), /^plan: mars\n/m);
+      assert.equal(readFileSync(calls, "utf8"), "run\npay\n", "and none of them again");
+      const usage = await titan(["agents", "fork", run], { cwd, env });
+      assert.deepEqual([usage.code, /--from names the last step/.test(usage.stderr)], [2, true]);
     } finally {
       await cluster.kill("SIGTERM");
     }

@@ -4,7 +4,7 @@
  *
  *     run.ts       a run, a job, a failure, an answer
  *     gate.ts      a gate that is open
- *     agent.ts     agent runs, and what they have used
+ *     agent.ts     agent runs, and what they have used; step.ts a step of a job
  *     cluster.ts   workers, pools, dead letters
  *     service.ts   services, grouped by name and run
  *     reply.ts     a store's answer
@@ -26,3 +26,4 @@ export {
 export {
   current, grouped, groupJson, wordOf, type ServiceGroup, type ServiceWord,
 } from "./service.ts";
+export { stepJson } from "./step.ts";

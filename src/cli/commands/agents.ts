@@ -5,6 +5,7 @@
  *     titan agents ID              its budget, its stages, its jobs as a tree
  *     titan agents budget ID       another limit, by which a paused one goes on
  *     titan agents cancel ID       an end for all its runs
+ *     titan agents steps, fork     see agents-steps.ts
  *
  * Test: test/18-agents.list.test.ts
  */
@@ -15,15 +16,16 @@ import { openMaster } from "../address.ts";
 import { budgetLines, stageRows, treeLines, usedText } from "../agent-view.ts";
 import type { Call, Command } from "../command.ts";
 import { CliError, EXIT, isRpcError, UsageError } from "../exit.ts";
+import { forkRun, showSteps } from "./agents-steps.ts";
 import { durationText, meantHint, oneLine, plural, table } from "../text.ts";
 
-const WORDS = ["budget", "cancel"] as const;
+const WORDS = ["budget", "cancel", "steps", "fork"] as const;
 type Word = (typeof WORDS)[number];
 
 export const agents: Command = {
   name: "agents",
   summary: "list agent runs and what they have used; raise a budget; cancel all of one",
-  usage: "[ID] | budget ID | cancel ID",
+  usage: "[ID | WORD ID]",
   args: [0, 2],
   flags: {
     jobs: limitFlag("N", "jobs"),
@@ -33,6 +35,10 @@ export const agents: Command = {
     tokens: limitFlag("N", "tokens"),
     usd: limitFlag("N", "US dollars"),
     deadline: limitFlag("TIME", "time from now (90s, 10m, 2h), or from the old deadline"),
+    from: { type: "string", value: "STEP", summary: "with fork: the last step that it takes over" },
+    set: {
+      type: "string", value: "STEP=JSON", many: true, summary: "with fork: another result for it",
+    },
   },
   words: WORDS,
   notes: [
@@ -40,12 +46,17 @@ export const agents: Command = {
     "budget: --usd 10 makes 10 the limit, --usd +5 adds 5 to it. A limit is only ever raised. " +
       "Runs that were PAUSED by it go on, and nothing that was paid for is done again.",
     "cancel: all its runs, as titan cancel does with one.",
+    "steps RUN[/JOB]: what its steps have done, with their results.",
+    "fork RUN --from STEP: a new run of the same pipeline, which has what the steps up to that one " +
+      "have done, and runs the others. STEP is NAME#2, or JOB:NAME#2.",
   ],
   examples: [
     "titan agents",
     "titan agents research-7k2m",
     "titan agents budget research-7k2m --usd +5 --deadline +1h",
     "titan agents cancel research-7k2m",
+    "titan agents steps research-7k2m/agent",
+    "titan agents fork research-7k2m --from search#2 --set plan='[\"the moon\"]'",
   ],
   async run(call: Call): Promise<number> {
     const [first, second] = call.args;
@@ -61,6 +72,8 @@ export const agents: Command = {
       const hint = meantHint(first!, WORDS);
       throw new UsageError(`Cannot run titan agents ${first}: there is no such word${hint}`);
     }
+    if (first === "steps") return showSteps(call, second);
+    if (first === "fork") return forkRun(call, second);
     return first === "budget" ? raise(call, second, changes) : cancel(call, second);
   },
 };
