@@ -525,8 +525,9 @@ test("a launch that was lost for good counts until its machine is gone", async (
   fleet.slow.add("local-1");
   fleet.see([]);
   fleet.wait(1);
-  assert.deepEqual(await fleet.by(16_000), ["stop local-1"]);
   fleet.notes.splice(0);
+  assert.deepEqual(await fleet.by(16_000), ["stop local-1"]);
+  assert.deepEqual(fleet.notes.splice(0), ["ends local-1: it was lost, and did not come back"]);
   assert.deepEqual(await fleet.by(10_000), []);
   assert.deepEqual([fleet.notes, fleet.made.pools[0]!.leaving], [[], 1]);
   fleet.stop();
@@ -541,6 +542,13 @@ test("the free slot of a worker that is too old is none for a service", async ()
   assert.match(fleet.notes.join(), /starts 2 workers: 2 jobs have waited 1\.\ds/);
   assert.deepEqual(fleet.made.classes.map(({ key, why }) => [key, why]),
     [["~services", "pool local is starting 2 workers"]]);
+  fleet.stop();
+});
+
+test("the slot of a worker that is away, and new enough, is one for a service", async () => {
+  const fleet = new MadeUp({}, [someone("new", { state: "away", slots: 4 })]);
+  fleet.classes = [{ key: "~services", jobs: 2, isStuck: true }];
+  assert.deepEqual(await fleet.by(1500), []);
   fleet.stop();
 });
 

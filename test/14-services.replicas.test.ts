@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { findServices, type Run } from "#core";
+import { findServices, readSnapshot, writeSnapshot, type Run } from "#core";
 import { MAX_REPLICAS, MAX_SERVICES } from "#wire";
 import {
   assertRecoverable, Bench, checkIndexes, NO_ROOM, refusal, serviceSpec, spec,
@@ -111,6 +111,8 @@ test("a job does not wait for a replica that was scaled away, and starts when th
     }
     assert.equal(bench.statuses(id)["web.3"], "COMPLETED");
     assertRecoverable(bench);
+    const restored = readSnapshot(writeSnapshot(bench.state)).runsById.get(id)!;
+    assert.equal(restored.jobs[2]!.service!.surplus, true, "a restart forgets it not");
     tell(bench, web!);
     assert.equal(bench.statuses(id)["child"], "PENDING");
     tell(bench, second!);

@@ -162,11 +162,15 @@ test("scale: more, the same, fewer; deploy keeps the number", async () => {
   assert.equal((await inProcess(["stop", "web", ...at()])).code, 0);
 });
 
-test("a deploy counts the replicas that stay, and not those that drain", async () => {
+test("a deploy counts the replicas that stay, and not those that drain", async (t) => {
   assert.equal((await deploy("server.mjs", "one")).code, 0);
   assert.equal((await inProcess(["scale", "web", "2", ...at()])).code, 0);
   const client = await connect({ master: `127.0.0.1:${port}` });
   const forwarding = await client.forward("web");
+  t.after(async () => {
+    await forwarding.close();
+    client.close();
+  });
   const ask = (): Promise<string> =>
     fetch(`http://127.0.0.1:${forwarding.port}/slow`).then((response) => response.text());
   // One for each replica: the one that is too many drains.
@@ -181,18 +185,16 @@ test("a deploy counts the replicas that stay, and not those that drain", async (
   assert.equal(code, 0, stderr);
   assert.equal(stdout.trim().split("\n").length, 1, stdout);
   assert.deepEqual(await Promise.all(slow), ["one", "one"]);
-  await forwarding.close();
-  client.close();
   await eventually("the old ones are gone", onlyOne);
 });
 
-test("a rollback whose answer is lost is asked for again, and happens once", async () => {
+test("a rollback whose answer is lost is asked for again, and happens once", async (t) => {
   const [two] = await versions();
   const { proxy, dropped } = await dropSecondAnswer();
+  t.after(() => proxy.close());
   const { code, stderr } = await inProcess([
     "rollback", "web", "--master", `127.0.0.1:${(proxy.address() as AddressInfo).port}`,
   ]);
-  proxy.close();
   assert.equal(code, 0, stderr);
   assert.equal(dropped(), 1);
   const [web] = await versions();

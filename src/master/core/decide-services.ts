@@ -128,8 +128,7 @@ export function decideStop(
   const others = named === undefined ? [] : otherVersions(state, name, run);
   const fresh = [...jobs, ...others].filter(({ cancelling, service }) =>
     !cancelling && service?.asked !== "stop");
-  const next = named?.next;
-  const calledOff = next === undefined || next === run ? {} : { calledOff: next.id };
+  const calledOff = named?.next === undefined ? {} : { calledOff: named.next.id };
   return {
     events: [...byRun(fresh, (what) =>
       ({ type: "ReplicasRetired", ...what, at, by, how: "stop" } as const)), ...given],
