@@ -108,7 +108,7 @@ for (const [kind, make] of [["real", realRoom], ["simulated", simRoom]] as const
     const room = make();
     const [a, b, listener] = await pair(room);
     b.socket.pause();
-    const [piece, header] = [Buffer.alloc(70_000), Buffer.alloc(16)];
+    const [piece, header] = [Buffer.alloc(60_000), Buffer.alloc(16)];
     let sent = 0;
     // Until the kernels take no more, and then some: those wait in this process.
     for (let last = 8; last > 0; sent++) {

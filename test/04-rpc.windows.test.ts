@@ -179,3 +179,30 @@ test("bytes that wait for the peer to read are copies: what was lent may be chan
   assert.deepEqual(heard.map(({ length }) => length), Array(8).fill(50_000));
   assert.ok(heard.every((bytes, i) => bytes.every((byte) => byte === i + 1)));
 });
+
+test("what a handler keeps of a notice, a request or an answer stays as it was", async () => {
+  const world = new SimWorld({ seed: 1 });
+  const [server, client] = [world.host("server"), world.host("client")];
+  const kept: Buffer[] = [];
+  await server.network.listen({ host: "server", port: 1 }, (socket) => {
+    new RpcConnection(socket, {
+      host: server,
+      onNotify: (_opcode, body) => kept.push(body),
+      onRequest: (request) => {
+        kept.push(request.body);
+        request.reply(request.body);
+      },
+    });
+  });
+  const socket = await world.settle(client.network.dial({ host: "server", port: 1 }));
+  const reader = new RpcConnection(socket, { host: client });
+  const bodies = [10, 3000, 60_000, 10].map((length, i) => Buffer.alloc(length, i + 1));
+  for (const body of bodies) {
+    reader.notify(1, body);
+    const answer = await world.settle(reader.request(1, body));
+    kept.push(answer);
+  }
+  assert.deepEqual(kept.map(({ length }) => length), bodies.flatMap(({ length }) =>
+    [length, length, length]));
+  kept.forEach((body, i) => assert.ok(body.equals(bodies[Math.floor(i / 3)]!), `body ${i}`));
+});
