@@ -125,8 +125,7 @@ export class StreamCall implements RpcStream, Call {
     const waiter = this.#waiter;
     if (this.#flows) {
       this.#take(body);
-      const isWelcome = this.#sink!(body, bodyCrc);
-      this.#flows = isWelcome && !this.#ended; // it may have ended the stream
+      this.#flows = this.#sink!(body, bodyCrc);
     } else if (waiter !== undefined && this.#sink === undefined) {
       this.#waiter = undefined;
       this.#take(body);

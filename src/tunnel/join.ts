@@ -34,7 +34,6 @@ async function relay(from: RpcStream, to: IncomingRequest): Promise<void> {
     return isWelcome;
   });
   to.end();
-  await to.drained(); // what it is still to hear is not over
 }
 // #endregion
 
