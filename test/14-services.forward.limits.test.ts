@@ -4,13 +4,14 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Windows } from "#rpc";
+import { RpcConnection, Windows } from "#rpc";
 import { SimWorld } from "#simhost";
 import { splice, type End } from "#tunnel";
-import { FORWARD_WINDOW_COST, FORWARD_WINDOWS, MAX_FORWARDED } from "#wire";
+import { Forward, FORWARD_WINDOW_COST, FORWARD_WINDOWS, MAX_FORWARDED } from "#wire";
 import {
   FORWARD_SPARE_IN_ALL, MAX_CLIENTS_BYTES, MAX_FORWARDED_IN_ALL,
 } from "../src/master/limits.ts";
+import { openForwarding } from "../src/sdk/forward.ts";
 import { Party, room, say } from "./14-services.forward.support.ts";
 
 test("all that 2,000 stalled connections may make the master wait with is within what clients " +
@@ -58,6 +59,61 @@ test("an opening that finds nobody is over after 15 s, however many replicas are
   assert.equal(lives.closed, undefined);
   await all.settle(local.close());
   await all.settle(other.close());
+});
+
+test("a worker that does not answer is left for another one after 5 s", async () => {
+  const all = await room("w1", "w2");
+  await all.deploy("web", 2);
+  const local = await all.forward();
+  const { world } = all.cluster;
+  const { network, timers } = world.host("w1");
+  network.dial = () => new Promise((_resolve, reject) =>
+    timers.after(8000, () => reject(new Error("it was frozen"))));
+  const programs = [await all.dial(local), await all.dial(local)];
+  const from = world.now;
+  await all.until(() => all.accepted.length === 2);
+  const took = world.now - from;
+  assert.ok(took > 4500 && took < 6000, `${took} ms`);
+  await all.pass(8000);
+  assert.equal(programs.filter(({ closed }) => closed !== undefined).length, 0);
+  await all.settle(local.close());
+});
+
+test("a master that says nothing of a connection loses it, and not the session", async () => {
+  const world = new SimWorld({ seed: 1 });
+  const [client, master] = [world.host("c"), world.host("m")];
+  let [asked, sessions] = [0, 0];
+  const silent = await master.network.listen({ host: "m", port: 1 }, (socket) => {
+    new RpcConnection(socket, {
+      host: master,
+      onRequest: (request) => {
+        if (Forward.decode(request.body).id === 0) return request.end();
+        asked += 1;
+      },
+    });
+  });
+  const redial = async () => {
+    sessions += 1;
+    const socket = await client.network.dial(silent);
+    return { connection: new RpcConnection(socket, { host: client }), version: "1" };
+  };
+  const notes: string[] = [];
+  const onNote = (line: string): void => void notes.push(line);
+  const local = await world.settle(openForwarding("web", { host: client, redial, onNote }));
+  const dial = async (): Promise<Party> =>
+    new Party(await client.network.dial({ host: "127.0.0.1", port: local.port }));
+  const first = await world.settle(dial());
+  await world.run(world.now + 20_000);
+  const second = await world.settle(dial());
+  await world.run(world.now + 11_000);
+  assert.deepEqual([first.closed, second.closed, asked, sessions], ["ECONNRESET", undefined, 2, 1]);
+  const why = "the master has not answered within 30.0s";
+  assert.deepEqual(notes, [`Cannot forward to "web": ${why}`]);
+  world.hold("m", "c"); // and now it is dead
+  await world.run(world.now + 60_000);
+  assert.ok(sessions > 1, "a session that answers nothing is replaced");
+  world.release("m", "c");
+  await world.settle(local.close());
 });
 
 test("a program that gives up while it waits is given up by the master, too", async () => {
@@ -170,7 +226,14 @@ test("a connection beyond the most takes the place of the next one that ends", a
   await all.until(() => all.accepted.some(({ text }) => text === "waits 0"));
   await all.pass(1000);
   assert.equal(all.accepted.length, MAX_FORWARDED + 1);
-  for (const party of first.slice(1, 100)) party.socket.end();
+  const extra = await all.dial(local);
+  await all.pass(2000);
+  assert.deepEqual([extra.closed, all.accepted.length], [undefined, MAX_FORWARDED + 1]);
+  first[1]!.socket.reset(); // the news of it and the next question come to the master together
+  await all.until(() => all.accepted.length === MAX_FORWARDED + 2);
+  extra.socket.reset();
+  await all.pass(100);
+  for (const party of first.slice(2, 101)) party.socket.end();
   await all.until(() => all.accepted.some(({ text }) => text === "waits 1"));
   const next = await dials(98);
   await all.until(() => all.accepted.length === MAX_FORWARDED + 100);
