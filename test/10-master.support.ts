@@ -204,7 +204,7 @@ export class ScriptedWorker {
           worker.heard.push(...items.map(({ job }) => `-${job}`));
         }
         if (opcode !== Op.DISPATCH) return;
-        const { items } = Dispatch.decode(body);
+        const { items } = Dispatch.decode(Buffer.from(body));
         worker.assigned.push(...items);
         worker.heard.push(...items.map(({ job }) => `+${job}`));
         if (works) void worker.finish(...items.map((item) => report(item))).catch(() => undefined);

@@ -36,6 +36,27 @@ test("startWorker() runs what it is sent and reports how it ended", async () => 
   await cluster.world.settle(master.stop());
 });
 
+test("the results of parents stay what they are while an attempt waits for its start", async () => {
+  const cluster = new SimCluster();
+  const master = await cluster.startMaster();
+  const [first, second] = [1, 2].map((n) => cluster.startWorker(`w${n}`, { tags: [`T${n}`] }));
+  const client = await cluster.connect();
+  await cluster.world.settle(client.submitSpec(pipeline([
+    job("a", { requirement: ["T1"] }), job("b", { requirement: ["T2"], dependsOn: [0] }),
+  ])));
+  await cluster.until(() => first!.executor.jobs.length === 1);
+  first!.executor.jobs[0]!.end({ result: Buffer.from("42") });
+  await cluster.until(() => second!.executor.jobs.length === 1);
+  // A project is copied first, and meanwhile the next bytes are read into the same memory.
+  const { request } = second!.executor.jobs[0]!;
+  await cluster.world.run(cluster.world.now + 5000);
+  assert.equal(String(request.inputs[0]!.result), "42");
+  second!.executor.jobs[0]!.end();
+  await cluster.until(() => second!.worker.running === 0);
+  for (const { worker } of [first!, second!]) await cluster.world.settle(worker.stop());
+  await cluster.world.settle(master.stop());
+});
+
 test("output is complete at the master before the attempt's end is known", async () => {
   const cluster = new SimCluster();
   await cluster.startMaster();

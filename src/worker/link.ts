@@ -97,6 +97,7 @@ export interface LinkOptions {
   /** `dial` is the number of the connection. */
   hello(dial: number): Hello;
   onWelcome(welcome: Welcome): void;
+  /** The body is the listener's to keep. */
   onNotify(opcode: number, body: Buffer): void;
   onRequest(request: IncomingRequest, connection: RpcConnection): void | Promise<void>;
   onLost(error: Error | undefined): void;
@@ -186,8 +187,12 @@ export class MasterLink {
       host,
       limits: { streamBacklogBytes: STREAM_BACKLOG_BYTES },
       onRequest: (request) => this.#options.onRequest(request, connection),
-      onNotify: (opcode, body) =>
-        void (early === undefined ? onNotify(opcode, body) : early.push({ opcode, body })),
+      onNotify: (opcode, lent) => {
+        // An attempt keeps the results of its parents, which are views of the body.
+        const body = Buffer.from(lent);
+        if (early === undefined) onNotify(opcode, body);
+        else early.push({ opcode, body });
+      },
       onClose: closed,
     });
     this.#greeting = connection;
