@@ -95,7 +95,8 @@ test("a master that says nothing of a connection loses it, and not the session",
   const redial = async () => {
     sessions += 1;
     const socket = await client.network.dial(silent);
-    return { connection: new RpcConnection(socket, { host: client }), version: "1" };
+    const connection = new RpcConnection(socket, { host: client });
+    return { connection, version: "1", keepAlive: () => undefined };
   };
   const notes: string[] = [];
   const onNote = (line: string): void => void notes.push(line);

@@ -49,7 +49,8 @@ export async function forkRun(call: Call, named: string): Promise<number> {
   const from = call.text("from");
   if (from === undefined) {
     const advice = `titan agents steps ${named} lists them`;
-    throw new UsageError("Cannot fork a run: --from names the last step that it takes over", advice);
+    const why = "Cannot fork a run: --from names the last step that it takes over";
+    throw new UsageError(why, advice);
   }
   const set = Object.fromEntries(call.texts("set").map(readSet));
   const client = await openMaster(call);

@@ -47,8 +47,8 @@ export const agents: Command = {
       "Runs that were PAUSED by it go on, and nothing that was paid for is done again.",
     "cancel: all its runs, as titan cancel does with one.",
     "steps RUN[/JOB]: what its steps have done, with their results.",
-    "fork RUN --from STEP: a new run of the same pipeline, which has what the steps up to that one " +
-      "have done, and runs the others. STEP is NAME#2, or JOB:NAME#2.",
+    "fork RUN --from STEP: a new run of the same pipeline, which has what the steps up to that " +
+      "one have done, and runs the others. STEP is NAME#2, or JOB:NAME#2.",
   ],
   examples: [
     "titan agents",
