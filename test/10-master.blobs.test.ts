@@ -5,7 +5,8 @@ import { test } from "node:test";
 import type { Host } from "#host";
 import { SimWorld } from "#simhost";
 import { BLOB_CHUNK_BYTES, BlobHas, BlobPut, MAX_BLOB_BYTES, Op } from "#wire";
-import { BlobError, BlobStore, type Uploads } from "../src/master/blobs.ts";
+import { BlobError, BlobStore } from "../src/master/blobs.ts";
+import { Uploads } from "../src/master/uploads.ts";
 import { hello, refusal, Room } from "./10-master.support.ts";
 
 const DIR = "/state/blobs";
@@ -17,7 +18,7 @@ function setUp(): { world: SimWorld; host: Host; store: BlobStore; uploads: Uplo
   const world = new SimWorld({ seed: 1 });
   const host = world.host("m");
   const store = new BlobStore(host, DIR);
-  return { world, host, store, uploads: store.uploads() };
+  return { world, host, store, uploads: new Uploads(store) };
 }
 
 const blobError = (message: RegExp) => (error: unknown): boolean => {
@@ -288,7 +289,7 @@ test("put() closes its file once when the disk fails at the end, and leaves noth
       };
     },
   });
-  const uploads = new BlobStore({ ...host, storage }, DIR).uploads();
+  const uploads = new Uploads(new BlobStore({ ...host, storage }, DIR));
   await assert.rejects(world.settle(put(uploads, content)), /EIO/);
   await uploads.close();
   assert.equal(closes, 1);
@@ -348,7 +349,7 @@ test("at most maxUploads uploads are open in all, and the one that has not moved
   const world = new SimWorld({ seed: 1 });
   const host = world.host("m");
   const store = new BlobStore(host, DIR, { maxUploads: 3 });
-  const peers = Array.from({ length: 4 }, () => store.uploads());
+  const peers = Array.from({ length: 4 }, () => new Uploads(store));
   const contents = peers.map((_, i) => Buffer.alloc(300, i + 1));
   const piece = (i: number, offset: number): Promise<boolean> =>
     peers[i]!.put({
@@ -389,7 +390,7 @@ test("put() that cannot even begin says why, holds nothing, and begins when it c
     },
   });
   const store = new BlobStore({ ...host, storage }, DIR);
-  const uploads = store.uploads();
+  const uploads = new Uploads(store);
   await assert.rejects(put(uploads, content), /ENOSPC/);
   assert.equal(store.held, 0);
   full = false;

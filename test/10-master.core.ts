@@ -4,10 +4,10 @@
  */
 import assert from "node:assert/strict";
 import {
-  apply, decide, edgesMemory, Event, groupMemory, hashState, isTerminal, jobMemory, leftMemory,
-  nextAdvance, nextStart, readSnapshot, Refusal, runMemory, State, stepMemory, writeSnapshot,
-  type Command, type CommandOf, type Context, type DecidedOn, type Job, type MemoryLimits,
-  type Replies, type Run,
+  allArtifacts, apply, artifactMemory, decide, edgesMemory, Event, groupMemory, hashState,
+  isTerminal, jobMemory, leftMemory, nextAdvance, nextStart, readSnapshot, Refusal, runMemory,
+  State, stepMemory, writeSnapshot, type ArtifactLimits, type Command, type CommandOf, type Context,
+  type DecidedOn, type Job, type MemoryLimits, type Replies, type Run,
 } from "#core";
 import { requirementKey } from "#routing";
 import {
@@ -44,6 +44,7 @@ export class Bench {
   now = 1_800_000_000_000;
   readonly random: () => number;
   memory: MemoryLimits | undefined;
+  artifacts: ArtifactLimits | undefined;
   /** How many are forwarded to an attempt, by RUN/JOB/ATTEMPT in numbers. */
   readonly connections = new Map<string, number>();
   returnsUntil = 0;
@@ -53,10 +54,13 @@ export class Bench {
   }
 
   get context(): Context {
-    const { now, random, memory, returnsUntil } = this;
+    const { now, random, memory, returnsUntil, artifacts } = this;
     const connections = ({ run, job, attempt }: AttemptKey): number =>
       this.connections.get(`${run}/${job}/${attempt}`) ?? 0;
-    return { now, random, connections, returnsUntil, ...(memory && { memory }) };
+    return {
+      now, random, connections, returnsUntil, ...(memory && { memory }),
+      ...(artifacts && { artifacts }),
+    };
   }
 
   /** What would follow. Nothing changes. */
@@ -195,7 +199,21 @@ function memoryOf(run: Run): number {
     sum + jobMemory(job.spec) + leftMemory(job) + journalMemory(job), 0);
   const isLate = run.group !== undefined && run.spec.agent === undefined;
   const group = isLate ? groupMemory(run.group!.id) : 0;
-  return runMemory(run.key, run.spec) + jobs + edgesMemory(run.edges.length) + group;
+  const files = [...run.artifacts.values()].reduce((sum, each) => sum + artifactMemory(each), 0);
+  return runMemory(run.key, run.spec) + jobs + edgesMemory(run.edges.length) + group + files;
+}
+
+/** What the artifacts say of their contents, and which ended runs have any. */
+function checkArtifacts(state: State): void {
+  const contents = new Map<string, { size: number; uses: number }>();
+  for (const { sha256, size } of allArtifacts(state)) {
+    contents.set(sha256, { size, uses: (contents.get(sha256)?.uses ?? 0) + 1 });
+  }
+  assert.deepEqual(new Map([...state.contents].sort()), new Map([...contents].sort()), "contents");
+  const bytes = [...contents.values()].reduce((sum, { size }) => sum + size, 0);
+  assert.equal(state.contentBytes, bytes, "bytes of contents");
+  const leaving = [...state.finished].filter((run) => run.artifacts.size > 0);
+  assert.deepEqual([...state.leaving].map(({ id }) => id), leaving.map(({ id }) => id), "leaving");
 }
 
 /** Timers and requirements: what is left of those that wait for nothing any more. */
@@ -418,6 +436,7 @@ export function checkIndexes(state: State): void {
   checkWaiting(state);
   checkVersions(state);
   checkGroups(state);
+  checkArtifacts(state);
   for (const worker of state.workers.values()) {
     assert.ok(worker.jobs.size <= worker.slots, "slots are never oversubscribed");
     assert.equal(state.router.running(worker.id), worker.jobs.size);

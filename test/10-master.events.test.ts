@@ -22,11 +22,13 @@ const job: JobSpec = {
   requirement: ["GPU"], priority: 9, delayMs: 250, affinity: 1, when: "always", timeoutMs: 60_000,
   retry: { maxAttempts: 4, delayMs: 100, backoff: 1.5, maxDelayMs: 5000, jitter: 0.25 },
   env: { EPOCHS: "3" }, service: undefined,
+  files: undefined,
   gate: { message: "Ship it?", maxWaitMs: 3600_000, rules: undefined },
 };
 const bare = {
   dependsOn: [], requirement: [], priority: 1, delayMs: 0, affinity: undefined, timeoutMs: 0,
   when: "success", retry: undefined, env: {}, gate: undefined, service: undefined,
+  files: undefined,
 } as const;
 const jobs: JobSpec[] = [
   { ...bare, id: "f", action: { type: "file", file: "a.py", args: ["-v"] } },
@@ -176,6 +178,14 @@ const EXAMPLES: { readonly [T in Event["type"]]: EventOf<T> } = {
     set: [{ job: 2, name: "plan", ordinal: 1, result: Buffer.from("[]") }],
   },
   ChangesAccepted: { type: "ChangesAccepted", run: 7, at },
+  ArtifactPut: {
+    type: "ArtifactPut", name: "train/model.bin", sha256: "ef".repeat(32), size: 2 ** 33, at,
+    byRun: "nightly-7k2m", byJob: "train", byAttempt: 2, by: "ada@desk", run: 7,
+  },
+  ArtifactsRemoved: {
+    type: "ArtifactsRemoved", at, reason: "others needed the room",
+    gone: [{ run: 7, name: "train/model.bin" }, { run: undefined, name: "model.bin" }],
+  },
 };
 
 test("Event.encode() writes the bytes that it always wrote, for every kind of event", () => {

@@ -13,6 +13,8 @@
  *     Groups                               no command: agent runs, and what they have used
  *     Pools                                no command: pools of workers, and their launches
  *     Steps nightly                        no command: the journals of its jobs
+ *     Artifacts                            no command: what there is, and what it takes of the disk
+ *     Disk 1000 age=1h                     no command: what artifacts may take, and for how long
  *
  * A run is called by its pipeline's name: the latest one of that name. A job is RUN/JOB, an attempt
  * RUN/JOB#N.
@@ -20,13 +22,13 @@
 import { createHash } from "node:crypto";
 import { inspect } from "node:util";
 import {
-  BUDGET_KEYS, deadLetters, eventDetail, eventText, findJob, Names, nextStart, reasonOf, Refusal,
-  type Command, type Effect, type Event, type Job, type Run,
+  allArtifacts, BUDGET_KEYS, deadLetters, eventDetail, eventText, findJob, Names, nextStart,
+  reasonOf, Refusal, type Command, type Effect, type Event, type Job, type Run,
 } from "#core";
 import {
   KNOWLEDGE, MICROS_PER_USD, type Agent, type AttemptKey, type BudgetKind, type Failure,
-  type FormField, type Gate, type GateRules, type JobSpec, type PipelineSpec, type Report,
-  type Service, type ServicePhase, type StepEnd, type StepStart, type WaitWish,
+  type FormField, type Gate, type GateRules, type JobFiles, type JobSpec, type PipelineSpec,
+  type Report, type Service, type ServicePhase, type StepEnd, type StepStart, type WaitWish,
 } from "#wire";
 import { Bench, serviceSpec, spec } from "./10-master.core.ts";
 
@@ -128,6 +130,13 @@ export class Script {
         return this.#steps(this.#run(line.word(1)));
       case "Groups":
         return this.#groups();
+      case "Artifacts":
+        return this.#artifacts();
+      case "Disk": {
+        const [totalBytes, ageMs] = [Number(line.word(1)), ms(line.option("age") ?? "24h")];
+        this.bench.artifacts = { totalBytes, ageMs };
+        return;
+      }
       case "Memory": {
         const bytes = Number(line.word(1));
         this.bench.memory = { open: bytes, finished: bytes, total: bytes, ceiling: bytes };
@@ -208,6 +217,14 @@ export class Script {
     }
   }
 
+  #artifacts(): void {
+    const { state } = this.bench;
+    for (const { run, name, size, sha256 } of allArtifacts(state)) {
+      this.#say("artifact", `${name} of ${run?.id ?? "nobody"}: ${size} bytes, ${sha256}`);
+    }
+    this.#say("disk", `${state.contentBytes} bytes in ${state.contents.size} contents`);
+  }
+
   #event(event: Event): void {
     this.seen.events.add(event.type);
     const retryAt = event.type === "JobFailed" ? event.retryAt : undefined;
@@ -234,12 +251,12 @@ export class Script {
       case "Notify":
         return `the watchers of ${this.#names.run(effect.run)}`;
       case "Hold":
-        return `project ${short(effect.project)}`;
+      case "Release":
+        return `blob ${short(effect.blob)}`;
       case "Forget": {
-        const project = effect.project === undefined ? "" : ` and project ${effect.project}`;
-        const { blobs = [] } = effect;
-        const results = blobs.length === 0 ? "" : ` and blobs ${blobs.map(short).join(", ")}`;
-        return `the output of run ${effect.run}${project}${results}`;
+        const { run, blobs } = effect;
+        const others = blobs.length === 0 ? "" : ` and blobs ${blobs.map(short).join(", ")}`;
+        return `the output of run ${run}${others}`;
       }
       case "StartWorker":
       case "StopWorker": return effect.name;
@@ -329,12 +346,45 @@ export class Script {
       case "Tick":
       case "Advance":
       case "Forget":
+      case "ExpireArtifacts":
         return { type };
       case "Stop":
       case "Restart":
         return { type, name: this.#service(line.word(1)), by: line.option("by") ?? "ann" };
+      case "PutArtifact":
+      case "RemoveArtifact":
+      case "CollectArtifacts":
+      case "MakeArtifactRoom":
+        return this.#artifactCommand(type, line);
       default:
         return this.#workersCommand(line, jobs);
+    }
+  }
+
+  /** `PutArtifact NAME HASH SIZE [run=R] [job=J#1] [output] [keep]`, and so on. */
+  #artifactCommand(
+    type: "PutArtifact" | "RemoveArtifact" | "CollectArtifacts" | "MakeArtifactRoom", line: Line,
+  ): Command {
+    const by = line.option("by") ?? "ann";
+    const run = line.option("run") && this.#id(line.option("run")!);
+    switch (type) {
+      case "PutArtifact": {
+        const [job, attempt] = (line.option("job") ?? "").split("#");
+        const [name, sha256, size] = [line.word(1), line.word(2), Number(line.word(3))];
+        const worker = line.has("output") ? this.#worker(line.option("on")!) : undefined;
+        return {
+          type, name, sha256, size, run, keep: line.has("keep"), by, worker,
+          job: job || undefined, attempt: attempt === undefined ? undefined : Number(attempt),
+        };
+      }
+      case "RemoveArtifact":
+        return { type, ref: { name: line.word(1), run: run ?? "", orKept: false }, by };
+      case "CollectArtifacts": {
+        const olderMs = ms(line.option("older") ?? "0s");
+        return { type, olderMs, kept: line.has("keep"), dryRun: line.has("dry"), by };
+      }
+      case "MakeArtifactRoom":
+        return { type, bytes: Number(line.word(1)), name: line.option("name") ?? "next" };
     }
   }
 
@@ -562,6 +612,7 @@ function specs(lines: readonly Line[], known: readonly string[]): JobSpec[] {
       }),
       ...(line.has("service") && { service: service(line) }),
       ...(line.option("gate") && { gate: gate(line) }),
+      ...((line.option("out") ?? line.option("in")) && { files: files(line, ids) }),
     });
   });
 }
@@ -580,6 +631,15 @@ function gate(line: Line): Gate {
     onTimeout: (line.option("then") ?? "reject") as GateRules["onTimeout"],
     selfApproval: line.option("self") !== "no",
   } };
+}
+
+/** `out=model.bin,log in=train:model.bin`. */
+function files(line: Line, ids: readonly string[]): JobFiles {
+  const inputs = line.list("in").map((text) => {
+    const [job = "", path = "", to] = text.split(":");
+    return { job: ids.indexOf(job), path, to };
+  });
+  return { outputs: line.list("out"), inputs };
 }
 
 function field(text: string): FormField {

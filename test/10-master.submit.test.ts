@@ -16,7 +16,8 @@ import type { IncomingRequest } from "#rpc";
 import {
   BlobPut, Op, PipelineSpec, SealedPipeline, Submit, Submitted, type JobSpec,
 } from "#wire";
-import { BlobStore, type Uploads } from "../src/master/blobs.ts";
+import { BlobStore } from "../src/master/blobs.ts";
+import { Uploads } from "../src/master/uploads.ts";
 import { textMemory } from "../src/master/core/memory.ts";
 import { takeJobs } from "../src/master/intake.ts";
 import { submit } from "../src/master/submit.ts";
@@ -146,7 +147,7 @@ class Desk {
 
   /** As a client does it: its project if nobody has it, its pipeline as a blob, and leaves. */
   async person(encoded: Buffer): Promise<void> {
-    const uploads = this.blobs.uploads();
+    const uploads = new Uploads(this.blobs);
     if (encoded === WITH_PROJECT && !(await this.blobs.has(P))) await this.put(uploads, PROJECT);
     await this.put(uploads, encoded);
     const answer = await this.submit(uploads, { specBlob: hashOf(encoded) });
@@ -156,7 +157,7 @@ class Desk {
 
   /** Names a blob of somebody else's that is no pipeline. */
   async stranger(): Promise<void> {
-    const uploads = this.blobs.uploads();
+    const uploads = new Uploads(this.blobs);
     const answer = await this.submit(uploads, { specBlob: P });
     if (answer.startsWith("test-")) this.failures.push("took a project for a pipeline");
     await uploads.close();
@@ -254,12 +255,12 @@ test("a project that a run needs stays, whoever names it, is refused or asks for
 test("a project is kept for a run that begins while the last one that needed it is forgotten, in " +
   "every order", async () => {
   const orders = await everyOrder((desk) => {
-    const uploads = desk.blobs.uploads();
+    const uploads = new Uploads(desk.blobs);
     const first = desk.put(uploads, PROJECT)
       .then(() => desk.submit(uploads, { spec: PipelineSpec.decode(WITH_PROJECT) }))
       .then(() => uploads.close());
     const second = async (): Promise<void> => {
-      const own = desk.blobs.uploads();
+      const own = new Uploads(desk.blobs);
       if (!(await desk.blobs.has(P))) await desk.put(own, PROJECT);
       const answer = await desk.submit(own, { spec: PipelineSpec.decode(WITH_PROJECT) });
       if (!answer.startsWith("test-")) desk.failures.push(answer);
@@ -280,7 +281,7 @@ async function served<T>(desk: Desk, done: Promise<T>): Promise<T> {
 test("a key that is known, and a blob that was uploaded as often as it was used, leave no hold " +
   "behind", async () => {
   const desk = new Desk();
-  const uploads = desk.blobs.uploads();
+  const uploads = new Uploads(desk.blobs);
   const large = async (): Promise<string> => {
     await desk.put(uploads, WITH_PROJECT);
     return desk.submit(uploads, { specBlob: hashOf(WITH_PROJECT), key: "k" });
@@ -352,7 +353,7 @@ test("a run that is forgotten takes its output and its project with it, and no s
 test("pipelines that wait for a look at the disk are bounded together in bytes, and nothing is " +
   "left of those refused", async () => {
   const desk = new Desk();
-  const uploads = desk.blobs.uploads();
+  const uploads = new Uploads(desk.blobs);
   Object.assign(desk.engine.context, {
     memory: { open: 1e9, finished: 1e9, total: 1e9, ceiling: 1e9 + 5000 },
   });
@@ -386,7 +387,7 @@ function deskWith(open: number): { desk: Desk; uploads: Uploads } {
   const desk = new Desk();
   const memory = { open, finished: open, total: 2 * open, ceiling: 3 * open };
   Object.assign(desk.engine.context, { memory });
-  return { desk, uploads: desk.blobs.uploads() };
+  return { desk, uploads: new Uploads(desk.blobs) };
 }
 
 test("takeJobs() keeps jobs up to the room, none beyond it, and weighs all of them", () => {

@@ -122,8 +122,7 @@ jobs:
       'found the text "2 hours": write 2h',
       '"resources" in job "train": a job asks for tags of workers (requirement: GPU)',
       '"secrets" in job "train": Titan has no secrets yet',
-      '"artifacts" in job "train": files are not carried from job to job yet: small ' +
-        "results go through TITAN_OUTPUT, files through TITAN_SHARED",
+      '"artifacts" in job "train": a job hands files on by outputs: [path]',
       '"requires" in job "publish": write depends_on: train',
     ],
     corrected: `name: training
@@ -258,7 +257,7 @@ jobs:
       'unknown key "ports" in job "api": a service has one port: type: service, and port: 80',
       '"image" in job "api": jobs run on the worker itself: write run: docker run --rm ' +
         "IMAGE COMMAND",
-      '"volumes" in job "api": files are not carried',
+      '"volumes" in job "api": files go from job to job by outputs and inputs',
     ],
     corrected: `name: web
 jobs:

@@ -85,7 +85,44 @@ test("a job may ask for what is in the table of scope.ts, and for nothing else",
     assert.deepEqual(opened.sort(), [
       "ADD_JOBS", "ASK", "BLOB_GET", "BLOB_HAS", "BLOB_PUT", "GATES", "INFO", "KV", "LOGS", "PING",
       "SPAWN", "STATUS", "STEPS", "STEP_END", "STEP_START", "WAIT", "WATCH", "WHY",
+      "ADD_JOBS", "ARTIFACTS", "ARTIFACT_GET", "ARTIFACT_PUT", "BLOB_GET", "BLOB_HAS", "BLOB_PUT",
+      "GATES", "INFO", "KV", "LOGS", "PING", "REMOVE_ARTIFACTS", "STATUS", "STEPS", "STEP_END",
+      "STEP_START", "WATCH", "WHY",
     ]);
+  }));
+
+test("a job has artifacts of its own run, reads kept ones, and puts while its attempt runs", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const { run, asJob, worker } = await running(room);
+    const person = await room.client();
+    const { run: other } = await person.submitSpec(pipeline([spec("o", { delayMs: 1e6 })]));
+    await person.putArtifact("theirs", "x", { run: other });
+    await person.putArtifact("kept", "x", { keep: true });
+    await asJob.putArtifact("own", "x", { run });
+    await asJob.putArtifact("more", "x", { run, keep: true });
+    assert.deepEqual(
+      (await asJob.artifacts({ run })).map(({ name }) => name),
+      ["own"],
+    );
+    assert.equal((await asJob.artifacts({ kept: true })).length, 2);
+    await (await asJob.getArtifact("kept", { run, orKept: true })).bytes.return();
+    await (await asJob.getArtifact("own", { run })).bytes.return();
+    await asJob.removeArtifact("own", { run });
+    const refused = (asked: Promise<unknown>, why: RegExp): Promise<void> =>
+      assert.rejects(asked, refusal("UNAUTHORIZED", why));
+    await refused(asJob.putArtifact("x", "x", { run: other }), /another run than that of this/);
+    await refused(asJob.getArtifact("theirs", { run: other }), /another run/);
+    await refused(asJob.artifacts({ run: other }), /another run/);
+    await refused(asJob.artifacts(), /it names no run/);
+    await refused(asJob.removeArtifact("theirs", { run: other }), /another run/);
+    await refused(asJob.removeArtifact("kept"), /a job removes artifacts of its own run/);
+    await refused(asJob.collectArtifacts(), /a job removes artifacts of its own run/);
+    await worker.finish(report(worker.assigned[0]!));
+    const late = asJob.putArtifact("x", "x", { run, keep: true });
+    await assert.rejects(late, refusal("CONFLICT", /attempt 1 of .* is over/));
+    await person.cancel(other);
+    await person.removeArtifact("theirs", { run: other });
   }));
 
 test("a job sees the gates of its own run", () =>

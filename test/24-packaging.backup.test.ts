@@ -147,6 +147,34 @@ test("a backup beside a running master restores to the same state", async () => 
   }
 });
 
+test("artifacts are in a backup, those of a snapshot as well as later ones", async () => {
+  const running = await startIn(join(tempFolder(), "state"));
+  const run = await submit(running, "r");
+  await running.client.putArtifact("early", "first", { run });
+  await running.master.snapshot();
+  await running.client.putArtifact("late", "second", { keep: true });
+  await running.client.putArtifact("same", "second", { run });
+  const file = join(tempFolder(), "copy.tar.gz");
+  const { info, missing } = await makeBackup({ host, stateDir: running.dir, file });
+  await running.stop();
+  assert.deepEqual(missing, []);
+  const stateDir = join(tempFolder(), "restored");
+  assert.equal((await restoreBackup({ host, file, stateDir })).info.stateHash, info.stateHash);
+  const again = await startIn(stateDir);
+  try {
+    for (const [name, from, text] of [
+      ["early", { run }, "first"],
+      ["late", {}, "second"],
+    ] as const) {
+      let found = "";
+      for await (const piece of (await again.client.getArtifact(name, from)).bytes) found += piece;
+      assert.equal(found, text);
+    }
+  } finally {
+    await again.stop();
+  }
+});
+
 test("a backup leaves nothing beside it, and the folder as it was", async () => {
   assert.deepEqual(readdirSync(join(SAMPLE.report.file, "..")), ["copy.tar.gz"]);
 });

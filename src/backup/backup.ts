@@ -45,7 +45,7 @@ export interface BackupReport {
   readonly bytes: number;
   readonly info: BackupInfo;
   readonly hasStore: boolean;
-  /** Projects that runs need and that the state folder does not have. */
+  /** Projects and artifacts that the state folder does not have. */
   readonly missing: readonly string[];
 }
 

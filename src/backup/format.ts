@@ -3,7 +3,7 @@
  *
  *     titan-backup.json                what it is: format, versions, when, the hash of the state
  *     log/…  store/log/…               the logs; each MANIFEST behind the files that it lists
- *     blobs/<sha256>                   the projects of the runs that the log knows
+ *     blobs/<sha256>                   projects and artifacts that the log knows
  *     output/<run>/<job>.<attempt>     what their jobs have printed; a service's files go on with
  *                                      .1, .2 and so on
  *     cluster                          the id of the cluster

@@ -12,7 +12,7 @@ import type { PinnedLog } from "#log";
 export interface FoundState {
   readonly hash: string;
   readonly runs: number;
-  /** Hashes of the projects that runs need, each once. */
+  /** Hashes of the projects that runs need, and of artifacts, each once. */
   readonly blobs: readonly string[];
   /** Whether an attempt is one that this state knows: its output belongs to it. */
   hasAttempt(name: { run: number; job: number; attempt: number }): boolean;
@@ -38,6 +38,7 @@ export async function stateOf(log: PinnedLog): Promise<FoundState> {
   for (const { spec } of found.runs.values()) {
     if (spec.project !== undefined) blobs.add(spec.project);
   }
+  for (const hash of found.contents.keys()) blobs.add(hash);
   return {
     hash: hashState(found),
     runs: found.runs.size,

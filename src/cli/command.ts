@@ -62,6 +62,8 @@ export function isNamed({ name, alias }: Command, word: string): boolean {
 
 /** The longest sleep of Node's timers, 24 days and 20 hours. A longer one would end at once. */
 const MAX_WAIT_MS = 2 ** 31 - 1;
+/** For ages that nobody sleeps through: ten years. */
+export const MAX_AGE_MS = 3650 * 24 * 3600 * 1000;
 
 export const GLOBAL_FLAGS: Readonly<Record<string, Flag>> = {
   master: {
@@ -149,13 +151,14 @@ export class Call {
   }
 
   /** Milliseconds; a plain number is seconds, as everywhere in Titan. */
-  async durationMs(flag: string): Promise<number | undefined> {
+  async durationMs(flag: string, most = MAX_WAIT_MS): Promise<number | undefined> {
     const text = this.text(flag);
     if (text === undefined) return undefined;
     const { parseDuration } = await import("#pipeline");
     const found = parseDuration(/^[\d.]+$/.test(text) ? `${text}s` : text);
-    if (typeof found === "number" && found > 0 && found <= MAX_WAIT_MS) return found;
-    const limit = found === 0 ? "must be more than 0" : "must be shorter than 24d20h";
+    if (typeof found === "number" && found > 0 && found <= most) return found;
+    const longest = most === MAX_WAIT_MS ? "24d20h" : `${Math.floor(most / 86_400_000)}d`;
+    const limit = found === 0 ? "must be more than 0" : `must be shorter than ${longest}`;
     const why = typeof found === "string" ? found : limit;
     throw new UsageError(`Cannot use --${flag} ${text}: ${why}`);
   }

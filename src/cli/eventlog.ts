@@ -110,7 +110,8 @@ function decode(seq: number, body: Buffer): Event {
 
 function runsOf(event: Event): readonly number[] {
   if (event.type === "RunsForgotten" || event.type === "RunsLetGo") return event.runs;
-  return "run" in event ? [event.run] : [];
+  if (event.type === "ArtifactsRemoved") return event.gone.flatMap(({ run }) => run ?? []);
+  return "run" in event && event.run !== undefined ? [event.run] : [];
 }
 
 function eventLine(
@@ -138,7 +139,7 @@ function momentText(ms: number): string {
 function eventJson(number: number, event: Event, names: Names): object {
   const { type, at } = event;
   const fields: Record<string, unknown> = { ...event };
-  if ("run" in event) fields["run"] = names.run(event.run);
+  if ("run" in event && event.run !== undefined) fields["run"] = names.run(event.run);
   if ("job" in event) fields["job"] = names.jobId(event);
   if ("worker" in event) fields["worker"] = names.workerName(event.worker) ?? null;
   switch (event.type) {
@@ -161,6 +162,11 @@ function eventJson(number: number, event: Event, names: Names): object {
     case "RunsLetGo":
       fields["runs"] = event.runs.map((run) => names.run(run));
       if ("keys" in event) fields["keys"] = event.keys.map(({ run }) => names.run(run));
+      break;
+    case "ArtifactsRemoved":
+      fields["gone"] = event.gone.map(({ run, name }) => {
+        return { run: run === undefined ? null : names.run(run), name };
+      });
       break;
     case "JobFailed":
       fields["failure"] = failureJson(event.failure);

@@ -37,6 +37,7 @@ const COMMANDS: Program["commands"] = new Map([
   ["approve", async () => (await import("./commands/decide.ts")).approve],
   ["reject", async () => (await import("./commands/decide.ts")).reject],
   ["step", async () => (await import("./commands/step.ts")).step],
+  ["artifact", async () => (await import("./commands/artifact.ts")).artifact],
   ["kv", async () => (await import("./commands/kv.ts")).kv],
   ["master", async () => (await import("./commands/master.ts")).master],
   ["worker", async () => (await import("./commands/worker.ts")).worker],
@@ -58,7 +59,7 @@ const COMMANDS: Program["commands"] = new Map([
  * Commands that people will look for and that a later version has. A sentence helps them more than
  * "unknown command".
  */
-const LATER: readonly string[] = ["artifact", "mcp"];
+const LATER: readonly string[] = ["mcp"];
 
 const TITAN: Program = {
   commands: COMMANDS,

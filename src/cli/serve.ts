@@ -6,11 +6,12 @@
 import { join, relative } from "node:path";
 import { hostPort } from "#base";
 import { DEFAULT_MASTER, tokenOf } from "./address.ts";
+import type { ArtifactLimits } from "#core";
 import type { EmbeddedCluster, PoolsOption, Scale } from "#cluster";
 import type { OldDoor } from "#dialect";
 import type { Address } from "#host";
 import type { HttpDoor } from "#http";
-import type { Call } from "./command.ts";
+import { MAX_AGE_MS, type Call } from "./command.ts";
 import { CliError, EXIT, exitCodeOf, UsageError } from "./exit.ts";
 import { preloaded, storeOf } from "./store-url.ts";
 import { plural } from "./text.ts";
@@ -50,6 +51,7 @@ export async function serve(call: Call, options: ServeOptions): Promise<number> 
   const port = call.count("port", { min: 0, max: 65_535 }) ?? DEFAULT_MASTER.port;
   const store = await storeOf(call, options.ownStore ? { masterPort: port } : undefined);
   const [durability, graceMs] = [durabilityOf(call), await graceOf(call)];
+  const artifacts = await artifactLimits(call);
   const v1 = v1Of(call);
   const httpPort = httpPortOf(call);
   const loading = await preloaded(store); // from here on no flag can be wrong
@@ -59,7 +61,7 @@ export async function serve(call: Call, options: ServeOptions): Promise<number> 
   cluster = await startEmbeddedCluster({
     workers: options.workers, slots: options.slots, tags: options.tags,
     scale: options.scale, pools: options.pools,
-    port, durability, graceMs,
+    port, durability, graceMs, artifacts,
     store: loading,
     listenHost: call.text("host") ?? DEFAULT_MASTER.host,
     stateDir,
@@ -151,6 +153,24 @@ async function graceOf(call: Call): Promise<number | undefined> {
   throw new UsageError(
     `Cannot use --grace ${call.text("grace")}: must be at most ${MAX_GRACE_MS / 60_000}m`,
   );
+}
+
+/** What artifacts may take, if a flag says something else than the master's own limits. */
+async function artifactLimits(call: Call): Promise<ArtifactLimits | undefined> {
+  const [size, ageMs] = [
+    call.text("artifact-max-bytes"),
+    await call.durationMs("artifact-max-age", MAX_AGE_MS),
+  ];
+  if (size === undefined && ageMs === undefined) return undefined;
+  const [{ DEFAULT_ARTIFACT_LIMITS }, { parseMemory }] = await Promise.all([
+    import("#core"), import("#store"),
+  ]);
+  const totalBytes = size === undefined ? DEFAULT_ARTIFACT_LIMITS.totalBytes : parseMemory(size);
+  if (totalBytes === undefined || totalBytes < 1) {
+    const why = "it is a number of bytes, or one with kb, mb or gb";
+    throw new UsageError(`Cannot use --artifact-max-bytes ${size}: ${why}`);
+  }
+  return { ...DEFAULT_ARTIFACT_LIMITS, totalBytes, ...(ageMs !== undefined && { ageMs }) };
 }
 
 function announce(call: Call, cluster: EmbeddedCluster, options: ServeOptions): void {

@@ -64,6 +64,8 @@ export interface ClusterOptions {
   readonly durability?: "always" | "everysec" | "no";
   /** How long a worker whose connection broke may stay away. Default: the master's. */
   readonly graceMs?: number | undefined;
+  /** What artifacts may take of the disk, and for how long. Default: the master's. */
+  readonly artifacts?: MasterOptions["artifacts"] | undefined;
   /** Start although the log has lost its beginning. Default false. */
   readonly acceptLoss?: boolean;
   /** The secret that peers must know. Default: none. */
@@ -341,6 +343,7 @@ function masterOptions(
     acceptLoss = false,
     token,
     graceMs,
+    artifacts,
     onOlderPeer,
   } = options;
   const onFatal =
@@ -370,6 +373,7 @@ function masterOptions(
       ),
     ...(token !== undefined && { token }),
     ...(graceMs !== undefined && { graceMs }),
+    ...(artifacts !== undefined && { artifacts }),
     ...(store !== undefined && { store: store.forMaster }),
   };
 }

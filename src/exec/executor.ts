@@ -305,9 +305,10 @@ class ProcessAttempt implements Running {
       );
     };
     try {
-      const copying = this.#makeFolder();
-      if (copying === undefined) this.#run(command);
-      else copying.then(() => this.#run(command)).catch(failed);
+      const making = this.#makeFolder();
+      const ready = request.prepare === undefined ? making : this.#prepare(making);
+      if (ready === undefined) this.#run(command);
+      else ready.then(() => this.#run(command)).catch(failed);
     } catch (error) {
       failed(error);
     }
@@ -325,16 +326,35 @@ class ProcessAttempt implements Running {
     if (sharedRoot !== undefined && !isOurs) makeShared(paths.shared);
     const beside = isOurs ? [paths.shared] : [];
     if (request.project === undefined) return void folders.make(paths.folder, { beside });
-    const stop = new AbortController();
     const project = projectTree(request.project);
-    const copying = folders.make(paths.folder, { project, beside, signal: stop.signal });
-    if (copying === undefined) return undefined;
-    // This child stands for the copying: a signal to it, as for any end of an attempt, stops the
-    // copy.
+    return folders.make(paths.folder, { project, beside, signal: this.#stoppable() }) ?? undefined;
+  }
+
+  /**
+   * The child of the moment stands for work of ours: a signal to it, as for any end of an attempt,
+   * stops that.
+   */
+  #stoppable(): AbortSignal {
+    const stop = new AbortController();
     this.#child = { pid: undefined, signal: () => stop.abort(), pause() {}, resume() {} };
-    return copying;
+    return stop.signal;
   }
   // #endregion
+
+  /** Lays out in its folder what it is given. */
+  async #prepare(making: Promise<void> | undefined): Promise<void> {
+    await making;
+    if (this.#ending === undefined) {
+      await this.#request.prepare!(this.#paths.folder, this.#stoppable());
+    }
+  }
+
+  /** Its program has succeeded: what it hands on is taken, for which it has its time as well. */
+  async #collect(): Promise<void> {
+    const taking = this.#request.collect!(this.#paths.folder, this.#stoppable());
+    const trouble = await taking.catch((error: Error) => failure("internal", error.message));
+    this.#finish(this.#ending ?? trouble);
+  }
 
   /** Starts the program in the folder that has been made. */
   #run(command: readonly string[]): void {
@@ -426,7 +446,8 @@ class ProcessAttempt implements Running {
     if (exitCode !== 0) {
       return this.#finish({ ...failure("exit", `exited with code ${exitCode}`), exitCode });
     }
-    this.#finish(undefined);
+    if (this.#request.collect === undefined) this.#finish(undefined);
+    else void this.#collect();
   }
 
   /** Takes the result, removes the folder, reports. */

@@ -29,6 +29,15 @@ export interface ExecRequest {
   readonly token?: string;
   /** The port of a service, for TITAN_PORT. */
   readonly port?: number;
+  /** Puts into its folder what it is given, before its program starts. A rejection fails it. */
+  prepare?(folder: string, signal: AbortSignal): Promise<void>;
+  /**
+   * Takes out of its folder what it hands on, after its program has succeeded. Resolves with the
+   * reason why that fails the attempt, if it does. The signal: nobody wants it any more.
+   */
+  collect?(
+    folder: string, signal: AbortSignal,
+  ): Promise<{ readonly kind: FailureKind; readonly message: string } | undefined>;
 }
 
 /** The facts about its cluster that a job gets. */

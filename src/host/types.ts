@@ -170,8 +170,12 @@ export interface StoredFile {
   appendAndSync(parts: readonly Uint8Array[]): Promise<void>;
   /** Resolves once everything appended so far would survive a power cut (fdatasync). */
   sync(): Promise<void>;
-  /** Up to `length` bytes from `offset`; shorter at the end of the file. */
-  read(offset: number, length: number): Promise<Buffer>;
+  /**
+   * Up to `length` bytes from `offset`; shorter at the end of the file. A reader of gigabytes gives
+   * the memory that it has done with as `into`, which may be used: garbage of that size is
+   * collected late.
+   */
+  read(offset: number, length: number, into?: Buffer): Promise<Buffer>;
   truncate(size: number): Promise<void>;
   /** Runs after all earlier calls. Idempotent; later calls fail with EBADF. */
   close(): Promise<void>;

@@ -19,9 +19,10 @@
  * uploads, and one per piece that is read.
  * Test: test/10-master.blobs.test.ts
  */
-import { createHash, type Hash } from "node:crypto";
-import type { Host, StoredFile } from "#host";
+import { createHash } from "node:crypto";
+import type { Host } from "#host";
 import { BLOB_CHUNK_BYTES, MAX_BLOB_BYTES } from "#wire";
+import { isPartial, makeBlobFile, type BlobFile } from "./blob-file.ts";
 import { DEFAULT_PLACES } from "./limits.ts";
 import type { Pace } from "./output.ts";
 import { Removals } from "./removals.ts";
@@ -30,39 +31,17 @@ export class BlobError extends Error {
   override readonly name = "BlobError";
 }
 
-interface Upload {
-  readonly file: StoredFile;
-  readonly path: string;
-  readonly hash: Hash;
-  bytes: number;
-}
-
 /**
  * All uploads that have a file open, and how to give one up. The one that has not moved for longest
  * is first.
  */
-type OpenUploads = Map<Upload, () => void>;
-
-/** What the uploads of one connection need of the store. */
-interface UploadStore {
-  readonly open: OpenUploads;
-  readonly maxOpen: number;
-  hold(hash: string): void;
-  release(hash: string): void;
-  want(hash: string): void;
-  /** Puts an upload under its name. Its maker holds the blob. */
-  place(from: string, hash: string): Promise<void>;
-}
-
-/** Uploads that one peer may have open at a time: a client sends one. */
-const MAX_UPLOADS = 4;
+type OpenUploads = Map<BlobFile, () => void>;
 
 /**
  * A blob is kept this long after somebody asked for it, or left after uploading it: the submission
  * that needs it is on its way.
  */
 const KEEP_MS = 10 * 60_000;
-const PARTIAL = ".upload-";
 const HASH = /^[0-9a-f]{64}$/;
 
 export class BlobStore {
@@ -75,6 +54,8 @@ export class BlobStore {
   /** When somebody last asked for it and found it, the longest ago first. */
   readonly #wanted = new Map<string, number>();
   readonly #removals: Removals;
+  /** Of the disk: what artifacts that are on their way take, or will. */
+  reserved = 0;
   /** Uploads that have been put in place, or are about to be. */
   #placed = 0;
 
@@ -123,19 +104,18 @@ export class BlobStore {
     // First: nobody shall remove it between the look and the answer.
     this.hold(hash);
     try {
-      await this.#removals.keep(hash);
-      const found = (await this.#host.storage.stat(this.#path(hash))) !== undefined;
-      if (found) this.#want(hash);
+      const found = await this.isThere(hash);
+      if (found) this.want(hash);
       return found;
     } finally {
       this.release(hash);
     }
   }
 
-  /** Somebody may come for it. */
-  #want(hash: string): void {
-    this.#wanted.delete(hash);
-    this.#wanted.set(hash, this.#host.clock.monotonic());
+  /** The same, for somebody who holds it. */
+  async isThere(hash: string): Promise<boolean> {
+    await this.#removals.keep(hash);
+    return (await this.#host.storage.stat(this.#path(hash))) !== undefined;
   }
 
   /** Blobs that somebody needs. */
@@ -225,30 +205,66 @@ export class BlobStore {
     }
   }
 
-  /** Uploads of one connection. They vanish with it. */
-  uploads(): Uploads {
-    const store: UploadStore = {
-      open: this.#open, maxOpen: this.#maxUploads,
-      hold: (hash) => this.hold(hash), release: (hash) => this.release(hash),
-      want: (hash) => this.#want(hash), place: (from, hash) => this.#place(from, hash),
-    };
-    return new Uploads(this.#host, this.#dir, store);
+  // ── files that come ──────────────────────────────────────────────────────────────────────────
+
+  /**
+   * A new file. `giveUp` is called if others need its descriptor: it has not moved for longest.
+   * That is none that still gets pieces, however many others have begun and stopped.
+   */
+  async begin(giveUp: () => void): Promise<BlobFile> {
+    const file = await makeBlobFile(this.#host, this.#dir);
+    this.moved(file, giveUp);
+    if (this.#open.size > this.#maxUploads) {
+      const [oldest, end] = this.#open.entries().next().value!;
+      this.#open.delete(oldest);
+      end();
+    }
+    return file;
   }
 
-  async #place(from: string, hash: string): Promise<void> {
-    await this.#removals.keep(hash);
-    this.#placed += 1; // before the file changes, for those who read it
-    await this.#host.storage.rename(from, this.#path(hash));
+  /** It gets a piece. */
+  moved(file: BlobFile, giveUp: () => void): void {
+    this.#open.delete(file);
+    this.#open.set(file, giveUp);
+  }
+
+  async drop(file: BlobFile): Promise<void> {
+    this.#open.delete(file);
+    await file.drop();
   }
 
   /**
-   * The start of a process: each run holds its project. Blobs that no run needs are removed in
-   * the background, and so are uploads that a crash interrupted.
+   * Puts it under its hash, which the caller holds. It is durable when this resolves; if it
+   * rejects, nothing is left of it.
    */
-  async recover(held: Iterable<string>): Promise<void> {
-    for (const hash of held) this.hold(hash);
+  async keep(file: BlobFile, hash: string): Promise<void> {
+    this.#open.delete(file);
+    try {
+      await file.finish();
+      await this.#removals.keep(hash);
+      this.#placed += 1; // before the file changes, for those who read it
+      await this.#host.storage.rename(file.path, this.#path(hash));
+      await this.#host.storage.syncDirectory(this.#dir);
+    } catch (error) {
+      await file.drop();
+      throw error;
+    }
+  }
+
+  /** Somebody who has let go of it may come back for it. */
+  want(hash: string): void {
+    this.#wanted.delete(hash);
+    this.#wanted.set(hash, this.#host.clock.monotonic());
+  }
+
+  /**
+   * The start of a process: each run holds its project, and each artifact its content. Blobs that
+   * nobody needs are removed in the background, and so are uploads that a crash interrupted.
+   */
+  async recover(needed: Iterable<string>): Promise<void> {
+    for (const hash of needed) this.hold(hash);
     for (const name of await this.#host.storage.list(this.#dir)) {
-      if (name.startsWith(PARTIAL) || (HASH.test(name) && !this.#holds.has(name))) {
+      if (isPartial(name) || (HASH.test(name) && !this.#holds.has(name))) {
         this.#removals.add(name);
       }
     }
@@ -267,167 +283,5 @@ export class BlobStore {
       );
     }
     return `${this.#dir}/${hash}`;
-  }
-}
-
-/** A part of a blob, as it comes: `data` begins at `offset` of `total` bytes. */
-interface Piece {
-  readonly hash: string;
-  readonly total: number;
-  readonly offset: number;
-  readonly data: Buffer;
-}
-
-export class Uploads {
-  readonly #host: Host;
-  readonly #dir: string;
-  readonly #store: UploadStore;
-  readonly #open = new Map<string, Upload>();
-  /**
-   * Blobs that came over this connection and that it has not used yet, and how often. Each is a
-   * hold.
-   */
-  readonly #unused = new Map<string, number>();
-  #queue: Promise<unknown> = Promise.resolve();
-
-  constructor(host: Host, dir: string, store: UploadStore) {
-    this.#host = host;
-    this.#dir = dir;
-    this.#store = store;
-  }
-
-  /** A submission that names the blob has been decided: what was uploaded for it is used up. */
-  used(hash: string): void {
-    const count = this.#unused.get(hash);
-    if (count === undefined) return;
-    if (count > 1) this.#unused.set(hash, count - 1);
-    else this.#unused.delete(hash);
-    this.#store.release(hash);
-  }
-
-  /** Takes the next piece. True: the blob is complete, checked and in place. */
-  put(piece: Piece): Promise<boolean> {
-    // One at a time and in order, whatever the peer does.
-    const done = this.#queue.then(() => this.#put(piece));
-    this.#queue = done.catch(() => undefined);
-    return done;
-  }
-
-  async #put({ hash, total, offset, data }: Piece): Promise<boolean> {
-    const doing = `Cannot upload blob ${hash.slice(0, 12)}…`;
-    if (total > MAX_BLOB_BYTES) {
-      throw new BlobError(`${doing}: ${total} bytes exceed ${MAX_BLOB_BYTES}`);
-    }
-    // Looked at before a file is opened for it: a piece of nothing must not take an honest upload's
-    // place.
-    const bytes = this.#open.get(hash)?.bytes ?? 0;
-    if (offset !== bytes || offset + data.length > total) {
-      await this.#drop(hash);
-      throw new BlobError(
-        `${doing}: piece ${offset}+${data.length} of ${total} does not follow byte ${bytes}`,
-      );
-    }
-    const upload = this.#open.get(hash) ?? (await this.#begin(hash));
-    this.#moved(upload, hash);
-    await upload.file.append([data]);
-    upload.hash.update(data);
-    upload.bytes += data.length;
-    if (upload.bytes < total) return false;
-    const found = upload.hash.digest("hex");
-    if (found !== hash) {
-      await this.#drop(hash);
-      throw new BlobError(`${doing}: the content's hash is ${found}`);
-    }
-    await this.#keep(upload, hash);
-    return true;
-  }
-
-  async #keep(upload: Upload, hash: string): Promise<void> {
-    const { storage } = this.#host;
-    // Out of the book first: whatever fails from here on, this descriptor is closed once. A second
-    // close could hit another file's.
-    this.#forget(hash);
-    try {
-      await upload.file.sync().finally(() => upload.file.close());
-      await this.#store.place(upload.path, hash);
-      await storage.syncDirectory(this.#dir);
-    } catch (error) {
-      this.#store.release(hash);
-      await storage.remove(upload.path);
-      throw error;
-    }
-    // The hold of the upload is now that of the connection.
-    this.#unused.set(hash, (this.#unused.get(hash) ?? 0) + 1);
-  }
-
-  async #begin(hash: string): Promise<Upload> {
-    if (this.#open.size >= MAX_UPLOADS) {
-      const found = `${MAX_UPLOADS} uploads are open already`;
-      throw new BlobError(`Cannot upload blob ${hash.slice(0, 12)}…: ${found}`);
-    }
-    this.#store.hold(hash);
-    try {
-      await this.#host.storage.mkdir(this.#dir);
-      const drawn = Buffer.from(this.#host.random.bytes(8)).toString("hex");
-      const path = `${this.#dir}/${PARTIAL}${drawn}`;
-      const file = await this.#host.storage.open(path, { create: true, exclusive: true });
-      const upload: Upload = { file, path, hash: createHash("sha256"), bytes: 0 };
-      this.#open.set(hash, upload);
-      this.#moved(upload, hash);
-      this.#makeRoom();
-      return upload;
-    } catch (error) {
-      this.#store.release(hash);
-      throw error;
-    }
-  }
-
-  #moved(upload: Upload, hash: string): void {
-    const { open } = this.#store;
-    open.delete(upload);
-    open.set(
-      upload,
-      () => void (this.#queue = this.#queue.then(() => this.#drop(hash)).catch(() => undefined)),
-    );
-  }
-
-  /**
-   * The upload that has not moved for longest goes. That is none that still sends pieces, however
-   * many others have begun and stopped.
-   */
-  #makeRoom(): void {
-    const { open, maxOpen } = this.#store;
-    if (open.size <= maxOpen) return;
-    const [oldest, giveUp] = open.entries().next().value!;
-    open.delete(oldest);
-    giveUp();
-  }
-
-  #forget(hash: string): Upload | undefined {
-    const upload = this.#open.get(hash);
-    this.#open.delete(hash);
-    if (upload !== undefined) this.#store.open.delete(upload);
-    return upload;
-  }
-
-  async #drop(hash: string): Promise<void> {
-    const upload = this.#forget(hash);
-    if (upload === undefined) return;
-    this.#store.release(hash);
-    await upload.file.close();
-    await this.#host.storage.remove(upload.path);
-  }
-
-  /**
-   * The connection is gone. Its client may come back by another, and submit what it has uploaded.
-   */
-  async close(): Promise<void> {
-    await this.#queue;
-    for (const hash of [...this.#open.keys()]) await this.#drop(hash);
-    for (const [hash, count] of this.#unused) {
-      this.#store.want(hash);
-      for (let i = 0; i < count; i++) this.#store.release(hash);
-    }
-    this.#unused.clear();
   }
 }

@@ -52,8 +52,11 @@ export function countsOf(services: Services): MasterCounts {
   const { engine, watchers, output, workers, blobs } = services;
   const { state } = engine;
   const connections = [...services.doors.connections()];
-  const needed = new Set([...state.runs.values()].flatMap((run) =>
-    [run.spec.project, ...(run.steps === 0 ? [] : stepBlobs(run))]));
+  const needed = new Set<string | undefined>(state.contents.keys());
+  for (const run of state.runs.values()) {
+    needed.add(run.spec.project);
+    if (run.steps > 0) for (const blob of stepBlobs(run)) needed.add(blob);
+  }
   needed.delete(undefined);
   let requests = 0;
   for (const connection of connections) requests += connection.conversations;

@@ -18,9 +18,9 @@
  * Test: test/10-master.test.ts, test/10-master.full.test.ts
  */
 import {
-  apply, decide, Event, Forecast, nextAdvance, nextStart, nextTime, Refusal, SnapshotReader, State,
-  weighPart, type Command, type CommandOf, type Context, type Effect, type MemoryLimits,
-  type Observer, type Replies,
+  apply, decide, Event, Forecast, nextAdvance, nextArtifactExpiry, nextStart, nextTime, Refusal,
+  SnapshotReader, State, weighPart, type ArtifactLimits, type Command, type CommandOf,
+  type Context, type Effect, type MemoryLimits, type Observer, type Replies,
 } from "#core";
 import type { Host, Timer } from "#host";
 import type { Log, LogFull } from "#log";
@@ -48,6 +48,8 @@ export interface EngineOptions {
   readonly log: Log;
   /** What the state may take. */
   readonly memory: MemoryLimits;
+  /** What artifacts may take. Default: as the core has it. */
+  readonly artifacts?: ArtifactLimits | undefined;
   readonly observer: Observer;
   /** How many forwarded connections an attempt has. Default: none. Fewer: call `look`. */
   readonly connections?: (attempt: AttemptKey) => number;
@@ -184,9 +186,9 @@ export class Engine {
     const { host, memory } = this.#options;
     // Events are ordered, and so are their times, even when somebody sets the clock back.
     const now = Math.max(host.clock.wall(), this.state.at);
-    const { connections, returnsUntil } = this.#options;
+    const { connections, returnsUntil, artifacts } = this.#options;
     return {
-      now, random: this.#random, memory,
+      now, random: this.#random, memory, ...(artifacts && { artifacts }),
       ...(connections && { connections }), ...(returnsUntil && { returnsUntil: returnsUntil() }),
     };
   }
@@ -442,12 +444,15 @@ export class Engine {
     const { updates, draining } = this.state;
     if (updates.size + draining.size > 0) this.commit({ type: "Advance" });
     this.commit({ type: "Forget" });
+    if (this.state.leaving.size > 0) this.commit({ type: "ExpireArtifacts" });
   }
 
   /** Sleeps until the next delay or deadline: to the millisecond, and at no cost until then. */
   #arm(): void {
     const { state, context } = this;
-    const at = Math.min(nextTime(state), nextAdvance(state, context));
+    const at = Math.min(
+      nextTime(state), nextAdvance(state, context), nextArtifactExpiry(state, context),
+    );
     if (at === this.#wakeAt) return;
     this.#wake?.cancel();
     this.#wake = undefined;

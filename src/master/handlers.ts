@@ -24,6 +24,7 @@ import {
   type PoolInfo,
 } from "#wire";
 import { AGENT_CHANGES, AGENT_HANDLERS, AGENT_LISTS } from "./agents.ts";
+import { getArtifact, listArtifacts, putArtifact, removeArtifacts } from "./artifacts.ts";
 import { BlobError } from "./blobs.ts";
 import { endStep, fork, startStep, stepRows } from "./handlers-agent.ts";
 import { takeJobs } from "./intake.ts";
@@ -166,6 +167,10 @@ export const HANDLERS: Readonly<Record<number, Handler>> = {
   [Op.FORWARD]: ({ forwards }, request, { connection }) => forwards.open(request, connection),
   [Op.PULL]: ({ forwards }, request, { connection }) => forwards.pulled(request, connection),
   [Op.KV]: ({ desk }, request, { connection }) => desk.ask(request, connection),
+  [Op.ARTIFACT_PUT]: putArtifact,
+  [Op.ARTIFACT_GET]: getArtifact,
+  [Op.ARTIFACTS]: listArtifacts,
+  [Op.REMOVE_ARTIFACTS]: removeArtifacts,
   [Op.BLOB_HAS]: async ({ blobs }, request) => {
     const present = await blobs.has(BlobRef.decode(request.body).hash);
     request.reply(BlobHas.encode({ present }));
@@ -202,6 +207,7 @@ export const CHANGES: Readonly<Record<number, string>> = {
   [Op.STEP_END]: "end a step",
   [Op.HEALTH]: "take news of a service",
   [Op.BLOB_PUT]: "take a file",
+  [Op.REMOVE_ARTIFACTS]: "remove artifacts",
   [Op.FINISHED]: "take a report",
   [Op.SPAWN]: "add jobs",
   [Op.WAIT]: "wait",
@@ -211,7 +217,7 @@ export const CHANGES: Readonly<Record<number, string>> = {
 /** Those whose answers may be long, and that end by themselves. */
 export const LONG: ReadonlySet<number> = new Set([
   Op.RUNS, Op.SERVICES, Op.POOLS, Op.STATUS, Op.WHY, Op.WORKERS, Op.DEAD, Op.GATES, Op.BLOB_GET,
-  Op.STEPS, ...AGENT_LISTS,
+  Op.STEPS, Op.ARTIFACT_GET, Op.ARTIFACTS, ...AGENT_LISTS,
 ]);
 
 // ── from workers ─────────────────────────────────────────────────────────────────────────────────

@@ -7,7 +7,7 @@
  *     <dir>/lock      one master per folder
  *     <dir>/log/      the events: the only thing that must not be lost (lesson 05)
  *     <dir>/output/   what jobs print
- *     <dir>/blobs/    projects, by hash
+ *     <dir>/blobs/    projects and artifacts, by hash
  *     <dir>/secret    the credentials of jobs are made from it
  *
  * Invariants: nobody is served before the replay is complete; a failed write ends the process
@@ -16,8 +16,8 @@
  */
 import { isLoopback } from "#base";
 import {
-  DEFAULT_HEAP_BYTES, heapFor, memoryLimits, runsAfter, stepBlobs, type Effect, type Job,
-  type Observer, type Run,
+  allArtifacts, type ArtifactLimits, DEFAULT_HEAP_BYTES, heapFor, memoryLimits, runsAfter,
+  stepBlobs, type Effect, type Job, type Observer, type Run,
 } from "#core";
 import type { Address, Host, Listener, Socket } from "#host";
 import { LogError, openLog, type Log, type LogFull } from "#log";
@@ -72,6 +72,8 @@ export interface MasterOptions {
   readonly places?: Places;
   /** The heap that this process may have, which bounds what the master takes. Default 4 GiB. */
   readonly heapBytes?: number;
+  /** What artifacts may take of the disk, and for how long. Default: DEFAULT_ARTIFACT_LIMITS. */
+  readonly artifacts?: ArtifactLimits;
   /** Default: this cluster has none. */
   readonly store?: MasterStore;
   /**
@@ -258,14 +260,15 @@ function makeServices(
   { log, fatal, secret }: { log: Log; fatal: (error: Error) => void; secret: Buffer },
 ): Services {
   const { host, dir, places = DEFAULT_PLACES, heapBytes = DEFAULT_HEAP_BYTES } = options;
+  const { artifacts, graceMs = REJOIN_GRACE_MS } = options;
   const output = new OutputStore(host, `${dir}/output`, {
     maxOpenFiles: places.outputs,
     isEndless: ({ run, job }) => engine.state.runs.get(run)?.jobs[job]?.spec.service !== undefined,
   });
   const blobs = new BlobStore(host, `${dir}/blobs`, { maxUploads: places.uploads });
   const msPerTurn = PAGES_MS_PER_TURN;
-  const paging = { atOnce: MAX_PAGES_AT_ONCE, perPeer: MAX_PAGES_PER_PEER, msPerTurn };
-  const turns = new Turns({ host, ...paging });
+  const atOnce = MAX_PAGES_AT_ONCE;
+  const turns = new Turns({ host, atOnce, perPeer: MAX_PAGES_PER_PEER, msPerTurn });
   const specs = new Turns({ host, atOnce: 1, perPeer: 1, msPerTurn });
   const watchers = new Watchers(() => engine, turns, host.timers.soon);
   const tellLost = (key: AttemptKey): void => {
@@ -279,7 +282,6 @@ function makeServices(
     tellLost(key);
     output.ended(key);
   };
-  const { graceMs = REJOIN_GRACE_MS } = options;
   const workers = new Workers({ host, graceMs, engine: () => engine, beforeEnd: tellLost });
   const forwards = new Forwards({ host, engine: () => engine, workers: () => workers });
   const observer = makeObserver({ watchers, forwards, output, engine: () => engine, tellLost });
@@ -291,17 +293,17 @@ function makeServices(
       case "StartWorker":
       case "StopWorker": return services.fleet.perform(effect);
       case "Notify": return watchers.grown(engine.state.runs.get(effect.run));
-      case "Hold": return blobs.hold(effect.project);
-      case "Forget": {
+      case "Hold": return blobs.hold(effect.blob);
+      case "Release": return blobs.release(effect.blob);
+      case "Forget":
         // Its files may outlive it for a while, and this process: nobody can name them any more.
         output.remove(effect.run);
-        blobsOf(effect).forEach((hash) => blobs.release(hash));
-      }
+        effect.blobs.forEach((hash) => blobs.release(hash));
     }
   };
   // #endregion
   const engine: Engine = new Engine({
-    host, log, memory: memoryLimits(heapBytes), observer, perform, onFatal: fatal,
+    host, log, memory: memoryLimits(heapBytes), artifacts, observer, perform, onFatal: fatal,
     onReleased: () => workers.flush(),
     connections: forwards.openOf, returnsUntil: () => workers.returnsUntil,
   });
@@ -315,11 +317,6 @@ function makeServices(
   };
   const fleet = new Fleet(services);
   return services;
-}
-
-/** A run keeps its project, and large results of its steps, until it is forgotten. */
-function blobsOf({ project, blobs = [] }: Extract<Effect, { type: "Forget" }>): readonly string[] {
-  return project === undefined ? blobs : [project, ...blobs];
 }
 
 interface Watching {
@@ -366,12 +363,13 @@ function dropOld(output: OutputStore, { run, index, attempt, service, status }: 
  * background.
  */
 async function findLeftovers({ engine, output, blobs }: Services): Promise<void> {
-  const held: string[] = [];
+  const needed: string[] = [];
   for (const run of engine.state.runs.values()) {
-    if (run.spec.project !== undefined) held.push(run.spec.project);
-    if (run.steps > 0) held.push(...stepBlobs(run));
+    if (run.spec.project !== undefined) needed.push(run.spec.project);
+    if (run.steps > 0) needed.push(...stepBlobs(run));
   }
-  await blobs.recover(held);
+  for (const { sha256 } of allArtifacts(engine.state)) needed.push(sha256);
+  await blobs.recover(needed);
   await output.keepOnly(engine.state.runs);
 }
 

@@ -22,9 +22,12 @@
  *     services.ts     what the parts of a running master share
  *     scope.ts        what a job may ask with its own credential; secret.ts what that is made from
  *     workers.ts      the connections of workers: assignments out, reports in, who is given up
+ *     assignment.ts   one attempt as its worker gets it
  *     fleet.ts        classes that wait, workers and launches, for those who start and end workers
  *     autoscaler.ts   the loop that does: how many workers there are, by lesson 13
- *     submit.ts       a submission, and the blobs that it names; blobs.ts content by its hash
+ *     submit.ts       a submission, and the blobs that it names; uploads.ts how they come
+ *     blobs.ts        content by its hash; blob-file.ts content that is still coming
+ *     artifacts.ts    requests about artifacts; artifact-uploads.ts artifacts on their way
  *     intake.ts       jobs as they arrive, weighed while they are decoded
  *     watch.ts        people who watch a run
  *     output.ts       what jobs print, a file per attempt; holes.ts the output that was lost

@@ -11,8 +11,8 @@
  */
 import { jobInfo, type AgentRow, type Job } from "#core";
 import type {
-  AgentInfo, DeadLetter, GateInfo, JobChange, JobInfo, LaunchInfo, PoolInfo, RunInfo, ServiceInfo,
-  ServiceRow, StepInfo,
+  AgentInfo, ArtifactInfo, DeadLetter, GateInfo, JobChange, JobInfo, LaunchInfo, PoolInfo, RunInfo,
+  ServiceInfo, ServiceRow, StepInfo,
 } from "#wire";
 import type { Engine } from "./engine.ts";
 
@@ -119,6 +119,10 @@ function textsBytes(texts: readonly string[]): number {
 export function stepBytes({ name, job, inputHash, result, failure, usage }: StepInfo): number {
   const texts = text(name) + text(job) + text(inputHash) + text(failure) + text(usage?.model);
   return 2 * FIXED_BYTES + texts + (result?.length ?? 0);
+}
+
+export function artifactBytes({ name, run, byRun, byJob, by }: ArtifactInfo): number {
+  return FIXED_BYTES + text(name) + text(run) + text(byRun) + text(byJob) + text(by);
 }
 
 export function letterBytes({ run, job, failure }: DeadLetter): number {

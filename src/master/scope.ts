@@ -2,8 +2,8 @@
  * Lesson 18: what a job may ask of its master with its own credential (TITAN_TOKEN in its
  * environment).
  *
- *     read     its own run: state, output, reasons, gates
- *     change   its own run, while its attempt runs: more jobs, steps
+ *     read     its own run: state, output, reasons, gates, artifacts; artifacts that are kept
+ *     change   its own run, while its attempt runs: more jobs, steps, artifacts; it may keep some
  *     besides  the store, files by their hash, a sign of life
  *
  * Invariants: a job reads and changes no other run; a change is fenced here, or by the decision
@@ -13,7 +13,9 @@
  */
 import { fenced, findRun } from "#core";
 import { RpcError, type IncomingRequest } from "#rpc";
-import { InfoRequest, Op, RunRef, type JobScope } from "#wire";
+import {
+  ArtifactPut, ArtifactRef, ArtifactsAsked, InfoRequest, Op, RemoveArtifacts, RunRef, type JobScope,
+} from "#wire";
 import type { Services } from "./services.ts";
 
 /** Throws if this request is not for this job. */
@@ -29,6 +31,17 @@ const ownRun: Check = ({ engine }, request, scope) => {
   throw refusal(request.opcode, `${run} is another run than that of this job`);
 };
 
+/** `run` empty or absent: an artifact that is kept by its name. */
+function ownRunOrKept(
+  services: Services,
+  request: IncomingRequest,
+  scope: JobScope,
+  run = "",
+): void {
+  if (run === "" || findRun(services.engine.state, run).number === scope.run) return;
+  throw refusal(request.opcode, `${run} is another run than that of this job`);
+}
+
 const SCOPED: Readonly<Record<number, Check>> = {
   [Op.PING]: free,
   [Op.KV]: free,
@@ -39,6 +52,27 @@ const SCOPED: Readonly<Record<number, Check>> = {
   [Op.INFO]: (_services, request) => {
     if (!InfoRequest.decode(request.body).hash) return;
     throw refusal(request.opcode, "a job does not ask for the hash of the state");
+  },
+  [Op.ARTIFACT_PUT]: (services, request, scope) => {
+    const { head } = ArtifactPut.decode(request.body);
+    if (head === undefined) return; // a piece of one that has begun here
+    ownRunOrKept(services, request, scope, head.run);
+    fenced(services.engine.state, scope, "put an artifact");
+  },
+  [Op.ARTIFACT_GET]: (services, request, scope) =>
+    ownRunOrKept(services, request, scope, ArtifactRef.decode(request.body).run),
+  [Op.ARTIFACTS]: (services, request, scope) => {
+    const { run, kept } = ArtifactsAsked.decode(request.body);
+    if (run === undefined && !kept) throw refusal(request.opcode, "it names no run");
+    ownRunOrKept(services, request, scope, run);
+  },
+  [Op.REMOVE_ARTIFACTS]: (services, request, scope) => {
+    const { ref } = RemoveArtifacts.decode(request.body);
+    if (ref === undefined || ref.run === "") {
+      throw refusal(request.opcode, "a job removes artifacts of its own run");
+    }
+    ownRunOrKept(services, request, scope, ref.run);
+    fenced(services.engine.state, scope, "remove an artifact");
   },
   [Op.STATUS]: ownRun,
   [Op.WATCH]: ownRun,

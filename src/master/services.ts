@@ -7,7 +7,8 @@
 import type { Host } from "#host";
 import type { IncomingRequest, RpcConnection } from "#rpc";
 import type { AttemptKey, JobScope } from "#wire";
-import type { BlobStore, Uploads } from "./blobs.ts";
+import type { ArtifactUploads } from "./artifact-uploads.ts";
+import type { BlobStore } from "./blobs.ts";
 import type { Doors } from "./doors.ts";
 import type { Engine } from "./engine.ts";
 import type { OnOlderPeer } from "./first-byte.ts";
@@ -16,6 +17,7 @@ import type { Forwards } from "./forward.ts";
 import type { MasterStore, StoreDesk } from "./kv.ts";
 import type { OutputStore } from "./output.ts";
 import type { Turns } from "./turns.ts";
+import type { Uploads } from "./uploads.ts";
 import type { Watchers } from "./watch.ts";
 import type { WorkerLink, Workers } from "./workers.ts";
 
@@ -62,6 +64,7 @@ export interface Services {
 export interface Peer {
   readonly connection: RpcConnection;
   readonly uploads: Uploads;
+  readonly artifacts: ArtifactUploads;
   /** Undefined: it is no worker. */
   readonly link: WorkerLink | undefined;
   /** It is a job that has come with its own credential. Undefined: a person, or a worker. */

@@ -15,17 +15,19 @@ import {
   HEARTBEAT_MS, Hello, isJobToken, LEASE_MS, MAX_SLOTS, Op, PROTOCOL, readJobToken, Welcome,
   workerKey, type JobScope,
 } from "#wire";
-import type { Uploads } from "./blobs.ts";
+import { ArtifactUploads } from "./artifact-uploads.ts";
 import { answerError, CHANGES, HANDLERS, LONG } from "./handlers.ts";
 import { MAX_LONG_PER_PEER } from "./limits.ts";
 import { checkScope } from "./scope.ts";
 import type { Handler, Peer, Services } from "./services.ts";
+import { Uploads } from "./uploads.ts";
 import type { WorkerLink } from "./workers.ts";
 
 export class Session implements Peer {
   readonly #services: Services;
   readonly #connection: RpcConnection;
   readonly #uploads: Uploads;
+  readonly #artifacts: ArtifactUploads;
   #role: "client" | "worker" | undefined;
   #link: WorkerLink | undefined;
   #scope: JobScope | undefined;
@@ -37,7 +39,8 @@ export class Session implements Peer {
   constructor(services: Services, connection: RpcConnection) {
     this.#services = services;
     this.#connection = connection;
-    this.#uploads = services.blobs.uploads();
+    this.#uploads = new Uploads(services.blobs);
+    this.#artifacts = new ArtifactUploads(services);
   }
 
   request(request: IncomingRequest): void {
@@ -83,6 +86,7 @@ export class Session implements Peer {
     if (this.#link !== undefined) this.#services.workers.closed(this.#link);
     this.#waiting = []; // nobody hears the answers
     void this.#uploads.close().catch(() => undefined);
+    void this.#artifacts.close().catch(() => undefined);
   }
 
   /** A list that has to be sorted exists as a whole: of these a peer has one at a time. */
@@ -113,6 +117,10 @@ export class Session implements Peer {
 
   get uploads(): Uploads {
     return this.#uploads;
+  }
+
+  get artifacts(): ArtifactUploads {
+    return this.#artifacts;
   }
 
   get link(): WorkerLink | undefined {

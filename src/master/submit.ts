@@ -17,10 +17,11 @@ import type { IncomingRequest } from "#rpc";
 import {
   MAX_SPEC_BYTES, SealedPipeline, SealedSubmit, Submitted, type PipelineSpec,
 } from "#wire";
-import type { BlobStore, Uploads } from "./blobs.ts";
+import type { BlobStore } from "./blobs.ts";
 import type { Engine } from "./engine.ts";
 import { takeJobs } from "./intake.ts";
 import type { Turns } from "./turns.ts";
+import type { Uploads } from "./uploads.ts";
 
 interface Desk {
   readonly engine: Pick<Engine, "state" | "context" | "commit" | "confirm">;

@@ -8,19 +8,15 @@
  * know of it; nothing is sent to a worker that is away.
  * Test: test/10-master.test.ts, test/12-membership.test.ts
  */
-import { invariant } from "#base";
-import {
-  answerOf, isToEnd, Refusal, serviceEnv, specBytes, staleAttempts, type EventOf, type Job,
-  type PlacedAttempt, type State,
-} from "#core";
+import { isToEnd, Refusal, staleAttempts, type EventOf, type Job, type PlacedAttempt } from "#core";
 import type { Host, Timer } from "#host";
 import { Leases, type GivenUp } from "#membership";
 import type { RpcConnection } from "#rpc";
 import {
   HEARTBEAT_MS, Dispatch, Finished, Kill, LEASE_MS, MAX_BATCH_BYTES, MAX_BATCH_ITEMS, MAX_GRACE_MS,
-  MAX_INPUTS_BYTES, MAX_SERVICES, Op,
-  type Assignment, type AttemptKey, type Failure, type Hello, type Report,
+  Op, type Assignment, type AttemptKey, type Hello, type Report,
 } from "#wire";
+import { assignmentOf } from "./assignment.ts";
 import type { Engine } from "./engine.ts";
 
 /** As a beat says it: the worst of late, and since the worker began. */
@@ -302,10 +298,8 @@ export class Workers {
     const job = this.#engine().state.runs.get(start.run)?.jobs[start.job];
     // Gone meanwhile, or cancelled and over: then the end of the attempt is in the log.
     if (link === undefined || job?.attempt !== start.attempt || job.status !== "RUNNING") return;
-    const { assignment, bytes, inputBytes } = assignmentOf(this.#engine().state, job);
-    if (inputBytes > MAX_INPUTS_BYTES) {
-      return this.#report(link.id, tooLarge(assignment, inputBytes));
-    }
+    const { assignment, bytes, why } = assignmentOf(this.#engine().state, job);
+    if (why !== undefined) return this.#report(link.id, cannotStart(assignment, why));
     link.outbox.push({ assignment, bytes });
     this.#dirty.add(link);
   }
@@ -377,54 +371,8 @@ export class Workers {
   }
 }
 
-/** The frame's own bytes of one assignment, or of one of its inputs. */
-const ITEM_BYTES = 32;
-/** A variable that names a service, at most: a name of 128 characters, a host of 256, a port. */
-const SERVICE_ENV_BYTES = 512;
-invariant(
-  SERVICE_ENV_BYTES * 2 * MAX_SERVICES <= MAX_BATCH_BYTES,
-  "where all services are is one more item of a batch",
-);
-
-function assignmentOf(
-  state: State, job: Job,
-): { assignment: Assignment; bytes: number; inputBytes: number } {
-  const { run, spec } = job;
-  const inputs: Assignment["inputs"] = [];
-  let inputBytes = 0;
-  const parents = run.parentsOf(job);
-  if (parents.length > 0) {
-    for (const index of parents) {
-      const parent = run.jobs[index]!;
-      const { result, decision } = parent;
-      if (result !== undefined) inputs.push({ job: parent.spec.id, result });
-      if (decision !== undefined) {
-        inputs.push({ job: `${parent.spec.id}:gate`, result: answerOf(parent.spec, decision) });
-      }
-    }
-    for (const { job: name, result } of inputs) {
-      inputBytes += result.length + 3 * name.length + ITEM_BYTES;
-    }
-  }
-  const { action, timeoutMs, service } = spec;
-  // Nearly always there is no service that a job could be told of.
-  const found = state.deployed.size + run.services.size > 0 ? serviceEnv(state, job) : undefined;
-  const env = found === undefined ? spec.env : { ...found, ...spec.env };
-  const assignment: Assignment = {
-    run: run.number, job: job.index, attempt: job.attempt, runId: run.id, jobId: spec.id,
-    action, timeoutMs, env, project: run.spec.project, inputs, service,
-  };
-  const nameBytes = 3 * (run.id.length + spec.id.length);
-  const envBytes = SERVICE_ENV_BYTES * Object.keys(found ?? {}).length;
-  const bytes = ITEM_BYTES + nameBytes + specBytes(spec) + inputBytes + envBytes;
-  return { assignment, inputBytes, bytes };
-}
-
-function tooLarge({ run, job, attempt, jobId }: Assignment, bytes: number): Report {
-  const found = `the results of its parents are ${bytes} bytes together`;
-  const message = `Cannot start job "${jobId}": ${found}, more than ${MAX_INPUTS_BYTES}`;
-  const failure: Failure = {
-    kind: "bad-input", message, exitCode: undefined, signal: undefined,
-  };
+function cannotStart({ run, job, attempt, jobId }: Assignment, why: string): Report {
+  const message = `Cannot start job "${jobId}": ${why}`;
+  const failure = { kind: "bad-input" as const, message, exitCode: undefined, signal: undefined };
   return { run, job, attempt, failure, result: undefined, durationMs: 0 };
 }

@@ -228,8 +228,7 @@ export const NO_TRIGGERS =
 export const NO_CONCURRENCY =
   "Titan has no such limit yet: slots of the workers bound what runs at once";
 export const NO_FILES =
-  "files are not carried from job to job yet: small results go through TITAN_OUTPUT, " +
-  "files through TITAN_SHARED";
+  "files go from job to job by outputs and inputs; what stays on one machine lies in TITAN_SHARED";
 /** `ports: ["8080:80"]` of compose: the port inside is the one that the program listens on. */
 export function portOf({ value }: ForeignKey): string {
   const port = /(\d{1,5})(?:\/tcp)?$/.exec(textsIn(value)[0] ?? "")?.[1] ?? "N";

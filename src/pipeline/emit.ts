@@ -69,6 +69,8 @@ function jobFields(job: JobDefinition): object {
     env: unlessEmpty(job.env),
     ...(job.gate && gateFields(job.gate)),
     ...(job.service && serviceFields(job.service)),
+    outputs: unlessEmpty(job.files?.outputs ?? []),
+    inputs: unlessEmpty((job.files?.inputs ?? []).map((input) => given({ ...input }))),
   };
 }
 

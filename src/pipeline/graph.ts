@@ -28,6 +28,7 @@ export function checkGraph(report: Report, jobs: readonly ReadJob[]): void {
     checkParents(report, job, byId);
     checkAffinity(report, job);
   }
+  checkInputs(report, jobs, byId);
   // Cycles are looked for only in a graph whose edges all lead somewhere.
   if (report.count === before && byId.size === jobs.length) checkCycles(report, byId);
 }
@@ -82,6 +83,55 @@ function checkAffinity(report: Report, job: ReadJob): void {
   const found = `found "${clip(wanted.text)}"${hint(wanted.text, parents)}`;
   const what = `"affinity"${job.scope} must name one of its parents, ${found}`;
   report.problem("BAD_VALUE", wanted, what);
+}
+
+/** Steps of all searches for the jobs that hand on inputs. The master takes as many. */
+const MAX_STEPS = 10_000_000;
+
+/** Reports inputs of jobs that are unknown, hand on no such file, or may end later. */
+function checkInputs(
+  report: Report, jobs: readonly ReadJob[], byId: ReadonlyMap<string, ReadJob>,
+): void {
+  let steps = MAX_STEPS;
+  for (const job of jobs) {
+    if (job.inputs.length === 0) continue;
+    const wanted = new Map<string, ReadJob["inputs"][number]>();
+    for (const input of job.inputs) {
+      const source = byId.get(input.job.text);
+      if (source === undefined) {
+        const help = hint(input.job.text, byId.keys());
+        const what =
+          `unknown job "${clip(input.job.text)}" in ` + `inputs${job.scope.replace(" in", " of")}`;
+        report.problem("MISSING_PARENT", input.job.node, `${what}${help}`);
+      } else if (!handsOn(report, source, input)) continue;
+      else if (!wanted.has(input.job.text)) wanted.set(input.job.text, input);
+    }
+    const seen = new Set<string>(job.id === undefined ? [] : [job.id.text]);
+    for (const id of seen) {
+      if (wanted.size === 0 || steps < 0) break;
+      for (const { text } of byId.get(id)?.parents ?? []) {
+        steps -= 1;
+        seen.add(text);
+        wanted.delete(text);
+      }
+    }
+    for (const { job: { text, node } } of steps < 0 ? [] : wanted.values()) {
+      const what = `the input of job "${text}"${job.scope} is not there in time`;
+      report.problem("BAD_VALUE", node, `${what}: it does not wait for that job (depends_on)`);
+    }
+  }
+}
+
+/** Whether a job declares the file. A job that could not be read may have done so. */
+function handsOn(report: Report, source: ReadJob, { path }: ReadJob["inputs"][number]): boolean {
+  if (source.definition === undefined) return true;
+  const outputs = source.definition.files?.outputs ?? [];
+  if (outputs.includes(path.text)) return true;
+  const id = source.id!.text;
+  const found = outputs.length === 0 ? "which has no outputs" : "which is none of its outputs";
+  const what = `the input "${clip(path.text)}" is of job "${id}", ${found}`;
+  report.problem("BAD_VALUE", path.node, `${what}${hint(path.text, outputs)}`);
+  return false;
 }
 
 function checkCycles(report: Report, byId: ReadonlyMap<string, ReadJob>): void {

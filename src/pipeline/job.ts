@@ -22,6 +22,7 @@ import {
   MAX_TAGS,
   TAG,
 } from "./limits.ts";
+import { readFiles, type NamedInput } from "./job-files.ts";
 import type { Report } from "./problems.ts";
 import { readGate } from "./gate.ts";
 import { readService } from "./service.ts";
@@ -32,7 +33,7 @@ export const JOB_KEYS = [
   "id", "type", "file", "args", "command", "run", "shell", "call", "input", "with",
   "depends_on", "needs", "requirement", "priority", "delay", "affinity", "port",
   "hitl_message", "max_wait_seconds", "hitl", "retries", "retry", "timeout", "env", "when",
-  "healthcheck", "restart", "replicas", "stop_grace",
+  "healthcheck", "restart", "replicas", "stop_grace", "outputs", "inputs",
 ] as const;
 export const RETRY_KEYS = ["max_attempts", "delay", "backoff", "max_delay", "jitter"] as const;
 
@@ -46,6 +47,7 @@ export interface ReadJob {
   readonly id: Text | undefined;
   readonly parents: readonly Text[];
   readonly affinity: ScalarNode | undefined;
+  readonly inputs: readonly NamedInput[];
   readonly definition: JobDefinition | undefined;
 }
 
@@ -89,6 +91,7 @@ export function readJob(
       id: undefined,
       parents: [],
       affinity: undefined,
+      inputs: [],
       definition: undefined,
     };
   }
@@ -100,6 +103,7 @@ export function readJob(
   const parents = readParents(fields);
   const affinity = readAffinity(fields, parents);
   const action = readAction(fields, readShell(fields) ?? shell);
+  const { files, inputs } = readFiles(fields, { isService: service !== undefined, action });
   const definition = {
     id: id?.text ?? "",
     action: action as NonNullable<typeof action>,
@@ -114,13 +118,14 @@ export function readJob(
     env: readEnv(fields),
     gate: readGate(fields),
     ...(service !== undefined && { service }),
+    ...(files !== undefined && { files }),
   };
   // Others may name the job by the text that should have been its id: the graph needs that name.
   const standIn = id === undefined ? fields.meant.get("id") : undefined;
   const named = standIn?.kind === "scalar" && ID.test(standIn.text);
   const known = named ? { text: standIn.text, node: standIn } : id;
   const complete = report.count === before ? definition : undefined;
-  return { node, scope, id: known, parents, affinity, definition: complete };
+  return { node, scope, id: known, parents, affinity, inputs, definition: complete };
 }
 
 const PRIORITIES = { min: -MAX_PRIORITY, max: MAX_PRIORITY, whole: true } as const;

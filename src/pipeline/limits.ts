@@ -57,6 +57,12 @@ export const MAX_TOKENS_BUDGET = 1_000_000_000_000;
 export const MICROS_PER_USD = 1_000_000;
 export const MAX_USD_BUDGET = 1_000_000;
 
+// ── files ────────────────────────────────────────────────────────────────────────────────────────
+
+/** Inputs, and outputs, of one job; the paths of these. As the wire has them. */
+export const MAX_FILES = 1000;
+export const MAX_FILE_PATH_BYTES = 895;
+
 // ── services ─────────────────────────────────────────────────────────────────────────────────────
 
 /** As the wire has them. */

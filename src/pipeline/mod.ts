@@ -8,6 +8,7 @@
  *     gate.ts                             the keys of a gate (lesson 16)
  *     agent.ts                            the keys of an agent run (lesson 18)
  *     service.ts · replicas.ts            the keys of a service (lesson 14), its replicas' ids
+ *     job-files.ts                        files that a job hands on or is given
  *     duration.ts · words.ts              `90s`; a line of arguments, split
  *     graph.ts · files.ts · mentions.ts   edges; files that jobs name, and where they name them
  *     problems.ts                         all problems at once, with the lines to write instead:
@@ -45,6 +46,7 @@ export { mentionedPaths } from "./mentions.ts";
 export type {
   ActionDefinition,
   AgentDefinition,
+  FilesDefinition,
   GateDefinition,
   JobDefinition,
   PipelineDefinition,

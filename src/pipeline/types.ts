@@ -147,4 +147,19 @@ export interface JobDefinition {
   gate: GateDefinition | undefined;
   /** The job is meant to keep running. */
   service?: ServiceDefinition;
+  /** Files that it hands on, and files that it is given. */
+  files?: FilesDefinition;
+}
+
+export interface FilesDefinition {
+  /** Paths in the folder of the job. */
+  readonly outputs: readonly string[];
+  readonly inputs: readonly InputDefinition[];
+}
+
+/** An output of another job, and where it is laid out. Default: at the same path. */
+export interface InputDefinition {
+  readonly job: string;
+  readonly path: string;
+  readonly as?: string;
 }

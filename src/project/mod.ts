@@ -4,6 +4,8 @@
  *
  *     archive.ts   a folder as bytes, and back; nothing escapes the folder it is unpacked into
  *     ignore.ts    what stays out of it: .titanignore, else .gitignore
+ *     input-cache.ts  files that jobs are given, by their hashes
+ *     send.ts      bytes that become an artifact of the master's; receive.ts the way back
  *     cache.ts     where a worker keeps what it has unpacked, and when it lets go
  *
  * Test: test/11-worker.archive.test.ts
@@ -18,5 +20,10 @@ export {
   staysInside,
   unpackArchive,
 } from "./archive.ts";
+export { InputCache, type Wanted } from "./input-cache.ts";
+export { receiveArtifact, type Incoming } from "./receive.ts";
+export {
+  fileBytes, hashFile, sendArtifact, SendQueue, type Ask, type Outgoing, type Sent,
+} from "./send.ts";
 export { matchPath, parseIgnore } from "./ignore.ts";
 export { ensureProject, holdProject, MAX_CACHED_PROJECTS, projectTree } from "./cache.ts";

@@ -36,6 +36,8 @@ import {
   WorkerList,
   type AgentInfo,
   type AgentJob,
+  type ArtifactInfo,
+  type ArtifactsRemoved,
   type BudgetChange,
   type DeadLetter,
   type GateInfo,
@@ -45,6 +47,9 @@ import {
   type ServiceRow,
   type WorkerInfo,
 } from "#wire";
+import {
+  listArtifacts, removeArtifacts, type ArtifactName, type CollectOptions,
+} from "./artifacts.ts";
 
 /** An agent run, its runs, and the jobs of all of them. */
 export interface AgentReport {
@@ -200,6 +205,30 @@ export abstract class ClusterCalls {
     const { approve, by = "", comment = "", values = {} } = answer;
     const body = DecideGate.encode({ gate, approve, by, comment, values: { ...values } });
     return Decision.decode(await this.request(Op.DECIDE, body));
+  }
+
+  /** Those of a run, those that are kept by name, or all. */
+  artifacts(which: { run?: string; kept?: boolean } = {}): Promise<ArtifactInfo[]> {
+    return listArtifacts((opcode, body) => this.parts(opcode, body), which);
+  }
+
+  /**
+   * Removes one.
+   *
+   * @throws {RpcError} NOT_FOUND, CONFLICT (a job that has not ended takes it as an input)
+   */
+  removeArtifact(
+    name: string, from: ArtifactName & { by?: string } = {},
+  ): Promise<ArtifactsRemoved> {
+    return removeArtifacts((opcode, body) => this.request(opcode, body), { name, ...from });
+  }
+
+  /**
+   * Removes those of runs that ended `olderMs` ago or before, and with `kept` those that were kept
+   * as long. Ask again while it says `more`.
+   */
+  collectArtifacts(which: CollectOptions = {}): Promise<ArtifactsRemoved> {
+    return removeArtifacts((opcode, body) => this.request(opcode, body), which);
   }
 
   async info(options: { hash?: boolean } = {}): Promise<Info> {

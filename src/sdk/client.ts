@@ -5,7 +5,9 @@
  * Test: test/10-master.test.ts
  */
 import { createHash } from "node:crypto";
-import { ArchiveError, packProject } from "#project";
+import {
+  ArchiveError, packProject, SendQueue, type Ask as AskMaster, type Incoming, type Sent,
+} from "#project";
 import type { Host } from "#host";
 import { RpcError, type RpcConnection } from "#rpc";
 import type { Argument, Value } from "#store";
@@ -56,6 +58,9 @@ import {
   type StepInfo,
   type WaitWish,
 } from "#wire";
+import {
+  getArtifact, putArtifact, type ArtifactName, type ArtifactPlace, type ArtifactSource,
+} from "./artifacts.ts";
 import { checkedPipeline, type AnyPipeline } from "./builder.ts";
 import { ClusterCalls } from "./calls.ts";
 import { followRun } from "./follow.ts";
@@ -120,6 +125,7 @@ export class Client extends ClusterCalls {
   /** Set while a new session is being opened, for all that wait for it. */
   #opening: Promise<Client> | undefined;
   #left = false;
+  readonly #sending = new SendQueue();
   /** Uploads under way, by hash: pieces of two uploads of one blob must not mix. */
   readonly #uploads = new Map<string, Promise<unknown>>();
 
@@ -454,6 +460,31 @@ export class Client extends ClusterCalls {
    */
   async forward(service: string, options: ForwardOptions = {}): Promise<Forwarding> {
     return openForwarding(service, { ...options, host: this.#host, redial: this.#redial });
+  }
+
+  /**
+   * Keeps bytes under a name: in a run, or (`keep`) by the name alone. Resolves once that survives
+   * any crash, with what had the name before, if anything had.
+   *
+   * @throws {RpcError} CONFLICT (the run or the attempt is over, or there is no room), INVALID (the
+   *   name, or bytes that have changed under way), NOT_FOUND (no such run)
+   */
+  putArtifact(name: string, source: ArtifactSource, place: ArtifactPlace): Promise<Sent> {
+    const ask: AskMaster = (opcode, body) => this.#ask(opcode, body);
+    return this.#sending.run(() => putArtifact(this.#host, ask, { name, source, place }));
+  }
+
+  /**
+   * What it is, and its bytes as they come. Read to the end without an error, they are what was
+   * put.
+   *
+   * @throws {RpcError} NOT_FOUND
+   */
+  getArtifact(name: string, from: ArtifactName = {}): Promise<Incoming> {
+    const patience = { deadlineMs: STREAM_DEADLINE_MS };
+    const stream = (opcode: number, body: Buffer): AsyncIterable<Buffer> =>
+      this.#connection.stream(opcode, body, patience);
+    return getArtifact(stream, name, from);
   }
 
   /**

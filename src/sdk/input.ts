@@ -82,6 +82,15 @@ export interface JobInput {
     readonly window?: Duration;
   };
   readonly replicas?: number;
+  /** Files of its folder that it hands on, after a success. */
+  readonly outputs?: string | readonly string[];
+  /** Outputs of jobs before it, laid out in its folder before it starts. */
+  readonly inputs?: readonly {
+    readonly job: string;
+    readonly path: string;
+    /** Default: `path`. */
+    readonly as?: string;
+  }[];
   readonly stop_grace?: Duration;
 }
 

@@ -11,6 +11,7 @@
  *     connect.ts       chooses a master, and opens a session with it
  *     session.ts       a session, and how to have the next one
  *     client.ts        one method per request about runs; calls.ts about the rest
+ *     artifacts.ts     files that runs hand on, or that live by name
  *     follow.ts        a watch that outlives its connection
  *     forward.ts       a local port whose connections end at a service
  *     watch.ts         the pages of a watch as events
@@ -39,6 +40,7 @@ export type { AgentReport } from "./calls.ts";
 export type {
   AddedJob, Client, RunStatusReport, SubmitOptions, WaitOptions,
 } from "./client.ts";
+export type { ArtifactName, ArtifactPlace, ArtifactSource } from "./artifacts.ts";
 export { followRun, reconnect } from "./follow.ts";
 export { JobProgram, jobSettings, StepError } from "./job.ts";
 export type { JobContext, StepCall, StepCost, StepOptions } from "./job-context.ts";
@@ -66,6 +68,8 @@ export type {
   AgentInfo,
   AgentJob,
   BudgetChange,
+  ArtifactInfo,
+  ArtifactsRemoved,
   DeadLetter,
   Decision,
   Drained,

@@ -5,9 +5,10 @@
  * Test: test/17-pipelines.test.ts, test/14-services.test.ts
  */
 import {
-  replicaId, type AgentDefinition, type GateDefinition, type JobDefinition, type PipelineDefinition,
+  replicaId, type AgentDefinition, type FilesDefinition, type GateDefinition, type JobDefinition,
+  type PipelineDefinition,
 } from "#pipeline";
-import type { Action, Agent, Gate, JobSpec, PipelineSpec, Service } from "#wire";
+import type { Action, Agent, Gate, JobFiles, JobSpec, PipelineSpec, Service } from "#wire";
 
 export interface SpecOptions {
   /** The hash of the packed folder, when there is one. */
@@ -50,6 +51,7 @@ export function toSpec(definition: PipelineDefinition, options: SpecOptions = {}
       env: job.env,
       gate: job.gate === undefined ? undefined : toGate(job.gate),
       ...(job.service && { service: toService(job, deploy) }),
+      ...(job.files && { files: toFiles(job.files, (id) => known(id).first) }),
     }));
   });
   const { name, version, agent } = definition;
@@ -76,6 +78,13 @@ function toService({ id, service }: JobDefinition, deployed: boolean): Service {
   const { check, ...rules } = health;
   const copy = check.type === "command" ? { ...check, argv: [...check.argv] } : { ...check };
   return { name: id, deployed, port, check: copy, ...rules, restart: { ...restart }, stopGraceMs };
+}
+
+function toFiles(
+  { outputs, inputs }: FilesDefinition, indexOf: (id: string) => number,
+): JobFiles {
+  const meant = inputs.map(({ job, path, as: to }) => ({ job: indexOf(job), path, to }));
+  return { outputs: [...outputs], inputs: meant };
 }
 
 function toGate({ message, maxWaitMs, rules }: GateDefinition): Gate {

@@ -133,6 +133,7 @@ export class Model {
       case "JobPaused": return agents.paused(this.#hands, this.#ending(event), event.at);
       case "WaitAsked": case "AskOpened": case "AskApproved": case "AskClosed":
         return agents.apply(this.#hands, this.#job(event), event);
+      case "JobsAdded": case "JobsInserted": return this.#added(event);
       case "JobsCancelled":
       case "JobsMarked": return this.#cancelled(event);
       case "GateApproved": return gates.approved(this.#hands, this.#job(event), event);
@@ -161,6 +162,8 @@ export class Model {
       case "WorkerKnows": return this.#workers.learned(event);
       case "BudgetReached": case "BudgetRaised": return;
       case "TimePassed": return agents.timePassed(this.#hands, this.runs.values(), event.at);
+      case "ArtifactPut": case "ArtifactsRemoved":
+      case "BudgetReached": case "BudgetRaised": case "TimePassed": return;
       default: return this.pools.apply(event);
     }
   }

@@ -25,6 +25,24 @@ export const BLOB_CHUNK_BYTES = 256 * 1024;
 /** A packed project: as much as a home uplink carries in a minute (10 Mbit/s × 60 s ≈ 75 MB). */
 export const MAX_BLOB_BYTES = 64 * 1024 * 1024;
 
+/** The name of an artifact: as long as that of a file. */
+export const MAX_ARTIFACT_NAME_BYTES = 255;
+/** JOB/PATH, the name of a declared output: an id of 128 bytes, and a path. */
+export const MAX_ARTIFACT_PATH_BYTES = 1024;
+/**
+ * One artifact: what a link of 1 Gbit/s carries in a minute (7.5 GB), rounded up to the largest
+ * file that a tar archive holds (lesson 24), because backups have them.
+ */
+export const MAX_ARTIFACT_BYTES = 8 * 1024 * 1024 * 1024 - 1;
+/**
+ * Pieces of one upload that are under way at once. 1 MiB every 8 ms is 1 Gbit/s, and little enough
+ * for the master to hold of each sender.
+ */
+export const ARTIFACT_WINDOW = 4;
+
+/** Uploads of artifacts that one connection may have under way: a worker's jobs end together. */
+export const MAX_ARTIFACT_UPLOADS = 4;
+
 /** A smaller submission travels inside SUBMIT; a larger one is uploaded as a blob first. */
 export const MAX_INLINE_SPEC_BYTES = 4 * 1024 * 1024;
 

@@ -35,6 +35,7 @@ import {
   MAX_KV_BYTES,
   MAX_RESULT_BYTES,
 } from "./limits.ts";
+import { AssignedFiles } from "./artifact.ts";
 import { SECRET_BYTES } from "./credential.ts";
 import { FormValues, GateRules, GateVote, MAX_VOTES } from "./gate.ts";
 import { MAX_REASON_BYTES, Service, ServiceInfo } from "./service.ts";
@@ -90,6 +91,11 @@ export const Op = {
   LEAVING: 36,
   /** How a service is. */
   HEALTH: 40,
+  /** Artifacts (lesson 11), from anybody: the numbers for any peer are used up. */
+  ARTIFACT_PUT: 48,
+  ARTIFACT_GET: 49,
+  ARTIFACTS: 50,
+  REMOVE_ARTIFACTS: 51,
   DISPATCH: 64,
   KILL: 65,
   /** Dial one of your services: see FORWARD. */
@@ -124,9 +130,9 @@ export type AttemptKey = Infer<typeof AttemptKey>;
 
 /**
  * What workers of a version understand that older ones do not. A worker skips a field that it does
- * not know, so one of them would run a service as a job that may end.
+ * not know, so one of them would run a service as a job that may end, or a job without its inputs.
  */
-export const KNOWLEDGE = ["services"] as const;
+export const KNOWLEDGE = ["services", "artifacts"] as const;
 export type Knowledge = (typeof KNOWLEDGE)[number];
 
 // ── hello ────────────────────────────────────────────────────────────────────────────────────────
@@ -214,6 +220,8 @@ export const Assignment = message("Assignment", {
   inputs: [10, list(ParentResult, MAX_JOBS_PER_RUN)],
   /** It is a service: how it is checked and stopped, and its port if that is fixed. */
   service: [30, optional(Service)],
+  /** Files that it hands on, and files that it is given. */
+  files: [60, optional(AssignedFiles)],
 });
 export type Assignment = Infer<typeof Assignment>;
 

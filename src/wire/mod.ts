@@ -16,6 +16,7 @@
  *     budget.ts · agent-rows.ts   what an agent run may spend and has spent; rows (lesson 18)
  *     waits.ts                    what a job asks for while it runs: jobs, answers, a pause
  *     forward.ts                  connections to services, through the master (lesson 14)
+ *     artifact.ts                 files that runs hand on, or that live by a name (lesson 11)
  *     limits.ts                   limits that both ends must agree on
  *     address.ts · read.ts        the address of a master; helpers for readers of answers
  *     exit-codes.ts               the exit codes of programs
@@ -38,6 +39,7 @@ export * from "./gate.ts";
 export * from "./budget.ts";
 export * from "./service.ts";
 export * from "./forward.ts";
+export * from "./artifact.ts";
 export * from "./pipeline.ts";
 export * from "./messages.ts";
 export * from "./agent-rows.ts";

@@ -22,6 +22,7 @@ import {
   withDefault,
   type Infer,
 } from "#codec";
+import { JobFiles } from "./artifact.ts";
 import { Agent } from "./budget.ts";
 import { Gate } from "./gate.ts";
 import { MAX_FRAME_BODY_BYTES, MAX_JOBS_PER_RUN, MAX_SPEC_BYTES } from "./limits.ts";
@@ -85,6 +86,8 @@ export const JobSpec = message("JobSpec", {
   gate: [12, optional(Gate)],
   /** It is meant to keep running (lesson 14). */
   service: [30, optional(Service)],
+  /** Files that it hands on, and files that it is given (lesson 11). */
+  files: [60, optional(JobFiles)],
 });
 export type JobSpec = Infer<typeof JobSpec>;
 

@@ -241,7 +241,7 @@ export class MasterLink {
    * refuses it, or when this link stops.
    */
   request(opcode: number, body: Buffer): Promise<Buffer> {
-    return this.#insist((connection) =>
+    return this.insist((connection) =>
       connection.request(opcode, body, { deadlineMs: REQUEST_DEADLINE_MS }),
     );
   }
@@ -251,7 +251,7 @@ export class MasterLink {
    * beginning.
    */
   collect(opcode: number, body: Buffer): Promise<Buffer[]> {
-    return this.#insist(async (connection) => {
+    return this.insist(async (connection) => {
       const items: Buffer[] = [];
       for await (const item of connection.stream(opcode, body)) items.push(item);
       return items;
@@ -259,7 +259,8 @@ export class MasterLink {
   }
 
   // #region insist
-  async #insist<T>(ask: (connection: RpcConnection) => Promise<T>): Promise<T> {
+  /** Asks over this connection, and again over the next one, until there is an answer. */
+  async insist<T>(ask: (connection: RpcConnection) => Promise<T>): Promise<T> {
     for (let refusals = 0; ; ) {
       if (this.#stopped) throw new RpcError("CLOSED", "The worker is stopping");
       const connection = this.#connection;

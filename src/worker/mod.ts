@@ -8,6 +8,8 @@
  *     output.ts       output on its way to the master, in batches, with back-pressure
  *     endpoints.ts    where a job finds its master and its store
  *     attempt.ts      an attempt, and its report
+ *     projects.ts     folders of projects, kept between jobs
+ *     files.ts        files that a job is given, and files that it hands on
  *     services.ts     services: their ports, and how they are (lesson 14)
  *     check.ts        one health check
  *     forward.ts      connections to services, over the connection to the master

@@ -13,19 +13,20 @@ import {
   type ExecOutcome,
   type LocalExecutor,
 } from "#exec";
-import { ensureProject } from "#project";
 import type { Address, Host, Timer } from "#host";
 import { RpcError } from "#rpc";
 import { DEFAULT_PORTS, type PortRange } from "#services";
 import {
-  Beat, BeatAnswer, BlobChunk, BlobRef, Dispatch, Finished, HealthReport, isBlank, jobToken,
-  KNOWLEDGE, Kill, MAX_BATCH_ITEMS, Op, Output, PROTOCOL, type Assignment, type AttemptKey,
-  type Service, type Welcome,
+  Beat, BeatAnswer, Dispatch, Finished, HealthReport, isBlank, jobToken, KNOWLEDGE, Kill,
+  MAX_BATCH_ITEMS, Op, Output, PROTOCOL, type Assignment, type AttemptKey, type Service,
+  type Welcome,
 } from "#wire";
 import { keyOf, nameOf, reportOf, type Attempt } from "./attempt.ts";
+import { WorkerFiles } from "./files.ts";
 import { Lateness } from "./lateness.ts";
 import { MasterLink } from "./link.ts";
 import { OutputPipe } from "./output.ts";
+import { WorkerProjects } from "./projects.ts";
 import { clusterEndpoints, misplacedStore } from "./endpoints.ts";
 import { WorkerServices } from "./services.ts";
 
@@ -105,6 +106,9 @@ export function startWorker(options: WorkerOptions): Worker {
   return new WorkerProcess(options);
 }
 
+/** What an attempt needs from the master beside its assignment. */
+type Needs = Pick<Assignment, "project" | "files">;
+
 class WorkerProcess implements Worker {
   readonly ready: Promise<{ name: string }>;
   readonly done: Promise<void>;
@@ -113,6 +117,8 @@ class WorkerProcess implements Worker {
   readonly #instance: string;
   readonly #attempts = new FreshMap<string, Attempt>();
   readonly #services: WorkerServices;
+  readonly #projects: WorkerProjects;
+  readonly #files: WorkerFiles;
   /** Runs that have left something in this worker's folders. */
   readonly #runs = new Set<string>();
   #reports: Attempt[] = [];
@@ -121,8 +127,6 @@ class WorkerProcess implements Worker {
   #cluster: ClusterEndpoints;
   /** By the last welcome: our number, and the key with which we make the credentials of jobs. */
   #registration: Pick<Welcome, "worker" | "jobKey"> = { worker: 0, jobKey: undefined };
-  /** Settles when projects may import "titan/store". */
-  #linked: Promise<void> | undefined;
   #beat: Timer | undefined;
   readonly #lateness = new Lateness();
   #stopping = false;
@@ -155,6 +159,13 @@ class WorkerProcess implements Worker {
       portHolder: options.portHolder,
       name: () => this.#name,
       send: (report) => this.#link.request(Op.HEALTH, HealthReport.encode(report)),
+    });
+    const { host, cacheDir, executor } = options;
+    this.#projects = new WorkerProjects({
+      host, cacheDir, executor, link: this.#link, onNote: (text) => this.#note(text),
+    });
+    this.#files = new WorkerFiles({
+      host, cacheDir, insist: (work) => this.#link.insist(work),
     });
     this.done = this.#link.run().catch((error: unknown) => {
       throw error instanceof RpcError ? new WorkerError(error.code, error.message) : error;
@@ -317,8 +328,21 @@ class WorkerProcess implements Worker {
     this.#attempts.set(attempt.name, attempt);
     // A call has no folder, so there is nothing to remove when its run is over.
     if (assignment.action.type !== "call") this.#runs.add(assignment.runId);
-    if (assignment.project === undefined) this.#begin(attempt, undefined);
-    else void this.#withProject(attempt, assignment.project);
+    const { project, files } = assignment;
+    if (project === undefined && files === undefined) this.#begin(attempt, undefined);
+    else void this.#fetchFirst(attempt, { project, files });
+  }
+
+  /** It comes from the master before the time of the attempt counts. */
+  async #fetchFirst(attempt: Attempt, { project, files }: Needs): Promise<void> {
+    try {
+      const folder = project === undefined ? undefined : await this.#projects.folder(project);
+      if (files !== undefined) await this.#files.fetch(attempt, files);
+      this.#begin(attempt, folder);
+    } catch (error) {
+      const { message } = error as Error;
+      this.#finish(attempt, { status: "failed", kind: "internal", message, durationMs: 0 });
+    }
   }
 
   #begin(attempt: Attempt, project: string | undefined): void {
@@ -343,39 +367,6 @@ class WorkerProcess implements Worker {
     });
     await running.done.catch(() => undefined);
     found.release();
-  }
-
-  async #withProject(attempt: Attempt, hash: string): Promise<void> {
-    const { host, cacheDir } = this.#options;
-    try {
-      const folder = await ensureProject(host, cacheDir, hash, () => this.#fetch(hash), {
-        onNote: (text) => this.#note(text),
-      });
-      await (this.#linked ??= this.#linkPackage());
-      this.#begin(attempt, folder);
-    } catch (error) {
-      this.#finish(attempt, {
-        status: "failed",
-        kind: "internal",
-        message: `Cannot fetch the project: ${(error as Error).message}`,
-        durationMs: 0,
-      });
-    }
-  }
-
-  /** A failure here is only noted: few jobs need the link, and the others must not fail for it. */
-  async #linkPackage(): Promise<void> {
-    const { executor, cacheDir } = this.#options;
-    await executor
-      .linkPackage?.(cacheDir)
-      .catch((error: Error) =>
-        this.#note(`titan/store cannot be imported by jobs: ${error.message}`),
-      );
-  }
-
-  async #fetch(hash: string): Promise<Buffer> {
-    const chunks = await this.#link.collect(Op.BLOB_GET, BlobRef.encode({ hash }));
-    return Buffer.concat(chunks.map((chunk) => BlobChunk.decode(chunk).data));
   }
 
   // #region execute
@@ -407,6 +398,7 @@ class WorkerProcess implements Worker {
       ...this.#credential(assignment),
       ...(project !== undefined && { project }),
       ...(port !== undefined && { port }),
+      ...(assignment.files && this.#files.hooks(attempt, assignment.files)),
     };
     attempt.running = this.#options.executor.start(
       request,
@@ -553,6 +545,7 @@ class WorkerProcess implements Worker {
     this.#link.current()?.notify(Op.GOODBYE, EMPTY);
     this.#link.stop();
     await this.#options.executor.close();
+    await this.#files.close();
     await this.done.catch(() => undefined);
     // Their processes have ended, and the goodbye has given them to other workers.
     this.#attempts.clear();

@@ -21,7 +21,7 @@ export const backup: Command = {
   flags: { state: STATE },
   notes: [
     "The copy has every run that was acknowledged before it began: the log, projects, output, " +
-      "and the store of titan up. A store elsewhere, with --store, has its own backups.",
+      "artifacts, and the store of titan up. A store elsewhere, with --store, has its own backups.",
     "It runs on the master's machine and reads the folder: the master is not asked, and need not " +
       "run. FILE is a tar.gz that must not exist; it appears when it is whole. Keep it as secret " +
       "as the folder: environments of jobs are in it.",
@@ -55,7 +55,8 @@ async function runBackup(call: Call): Promise<number> {
   const options = { host: context.host, stateDir, file: call.args[0]!, stopped: whenStopped(call) };
   const { file, bytes, info, hasStore, missing } = await makeBackup(options);
   for (const hash of missing) {
-    context.note(`titan: warning: a run needs project ${hash}, which ${stateDir} does not have`);
+    const found = `${stateDir} lacks the content ${hash}, of a project or an artifact`;
+    context.note(`titan: warning: ${found}`);
   }
   if (json) context.json({ type: "backup", file, bytes, ...info, store: hasStore, missing });
   else {

@@ -43,6 +43,16 @@ export const SERVE_FLAGS: Readonly<Record<string, Flag>> = {
     type: "boolean",
     summary: "start although the log has lost its beginning, and with it perhaps acknowledged runs",
   },
+  "artifact-max-bytes": {
+    type: "string",
+    value: "SIZE",
+    summary: "what artifacts may take of the disk, as 500mb or 100gb (default 32gb)",
+  },
+  "artifact-max-age": {
+    type: "string",
+    value: "D",
+    summary: "how long artifacts stay after the end of their run (default 14d)",
+  },
   ...STORE_FLAG,
   v1: {
     type: "boolean",

@@ -20,6 +20,7 @@ import { changesAccepted, stepDone, stepFailed, stepStarted, takePrefix } from "
 import {
   ask, replicasRetired, retire, serviceScaled, updateBegins, updateDone, updateFailed,
 } from "./apply-versions.ts";
+import { artifactPut, artifactsRemoved, forgetArtifacts } from "./artifact-state.ts";
 import { sentence } from "./check.ts";
 import type { Event, EventOf } from "./events.ts";
 import { deadLetter } from "./explain.ts";
@@ -91,6 +92,8 @@ export function apply(state: State, event: Event): void {
     case "LaunchRetired": return launchRetired(state, event);
     case "LaunchStopped": return launchStopped(state, event);
     case "LaunchEnded": return launchEnded(state, event);
+    case "ArtifactPut": return artifactPut(state, event);
+    case "ArtifactsRemoved": return artifactsRemoved(state, event);
     // In logs of older versions:
     case "JobsMarked": return jobsCancelled(state, event);
     case "ServicesStopped": return servicesStopped(state, event);
@@ -461,6 +464,7 @@ function runsForgotten(state: State, event: EventOf<"RunsForgotten" | "RunsLetGo
     state.bytes -= run.bytes;
     forgetVersions(state, run);
     leaveGroup(state, run);
+    if (run.artifacts.size > 0) forgetArtifacts(state, run);
     for (const job of run.jobs) {
       const isLetter = state.dead.delete(job) && event.type === "RunsLetGo";
       if (isLetter) state.letters.add(`${run.id}/${job.spec.id}`, lastLetter(job));

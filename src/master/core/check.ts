@@ -15,6 +15,7 @@ import { DagError } from "#dag";
 import { rulesProblem } from "#gates";
 import { retryPolicy, RetryPolicyError } from "#retry";
 import { MAX_JOBS_PER_RUN, type JobSpec, type PipelineSpec } from "#wire";
+import { filesBytes, unfitFiles } from "./check-files.ts";
 import { unfitService } from "./check-service.ts";
 import { needKey } from "./knowledge.ts";
 import { MAX_EDGES_PER_RUN, MAX_JOB_BYTES } from "./limits.ts";
@@ -35,7 +36,7 @@ const MAX_ID_BYTES = 128;
 
 /** What is wrong with a job, to be read after its name; undefined if nothing is. */
 export function unfit(job: JobSpec): string | undefined {
-  const { id, delayMs, timeoutMs, gate, retry, env } = job;
+  const { id, delayMs, timeoutMs, gate, retry, env, files } = job;
   if (id === "") return "has an empty id";
   if (!isName(id)) return "has a control character or a slash in its id";
   if (Buffer.byteLength(id) > MAX_ID_BYTES) return `has an id of more than ${MAX_ID_BYTES} bytes`;
@@ -47,7 +48,8 @@ export function unfit(job: JobSpec): string | undefined {
   const rules = gate?.rules === undefined ? undefined : rulesProblem(gate.rules);
   if (rules !== undefined) return `has a gate that ${rules}`;
   const policy = retry === undefined ? undefined : badPolicy(retry);
-  return unfitEnv(env) ?? policy ?? unfitService(job);
+  const wrong = files === undefined ? undefined : unfitFiles(job, files);
+  return unfitEnv(env) ?? policy ?? unfitService(job) ?? wrong;
 }
 
 /**
@@ -147,8 +149,9 @@ function unfitHere(job: JobSpec, total: number): string | undefined {
 }
 
 /** An upper bound of the bytes that a job's action and environment take in a message. */
-export function specBytes({ action, env, service }: JobSpec): number {
+export function specBytes({ action, env, service, files }: JobSpec): number {
   let bytes = 0;
+  if (files !== undefined) bytes += filesBytes(files);
   if (service?.check.type === "command") bytes += sumBytes(service.check.argv);
   for (const name in env) bytes += textBytes(name) + textBytes(env[name]!) + 5;
   switch (action.type) {

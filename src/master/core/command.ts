@@ -13,9 +13,9 @@
  * Test: test/10-master.transcripts.test.ts
  */
 import type {
-  Asked, AttemptKey, Before, BudgetChange, Decision, Gate, HealthReport, JobScope, JobSpec, Limits,
-  LostOutput, PipelineSpec, Report, RolledBack, Scaled, ServicesMeant, Spawn, Spawned, StepAnswer,
-  StepEnd, StepStart, WaitReply, WaitWish,
+  ArtifactInfo, ArtifactRef, Asked, AttemptKey, Before, BudgetChange, Decision, Gate, HealthReport,
+  JobScope, JobSpec, Limits, LostOutput, PipelineSpec, Report, RolledBack, Scaled, ServicesMeant,
+  Spawn, Spawned, StepAnswer, StepEnd, StepStart, WaitReply, WaitWish,
 } from "#wire";
 
 // #region commands
@@ -112,6 +112,21 @@ export type Command =
   | ({ readonly type: "Spawn"; readonly by: JobScope } & Spawn)
   | { readonly type: "Wait"; readonly by: JobScope; readonly waits: readonly WaitWish[] }
   | { readonly type: "Ask"; readonly by: JobScope; readonly key: string; readonly gate: Gate }
+  // Artifacts (lesson 11), of people, jobs and workers.
+  /** Its bytes are in place. */
+  | ({ readonly type: "PutArtifact"; readonly sha256: string; readonly size: number } &
+    ArtifactWish)
+  | { readonly type: "RemoveArtifact"; readonly ref: ArtifactRef; readonly by: string }
+  /** Those of runs that ended so long ago, and with `kept` those that were kept as long. */
+  | {
+    readonly type: "CollectArtifacts";
+    readonly olderMs: number;
+    readonly kept: boolean;
+    readonly dryRun: boolean;
+    readonly by: string;
+  }
+  /** Uploads under way are to have so many bytes of the disk; `name` is the latest of them. */
+  | { readonly type: "MakeArtifactRoom"; readonly bytes: number; readonly name: string }
   // From workers, and from the book of leases that is kept about them.
   | {
     readonly type: "Join";
@@ -168,13 +183,35 @@ export type Command =
   // From the master's own clock.
   | { readonly type: "Tick" }
   | { readonly type: "Advance" }
+  | { readonly type: "ExpireArtifacts" }
   | { readonly type: "Forget" };
 // #endregion
+
+/** A wish to put an artifact (lesson 11). */
+export interface ArtifactWish {
+  readonly name: string;
+  /** The id of its run, or of the run whose job keeps it. */
+  readonly run?: string | undefined;
+  readonly job?: string | undefined;
+  readonly attempt?: number | undefined;
+  readonly keep: boolean;
+  readonly by: string;
+  readonly size?: number | undefined;
+  /** The worker that has collected it, as the job declares in `outputs`. */
+  readonly worker?: number | undefined;
+}
 
 export interface LaunchEnding {
   readonly name: string;
   readonly reason: string;
   readonly failed: boolean;
+}
+
+/** `freed`: what the disk gets back. `more`: there are others, too many for one answer. */
+export interface RemovedArtifacts {
+  readonly removed: ArtifactInfo[];
+  readonly more: boolean;
+  readonly freed: number;
 }
 
 export type CommandOf<T extends Command["type"]> = Extract<Command, { readonly type: T }>;
@@ -220,6 +257,11 @@ export interface Replies {
   EndLaunch: undefined;
   Tick: undefined;
   Advance: undefined;
+  PutArtifact: { info: ArtifactInfo; replaced: ArtifactInfo | undefined };
+  RemoveArtifact: RemovedArtifacts;
+  CollectArtifacts: RemovedArtifacts;
+  MakeArtifactRoom: undefined;
+  ExpireArtifacts: undefined;
   Forget: undefined;
 }
 // #endregion

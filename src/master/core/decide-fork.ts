@@ -68,7 +68,7 @@ function taken({ journal }: Job, end: number): Step[] {
 function holds({ spec: { project } }: Run, prefix: readonly Step[]): Effect[] {
   const blobs = prefix.flatMap(({ blob }) => blob?.sha256 ?? []);
   return [project, ...blobs].flatMap((hash) =>
-    hash === undefined ? [] : { type: "Hold", project: hash });
+    hash === undefined ? [] : { type: "Hold", blob: hash });
 }
 
 /** NAME, NAME#2, JOB:NAME or JOB:NAME#2. */

@@ -8,6 +8,7 @@ import type { Recall } from "#retry";
 import { isOpenRun, isTerminal, PipelineSpec } from "#wire";
 import { isAtGate } from "./agent-state.ts";
 import { checkGraph, checkJobs, checkRequirements, MAX_WAIT_MS, unfitName } from "./check.ts";
+import { checkInputs } from "./check-files.ts";
 import { checkServices } from "./check-service.ts";
 import type { CommandOf } from "./command.ts";
 import { closeAskAtDeadline } from "./decide-asks.ts";
@@ -117,6 +118,10 @@ export function newRun(
   if (!request.isWeighed) checkRoom(state, { runs: 1, bytes, doing }, context);
   checkJobs(spec.jobs, { from: 0, doing });
   checkGraph(spec);
+  checkInputs({
+    count: spec.jobs.length, spec: (index) => spec.jobs[index]!,
+    parents: (index) => spec.jobs[index]!.dependsOn,
+  }, { from: 0, doing });
   const replaced = checkServices(state, spec.jobs, { already: 0, doing, mayReplace: true });
   if (updateMs > MAX_WAIT_MS) {
     throw new Refusal("INVALID", `Cannot ${doing}: ${updateMs} ms are more than ${MAX_WAIT_MS}`);

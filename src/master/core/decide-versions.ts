@@ -142,7 +142,7 @@ export function decideRollback(
   const { events, effects, reply } = acceptRun(state, request, context);
   const { run, replaces = "" } = reply;
   const { project } = spec;
-  const hold: Effect[] = project === undefined ? [] : [{ type: "Hold", project }];
+  const hold: Effect[] = project === undefined ? [] : [{ type: "Hold", blob: project }];
   // Held first: what makes room may forget the version before, and let its project go.
   return { events, effects: [...hold, ...effects], reply: { run, replaces, like: previous.id } };
 }

@@ -14,7 +14,7 @@ import {
 } from "./effect.ts";
 import type { Event } from "./events.ts";
 import { findWorker, runningAttempt } from "./find.ts";
-import { canServe } from "./knowledge.ts";
+import { canRun } from "./knowledge.ts";
 import { launchOf } from "./launch-state.ts";
 import { Refusal, type Context } from "./refusal.ts";
 import { isForgiven, isStopping } from "./service-state.ts";
@@ -176,5 +176,5 @@ export function decideRetire(
 
 function canGoElsewhere(state: State, { worker, spec }: Job): boolean {
   return [...state.workers.values()].some((other) => other.id !== worker && !other.draining &&
-    canServe(other) && spec.requirement.every((tag) => other.tags.includes(tag)));
+    canRun(other, spec) && spec.requirement.every((tag) => other.tags.includes(tag)));
 }

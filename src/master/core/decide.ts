@@ -14,6 +14,10 @@
  */
 import type { Command, CommandOf } from "./command.ts";
 import { decideAsk } from "./decide-asks.ts";
+import {
+  decideCollectArtifacts, decideExpireArtifacts, decideMakeArtifactRoom, decidePutArtifact,
+  decideRemoveArtifact,
+} from "./decide-artifacts.ts";
 import { decideOutputLost, decideReport } from "./decide-attempts.ts";
 import { decideRaise } from "./decide-budget.ts";
 import { decideFork } from "./decide-fork.ts";
@@ -73,6 +77,11 @@ const DECIDERS: { readonly [T in Command["type"]]: Decider<T> } = {
   AnswerLaunch: decideAnswer,
   StopLaunch: decideStopLaunch,
   EndLaunch: decideEndLaunch,
+  PutArtifact: decidePutArtifact,
+  RemoveArtifact: decideRemoveArtifact,
+  CollectArtifacts: decideCollectArtifacts,
+  MakeArtifactRoom: decideMakeArtifactRoom,
+  ExpireArtifacts: decideExpireArtifacts,
   Tick: decideTick,
   Advance: decideAdvance,
   Forget: decideForget,

@@ -19,16 +19,12 @@ export type Effect =
   | { readonly type: "Kill"; readonly attempts: readonly PlacedAttempt[] }
   /** Jobs were added to a run: its watchers get the new list. */
   | { readonly type: "Notify"; readonly run: number }
-  /** A run needs this project, too: it is the one of an older run. Or the result of a step. */
-  | { readonly type: "Hold"; readonly project: string }
-  /** Nobody can ask for a run any more: its output is removed, and its project is let go. */
-  | {
-    readonly type: "Forget";
-    readonly run: number;
-    readonly project: string | undefined;
-    /** Results of its steps, as blobs. */
-    readonly blobs?: readonly string[];
-  }
+  /** A blob is needed, once more: a project, a step's result, the content of an artifact… */
+  | { readonly type: "Hold"; readonly blob: string }
+  /** …and this one no longer. */
+  | { readonly type: "Release"; readonly blob: string }
+  /** Nobody can ask for a run any more: its output is removed, and its blobs are let go. */
+  | { readonly type: "Forget"; readonly run: number; readonly blobs: readonly string[] }
   /** This worker of a pool is to be started, or ended. */
   | { readonly type: "StartWorker"; readonly name: string }
   | { readonly type: "StopWorker"; readonly name: string };

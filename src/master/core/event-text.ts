@@ -190,6 +190,10 @@ function whatOf(event: Event, names: Names): string {
       return `${event.group}: ${event.what} at ${event.percent} %`;
     case "BudgetRaised":
       return `${event.group} by ${event.by}`;
+    case "ArtifactPut":
+      return `${artifactName(event, names)}, ${counted(event.size, "byte")}${makerText(event)}`;
+    case "ArtifactsRemoved":
+      return listed(event.gone.map((each) => artifactName(each, names)));
     case "TimePassed":
       return "";
     case "RunsForgotten":
@@ -246,6 +250,16 @@ function scaledText({ run, jobs, drained }: EventOf<"ServiceScaled">, names: Nam
   const come = jobs.length === 0 ? [] : [`${listed(jobs.map(({ id }) => id))} more`];
   const go = drained.length === 0 ? [] : [`without ${listed(drained.map(idOf))}`];
   return [...come, ...go].join(", ");
+}
+
+/** NAME of RUN, or NAME alone if it is kept by it. */
+function artifactName({ run, name }: { run?: number | undefined; name: string }, names: Names) {
+  return run === undefined ? `${name} (kept)` : `${name} of ${names.run(run)}`;
+}
+
+function makerText({ byJob, byAttempt, by }: EventOf<"ArtifactPut">): string {
+  if (byJob !== "") return `, from ${byJob}#${byAttempt}`;
+  return by === "" ? "" : `, by ${by}`;
 }
 
 function counted(count: number, what: string): string {
@@ -305,7 +319,10 @@ export function eventDetail(event: Event): string {
     case "LaunchStopped":
     case "LaunchEnded":
     case "UpdateFailed":
+    case "ArtifactsRemoved":
       return event.reason;
+    case "ArtifactPut":
+      return event.sha256;
     default:
       return "";
   }

@@ -17,11 +17,13 @@ import {
 } from "#codec";
 import { MAX_DOWN_WORD_BYTES, MAX_DOWN_WORDS, MAX_HANDLE_BYTES } from "#scaling";
 import {
-  BudgetKind, Failure, FormValues, Gate, GateOutcome, JobSpec, Limits, MAX_FORK_SETS,
-  MAX_JOBS_PER_RUN, MAX_KEY_BYTES, MAX_REASON_BYTES, MAX_REPLICAS, MAX_RESULT_BYTES,
-  MAX_SPAWN_JOBS, MAX_STEP_MESSAGE_BYTES, MAX_STEP_NAME_BYTES, MAX_STEP_RESULT_BYTES, MAX_WAITS,
-  PipelineSpec, ServicePhase, STEP_HASH_BYTES, StepBlob, StepEffect, StepReserve, StepUsage, Wait,
+  artifactFacts, BudgetKind, Failure, FormValues, Gate, GateOutcome, JobSpec, Limits,
+  MAX_ARTIFACT_PATH_BYTES, MAX_FORK_SETS, MAX_JOBS_PER_RUN, MAX_KEY_BYTES, MAX_REASON_BYTES,
+  MAX_REPLICAS, MAX_RESULT_BYTES, MAX_SPAWN_JOBS, MAX_STEP_MESSAGE_BYTES, MAX_STEP_NAME_BYTES,
+  MAX_STEP_RESULT_BYTES, MAX_WAITS, PipelineSpec, ServicePhase, STEP_HASH_BYTES, StepBlob,
+  StepEffect, StepReserve, StepUsage, Wait,
 } from "#wire";
+import { MAX_REMOVED_ARTIFACTS } from "./limits.ts";
 
 const job = { run: [1, u32()], job: [2, u32()] } as const;
 const attempt = { ...job, attempt: [3, u32()] } as const;
@@ -289,6 +291,18 @@ export const Event = union("Event", {
   })],
   /** A person lets stand what this run's steps have done, although their inputs have changed. */
   ChangesAccepted: [74, message("ChangesAccepted", { run: [1, u32()], at: [2, u53()] })],
+  /**
+   * A file is in place, and has this name from now on (lesson 11): in the run, or without one by
+   * itself. What had the name before has it no longer.
+   */
+  ArtifactPut: [60, message("ArtifactPutEvent", { ...artifactFacts, run: [20, optional(u32())] })],
+  /** These are gone. `reason`: somebody wanted it so, they were old, or others needed the room. */
+  ArtifactsRemoved: [61, message("ArtifactsRemovedEvent", {
+    at: [1, u53()], reason: [2, text],
+    gone: [3, list(message("GoneArtifact", {
+      run: [1, optional(u32())], name: [2, string(MAX_ARTIFACT_PATH_BYTES)],
+    }), MAX_REMOVED_ARTIFACTS)],
+  })],
 });
 // #endregion
 export type Event = Infer<typeof Event>;

@@ -33,7 +33,7 @@ import { askId } from "./decide-asks.ts";
 import { gateId } from "./decide-gates.ts";
 import { readyKey } from "./jobs.ts";
 import type { Step } from "./journal.ts";
-import { canServe, needKey } from "./knowledge.ts";
+import { missingKnowledge, needKey } from "./knowledge.ts";
 import { isMet, isServing } from "./service-state.ts";
 import {
   type Job, type OpenAsk, type Run, type ServiceRecord, type State, type Worker,
@@ -83,10 +83,14 @@ function whyNobody(state: State, key: string): string {
     (need.pinned === undefined || id === need.pinned) &&
     need.tags.every((tag) => tag === GENERAL || tags.includes(tag)));
   const [old] = able;
-  if (old !== undefined && !able.some(canServe)) {
+  const missing = old === undefined ? [] : missingKnowledge(old, key);
+  if (old !== undefined && !able.some((each) => missingKnowledge(each, key).length === 0)) {
     const others = able.length === 1 ? "" : ` (and ${able.length - 1} more like it)`;
     const version = old.version === "" ? "an unknown version" : `version ${old.version}`;
-    return `${old.name} is of ${version} and cannot run services: upgrade it${others}`;
+    return (
+      `${old.name} is of ${version} and cannot run ${JOBS_WITH[missing[0]!]}: upgrade ` +
+      `it${others}`
+    );
   }
   if (reason.kind === "no-capable-worker") return describe(state.router.explain(plain));
   return describe({ ...reason, need });
@@ -118,6 +122,9 @@ function openJobs({ run }: Job, jobs: readonly number[]): string {
   const more = open.length > NAMED_PARENTS ? ` and ${open.length - NAMED_PARENTS} more` : "";
   return `${named.join(", ")}${more}`;
 }
+const JOBS_WITH: Readonly<Record<string, string>> = {
+  services: "services", artifacts: "jobs with inputs or outputs",
+};
 
 /** "approval", or "2 more approvals" of a gate that has some. */
 function whoIsMissing({ spec, votes }: Job): string {

@@ -10,8 +10,8 @@
  */
 import { MAX_GROUP_BYTES } from "#wire";
 import {
-  AGENT_BYTES, askMemory, bufferMemory, edgesMemory, FIELD_BYTES, groupMemory, jobsMemory,
-  runMemory, spawnMemory, STEP_BYTES, textMemory,
+  AGENT_BYTES, artifactMemory, askMemory, bufferMemory, edgesMemory, FIELD_BYTES, groupMemory,
+  jobsMemory, runMemory, spawnMemory, STEP_BYTES, textMemory,
 } from "./memory.ts";
 import type { Event } from "./events.ts";
 
@@ -69,6 +69,8 @@ export class Forecast {
       case "AskOpened":
         return this.add(event.run, AGENT_BYTES + askMemory(event.key, event.gate));
       case "JobSucceeded": return this.add(event.run, bufferMemory(event.result));
+      case "ArtifactPut":
+        return event.run === undefined ? undefined : this.add(event.run, artifactMemory(event));
       case "RunsForgotten":
       case "RunsLetGo": {
         for (const run of event.runs) {

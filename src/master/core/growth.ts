@@ -10,6 +10,7 @@ import { Dag, DagError, type DagNode } from "#dag";
 import { isOpenRun, type Before, type JobSpec } from "#wire";
 import { isPaused } from "./agent-state.ts";
 import { checkJobs, checkRequirements } from "./check.ts";
+import { checkInputs } from "./check-files.ts";
 import { checkServices } from "./check-service.ts";
 import { admitJobs } from "./decide-budget.ts";
 import type { Decided, Effect } from "./effect.ts";
@@ -64,6 +65,14 @@ export function checkGrowth(
       throw new Refusal("INVALID", `Cannot ${doing}: ${found}`);
     }
   }
+  checkInputs({
+    count: from + jobs.length,
+    spec: (index) => run.jobs[index]?.spec ?? jobs[index - from]!,
+    parents: (index) => {
+      const known = run.jobs[index];
+      return known === undefined ? jobs[index - from]!.dependsOn : run.parentsOf(known);
+    },
+  }, { from, doing });
   checkRequirements(state, jobs);
   checkServices(state, jobs, { already: run.services.size, doing });
   const news = admitJobs(run, jobs.length, { doing, now: context.now });

@@ -411,6 +411,7 @@ export function reopen(
     claimRequirements(state, run);
     if (state.finished.delete(run)) state.finishedBytes -= run.bytes;
     groupMoves(state, run);
+    state.leaving.delete(run);
     state.observer?.run(run);
   }
   for (const index of jobs) {

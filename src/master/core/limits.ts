@@ -5,7 +5,7 @@
  * Test: test/10-master.test.ts, test/10-master.memory.test.ts
  */
 import { invariant } from "#base";
-import { MAX_BATCH_BYTES, MAX_FRAME_BODY_BYTES, MAX_INPUTS_BYTES } from "#wire";
+import { MAX_ARTIFACT_BYTES, MAX_BATCH_BYTES, MAX_FRAME_BODY_BYTES, MAX_INPUTS_BYTES } from "#wire";
 
 /**
  * Dependencies of one submission. Building such a graph takes about a second, in which no beat is
@@ -45,6 +45,25 @@ export const MAX_RUN_RESULT_BYTES = 256 * 1024 * 1024;
 
 /** All results of the steps of one run, which live as long (larger ones are blobs). */
 export const MAX_RUN_STEP_BYTES = MAX_RUN_RESULT_BYTES;
+/** Artifacts of one run, as many as the files of a large data set in parts. */
+export const MAX_RUN_ARTIFACTS = 10_000;
+/** Those that are kept by name: 4 MB of names at a kilobyte each. */
+export const MAX_KEPT_ARTIFACTS = 4096;
+/** Of one removal: a list of them fits into an answer with the longest names. */
+export const MAX_REMOVED_ARTIFACTS = 2000;
+
+/** How much of a disk artifacts may take, and for how long. */
+export interface ArtifactLimits {
+  /** All of them together, each content once. */
+  readonly totalBytes: number;
+  /** Those of a run that ended so long ago are removed. */
+  readonly ageMs: number;
+}
+/** Four of the largest, a third of a small disk; and two weeks, as long as a person is away. */
+export const DEFAULT_ARTIFACT_LIMITS: ArtifactLimits = {
+  totalBytes: 4 * MAX_ARTIFACT_BYTES,
+  ageMs: 14 * 24 * 3600 * 1000,
+};
 
 /** Of a failure's message that comes when there is no room any more: the first words say most. */
 export const SHORT_BYTES = 200;

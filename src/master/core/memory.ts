@@ -20,12 +20,12 @@
 import { invariant } from "#base";
 import { MAX_DEAD_LETTERS } from "#retry";
 import {
-  rulesOf, type Gate, type GateRules, type GateVote, type HealthCheck, type JobSpec,
+  rulesOf, type Gate, type GateRules, type GateVote, type HealthCheck, type JobFiles, type JobSpec,
   type PipelineSpec,
 } from "#wire";
-import { MAX_KEPT_KEYS } from "./limits.ts";
+import { MAX_KEPT_ARTIFACTS, MAX_KEPT_KEYS } from "./limits.ts";
 import type { Step } from "./journal.ts";
-import type { AgentRecord, Job } from "./state.ts";
+import type { AgentRecord, Artifact, Job } from "./state.ts";
 
 // #region measures
 /**
@@ -78,7 +78,7 @@ const SERVICE_BYTES = 4096;
  */
 const GROUP_BYTES = 2048;
 
-/** A field of a form, or an approval: an object of a few fields, and its place in a list. */
+/** A field of a form, an approval, an input: an object of a few fields, and its place in a list. */
 export const FIELD_BYTES = 160;
 
 /** The record of a job that adds jobs, asks or waits, and its places in the lists of those. */
@@ -111,12 +111,13 @@ export function bufferMemory(bytes: Uint8Array | undefined): number {
 
 /** A job as it was accepted. */
 export function jobMemory(spec: JobSpec): number {
-  const { id, action, env, gate, requirement, dependsOn, service } = spec;
+  const { id, action, env, gate, requirement, dependsOn, service, files } = spec;
   let bytes = JOB_BYTES + textMemory(id) + EDGE_BYTES * dependsOn.length;
   // Twice: as they are written, and together as the key of a queue.
   if (requirement.length > 0) bytes += 2 * textsMemory(requirement);
   for (const name in env) bytes += textMemory(name) + textMemory(env[name]!);
   if (gate !== undefined) bytes += textMemory(gate.message) + rulesMemory(rulesOf(gate));
+  if (files !== undefined) bytes += filesMemory(files);
   if (service !== undefined) bytes += SERVICE_BYTES + checkMemory(service.check);
   switch (action.type) {
     case "file": return bytes + textMemory(action.file) + textsMemory(action.args);
@@ -131,6 +132,12 @@ function rulesMemory({ form, approvers }: GateRules): number {
   for (const { name, label, choices, default: preset = "" } of form) {
     bytes += FIELD_BYTES + textsMemory([name, label, preset]) + textsMemory(choices);
   }
+  return bytes;
+}
+
+function filesMemory({ outputs, inputs }: JobFiles): number {
+  let bytes = FIELD_BYTES + textsMemory(outputs);
+  for (const { path, to = "" } of inputs) bytes += FIELD_BYTES + textsMemory([path, to]);
   return bytes;
 }
 
@@ -164,6 +171,15 @@ export function runMemory(key: string | undefined, spec: PipelineSpec): number {
 /** For each run of an agent run with this name. */
 export function groupMemory(id: string): number {
   return GROUP_BYTES + 2 * textMemory(id);
+}
+
+/** An artifact: its record, and its places in two maps. */
+const ARTIFACT_BYTES = 512;
+
+export function artifactMemory(
+  { name, sha256, byRun, byJob, by }: Omit<Artifact, "run" | "size" | "at" | "byAttempt">,
+): number {
+  return ARTIFACT_BYTES + textsMemory([name, sha256, byRun, byJob, by]);
 }
 
 type Left = Partial<
@@ -233,6 +249,10 @@ export const BASE_BYTES = 64 * 1024 * 1024;
 invariant(
   MAX_KEPT_KEYS * KEY_BYTES + MAX_DEAD_LETTERS * LETTER_BYTES <= BASE_BYTES / 4,
   "what is left of forgotten runs is the smaller part of the base",
+);
+invariant(
+  MAX_KEPT_ARTIFACTS * 4 * ARTIFACT_BYTES <= BASE_BYTES / 8,
+  "artifacts that are kept by name, four times as large as empty ones, are in the base as well",
 );
 
 /** How much the state may hold, in bytes as they are counted here. */

@@ -19,10 +19,11 @@
  *         decide-fork.ts        a run that begins with the steps of another one
  *         decide-services.ts    how services are, and what people want of them (lesson 14)
  *         decide-budget.ts      what agent runs may use, and who raises it (lesson 18)
+ *         decide-artifacts.ts   files that runs hand on, or that live by name (lesson 11)
  *         decide-versions.ts    another version or number of a service, and how updates go on
  *     growth.ts                 what jobs must be that are added to a run
  *     check.ts · limits.ts      what a job must be first, and how much of it there may be;
- *         check-service.ts      the same for a service
+ *         check-service.ts      the same for a service; check-files.ts for inputs and outputs
  *     knowledge.ts              what a worker has to understand for a job
  *     find.ts                   runs, jobs and workers by their names
  *     fence.ts                  whether an attempt may still change something (lesson 18)
@@ -33,6 +34,7 @@
  *         apply-agents.ts       how these change
  *         launch-state.ts       what they keep of launches
  *         apply-steps.ts        what they keep of steps; journal.ts the journal of a job
+ *         artifact-state.ts     what they keep of artifacts
  *         apply-versions.ts     how a version takes the place of another one
  *         apply-groups.ts       how agent runs come, change and go (lesson 18)
  *     groups.ts · budget.ts     agent runs, and the arithmetic of what they may use
@@ -62,7 +64,9 @@ export {
 } from "./state.ts";
 export { apply } from "./apply.ts";
 export { eventDetail, eventText, Names } from "./event-text.ts";
-export type { Command, CommandOf, Replies } from "./command.ts";
+export type { ArtifactWish, Command, CommandOf, RemovedArtifacts, Replies } from "./command.ts";
+export { allArtifacts, artifactInfo } from "./artifact-state.ts";
+export { checkArtifact, findArtifact, nextArtifactExpiry } from "./decide-artifacts.ts";
 export { launchOf, poolRecord } from "./launch-state.ts";
 export type { DecidedOn, Effect, PlacedAttempt } from "./effect.ts";
 export { decide } from "./decide.ts";
@@ -82,10 +86,11 @@ export {
 } from "./budget.ts";
 export { checkArrival, roomForJobs } from "./room.ts";
 export {
-  MAX_FINISHED_RUNS, MAX_JOB_BYTES, MAX_KEPT_KEYS, MAX_OPEN_RUNS, MAX_RUN_RESULT_BYTES,
-  MAX_RUN_STEP_BYTES,
+  DEFAULT_ARTIFACT_LIMITS, type ArtifactLimits, MAX_FINISHED_RUNS, MAX_JOB_BYTES, MAX_KEPT_KEYS,
+  MAX_OPEN_RUNS, MAX_RUN_RESULT_BYTES, MAX_RUN_STEP_BYTES,
 } from "./limits.ts";
 export {
+  artifactMemory,
   DEFAULT_HEAP_BYTES,
   edgesMemory,
   groupMemory,

@@ -5,6 +5,7 @@
  * Test: test/10-master.test.ts
  */
 import type { AttemptKey } from "#wire";
+import type { ArtifactLimits } from "./limits.ts";
 import { DEFAULT_LIMITS, type MemoryLimits } from "./memory.ts";
 
 /** All that a decision may know of the world. */
@@ -20,6 +21,8 @@ export interface Context {
    * their services are: until this moment. Default: nobody is waited for.
    */
   readonly returnsUntil?: number;
+  /** What artifacts may take of the disk. Default: DEFAULT_ARTIFACT_LIMITS. */
+  readonly artifacts?: ArtifactLimits;
   /** How many forwarded connections an attempt of a service has. Default: none. */
   connections?(attempt: AttemptKey): number;
 }

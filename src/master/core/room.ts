@@ -121,12 +121,18 @@ function forget(
     events: [
       leaveSomething ? { type: "RunsLetGo", runs, keys, at } : { type: "RunsForgotten", runs, at },
     ],
-    effects: gone.map((run) => {
-      const forget = { type: "Forget", run: run.number, project: run.spec.project } as const;
-      return run.steps === 0 ? forget : { ...forget, blobs: stepBlobs(run) };
-    }),
+    effects: gone.map((run) => ({ type: "Forget", run: run.number, blobs: blobsOf(run) })),
     reply: undefined,
   };
+}
+
+/** What it holds: its project, results of steps, and one blob for each artifact. */
+function blobsOf(run: Run): string[] {
+  const { spec: { project }, artifacts, steps } = run;
+  const blobs = project === undefined ? [] : [project];
+  if (steps > 0) blobs.push(...stepBlobs(run));
+  for (const { sha256 } of artifacts.values()) blobs.push(sha256);
+  return blobs;
 }
 
 /** Stands for a pipeline that is gone: by it a repeat of its key is told from another request. */

@@ -6,7 +6,7 @@
 import type { Names } from "./event-text.ts";
 import type { Forecast } from "./forecast.ts";
 import {
-  edgesMemory, groupMemory, jobsMemory, leftMemory, runMemory, stepMemory,
+  artifactMemory, edgesMemory, groupMemory, jobsMemory, leftMemory, runMemory, stepMemory,
 } from "./memory.ts";
 import { Part } from "./snapshot.ts";
 import { fromRecord } from "./snapshot-steps.ts";
@@ -41,6 +41,9 @@ export function weighPart(bytes: Uint8Array, forecast: Forecast, run: number): n
   }
   if (part.type === "Groups") {
     for (const { id } of part.groups) forecast.add(NO_RUN, groupMemory(id));
+  }
+  for (const each of part.type === "Artifacts" ? part.artifacts : []) {
+    if (each.run !== undefined) forecast.add(each.run, artifactMemory(each));
   }
   if (part.type !== "Run") return run;
   forecast.add(part.number, runMemory(part.key, part.spec) + jobsMemory(part.spec.jobs));

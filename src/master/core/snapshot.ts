@@ -3,7 +3,7 @@
  *
  *     Counters | Worker… | Pool… | Launch… | Groups…
  *     (Run | Specs… | Edges… | Added… | (Jobs | Steps…)…)…
- *     Finished | Keys… | Letters
+ *     Finished | Names… | Artifacts… | Keys… | Letters
  *
  * Only what cannot be recomputed is written. Queues, the router and the counts are rebuilt from the
  * jobs, by the same functions that made them. The hash of these bytes is the state's identity: two
@@ -22,6 +22,7 @@ import {
 } from "#codec";
 import { DeadLetters, MAX_DEAD_LETTERS, RetryBudget } from "#retry";
 import {
+  artifactFacts,
   DeadLetter,
   Decision,
   Failure,
@@ -38,6 +39,7 @@ import {
   RunStatus,
   UpdateInfo,
 } from "#wire";
+import { allArtifacts, putArtifact, recordOf, type ArtifactRecord } from "./artifact-state.ts";
 import { specBytes } from "./check.ts";
 import { lookAtDeadlines } from "./groups.ts";
 import { claimRequirements, ownSpec, registerWorker } from "./jobs.ts";
@@ -58,7 +60,7 @@ import {
   NameBlock, nameRecords, restoreNames, ServiceRecord, type NameRecord,
 } from "./snapshot-services.ts";
 import { fromRecord, StepBlock, stepBlocks } from "./snapshot-steps.ts";
-import { NO_VOTES, Run, State, type Job, type Keeper } from "./state.ts";
+import { NO_VOTES, Run, State, type Artifact, type Job, type Keeper } from "./state.ts";
 
 const JobRecord = message("JobRecord", {
   status: [1, JobStatus],
@@ -113,6 +115,12 @@ export const Part = union("SnapshotPart", {
   Names: [40, NameBlock],
   /** Agent runs; no part if there are none (lesson 18). */
   Groups: [85, GroupBlock],
+  /** Artifacts, those that are kept by name last; no part if there are none. */
+  Artifacts: [60, message("ArtifactBlock", {
+    artifacts: [1, list(message("ArtifactRecord", {
+      ...artifactFacts, run: [20, optional(u32())],
+    }), BLOCK_JOBS)],
+  })],
   /** Edges of such jobs to older ones, in the order in which they came. */
   Edges: [10, message("EdgeBlock", {
     edges: [1, list(message("AddedEdge", {
@@ -163,6 +171,7 @@ export class Picture implements Keeper {
   readonly #finished: readonly number[];
   readonly #names: readonly NameRecord[];
   readonly #groups: readonly GroupRecord[];
+  readonly #artifacts: readonly Artifact[];
   readonly #keys: ReturnType<State["keys"]["toJSON"]>["keys"];
   readonly #letters: ReturnType<State["letters"]["toJSON"]>;
   /** Runs whose turn has not come. A map remembers its order. */
@@ -181,6 +190,7 @@ export class Picture implements Keeper {
     this.#finished = [...state.finished].map((run) => run.number);
     this.#names = nameRecords(state);
     this.#groups = groupRecords(state);
+    this.#artifacts = [...allArtifacts(state)];
     this.#keys = state.keys.toJSON().keys;
     this.#letters = state.letters.toJSON();
     state.keepers = [...state.keepers, this];
@@ -205,6 +215,9 @@ export class Picture implements Keeper {
     yield Part.encode({ type: "Finished", runs: [...this.#finished] });
     for (const { block } of blocks(this.#names, () => 0)) {
       yield Part.encode({ type: "Names", names: block });
+    }
+    for (const { block } of blocks(this.#artifacts, () => 0)) {
+      yield Part.encode({ type: "Artifacts", artifacts: block.map(recordOf) });
     }
     for (const { block } of blocks(this.#keys, () => 0)) {
       const keys = block.map(([key, request, run, at]) => ({ key, request, run, at }));
@@ -324,6 +337,7 @@ export class SnapshotReader {
   /** Of the run, those whose jobs have not all been read. */
   #edges: Run["edges"] = [];
   readonly #names: NameRecord[] = [];
+  readonly #artifacts: ArtifactRecord[] = [];
   /** A run of which not all specs have been read: its graph can be built once they are there. */
   #begun: RunPart | undefined;
 
@@ -352,6 +366,7 @@ export class SnapshotReader {
       case "Edges": return void this.#edges.push(...part.edges);
       case "Groups": return restoreGroups(this.#state, part.groups);
       case "Names": return void this.#names.push(...part.names);
+      case "Artifacts": return void this.#artifacts.push(...part.artifacts);
       case "Added": {
         for (const spec of part.jobs) {
           this.#run!.dag.addJob(spec.id, spec.dependsOn);
@@ -472,6 +487,8 @@ export class SnapshotReader {
     state.jobs = jobs;
     restoreNames(state, this.#names);
     lookAtDeadlines(state);
+    for (const record of this.#artifacts) putArtifact(state, record);
+    for (const run of state.finished) if (run.artifacts.size > 0) state.leaving.add(run);
     invariant(jobs === this.#expected, `a snapshot names ${this.#expected} jobs and holds ${jobs}`);
     // In the order in which they came: equal priorities must leave their queue as they would have.
     waiting.sort((a, b) => a.order - b.order || a.run.number - b.run.number || a.index - b.index);

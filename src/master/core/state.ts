@@ -144,6 +144,25 @@ export interface AgentGroup {
   readonly waiting: Set<Job>;
 }
 
+/**
+ * A file whose bytes are in the master's blobs (lesson 11). Without a run it lives by its name.
+ * `byRun`, `byJob` and `byAttempt` say where it comes from. Replaced, and never changed.
+ */
+export interface Artifact {
+  readonly run: Run | undefined;
+  readonly name: string;
+  readonly sha256: string;
+  readonly size: number;
+  readonly at: number;
+  readonly byRun: string;
+  readonly byJob: string;
+  readonly byAttempt: number;
+  readonly by: string;
+}
+
+/** Of most runs, and never changed. */
+export const NO_ARTIFACTS = new Map<string, Artifact>();
+
 /** Of nearly every job. */
 export const NO_VOTES: GateVote[] = [];
 Object.freeze(NO_VOTES);
@@ -239,6 +258,8 @@ export class Run {
   update: Update | undefined = undefined;
   /** It is an agent run, or part of one. */
   group: AgentGroup | undefined = undefined;
+  /** By their names. Runs without any share one map. */
+  artifacts = NO_ARTIFACTS;
   /** Of the results that its jobs have handed in. */
   resultBytes = 0;
   /** Steps that its jobs have begun, and the bytes of the results that are in memory. */
@@ -462,6 +483,14 @@ export class State {
   bytes = 0;
   /** …and those in `finished`. */
   finishedBytes = 0;
+  /** Artifacts that belong to no run, by name… */
+  readonly kept = new FreshMap<string, Artifact>();
+  /** …the contents of all artifacts, by their hashes, and how many artifacts have each… */
+  readonly contents = new FreshMap<string, { readonly size: number; readonly uses: number }>();
+  /** …what these take on the disk… */
+  contentBytes = 0;
+  /** …and those of `finished` that have any, in the same order. */
+  readonly leaving = new FreshSet<Run>();
   readonly workers = new Map<number, Worker>();
   readonly workersByInstance = new Map<string, Worker>();
   /** Workers of pools, from the order to the end, by name: the oldest first… */

@@ -112,6 +112,8 @@ export function refile(state: State, run: Run): void {
   if (mayGo === state.finished.has(run)) return;
   if (mayGo) state.finished.add(run);
   else state.finished.delete(run);
+  if (mayGo && run.artifacts.size > 0) state.leaving.add(run);
+  else state.leaving.delete(run);
   state.finishedBytes += mayGo ? run.bytes : -run.bytes;
 }
 
