@@ -5,7 +5,6 @@
  *     run.ts       a run, a job, a failure, an answer
  *     gate.ts      a gate that is open
  *     agent.ts     agent runs, and what they have used; step.ts a step of a job
- *     agent.ts     agent runs, and what they have used
  *     artifact.ts  a file that a run hands on, or that lives by its name
  *     cluster.ts   workers, pools, dead letters
  *     service.ts   services, grouped by name and run

@@ -125,3 +125,15 @@ function generateProgram(prng: Prng, crashes: boolean): string {
   if (crashes && prng.chance(0.15)) words.push(`crash-host=${prng.int(1, 7)}`);
   return words.join(" ");
 }
+
+/** Most programs of these pipelines take some durable steps first. Changes them in place. */
+export function addSteps(prng: Prng, pipelines: PipelinePlan[]): void {
+  for (const [index, pipeline] of pipelines.entries()) {
+    const jobs = pipeline.jobs.map((job) => {
+      if (job.does === "missing" || !prng.chance(0.7)) return job;
+      const once = prng.chance(0.3) ? " once" : "";
+      return { ...job, does: `${job.does} steps=${prng.int(1, 8)}${once}` };
+    });
+    pipelines[index] = { ...pipeline, jobs };
+  }
+}

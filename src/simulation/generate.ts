@@ -9,7 +9,7 @@
  * Invariant: nothing but `seed` goes in.
  * Test: test/22-simulation.test.ts
  */
-import { generateAgents, generatePipeline } from "./generate-jobs.ts";
+import { addSteps, generateAgents, generatePipeline } from "./generate-jobs.ts";
 import { generatePools } from "./generate-pools.ts";
 import { generateServices, generateVersions } from "./generate-services.ts";
 import {
@@ -36,6 +36,8 @@ const [POOL_SALT, POOL_LIVES, FIRST_POOL_LIFE] = [0x9001, 9, 2];
 const [VERSION_SALT, VERSION_LIFE] = [0x7e2, 4];
 /** In these two, some workers are of a version without services. */
 const AGE_SALT = 0xa6e;
+/** One life in nine has jobs that take durable steps (lesson 18). */
+const [STEP_SALT, STEP_LIFE] = [0x57e9, 6];
 
 /** And every ninth, again elsewhere, has jobs that add jobs, ask and wait. */
 const [AGENT_SALT, AGENT_LIFE] = [0xa6e, 6];
@@ -52,6 +54,7 @@ export function generatePlan(seed: number): Plan {
   const pipelines = Array.from({ length: prng.int(2, 4) }, (_, index) =>
     generatePipeline(prng, { key: `k${index + 1}`, tags, crashes }),
   );
+  if (seed % SERVICE_LIVES === STEP_LIFE) addSteps(new Prng(seed ^ STEP_SALT), pipelines);
   const room: Room = { workers, clients, safetyMs, pipelines };
   const endless = generateEndless(new Prng(seed ^ ENDLESS_SALT), room);
   const serving = seed % SERVICE_LIVES === SERVICE_LIVES - 1

@@ -18,6 +18,7 @@
  *     events.ts      what a master left on disk; durable-view.ts: the disk after a
  *                    power cut
  *     stage.ts       what the parts of one life share
+ *     step-ledger.ts jobs that take durable steps, and what the world has seen of them
  *     cluster.ts     master and workers, and the supervisor that starts them again
  *     cloud.ts       where the machines of pools come from; pools.ts: how the master orders them
  *     programs.ts    what jobs do; ports.ts: where services among them listen; agents.ts: jobs that

@@ -2,6 +2,7 @@
  * Lesson 22: what the jobs of a simulated cluster do, told by their arguments.
  *
  *     sim ms=120 fails=2 result=7      takes 120 ms, fails twice, then succeeds and hands in 7
+ *     sim ms=5 steps=4 once            first takes four durable steps, each to happen once
  *
  * The executor around them is the real one: folders, signals, the grace, the result's file. Only
  * the folders are not on any disk, because `WorkFolders` is the part of it that blocks (lesson 11).
@@ -32,6 +33,9 @@ interface Script extends AgentScript {
   readonly listen: number;
   /** It stops listening after so many ms more, and hangs; 0: never. */
   readonly hang: number;
+  /** It takes so many durable steps before anything else (lesson 18), each to happen once. */
+  readonly steps: number;
+  readonly once: boolean;
 }
 
 /** Reads a program's arguments. Unknown words are a mistake in the plan. */
@@ -50,6 +54,8 @@ export function readScript(words: readonly string[]): Script {
     adds: 0,
     asks: 0,
     naps: 0,
+    steps: 0,
+    once: false,
   };
   for (const word of words) {
     const [name = "", value = ""] = word.split("=");
@@ -66,6 +72,8 @@ export function readScript(words: readonly string[]): Script {
     else if (name === "adds") script.adds = Number(value);
     else if (name === "asks") script.asks = Number(value);
     else if (name === "naps") script.naps = Number(value);
+    else if (name === "steps") script.steps = Number(value);
+    else if (name === "once") script.once = true;
     else throw new Error(`Cannot read program: it does not know "${word}"`);
   }
   return script;
@@ -80,6 +88,8 @@ export interface ProgramRoom {
   hang(program: SimProcess): void;
   /** The program acts as an agent, and is done with that when `done` is called. */
   act(program: SimProcess, script: AgentScript, done: () => void): void;
+  /** Takes durable steps. Rejects when one of them cannot be. */
+  takeSteps(program: SimProcess, steps: number, once: boolean): Promise<void>;
 }
 
 /** The program that all jobs run. */
@@ -91,7 +101,7 @@ export function scriptedProgram(room: ProgramRoom): SimProgram {
     printLines(self, script.print);
     if (script.listen >= 0) serve(self, script, room);
     if (script.forever) return;
-    self.after(script.ms, () => {
+    const work = (): void => self.after(script.ms, () => {
       if (attempt <= script.crashHost) return room.crash(self.host);
       if (attempt <= script.fails) return self.exit(1);
       if (script.adds + script.asks + script.naps > 0) {
@@ -99,6 +109,8 @@ export function scriptedProgram(room: ProgramRoom): SimProgram {
       }
       end(self, script, room);
     });
+    if (script.steps === 0) return work();
+    room.takeSteps(self, script.steps, script.once).then(work, () => self.exit(1));
   };
 }
 

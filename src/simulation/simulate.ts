@@ -24,6 +24,7 @@ import { ProgramPorts } from "./ports.ts";
 import { scriptedProgram } from "./programs.ts";
 import type { Broken } from "./scene.ts";
 import { Stage } from "./stage.ts";
+import { StepLedger } from "./step-ledger.ts";
 import { Steps } from "./steps.ts";
 
 /**
@@ -100,6 +101,7 @@ class Life {
   readonly #steps: Steps;
   readonly #faults: Faults;
   readonly #watch: LogWatch;
+  readonly #ledger: StepLedger;
   readonly #ports = new ProgramPorts(() => this.stage.world);
   readonly #agents = new ProgramAgents(() => this.stage.world);
 
@@ -110,8 +112,10 @@ class Life {
       listen: (program, port) => this.#ports.listen(program, port),
       hang: (program) => this.#ports.close(program),
       act: (program, script, done) => this.#agents.begin(program, script, done),
+      takeSteps: (program, steps, once) => this.#ledger.take(program, steps, once),
     }));
     const { stage } = this;
+    this.#ledger = new StepLedger(stage);
     this.#cluster = new Cluster(stage);
     this.#cloud = new Cloud(stage, {
       boot: (worker) => this.#cluster.hire(worker),

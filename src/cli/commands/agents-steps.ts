@@ -49,8 +49,8 @@ export async function forkRun(call: Call, named: string): Promise<number> {
   const from = call.text("from");
   if (from === undefined) {
     const advice = `titan agents steps ${named} lists them`;
-    const why = "Cannot fork a run: --from names the last step that it takes over";
-    throw new UsageError(why, advice);
+    const missing = "Cannot fork a run: --from names the last step that it takes over";
+    throw new UsageError(missing, advice);
   }
   const set = Object.fromEntries(call.texts("set").map(readSet));
   const client = await openMaster(call);

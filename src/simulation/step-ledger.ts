@@ -1,0 +1,77 @@
+/**
+ * Lesson 22: jobs that take durable steps (lesson 18), and what the world outside has seen of them.
+ *
+ * A program that was killed in the middle of a step may go on here for a while, as a process does
+ * that was only stopped: the machine is there, and its credential is still well signed. What it
+ * does then must change nothing.
+ *
+ * Invariants: a step gives one result to all attempts; one that must happen once is called once.
+ * (A step that is done may still be called by an attempt that was allowed to, long ago, and hears
+ * of it only now: its result is refused.)
+ * Test: test/22-simulation.steps.test.ts
+ */
+import type { SimProcess } from "#simhost";
+import { JobProgram } from "#sdk";
+import type { Stage } from "./stage.ts";
+
+/** A call of a step takes so long. */
+const CALL_MS = [1, 40] as const;
+
+interface Seen {
+  calls: number;
+  /** What the first attempt was given that came past it. */
+  given: string | undefined;
+}
+
+export class StepLedger {
+  readonly #stage: Stage;
+  readonly #seen = new Map<string, Seen>();
+
+  constructor(stage: Stage) {
+    this.#stage = stage;
+  }
+
+  async take(self: SimProcess, steps: number, once: boolean): Promise<void> {
+    const { env } = self;
+    const job = new JobProgram({
+      master: env["TITAN_MASTER"], token: env["TITAN_TOKEN"], run: env["TITAN_RUN"],
+      job: env["TITAN_JOB"], attempt: env["TITAN_ATTEMPT"],
+    }, this.#stage.world.host(self.host));
+    const options = once
+      ? { effect: "once", onAmbiguous: "fail" } as const
+      : { effect: "idempotent" } as const;
+    try {
+      for (let step = 1; step <= steps; step++) {
+        const name = `${env["TITAN_RUN"]}/${env["TITAN_JOB"]} step ${step}`;
+        const value = await job.step("s", step, () => this.#call(self, name, once), options);
+        this.#gave(name, value);
+      }
+    } finally {
+      job.close();
+    }
+  }
+
+  async #call(self: SimProcess, name: string, once: boolean): Promise<string> {
+    const seen = this.#seen.get(name) ?? { calls: 0, given: undefined };
+    this.#seen.set(name, seen);
+    seen.calls += 1;
+    if (once && seen.calls > 1) {
+      this.#stage.breaks("once-is-once", `${name} is called ${seen.calls} times`);
+    }
+    const value = `call ${seen.calls} at ${Math.round(this.#stage.now)}`;
+    await new Promise<void>((done) => self.after(this.#stage.between(CALL_MS), done));
+    return value;
+  }
+
+  #gave(name: string, value: string): void {
+    const seen = this.#seen.get(name);
+    if (seen === undefined) {
+      const what = `${name} gives ${value}, and was never called`;
+      return this.#stage.breaks("step-result-stands", what);
+    }
+    seen.given ??= value;
+    if (seen.given === value) return;
+    const what = `${name} has given ${seen.given}, and gives ${value} now`;
+    this.#stage.breaks("step-result-stands", what);
+  }
+}
