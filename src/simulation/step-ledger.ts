@@ -2,8 +2,8 @@
  * Lesson 22: jobs that take durable steps (lesson 18), and what the world outside has seen of them.
  *
  * A program that was killed in the middle of a step may go on here for a while, as a process does
- * that was only stopped: the machine is there, and its credential is still well signed. What it
- * does then must change nothing.
+ * that was only stopped: the machine is there, and its credential is still well signed. Nothing
+ * that it does then may change anything.
  *
  * Invariants: a step gives one result to all attempts; one that must happen once is called once.
  * (A step that is done may still be called by an attempt that was allowed to, long ago, and hears
