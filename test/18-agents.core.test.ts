@@ -183,6 +183,21 @@ test("a journal outlives a failed attempt, a lost worker, and a person's retry",
   assertRecoverable(bench);
 });
 
+test("a fork takes over what is done up to a step, not what has failed or only begun", () => {
+  const agent = new Agent();
+  agent.done("a");
+  agent.start("failed");
+  agent.end("failed", { failure: "no" });
+  agent.start("begun");
+  agent.done("b");
+  const run = agent.job.run.id;
+  const fork = agent.bench.execute({ type: "Fork", run, from: "b", set: [], by: "x" });
+  assert.equal(fork.steps, 2);
+  const { journal } = agent.bench.state.runsById.get(fork.run)!.jobs[0]!;
+  assert.deepEqual([...journal!.values()].map(({ name }) => name), ["a", "b"]);
+  assertRecoverable(agent.bench);
+});
+
 test("whatever happens to jobs with steps: indexes hold, the log and a snapshot give the same, " +
   "and a second opinion agrees", () => {
   const seen = new Map<string, number>();

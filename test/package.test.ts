@@ -114,6 +114,14 @@ for (const flags of RESOLUTIONS) {
     writeFileSync(join(home, "ten-lines.mts"), `
       import { connect, jobCounts, type RunInfo } from "${NAME}";
       import { connectStore } from "${NAME}/store";
+      import { job, StepError } from "${NAME}/job";
+      export const doubled: number = await job.step("double", 21, ({ idempotencyKey, usage }) => {
+        usage({ tokensIn: idempotencyKey.length });
+        return 42;
+      }, { effect: "once" });
+      // @ts-expect-error: no such effect
+      await job.step("twice", 1, () => 1, { effect: "twice" });
+      export const code: string = new StepError("GIVEN_UP", "no").code;
       const titan = await connect();
       const { run } = await titan.submit({ name: "n", jobs: [{ id: "a", run: "true" }] });
       export const ended: RunInfo = await titan.wait(run, { timeoutMs: 1000 });

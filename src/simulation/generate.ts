@@ -37,7 +37,7 @@ const [VERSION_SALT, VERSION_LIFE] = [0x7e2, 4];
 /** In these two, some workers are of a version without services. */
 const AGE_SALT = 0xa6e;
 /** One life in nine has jobs that take durable steps (lesson 18). */
-const [STEP_SALT, STEP_LIFE] = [0x57e9, 6];
+const [STEP_SALT, STEP_LIFE] = [0x57e9, 0];
 
 /** And every ninth, again elsewhere, has jobs that add jobs, ask and wait. */
 const [AGENT_SALT, AGENT_LIFE] = [0xa6e, 6];
