@@ -6,6 +6,10 @@
  */
 import type { StoreClient } from "#store";
 import type { OnAmbiguous, StepEffect } from "#wire";
+import type { JobInput } from "./input.ts";
+import type {
+  Answer, HoldOptions, Question, SettledJob, SpawnedJobs, SpawnOptions,
+} from "./job-waits.ts";
 
 export interface StepOptions {
   /**
@@ -63,6 +67,30 @@ export interface JobContext {
   step<T>(
     name: string, input: unknown, fn: (call: StepCall) => Promise<T> | T, options?: StepOptions,
   ): Promise<T>;
+  /**
+   * Adds jobs to the own run; parents may be jobs that the run has already. The same key adds
+   * nothing again, in this attempt and in every later one.
+   *
+   * @throws {RpcError} LIMIT (1,000 jobs at once, 8 deep), CONFLICT (other jobs under this key)
+   */
+  spawn(key: string, jobs: readonly JobInput[], options?: SpawnOptions): Promise<SpawnedJobs>;
+  /**
+   * Waits for jobs, and gives what they have handed in. While nothing else is under way this
+   * process ends, and gives its slot back; another attempt comes to the same place.
+   *
+   * @throws {JobFailed} one of them did not complete
+   */
+  results<T = unknown>(
+    jobs: SpawnedJobs | readonly string[], options?: HoldOptions,
+  ): Promise<T[]>;
+  /** The same, and says of each job how it has ended. */
+  settled<T = unknown>(
+    jobs: SpawnedJobs | readonly string[], options?: HoldOptions,
+  ): Promise<SettledJob<T>[]>;
+  /** Asks people, and waits for the answer as for jobs. */
+  ask(key: string, question: Question, options?: HoldOptions): Promise<Answer>;
+  /** Goes on after so many milliseconds, counted from the first attempt that came here. */
+  sleep(key: string, ms: number, options?: HoldOptions): Promise<void>;
   /** The store of the cluster, if it has one. */
   readonly store: Promise<StoreClient>;
   /** Aborted when the job is to end: cancelled, timed out, or its worker stops. */

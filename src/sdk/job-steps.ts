@@ -18,7 +18,7 @@ import { createHash } from "node:crypto";
 import type { Host } from "#host";
 import { RpcError } from "#rpc";
 import {
-  MAX_STEP_BLOB_BYTES, MAX_STEP_MESSAGE_BYTES, MAX_STEP_RESULT_BYTES, type StepAnswer,
+  MAX_STEP_BLOB_BYTES, MAX_STEP_MESSAGE_BYTES, MAX_STEP_RESULT_BYTES, type Spent, type StepAnswer,
   type StepEnd, type StepStart, type StepUsage,
 } from "#wire";
 import type { Client } from "./client.ts";
@@ -36,8 +36,9 @@ export interface StepDoor {
   /** RUN/JOB, for words. */
   readonly name: string;
   readonly host: Pick<Host, "clock" | "random">;
-  /** Asks the master. If a budget does not allow it, it waits until somebody raises it. */
   ask<T>(request: (client: Client) => Promise<T>): Promise<T>;
+  /** The same for a step that begins: it waits for room in the budget, if there is none. */
+  begin<T>(need: Partial<Spent>, request: (client: Client) => Promise<T>): Promise<T>;
   /** Runs what the process must not end in the middle of. */
   track<T>(work: () => Promise<T> | T): Promise<T>;
   /** Asks a person. */
@@ -65,12 +66,13 @@ export class JobSteps {
     const ordinal = options.ordinal ?? (this.#ordinals.get(name) ?? 0) + 1;
     this.#ordinals.set(name, ordinal);
     const start = this.#start({ name, ordinal }, input, options);
-    let answer = await this.#door.ask((client) => startStep(client, start));
+    const need = { steps: 1, ...start.reserve };
+    let answer = await this.#door.begin(need, (client) => startStep(client, start));
     if (answer.type === "ambiguous") {
       const told = await this.#ambiguous(start, answer);
       if (told !== undefined) return told.value as T;
       const again = { ...start, again: true, call: this.#door.host.random.u32() };
-      answer = await this.#door.ask((client) => startStep(client, again));
+      answer = await this.#door.begin(need, (client) => startStep(client, again));
     }
     switch (answer.type) {
       case "done": return await this.#kept(answer) as T;

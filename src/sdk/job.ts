@@ -15,15 +15,25 @@
  */
 import { nodeWorkFolders, type Host } from "#host";
 import { MAX_INPUTS_BYTES, MAX_RESULT_BYTES } from "#wire";
-import { StepError, type JobContext, type StepCall, type StepOptions } from "./job-context.ts";
+import type { Client } from "./client.ts";
+import type { JobInput } from "./input.ts";
+import { type JobContext, type StepCall, type StepOptions } from "./job-context.ts";
 import { JobSession, jobSettings, type JobSettings } from "./job-session.ts";
 import { JobSteps, type AmbiguousAnswer } from "./job-steps.ts";
+import {
+  JobWaits, type Answer, type HoldOptions, type JobDoor, type Question, type SettledJob,
+  type SpawnedJobs, type SpawnOptions,
+} from "./job-waits.ts";
 import { connectStore } from "./store.ts";
 
 export {
   StepError, type JobContext, type StepCall, type StepCost, type StepErrorCode, type StepOptions,
 } from "./job-context.ts";
 export { jobSettings, type JobSettings } from "./job-session.ts";
+export {
+  JobFailed, type Answer, type HoldOptions, type Question, type SettledJob, type SpawnedJobs,
+  type SpawnOptions,
+} from "./job-waits.ts";
 
 /** The inputs as JSON: escapes of control characters and quotes at most double most texts. */
 const MAX_INPUTS_FILE_BYTES = 8 * MAX_INPUTS_BYTES;
@@ -33,22 +43,80 @@ export class JobProgram implements JobContext {
   readonly #settings: JobSettings;
   readonly #session: JobSession;
   readonly #steps: JobSteps;
+  readonly #waits: JobWaits;
   #store: JobContext["store"] | undefined;
   #cancelled: AbortSignal | undefined;
 
   constructor(settings: JobSettings = jobSettings(), host?: Host) {
     this.#settings = settings;
     this.#session = new JobSession(settings, host);
+    this.#waits = new JobWaits(this.#door());
+    const ask = <T>(request: (client: Client) => Promise<T>): Promise<T> =>
+      this.#waits.track(() => this.#session.ask(request));
     this.#steps = new JobSteps({
       name: `${settings.run}/${settings.job}`,
       host: this.#session.host,
-      ask: (request) => this.#session.ask(request),
-      track: async (work) => work(),
-      askPerson: async (_key, message): Promise<AmbiguousAnswer> => {
-        throw new StepError("AMBIGUOUS", message);
-      },
+      ask,
+      begin: (need, request) =>
+        this.#waits.withBudget(need, () => this.#session.ask(request)),
+      track: (work) => this.#waits.track(work),
+      askPerson: (key, message) => this.#askAboutStep(key, message),
       emit: (text) => void process.stdout.write(text),
     });
+  }
+
+  #door(): JobDoor {
+    const session = this.#session;
+    // Through the session, which makes a request again when the master was away.
+    const client: JobDoor["client"] = {
+      spawn: (wish) => session.ask((open) => open.spawn(wish)),
+      ask: (key, gate) => session.ask((open) => open.ask(key, gate)),
+      pause: (waits) => session.ask((open) => open.pause(waits)),
+      status: (run, job, only) => session.ask((open) => open.status(run, job, only)),
+    };
+    return {
+      run: this.#settings.run ?? "",
+      host: session.host,
+      client,
+      step: (name, input, fn) => this.step(name, input, fn),
+      // All that was written before is out when this is.
+      end: () => void process.stdout.write("", () => process.exit(0)),
+    };
+  }
+
+  /** A step that may have happened, and that must not happen twice. */
+  async #askAboutStep(key: string, message: string): Promise<AmbiguousAnswer> {
+    const { approved, fields } = await this.ask(key, {
+      message,
+      choices: ["run it again", "it happened", "give up"],
+      form: [{ name: "result", label: "if it happened: its result, as JSON" }],
+    });
+    const { choice = "give up", result = "" } = approved ? fields : {};
+    return { choice: choice as AmbiguousAnswer["choice"], result: String(result) };
+  }
+
+  spawn(key: string, jobs: readonly JobInput[], options?: SpawnOptions): Promise<SpawnedJobs> {
+    return this.#waits.spawn(key, jobs, options);
+  }
+
+  results<T = unknown>(
+    jobs: SpawnedJobs | readonly string[], options?: HoldOptions,
+  ): Promise<T[]> {
+    return this.#waits.results<T>(jobs, options);
+  }
+
+  settled<T = unknown>(
+    jobs: SpawnedJobs | readonly string[], options?: HoldOptions,
+  ): Promise<SettledJob<T>[]> {
+    return this.#waits.settled<T>(jobs, options);
+  }
+
+  ask(key: string, question: Question, options?: HoldOptions): Promise<Answer> {
+    return this.#waits.ask(key, question, options);
+  }
+
+  sleep(key: string, ms: number, options?: HoldOptions): Promise<void> {
+    return this.#waits.sleep(key, ms, options);
   }
 
   get run(): string {
