@@ -17,7 +17,7 @@ function programOf(room: Room, worker: ScriptedWorker, assigned: Assignment): Jo
   const scope = { run, job, attempt, worker: worker.welcome.worker };
   const token = jobToken(worker.welcome.jobKey!, scope);
   const settings = { master: "m:9090", token, run: runId, job: jobId, attempt: String(attempt) };
-  return new JobProgram(settings, room.world.host(machineOf(assigned)));
+  return new JobProgram(settings, { host: room.world.host(machineOf(assigned)) });
 }
 
 const machineOf = ({ attempt }: Assignment): string => `job${attempt}`;
@@ -332,7 +332,8 @@ test("only a job has steps; and a program that is no job is told so", () =>
     await assert.rejects(startStep(client, step), refusal("UNAUTHORIZED", /only a job may/));
     await assert.rejects(client.steps(run, "none"), refusal("NOT_FOUND"));
     const settings = { master: "m:9090", token: undefined, run: undefined, job: undefined };
-    const none = new JobProgram({ ...settings, attempt: undefined }, room.world.host("none"));
+    const host = room.world.host("none");
+    const none = new JobProgram({ ...settings, attempt: undefined }, { host });
     await assert.rejects(none.step("s", 1, () => 1), /does not run as a job of Titan/);
     assert.throws(() => none.run, /TITAN_RUN is not set: this is no job of Titan/);
     await assert.rejects(none.output(1), /TITAN_OUTPUT is not set/);

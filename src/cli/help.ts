@@ -15,7 +15,7 @@ const GROUPS: readonly (readonly [title: string, names: readonly string[]])[] = 
   ["Serve", ["deploy", "services", "forward", "scale", "rollback", "stop", "restart"]],
   ["Scale", ["pools", "launch", "retire", "drain"]],
   ["Change", ["cancel", "retry", "gates", "approve", "reject", "kv"]],
-  ["In a job", ["step"]],
+  ["In a job", ["step", "add"]],
   [
     "Operate",
     [

@@ -36,6 +36,7 @@ const COMMANDS: Program["commands"] = new Map([
   ["gates", async () => (await import("./commands/gates.ts")).gates],
   ["approve", async () => (await import("./commands/decide.ts")).approve],
   ["reject", async () => (await import("./commands/decide.ts")).reject],
+  ["add", async () => (await import("./commands/add.ts")).add],
   ["step", async () => (await import("./commands/step.ts")).step],
   ["artifact", async () => (await import("./commands/artifact.ts")).artifact],
   ["kv", async () => (await import("./commands/kv.ts")).kv],

@@ -87,6 +87,8 @@ export interface JobDoor {
   readonly client: Pick<Client, "spawn" | "ask" | "pause" | "status">;
   /** A durable step: `fn` runs once, and its result is there in every later attempt. */
   step<T>(name: string, input: unknown, fn: () => T): Promise<T>;
+  /** Waits keep the slot, whatever they say themselves. */
+  readonly hold?: boolean;
   /** Ends this process with exit code 0, its output written. Does not come back. */
   end(): void;
 }
@@ -138,7 +140,9 @@ export class JobWaits {
         return await this.track(work);
       } catch (error) {
         if (!(error instanceof RpcError) || error.code !== "BUDGET") throw error;
-        await this.#blocked({ type: "budget", need: { ...NOTHING, ...need } });
+        const wish: WaitWish = { type: "budget", need: { ...NOTHING, ...need } };
+        if (this.#door.hold === true) await this.#pauseFor(LAST_LOOK_MS);
+        else await this.#blocked(wish);
       }
     }
   }
@@ -210,7 +214,7 @@ export class JobWaits {
     const ids = [..."key" in jobs ? jobs.jobs : jobs];
     if (ids.length === 0) return [];
     const isOver = async (): Promise<boolean> => (await this.#infos(ids)).every(hasSettled);
-    if (options.hold === true) await this.#until(isOver);
+    if (this.#holds(options)) await this.#until(isOver);
     else await this.#blocked({ type: "jobs", jobs: ids });
     return (await this.#infos(ids)).map((info) => settledJob<T>(info));
   }
@@ -230,7 +234,7 @@ export class JobWaits {
     const gate = gateOf(question);
     const look = () => this.track(() => this.#door.client.ask(key, gate));
     let { decision } = await look();
-    if (decision === undefined && options.hold === true) {
+    if (decision === undefined && this.#holds(options)) {
       await this.#until(async () => (decision = (await look()).decision) !== undefined);
     }
     while (decision === undefined) {
@@ -244,16 +248,24 @@ export class JobWaits {
   async sleep(key: string, ms: number, options: HoldOptions = {}): Promise<void> {
     const { clock } = this.#door.host;
     const at = await this.#door.step(`sleep:${key}`, ms, () => clock.wall() + ms);
-    if (options.hold === true) return this.#until(async () => clock.wall() >= at);
+    if (this.#holds(options)) return this.#until(async () => clock.wall() >= at);
     if (clock.wall() < at) await this.#blocked({ type: "time", at });
+  }
+
+  #holds({ hold = false }: HoldOptions): boolean {
+    return hold || this.#door.hold === true;
   }
 
   /** Holds the slot. */
   async #until(isMet: () => Promise<boolean>): Promise<void> {
-    const { timers } = this.#door.host;
     for (let pause = FIRST_LOOK_MS; !(await isMet()); pause = Math.min(2 * pause, LAST_LOOK_MS)) {
-      await this.track(() => new Promise<void>((resolve) => void timers.after(pause, resolve)));
+      await this.#pauseFor(pause);
     }
+  }
+
+  #pauseFor(ms: number): Promise<void> {
+    const { timers } = this.#door.host;
+    return this.track(() => new Promise<void>((resolve) => void timers.after(ms, resolve)));
   }
 }
 

@@ -38,6 +38,19 @@ export {
 /** The inputs as JSON: escapes of control characters and quotes at most double most texts. */
 const MAX_INPUTS_FILE_BYTES = 8 * MAX_INPUTS_BYTES;
 
+export interface ProgramOptions {
+  readonly host?: Host | undefined;
+  /** Waits keep the slot, whatever they say themselves: the process is only a part of the job. */
+  readonly hold?: boolean;
+  /** Ends the process, which is to wait. Default: with exit code 0. */
+  readonly end?: () => void;
+}
+
+/** All that was written before is out when this is. */
+function endProcess(): void {
+  process.stdout.write("", () => process.exit(0));
+}
+
 /** Makes the context of a job from the settings of its environment. Programs import `job`. */
 export class JobProgram implements JobContext {
   readonly #settings: JobSettings;
@@ -47,10 +60,11 @@ export class JobProgram implements JobContext {
   #store: JobContext["store"] | undefined;
   #cancelled: AbortSignal | undefined;
 
-  constructor(settings: JobSettings = jobSettings(), host?: Host) {
+  constructor(settings: JobSettings = jobSettings(), options: ProgramOptions = {}) {
+    const { host, hold = false, end = endProcess } = options;
     this.#settings = settings;
     this.#session = new JobSession(settings, host);
-    this.#waits = new JobWaits(this.#door());
+    this.#waits = new JobWaits({ ...this.#door(), hold, end });
     const ask = <T>(request: (client: Client) => Promise<T>): Promise<T> =>
       this.#waits.track(() => this.#session.ask(request));
     this.#steps = new JobSteps({
@@ -65,7 +79,7 @@ export class JobProgram implements JobContext {
     });
   }
 
-  #door(): JobDoor {
+  #door(): Omit<JobDoor, "hold" | "end"> {
     const session = this.#session;
     // Through the session, which makes a request again when the master was away.
     const client: JobDoor["client"] = {
@@ -79,8 +93,6 @@ export class JobProgram implements JobContext {
       host: session.host,
       client,
       step: (name, input, fn) => this.step(name, input, fn),
-      // All that was written before is out when this is.
-      end: () => void process.stdout.write("", () => process.exit(0)),
     };
   }
 

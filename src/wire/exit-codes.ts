@@ -17,6 +17,8 @@ export const EXIT = {
   UNREACHABLE: 5,
   /** No worker could ever run it. */
   UNSCHEDULABLE: 6,
+  /** In a job: it is to end, and goes on later (`titan add --wait`). As EX_TEMPFAIL says. */
+  WAITS: 75,
   /** As `timeout(1)` does. */
   TIMED_OUT: 124,
   /** 128 + SIGINT, as shells do. */

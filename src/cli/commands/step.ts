@@ -72,7 +72,8 @@ export const step: Command = {
     const [name, ...argv] = call.args as [string, ...string[]];
     const ordinal = call.count("ordinal", { min: 1, max: 10_000 }) ?? 1;
     const settings = jobSettings((variable) => context.setting(variable));
-    const job = new JobProgram(settings);
+    // The script would go on: a step that waits for a person, or for a budget, holds its slot.
+    const job = new JobProgram(settings, { hold: true });
     context.onExit(() => job.close());
     let hasRun = false;
     try {
