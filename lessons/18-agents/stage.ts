@@ -20,10 +20,13 @@ export async function show(
     const { run } = await titan.submit(pipeline, { projectDir: dirname(path) });
     const [{ status }] = await Promise.all([titan.wait(run), meanwhile(titan, run)]);
     const { jobs } = await titan.status(run);
-    // The last attempt has found everything before it in the journal.
-    for await (const { data } of titan.logs(run, job)) process.stdout.write(data);
-    const attempts = jobs.find(({ id }) => id === job)?.attempt;
-    console.log(`\n${status}: ${jobs.length} job${jobs.length === 1 ? "" : "s"}, ${job} in attempt ${attempts}`);
+    const { attempt: last = 0 } = jobs.find(({ id }) => id === job) ?? {};
+    for (let attempt = 1; attempt <= last; attempt++) {
+      if (last > 1) console.log(`── ${job}, attempt ${attempt}`);
+      for await (const { data } of titan.logs(run, job, { attempt })) process.stdout.write(data);
+    }
+    const others = jobs.map(({ id }) => id).filter((id) => id !== job);
+    console.log(`\n${status}${others.length > 0 ? `, with ${others.join(", ")}` : ""}`);
   } finally {
     titan.close();
     await cluster.stop();
