@@ -7,9 +7,11 @@ import { test } from "node:test";
 import { RpcConnection, Windows } from "#rpc";
 import { SimWorld } from "#simhost";
 import { splice, type End } from "#tunnel";
-import { Forward, FORWARD_WINDOW_COST, FORWARD_WINDOWS, MAX_FORWARDED } from "#wire";
 import {
-  FORWARD_SPARE_IN_ALL, MAX_CLIENTS_BYTES, MAX_FORWARDED_IN_ALL,
+  Forward, FORWARD_BACKLOG_BYTES, FORWARD_WINDOW_COST, FORWARD_WINDOWS, MAX_FORWARDED, Op,
+} from "#wire";
+import {
+  FORWARD_SPARE_IN_ALL, MAX_CLIENTS_BYTES, MAX_FORWARDED_IN_ALL, PEER_LIMITS,
 } from "../src/master/limits.ts";
 import { openForwarding } from "../src/sdk/forward.ts";
 import { Party, room, say } from "./14-services.forward.support.ts";
@@ -275,4 +277,35 @@ test("bytes that wait for room keep their order, and the end comes after them", 
   await world.run(world.now + 100);
   assert.ok(Buffer.concat(heard).equals(Buffer.concat(pieces)));
   assert.ok(heard.length >= 6 && isOver);
+});
+
+test("uploads to the services of a worker leave its jobs no more than 256 KiB behind", async () => {
+  const world = new SimWorld({ seed: 1 });
+  const [master, worker] = [world.host("m"), world.host("w")];
+  let said = 0;
+  const listener = await master.network.listen({ host: "m", port: 1 }, (socket) => {
+    const connection = new RpcConnection(socket, {
+      host: master,
+      onRequest: async (request) => {
+        for (;;) {
+          await request.drained();
+          if (request.over) return;
+          request.item(Buffer.alloc(10_000));
+          said += 10_000;
+        }
+      },
+    });
+    connection.admit({ limits: PEER_LIMITS.worker });
+  });
+  const socket = await world.settle(worker.network.dial(listener));
+  const connection = new RpcConnection(socket, { host: worker });
+  world.hold("m", "w"); // a line that takes nothing
+  for (let i = 0; i < 20; i++) connection.stream(Op.PULL, Buffer.alloc(1));
+  await world.run(world.now + 1000);
+  const taken = 384 * 1024; // by the kernels, and by the socket of the master
+  const each = 20 * 10_000; // streams that wake may add an item each
+  assert.ok(said > taken && said <= taken + FORWARD_BACKLOG_BYTES + each, `${said}`);
+  world.release("m", "w");
+  connection.destroy();
+  await world.settle(listener.close());
 });

@@ -18,7 +18,7 @@
  */
 import { DEFAULT_LIMITS } from "#rpc";
 import {
-  FORWARD_WINDOW_COST, FORWARD_WINDOWS, MAX_FORWARDED, MAX_FRAME_BODY_BYTES, MAX_HELLO_BYTES,
+  FORWARD_BACKLOG_BYTES, FORWARD_WINDOW_COST, FORWARD_WINDOWS, MAX_FORWARDED, MAX_FRAME_BODY_BYTES, MAX_HELLO_BYTES,
   MAX_KV_BYTES,
 } from "#wire";
 
@@ -95,14 +95,10 @@ export const STRANGER_LIMITS = {
   maxInFlightBytes: 2 * MAX_HELLO_BYTES,
 } as const;
 
-/**
- * Peers that have introduced themselves. To a worker go the bytes of forwarded connections, and
- * jobs and confirmations behind them: as much may wait there as on its own side, a second at
- * 2 Mbit/s.
- */
+/** Peers that have introduced themselves. A worker's jobs wait behind the bytes for its services. */
 export const PEER_LIMITS = {
   client: DEFAULT_LIMITS,
-  worker: { ...DEFAULT_LIMITS, streamBacklogBytes: 256 * 1024 },
+  worker: { ...DEFAULT_LIMITS, streamBacklogBytes: FORWARD_BACKLOG_BYTES },
 } as const;
 
 /** Output files that are being written. */

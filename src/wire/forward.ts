@@ -47,5 +47,10 @@ export const FORWARD_WINDOWS = {
 } as const;
 /** The windows of a client, or of a worker, may grow by so much in all. */
 export const FORWARD_SPARE_BYTES = 32 * 1024 * 1024;
+/**
+ * Bytes of forwarded connections that wait on one side of a worker's connection. Behind them wait
+ * heartbeats, jobs and confirmations, for a second at 2 Mbit/s.
+ */
+export const FORWARD_BACKLOG_BYTES = 256 * 1024;
 /** Beside its window a direction may hold half as much: an item, and what has just been taken. */
 export const FORWARD_WINDOW_COST = 1.5;

@@ -20,6 +20,7 @@ import { backoffDelayMs, type RetryPolicy } from "#retry";
 import { Redialer, RpcConnection, RpcError, type IncomingRequest } from "#rpc";
 import {
   FIRST_REDIAL_MAX_MS,
+  FORWARD_BACKLOG_BYTES,
   Hello,
   MAX_HELLO_BYTES,
   Op,
@@ -63,11 +64,6 @@ const HELLO_DEADLINE_MS = 5000;
  */
 const REQUEST_DEADLINE_MS = 30_000;
 
-/**
- * Bytes of forwarded connections that wait here (lesson 14): heartbeats wait behind them, for a
- * second at 2 Mbit/s.
- */
-const STREAM_BACKLOG_BYTES = 256 * 1024;
 
 const NOTHING = Buffer.alloc(0);
 
@@ -185,7 +181,7 @@ export class MasterLink {
     let early: { opcode: number; body: Buffer }[] | undefined = [];
     const connection: RpcConnection = new RpcConnection(socket, {
       host,
-      limits: { streamBacklogBytes: STREAM_BACKLOG_BYTES },
+      limits: { streamBacklogBytes: FORWARD_BACKLOG_BYTES },
       onRequest: (request) => this.#options.onRequest(request, connection),
       onNotify: (opcode, lent) => {
         // An attempt keeps the results of its parents, which are views of the body.
