@@ -18,8 +18,8 @@
  */
 import { DEFAULT_LIMITS } from "#rpc";
 import {
-  FORWARD_BACKLOG_BYTES, FORWARD_WINDOW_COST, FORWARD_WINDOWS, MAX_FORWARDED, MAX_FRAME_BODY_BYTES, MAX_HELLO_BYTES,
-  MAX_KV_BYTES,
+  FORWARD_BACKLOG_BYTES, FORWARD_WINDOW_COST, FORWARD_WINDOWS, MAX_FORWARDED,
+  MAX_FRAME_BODY_BYTES, MAX_HELLO_BYTES, MAX_KV_BYTES,
 } from "#wire";
 
 /**
@@ -95,7 +95,7 @@ export const STRANGER_LIMITS = {
   maxInFlightBytes: 2 * MAX_HELLO_BYTES,
 } as const;
 
-/** Peers that have introduced themselves. A worker's jobs wait behind the bytes for its services. */
+/** Peers that have introduced themselves. Jobs wait behind the bytes for a worker's services. */
 export const PEER_LIMITS = {
   client: DEFAULT_LIMITS,
   worker: { ...DEFAULT_LIMITS, streamBacklogBytes: FORWARD_BACKLOG_BYTES },
