@@ -10,6 +10,7 @@ import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { suggest } from "../scripts/lib/chapters.mjs";
 import { removeTreeSync } from "../scripts/lib/remove-tree.mjs";
+import { programOf, together } from "../scripts/lib/together.mjs";
 
 const ROOT = join(import.meta.dirname, "..");
 
@@ -291,4 +292,24 @@ test("launch refuses a name that it does not know, and says which ones there are
   assert.equal(code, 1);
   const names = "bench, chaos, demo, package, replay, sim";
   assert.match(err, new RegExp(`Cannot launch "bunch": it is none of ${names}\n`));
+});
+
+test("together() leaves a file alone that starts a process or counts, or imports one", () => {
+  const folder = join(dirname(root), "files");
+  const texts = {
+    a: 'import { spawn } from "node:child_process";', b: 'import { x } from "./c.support.ts";',
+    "c.support": 'export * from "./b.ts";\nimport "./leaks.support.ts";', d: "", e: "", f: "",
+    g: "", h: 'import type { ChildProcess } from "node:child_process";',
+    i: 'import {\n  x,\n} from "./a.ts";',
+  };
+  mkdirSync(folder);
+  for (const [name, text] of Object.entries(texts)) writeFileSync(join(folder, `${name}.ts`), text);
+  const all = (names: string): string[] => [...names].map((name) => join(folder, `${name}.ts`));
+  const names = (processes: number): string[] =>
+    together(all("abdefghi"), processes)
+      .map((files) => files.map((file) => file.slice(-4, -3)).join(""));
+  assert.deepEqual(names(1), ["a", "b", "defgh", "i"]);
+  assert.deepEqual(names(3), ["a", "b", "de", "fg", "h", "i"]);
+  assert.deepEqual(together(all("dddddddddd"), 1).map(({ length }) => length), [8, 2]);
+  assert.match(programOf(all("de")), /^import "file:.*d\.ts";\nimport "file:.*e\.ts";\n$/);
 });

@@ -3,13 +3,14 @@
  * One way to run test files: output for people, a summary for the caller, and a failure when
  * nothing ran.
  */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ROOT } from "../bootstrap.mjs";
 import { runNode } from "./child.mjs";
 import { programFile, testFlags } from "./compiled.mjs";
+import { programOf, together } from "./together.mjs";
 
 /** @typedef {import("./reporter.mjs").TestSummary} TestSummary */
 
@@ -112,20 +113,37 @@ function programFor(files, { root, report, flags = [], quiet = false, late = fal
   }
   /** @type {import("./test-runner.mjs").Job} */
   const job = {
-    files: longestFirst(files), report, names, concurrency: AT_ONCE,
+    files: inFewProcesses(longestFirst(files), dirname(report)), report, names,
+    concurrency: AT_ONCE,
     output: quiet ? "none" : late ? "late" : "now",
     flags: testFlags(root), timeoutMs: Number(timeouts.at(-1) ?? FILE_TIMEOUT_MS),
   };
   return [RUNNER, JSON.stringify(job)];
 }
 
+/** @param {string} file */
+function placeOf(file) {
+  const at = LONGEST.indexOf(basename(file).replace(/\.test\.[jt]s$/, ""));
+  return at < 0 ? LONGEST.length : at;
+}
+
 /** @param {readonly string[]} files */
-function longestFirst(files) {
-  const place = (/** @type {string} */ file) => {
-    const at = LONGEST.indexOf(basename(file).replace(/\.test\.[jt]s$/, ""));
-    return at < 0 ? LONGEST.length : at;
-  };
-  return [...files].sort((a, b) => place(a) - place(b));
+const longestFirst = (files) => [...files].sort((a, b) => placeOf(a) - placeOf(b));
+
+/**
+ * The long ones have a process each, and most of the others share some.
+ * @param {readonly string[]} files absolute
+ * @param {string} folder for the programs that are several of them
+ */
+function inFewProcesses(files, folder) {
+  const long = files.filter((file) => placeOf(file) < LONGEST.length);
+  const groups = together(files.slice(long.length), AT_ONCE);
+  return [...long, ...groups.map(([first = "", ...others], index) => {
+    if (others.length === 0) return first;
+    const program = join(folder, `together-${index}.test.mjs`);
+    writeFileSync(program, programOf([first, ...others]));
+    return program;
+  })];
 }
 
 /** @param {string} name @param {readonly string[]} flags */
