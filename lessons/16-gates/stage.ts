@@ -3,11 +3,12 @@ import type { ExecOutcome, ExecRequest, Executor, Running } from "#exec";
 import { startMaster } from "#master";
 import { connect, type Client } from "#sdk";
 import { SimWorld } from "#simhost";
-import { startWorker } from "#worker";
+import { startWorker, type Worker } from "#worker";
 import { PLAIN_RULES, type GateRules, type JobSpec } from "#wire";
 
 const AT = { host: "m", port: 9090 };
 const HOUR = 3_600_000;
+const SOON = 120_000;
 const DAYS = ["Fri", "Sat", "Sun", "Mon"];
 
 export class Stage {
@@ -22,9 +23,7 @@ export class Stage {
 
   async #perform(play: (stage: Stage) => Promise<void>): Promise<void> {
     await this.startMaster();
-    const executor: Executor = { start: (request) => this.#program(request), close: async () => undefined };
-    const host = this.world.host("w1");
-    await startWorker({ host, master: AT, name: "w1", slots: 1, executor, cacheDir: "/cache" }).ready;
+    await this.#startWorker().ready;
     this.client = await this.dial("client");
     await this.pass(1500);
     this.#zero = this.world.now;
@@ -33,6 +32,12 @@ export class Stage {
 
   async startMaster(): Promise<void> {
     await startMaster({ host: this.world.host("m"), dir: "/state", listen: { ...AT, host: "127.0.0.1" } });
+  }
+
+  #startWorker(): Worker {
+    const executor: Executor = { start: (request) => this.#program(request), close: async () => undefined };
+    const host = this.world.host("w1");
+    return startWorker({ host, master: AT, name: "w1", slots: 1, executor, cacheDir: "/cache" });
   }
 
   dial(name: string): Promise<Client> {
@@ -107,8 +112,13 @@ export class Stage {
     return new Promise((resolve) => void this.world.host("client").timers.after(ms, resolve));
   }
 
-  hours(count: number): Promise<void> {
-    return this.pass(count * HOUR);
+  /** The worker has two minutes for what it has to do. Then it is off, for its 3,600 heartbeats an hour say nothing. */
+  async hours(count: number): Promise<void> {
+    await this.pass(SOON);
+    this.world.crash("w1");
+    await this.pass(count * HOUR - 2 * SOON);
+    this.#startWorker();
+    await this.pass(SOON);
   }
 }
 
