@@ -346,7 +346,19 @@ function checkGroups(state: State): void {
     next = Math.min(next, reached === 0 ? warnAt : reached === 80 ? deadlineAt : Infinity);
   }
   assert.equal(state.nextDeadline, next, "the next deadline");
+  for (const group of state.groups.values()) {
+    const jobs = [...group.runs].flatMap((run) => run.jobs);
+    const waiting = jobs.filter(({ status, agent }) => status === "WAITING" &&
+      agent?.waits.some(({ type }) => type === "budget"));
+    assert.deepEqual(new Set(group.waiting), new Set(waiting), "jobs that wait for the budget");
+  }
   for (const run of runs) {
+    const waits = run.jobs.some((job) => run.group?.waiting.has(job));
+    const isIdle = run.jobs.every(({ status, order, dueAt, agent }) =>
+      status !== "RUNNING" && order === 0 && dueAt === 0 && (status !== "WAITING" ||
+        agent?.waits.some(({ type }) => type === "budget" || type === "jobs")) &&
+      !agent?.waits.some(({ type }) => type === "ask" || type === "time"));
+    assert.equal(run.status === "PAUSED", waits && isIdle, `${run.id} is ${run.status}`);
     assert.equal(run.group, state.groups.get(named(run)), `the group of ${run.id}`);
     if (run.spec.agent !== undefined) assert.ok(run.group, "an agent run has a group");
   }

@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
-import { NOTHING_SPENT, plus, readSnapshot, Refusal, writeSnapshot, type Job } from "#core";
+import {
+  NOTHING_SPENT, plus, readSnapshot, Refusal, runInfo, writeSnapshot, type Job,
+} from "#core";
 import type { Agent, Budget, JobScope, Spent, StepEnd, StepReserve, StepStart } from "#wire";
 import { assertRecoverable, Bench, checkIndexes, refusal, spec } from "./10-master.core.ts";
 
@@ -240,4 +242,167 @@ test("sums of an agent run are the sums of its leaves, through crashes and retri
     checkIndexes(made.state);
     assertRecoverable(made);
   }
+});
+
+// ── waiting for more ─────────────────────────────────────────────────────────────────────────────
+
+/** The job is refused, says that it will wait for so much, and ends. */
+function waitFor(made: Agents, job: Job, need: Partial<Spent>): void {
+  const waits = [{ type: "budget", need: { ...NOTHING_SPENT, ...need } }] as const;
+  const { met } = made.execute({ type: "Wait", by: scopeOf(job), waits: [...waits] });
+  assert.deepEqual(met, []);
+  made.finish(job);
+}
+
+const raise = (made: Agents, group: string, amount: number) => made.execute({
+  type: "RaiseBudget", group, by: "ann", changes: [{ what: "usd", amount, add: true }],
+});
+
+test("a run of which nothing goes on without more budget is PAUSED, and a raise wakes it", () => {
+  const made = new Agents();
+  const [a, b] = made.agent(2, { usdMicros: USD }) as [Job, Job];
+  const { run } = a;
+  made.start(a, "paid", { reserve: usd(USD) });
+  made.end(a, "paid", usd(USD));
+  assert.throws(() => made.start(a, "more", { reserve: usd(USD) }), refusal("BUDGET"));
+  waitFor(made, a, { steps: 1, usdMicros: USD });
+  assert.deepEqual([a.status, run.status], ["WAITING", "RUNNING"], "the other job runs");
+  made.finish(b);
+  assert.deepEqual([a.status, run.status], ["WAITING", "PAUSED"]);
+  assert.match(runInfo(run).paused!,
+    /^agent run "test-\w+": 1\.00 of 1\.00 USD are used, and 1\.00 more are wanted \(titan agents/);
+  checkIndexes(made.state);
+  assertRecoverable(made);
+  raise(made, run.id, USD);
+  assert.deepEqual([a.status, run.status, runInfo(run).paused], ["PENDING", "RUNNING", undefined]);
+  made.schedule();
+  assert.equal(made.start(a, "paid").type, "done", "what was paid for is not paid for again");
+  made.start(a, "more", { reserve: usd(USD) });
+  made.end(a, "more", usd(1));
+  made.finish(a);
+  assert.equal(run.status, "COMPLETED");
+  assert.deepEqual(leaves(run.jobs), { ...run.group!.used, jobs: 0 });
+  checkIndexes(made.state);
+  assertRecoverable(made);
+});
+
+test("what a step has not used wakes those for whom there is room, and no more", () => {
+  const made = new Agents();
+  const [busy, ...others] = made.agent(4, { usdMicros: 10 }) as [Job, ...Job[]];
+  made.start(busy, "large", { reserve: usd(9) });
+  for (const job of others) {
+    assert.throws(() => made.start(job, "s", { reserve: usd(3) }), refusal("BUDGET"));
+    waitFor(made, job, { steps: 1, usdMicros: 3 });
+  }
+  made.end(busy, "large", usd(2));
+  assert.deepEqual(others.map(({ status }) => status), ["PENDING", "PENDING", "WAITING"]);
+  made.schedule();
+  for (const job of others.slice(0, 2)) made.start(job, "s", { reserve: usd(3) });
+  checkIndexes(made.state);
+  assertRecoverable(made);
+  for (const job of [busy, ...others.slice(0, 2)]) {
+    if (job !== busy) made.end(job, "s", usd(3));
+    made.finish(job);
+  }
+  assert.equal(busy.run.status, "PAUSED");
+  made.execute({ type: "Cancel", run: busy.run.id });
+  assert.deepEqual([others[2]!.status, busy.run.status], ["CANCELLED", "CANCELLED"]);
+  assert.equal(busy.run.group!.waiting.size, 0);
+  checkIndexes(made.state);
+  assertRecoverable(made);
+});
+
+test("room that came between the refusal and the wait is not overlooked", () => {
+  const made = new Agents();
+  const [a] = made.agent(1, { usdMicros: 5 }) as [Job];
+  assert.throws(() => made.start(a, "s", { reserve: usd(6) }), refusal("BUDGET"));
+  const waits = [{ type: "budget", need: { ...NOTHING_SPENT, steps: 1, usdMicros: 6 } }] as const;
+  assert.deepEqual(made.execute({ type: "Wait", by: scopeOf(a), waits: [...waits] }).met, []);
+  raise(made, a.run.id, 1);
+  assert.deepEqual(made.execute({ type: "Wait", by: scopeOf(a), waits: [...waits] }).met, [0]);
+  made.finish(a);
+  assert.deepEqual([a.status, a.run.status], ["PENDING", "RUNNING"], "met when it ended");
+  assertRecoverable(made);
+});
+
+test("a gate, a question or a moment that is waited for is no pause; a deadline is said", () => {
+  const made = new Agents();
+  const [a] = made.agent(1, { deadlineMs: 1000 }) as [Job];
+  made.tick(2000);
+  assert.throws(() => made.start(a, "s"), refusal("BUDGET", /deadline has passed/));
+  const need = { ...NOTHING_SPENT, steps: 1 };
+  const at = made.now + 500;
+  const waits = [{ type: "budget", need }, { type: "time", at }] as const;
+  made.execute({ type: "Wait", by: scopeOf(a), waits: [...waits] });
+  made.finish(a);
+  assert.deepEqual([a.status, a.run.status], ["WAITING", "RUNNING"], "it wakes by itself");
+  made.tick(500);
+  made.schedule();
+  waitFor(made, a, { steps: 1 });
+  assert.equal(a.run.status, "PAUSED");
+  assert.match(runInfo(a.run).paused!, /its deadline has passed \(titan agents budget .* --dead/);
+  made.execute({
+    type: "RaiseBudget", group: a.run.id, by: "ann",
+    changes: [{ what: "deadline", amount: 1000, add: true }],
+  });
+  assert.equal(a.run.status, "RUNNING");
+  checkIndexes(made.state);
+  assertRecoverable(made);
+  const plain = made.submit([spec("x")]);
+  made.schedule();
+  const wish = { type: "Wait", by: scopeOf(made.job(plain, "x")), waits: [waits[0]] } as const;
+  assert.throws(() => made.execute({ ...wish, waits: [waits[0]] }),
+    refusal("CONFLICT", /has no budget to wait for$/));
+});
+
+// ── spawns ───────────────────────────────────────────────────────────────────────────────────────
+
+function spawn(made: Agents, job: Job, key: string, count = 1) {
+  const jobs = Array.from({ length: count }, (_, i) => spec(`${key}-${i}`));
+  return made.execute({
+    type: "Spawn", by: scopeOf(job), key, jobs, parents: [], before: [], stage: "",
+  });
+}
+
+test("20 parallel spawns against a rest of 5: exactly 5; the same key again takes nothing", () => {
+  const made = new Agents();
+  const all = made.agent(20, { jobs: 25 });
+  const given = all.filter((job, i) => {
+    try {
+      spawn(made, job, `k${i}`);
+      return true;
+    } catch (error) {
+      return !refusal("BUDGET", /25 of 25 jobs are used, and 1 more is wanted/)(error);
+    }
+  });
+  assert.equal(given.length, 5);
+  assert.equal(spawn(made, given[0]!, `k${all.indexOf(given[0]!)}`).existing, true);
+  assert.equal(all[0]!.run.group!.used.jobs, 25);
+  assert.throws(() => spawn(made, all[19]!, "two", 2), refusal("BUDGET"));
+  waitFor(made, all[19]!, { jobs: 2 });
+  made.execute({
+    type: "RaiseBudget", group: all[0]!.run.id, by: "ann",
+    changes: [{ what: "jobs", amount: 2, add: true }],
+  });
+  made.schedule();
+  assert.equal(spawn(made, all[19]!, "two", 2).jobs, 2);
+  checkIndexes(made.state);
+  assertRecoverable(made);
+});
+
+test("depth and fan-out are limits that no budget raises", () => {
+  const made = new Agents();
+  const [root] = made.agent(1, { depth: 2, fanOut: 3 }) as [Job];
+  spawn(made, root, "a", 2);
+  assert.throws(() => spawn(made, root, "b", 2),
+    refusal("LIMIT", /agent run "test-\w+": with the 2 before they would be 4 of j0, more tha/));
+  spawn(made, root, "c", 1);
+  made.schedule();
+  const child = made.job(root.run.id, "a-0");
+  spawn(made, child, "d", 1);
+  made.schedule();
+  const grandchild = made.job(root.run.id, "d-0");
+  assert.throws(() => spawn(made, grandchild, "e", 1),
+    refusal("LIMIT", /agent run "test-\w+": they would be 3 deep, more than 2$/));
+  assertRecoverable(made);
 });

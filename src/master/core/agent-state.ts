@@ -17,6 +17,7 @@
  */
 import { invariant } from "#base";
 import { isTerminal, type Wait } from "#wire";
+import { hasRoom } from "./groups.ts";
 import type { AgentRecord, AskRecord, Job, OpenAsk, State } from "./state.ts";
 
 const NO_AGENT: AgentRecord = { spawns: [], asks: [], waits: [], pauses: 0, retried: false };
@@ -55,8 +56,7 @@ export function isMetWait(job: Job, wait: Wait, at: number): boolean {
     case "jobs": return wait.jobs.every((index) => isOver(job.run.jobs[index]!));
     case "ask": return askOf(job, wait.key)?.decision !== undefined;
     case "time": return wait.at <= at;
-    // Nobody has raised it: that is an event, which wakes the job.
-    case "budget": return false;
+    case "budget": return hasRoom(job.run, wait.need, at);
   }
 }
 
@@ -88,6 +88,11 @@ export function watch(state: State, job: Job): void {
     return place;
   });
   state.paused.set(job, places);
+  if (waitsForBudget(job)) job.run.group?.waiting.add(job);
+}
+
+function waitsForBudget(job: Job): boolean {
+  return agentOf(job).waits.some(({ type }) => type === "budget");
 }
 
 function watchers({ watched }: State, target: Job): Set<Job> {
@@ -110,6 +115,7 @@ export function unwatch(state: State, job: Job): void {
   const places = state.paused.get(job);
   if (places === undefined) return;
   state.paused.delete(job);
+  job.run.group?.waiting.delete(job);
   for (const [index, wait] of agentOf(job).waits.entries()) {
     if (wait.type === "jobs") dropWatcher(state, job.run.jobs[wait.jobs[places[index]!]!]!, job);
   }

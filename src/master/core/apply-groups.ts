@@ -17,13 +17,13 @@
 import { FreshSet } from "#base";
 import { BUDGET_KINDS, type BudgetKind } from "#wire";
 import {
-  levelOf, limitsFrom, NOTHING_RESERVED, NOTHING_SPENT, plus, setAside, type Reserve,
+  levelOf, limitsFrom, NOTHING_RESERVED, NOTHING_SPENT, obstacle, plus, setAside, type Reserve,
 } from "./budget.ts";
 import type { EventOf } from "./events.ts";
-import { groupMoves, groupName, kindIndex, lookAtDeadlines } from "./groups.ts";
-import { charge } from "./jobs.ts";
+import { groupMoves, groupName, kindIndex, lookAtDeadlines, needOf } from "./groups.ts";
+import { charge, wake } from "./jobs.ts";
 import { groupMemory } from "./memory.ts";
-import type { AgentGroup, Run, State } from "./state.ts";
+import type { AgentGroup, Job, Run, State } from "./state.ts";
 
 // #region join
 /** A run has come. It brings its budget if the group has none. */
@@ -57,7 +57,7 @@ export function ensureGroup(state: State, run: Run, at: number): AgentGroup {
 function newGroup(id: string, startedAt: number): AgentGroup {
   return {
     id, startedAt, declared: undefined, limits: {}, used: NOTHING_SPENT, reserved: NOTHING_RESERVED,
-    changes: 0, reached: BUDGET_KINDS.map(() => 0), runs: new FreshSet(), waiting: new Set(),
+    reached: BUDGET_KINDS.map(() => 0), runs: new FreshSet(), waiting: new Set(),
   };
 }
 
@@ -104,7 +104,7 @@ export function stepEnds(
   group.used = plus(group.used, cost);
   group.reserved = setAside(group.reserved, NOTHING_RESERVED, held);
   const isFreed = held.tokens > cost.tokens || held.usdMicros > cost.usdMicros;
-  if (isFreed) group.changes += 1;
+  if (isFreed) wakeFitting(state, group, at);
 }
 // #endregion
 
@@ -117,18 +117,37 @@ export function budgetReached(state: State, event: EventOf<"BudgetReached">): vo
   for (const run of group.runs) state.observer?.run(run);
 }
 
-export function budgetRaised(state: State, event: EventOf<"BudgetRaised">): AgentGroup {
+/** All that wait for it try again: what each of them was refused for is its own business. */
+export function budgetRaised(state: State, event: EventOf<"BudgetRaised">): void {
   const group = groupOf(state, event.group);
   group.limits = event.limits;
-  group.changes += 1;
   // A limit that is far away again has another warning to give.
   const time = { from: group.startedAt, at: event.at };
   for (const what of BUDGET_KINDS) {
     setReached(group, what, Math.min(group.reached[kindIndex(what)]!, levelOf(what, group, time)));
   }
   lookAtDeadlines(state);
+  for (const job of inOrder(group.waiting)) wake(state, job, event.at);
   for (const run of group.runs) state.observer?.run(run);
-  return group;
+}
+
+/**
+ * Jobs that wait for more room, as many as there is room for now. They come in the order of their
+ * runs, since a set does not remember its order in a snapshot.
+ */
+function wakeFitting(state: State, group: AgentGroup, at: number): void {
+  let { used, reserved } = group;
+  for (const job of inOrder(group.waiting)) {
+    const need = needOf(job);
+    if (need === undefined || obstacle({ ...group, used, reserved }, need, at)) continue;
+    used = plus(used, need);
+    reserved = setAside(reserved, need.reserve ?? NOTHING_RESERVED);
+    wake(state, job, at);
+  }
+}
+
+function inOrder(jobs: ReadonlySet<Job>): Job[] {
+  return [...jobs].sort((a, b) => a.run.number - b.run.number || a.index - b.index);
 }
 
 function groupOf(state: State, id: string): AgentGroup {

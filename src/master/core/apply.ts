@@ -86,7 +86,7 @@ export function apply(state: State, event: Event): void {
     case "UpdateDone": return updateDone(state, runOf(state, event.run), event);
     case "UpdateFailed": return updateGivenUp(state, event);
     case "BudgetReached": return budgetReached(state, event);
-    case "BudgetRaised": return void budgetRaised(state, event);
+    case "BudgetRaised": return budgetRaised(state, event);
     case "LaunchOrdered": return launchOrdered(state, event);
     case "LaunchAnswered": return launchAnswered(state, event);
     case "LaunchRetired": return launchRetired(state, event);

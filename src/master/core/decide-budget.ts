@@ -10,7 +10,7 @@
  * Test: test/18-agents.budget.test.ts
  */
 import {
-  BUDGET_KINDS, MAX_GROUP_BYTES, type BudgetKind, type PipelineSpec, type Spent,
+  BUDGET_KINDS, MAX_GROUP_BYTES, type PipelineSpec, type Spent,
 } from "#wire";
 import {
   budgetProblem, differenceOf, levelOf, limitsFrom, NOTHING_RESERVED, NOTHING_SPENT, obstacle, plus,
@@ -20,7 +20,7 @@ import { unfitName } from "./check.ts";
 import type { CommandOf } from "./command.ts";
 import { NO_EFFECTS, type DecidedOn } from "./effect.ts";
 import type { Event, EventOf } from "./events.ts";
-import { deadlineOf, isOpenGroup, kindIndex } from "./groups.ts";
+import { deadlineOf, isOpenGroup, kindIndex, raiseAdvice } from "./groups.ts";
 import { Refusal, type Context } from "./refusal.ts";
 import type { AgentGroup, Run, State } from "./state.ts";
 
@@ -110,12 +110,6 @@ function refuseBeyond(
   const { what, found } = short;
   const advice = pool.isNew === true ? "" : ` (${raiseAdvice(pool.id, what)})`;
   throw new Refusal("BUDGET", `Cannot ${doing}: agent run "${pool.id}": ${found}${advice}`);
-}
-
-/** The way out, for people. */
-export function raiseAdvice(group: string, what: BudgetKind): string {
-  const more = what === "deadline" ? "1h" : "N";
-  return `titan agents budget ${group} --${what.replace("_", "-")} +${more} raises it`;
 }
 
 /** The words about a limit that was not so far used up before. */

@@ -40,6 +40,7 @@ export function decideSpawn(
     return onlyReply({ from: known.from, jobs: known.count, existing: true });
   }
   checkSpawn(job, wish.jobs.length, doing);
+  checkShape(job, wish.jobs.length, doing);
   const jobs = placed(run, wish, doing);
   const before = wish.before.map((edge): Before => {
     return { job: edge.job, child: indexOf(run, edge.child, doing) };
@@ -73,6 +74,21 @@ function checkSpawn(job: Job, count: number, doing: string): void {
   if (agentOf(job).spawns.length >= MAX_SPAWNS) {
     throw refuse(`the job has added jobs ${MAX_SPAWNS} times already`);
   }
+}
+
+/** How deep and how wide the agent run may grow: no budget helps a job that wants more. */
+function checkShape(job: Job, count: number, doing: string): void {
+  const { group } = job.run;
+  if (group === undefined) return;
+  const { depth = Infinity, fanOut = Infinity } = group.limits;
+  const refuse = (found: string): Refusal =>
+    new Refusal("LIMIT", `Cannot ${doing}: agent run "${group.id}": ${found}`);
+  const below = depthOf(job) + 1;
+  if (below > depth) throw refuse(`they would be ${below} deep, more than ${depth}`);
+  const before = agentOf(job).spawns.reduce((sum, spawn) => sum + spawn.count, 0);
+  if (before + count <= fanOut) return;
+  const found = `with the ${before} before they would be ${before + count} of ${job.spec.id}`;
+  throw refuse(`${found}, more than ${fanOut}`);
 }
 
 function otherJobs(

@@ -63,6 +63,9 @@ function asWait(job: Job, wish: WaitWish, now: number): Wait {
   if (wish.type === "ask" && askOf(job, wish.key) === undefined) {
     throw refuse("NOT_FOUND", `${run.id}/${spec.id} has asked nothing under key "${wish.key}"`);
   }
+  if (wish.type === "budget" && run.group === undefined) {
+    throw refuse("CONFLICT", `${run.id} has no budget to wait for`);
+  }
   if (wish.type === "time" && wish.at > now + MAX_WAIT_MS) {
     throw refuse("INVALID", `${wish.at - now} ms are more than ${MAX_WAIT_MS}`);
   }

@@ -7,11 +7,13 @@
 import {
   isOpenRun, JOB_STATUSES, type AgentInfo, type AgentJob, type RunInfo, type RunStatus,
 } from "#wire";
+import { agentOf } from "./agent-state.ts";
 import { sum } from "./budget.ts";
 import { sentence } from "./check.ts";
 import { findGroup } from "./decide-budget.ts";
-import { reasonOf, runInfo } from "./explain.ts";
-import type { AgentGroup, Job, Run, State } from "./state.ts";
+import { openGates, reasonOf, runInfo } from "./explain.ts";
+import { pauseReason } from "./groups.ts";
+import type { AgentGroup, Job, State } from "./state.ts";
 
 /** The status of a group is the first of these that one of its runs has. */
 const WORST_FIRST: readonly RunStatus[] = [
@@ -23,7 +25,7 @@ export type Questions = ReadonlyMap<AgentGroup, number>;
 
 export function questionsOf(state: State): Questions {
   const found = new Map<AgentGroup, number>();
-  for (const { run: { group } } of state.gates) {
+  for (const { job: { run: { group } } } of openGates(state)) {
     if (group !== undefined) found.set(group, (found.get(group) ?? 0) + 1);
   }
   return found;
@@ -37,7 +39,8 @@ export function agentInfo(group: AgentGroup, questions: Questions): AgentInfo {
   return {
     id, status, startedAt, endedAt, limits, used, reserved, runs: all.length,
     counts: JOB_STATUSES.map((_, index) => all.reduce((sum, run) => sum + run.counts[index]!, 0)),
-    questions: questions.get(group) ?? 0, reason: "",
+    questions: questions.get(group) ?? 0,
+    reason: all.flatMap((run) => pauseReason(run) ?? [])[0] ?? "",
   };
 }
 
@@ -60,10 +63,10 @@ export function* agentRows(
 function agentJob(state: State, job: Job, now: number): AgentJob {
   const { run, index, spec, status, attempt, startedAt, stoppedAt, endedAt } = job;
   return {
-    run: run.id, index, id: spec.id, status, attempt, stage: stageOf(run),
+    run: run.id, index, id: spec.id, status, attempt, stage: stageOf(job),
     startedAt: startedAt === 0 ? undefined : startedAt,
     endedAt: (status === "RUNNING" ? 0 : endedAt || stoppedAt) || undefined,
-    reason: sentence(reasonOf(state, job, now)), spawner: undefined,
+    reason: sentence(reasonOf(state, job, now)), spawner: job.spawner,
     ...costsOf(job),
   };
 }
@@ -78,7 +81,10 @@ function costsOf({ journal }: Job): Pick<AgentJob, "steps" | "tokens" | "usdMicr
   return { steps, tokens, usdMicros };
 }
 
-/** As the original has it: the stage of `research_PLAN` is PLAN. */
-function stageOf({ spec: { name } }: Run): string {
-  return name.slice(name.lastIndexOf("_") + 1);
+/** The one that its spawner has named; else, of a run `research_PLAN`, PLAN. */
+function stageOf({ run, index, spawner }: Job): string {
+  const spawns = spawner === undefined ? [] : agentOf(run.jobs[spawner]!).spawns;
+  const own = spawns.find(({ from, count }) => index >= from && index < from + count);
+  const { name } = run.spec;
+  return own?.stage || name.slice(name.lastIndexOf("_") + 1);
 }

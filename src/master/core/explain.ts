@@ -31,6 +31,7 @@ import { agentOf, askOf, isOver, isPaused } from "./agent-state.ts";
 import { sentence } from "./check.ts";
 import { askId } from "./decide-asks.ts";
 import { gateId } from "./decide-gates.ts";
+import { pauseReason } from "./groups.ts";
 import { readyKey } from "./jobs.ts";
 import type { Step } from "./journal.ts";
 import { missingKnowledge, needKey } from "./knowledge.ts";
@@ -236,6 +237,7 @@ export function runInfo(run: Run): RunInfo {
     id: run.id, name: run.spec.name, status: run.status,
     submittedAt: run.submittedAt, endedAt: orNothing(run.endedAt),
     counts: [...run.counts], cancelling: run.cancelling, update: run.update,
+    paused: pauseReason(run),
   };
 }
 

@@ -20,7 +20,7 @@ import {
   agentOf, closeAsk, isAtGate, isPaused, metBy, unwatch, wakesAt, watch,
 } from "./agent-state.ts";
 import type { Edge } from "./events.ts";
-import { countJobs, groupMoves } from "./groups.ts";
+import { countJobs, groupMoves, isStuck } from "./groups.ts";
 import { needKey, routedTags } from "./knowledge.ts";
 import { bufferMemory, edgesMemory, jobsMemory, leftMemory } from "./memory.ts";
 import { indexService, isMet, serviceEnds, unindexService } from "./service-state.ts";
@@ -164,6 +164,7 @@ export function pause(state: State, job: Job, at: number): void {
   watch(state, job);
   const until = wakesAt(job);
   if (until !== undefined) state.delayed.push(job, until);
+  servesOrRuns(state, job.run);
 }
 
 /** One of its waits is met: its next attempt may start. `isDue`: its time is out of the heap. */
@@ -174,6 +175,7 @@ export function wake(state: State, job: Job, at: number, isDue = false): void {
   setStatus(state, job, { to: "PENDING", at });
   enqueue(state, job, at);
   if (until !== undefined && !isDue) deadlineAnswered(state);
+  servesOrRuns(state, job.run);
 }
 // #endregion
 
@@ -370,9 +372,9 @@ function finishIfDone(state: State, run: Run, at: number): void {
   state.observer?.run(run);
 }
 
-/** Whether anything is left besides services that have been ready. */
+/** Whether anything is left besides services that have been ready, and whether it goes on. */
 function servesOrRuns(state: State, run: Run): void {
-  const status = run.serving === run.open ? "SERVING" : "RUNNING";
+  const status = run.serving === run.open ? "SERVING" : isStuck(run) ? "PAUSED" : "RUNNING";
   if (status === run.status) return;
   run.status = status;
   state.observer?.run(run);

@@ -19,7 +19,7 @@ const GroupRecord = message("GroupRecord", {
   reserved: [6, message("Reserved", {
     tokens: [1, withDefault(u53(), 0)], usdMicros: [2, withDefault(u53(), 0)],
   })],
-  changes: [7, withDefault(u53(), 0)], reached: [8, list(u32(), BUDGET_KINDS.length)],
+  reached: [8, list(u32(), BUDGET_KINDS.length)],
 });
 export type GroupRecord = Infer<typeof GroupRecord>;
 export const GroupBlock = message("GroupBlock", { groups: [1, list(GroupRecord, MAX_GROUPS)] });

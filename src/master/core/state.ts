@@ -134,8 +134,6 @@ export interface AgentGroup {
   used: Spent;
   /** What steps under way may cost. */
   reserved: Pick<Spent, "tokens" | "usdMicros">;
-  /** How often there has been more room than before: limits raised, reservations not used up. */
-  changes: number;
   /** Percent at which a word was said, by limit. */
   reached: readonly number[];
   /** Those that are not forgotten. */
