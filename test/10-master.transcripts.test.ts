@@ -53,8 +53,9 @@ const COMMANDS: Record<Command["type"], true> = {
   Rejoin: true, Lose: true, Finish: true, LoseOutput: true, Tick: true, Forget: true, Health: true,
   Stop: true, Restart: true, Launch: true, Retire: true, AnswerLaunch: true, StopLaunch: true,
   EndLaunch: true, Scale: true, Rollback: true, Advance: true, StartStep: true, EndStep: true,
-  Fork: true, RaiseBudget: true, CancelGroup: true, Spawn: true, Wait: true, Ask: true, PutArtifact: true, RemoveArtifact: true,
-  CollectArtifacts: true, MakeArtifactRoom: true, ExpireArtifacts: true,
+  Fork: true, RaiseBudget: true, CancelGroup: true, Spawn: true, Wait: true, Ask: true,
+  PutArtifact: true, RemoveArtifact: true, CollectArtifacts: true, MakeArtifactRoom: true,
+  ExpireArtifacts: true,
 };
 const EFFECTS: Record<Effect["type"], true> = {
   Dispatch: true, Kill: true, Notify: true, Hold: true, Release: true, Forget: true,

@@ -124,8 +124,7 @@ export class Model {
       case "StepDone":
       case "StepFailed": return steps.ended(this.#hands, this.#job(event), event);
       case "ChangesAccepted": return void this.#run(event.run);
-      case "RunForked":
-      case "RunSubmitted":
+      case "RunForked": case "RunSubmitted":
       case "UpdateSubmitted": return this.#submitted(event);
       case "JobsAdded":
       case "JobsInserted": return this.#added(event);
@@ -133,7 +132,6 @@ export class Model {
       case "JobPaused": return agents.paused(this.#hands, this.#ending(event), event.at);
       case "WaitAsked": case "AskOpened": case "AskApproved": case "AskClosed":
         return agents.apply(this.#hands, this.#job(event), event);
-      case "JobsAdded": case "JobsInserted": return this.#added(event);
       case "JobsCancelled":
       case "JobsMarked": return this.#cancelled(event);
       case "GateApproved": return gates.approved(this.#hands, this.#job(event), event);
@@ -160,10 +158,9 @@ export class Model {
       case "ServiceScaled": return this.#scaled(event);
       case "ServicesRestarted": return services.restarted(this.#hands, this.#jobs(event), event);
       case "WorkerKnows": return this.#workers.learned(event);
-      case "BudgetReached": case "BudgetRaised": return;
       case "TimePassed": return agents.timePassed(this.#hands, this.runs.values(), event.at);
       case "ArtifactPut": case "ArtifactsRemoved":
-      case "BudgetReached": case "BudgetRaised": case "TimePassed": return;
+      case "BudgetReached": case "BudgetRaised": return;
       default: return this.pools.apply(event);
     }
   }

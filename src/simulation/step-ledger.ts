@@ -36,7 +36,7 @@ export class StepLedger {
     const job = new JobProgram({
       master: env["TITAN_MASTER"], token: env["TITAN_TOKEN"], run: env["TITAN_RUN"],
       job: env["TITAN_JOB"], attempt: env["TITAN_ATTEMPT"],
-    }, this.#stage.world.host(self.host));
+    }, { host: this.#stage.world.host(self.host) });
     const options = once
       ? { effect: "once", onAmbiguous: "fail" } as const
       : { effect: "idempotent" } as const;
