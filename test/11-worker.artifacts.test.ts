@@ -239,6 +239,12 @@ test("InputCache keeps what was used last, within its bytes, and clears what dea
     await cache.ensure(a!);
     await cache.ensure(c!);
     assert.deepEqual(names(), [a!.sha256, c!.sha256].sort(), "b was used longest ago");
+    const large = wanted("more than there is room for");
+    await cache.ensure(large);
+    assert.deepEqual(names(), [large.sha256], "what is wanted now stays, whatever its size");
+    await cache.ensure(a!);
+    await cache.ensure(c!);
+    assert.deepEqual(names(), [a!.sha256, c!.sha256].sort());
     const half = wanted("half", {
       fetch: (into) => into((async function* () {
         yield Buffer.from("ha");
