@@ -264,6 +264,23 @@ test("reasonOf() and jobInfo() say what a paused job waits for", () => {
   assert.equal(waitKind(other.state, one), "jobs");
 });
 
+test("those who wait for one job are woken in one order, also after a snapshot",
+  () => {
+    const bench = new Bench();
+    bench.join({ slots: 3 });
+    bench.submit([spec("a"), spec("b"), spec("c")]);
+    const [a, b, c] = bench.schedule();
+    pause(bench, b!, forJobs("c"));
+    pause(bench, a!, forJobs("c"));
+    const other = new Bench();
+    other.now = bench.now;
+    other.state = readSnapshot(writeSnapshot(bench.state));
+    bench.finish(c!);
+    other.finish(other.state.runs.get(1)!.jobs[2]!);
+    assert.ok(a!.order < b!.order);
+    assert.equal(hashState(other.state), hashState(bench.state));
+  });
+
 test("a wait for a thousand jobs costs no more when they end one by one", () => {
   const bench = new Bench();
   bench.join({ slots: 1001 });
