@@ -5,10 +5,10 @@
 import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { AgentJob, Answer, Model, ModelReply, ModelRequest, Question, StepCall } from "#agent";
+import type { AgentJob, Answer, Model, ModelReply, ModelRequest, Question } from "#agent";
+import type { SettledJob, StepCall } from "#sdk";
 
 type StepOptions = Parameters<AgentJob["step"]>[3];
-type Spawned = Awaited<ReturnType<AgentJob["spawn"]>>;
 
 /** Ends an attempt: there is no answer yet, and the process goes away. */
 export class Waits extends Error {}
@@ -32,8 +32,7 @@ export class FakeRun {
   /** Steps whose function ran, in order. */
   readonly began: string[] = [];
   /** What a job that was added has for a result. */
-  child: (job: { id: string }) => { status: string; result?: unknown; failure?: string } = () =>
-    ({ status: "COMPLETED" });
+  child: (id: string) => Partial<SettledJob> = () => ({});
   /** Called after a step's function and before its result is kept. */
   beforeEnd: (name: string) => void = () => undefined;
 
@@ -58,7 +57,10 @@ export class FakeRun {
         if (!this.spawned.has(key)) this.spawned.set(key, jobs);
         return { key, jobs: (this.spawned.get(key) as { id: string }[]).map(({ id }) => id) };
       },
-      settled: async (jobs: Spawned) => jobs.jobs.map((id) => ({ id, ...this.child({ id }) })),
+      settled: async <T>(jobs: { jobs: readonly string[] } | readonly string[]) =>
+        ("jobs" in jobs ? jobs.jobs : jobs).map((id) => ({
+          id, status: "COMPLETED", result: undefined, failure: undefined, ...this.child(id),
+        }) as SettledJob<T>),
     };
   }
 

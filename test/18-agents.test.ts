@@ -123,8 +123,8 @@ test("a tool may be a job of the run; its output is the result, its failure is t
     { calls: [callOf("dig", { topic: "a" }), callOf("dig", { topic: "b" })] }, { text: "done" },
   );
   const run = new FakeRun();
-  run.child = ({ id }) => id === "dig-a"
-    ? { status: "COMPLETED", result: { found: 1 } } : { status: "FAILED", failure: "exit code 3" };
+  run.child = (id) => id === "dig-a"
+    ? { result: { found: 1 } } : { status: "FAILED", failure: "exit code 3" };
   await agent({ model, name: "boss", tools: [dig] }).run(run.attempt(), "Dig.");
   assert.deepEqual(lastRead(model, 2), [
     '{"found":1}', "Error: the job of dig is FAILED: exit code 3",
@@ -379,7 +379,7 @@ test("the loop costs less than 5 ms a turn", async () => {
 // ── people ───────────────────────────────────────────────────────────────────────────────────────
 
 const yes = (fields: Answer["fields"] = {}): Answer =>
-  ({ outcome: "approved", by: "ada", comment: "", fields });
+  ({ outcome: "approved", approved: true, by: "ada", comment: "", at: 1, fields });
 
 function deployer(): {
   run: FakeRun; deploy: ReturnType<typeof recorder>; model: ReturnType<typeof modelOf>;
@@ -440,9 +440,9 @@ test("arguments of a person that do not fit are asked for again, three times in 
 
 test("a person's no is a result that the model reads", async () => {
   for (const [answer, words] of [
-    [{ outcome: "rejected", by: "ada", comment: "not on a Friday", fields: {} },
+    [{ ...yes(), outcome: "rejected", approved: false, comment: "not on a Friday" },
       "The call was refused by ada: not on a Friday"],
-    [{ outcome: "skipped", by: "titan", comment: "", fields: {} }, "The call was passed over"],
+    [{ ...yes(), outcome: "skipped", approved: false }, "The call was passed over"],
   ] as [Answer, string][]) {
     const { run, deploy, model, work } = deployer();
     run.answers.set("agent.1.1.deploy", answer);

@@ -33,7 +33,7 @@ export {
 export { tool, type Tool, type ToolContext } from "./tool.ts";
 export { MAX_RESULT_BYTES } from "./calls.ts";
 export type { Schema } from "./schema.ts";
-export type { AgentJob, Answer, Effect, Question, StepCall } from "./job.ts";
+export type { AgentJob, Answer, Effect, Question } from "./job.ts";
 export {
   MAX_CALLS, MAX_REPLY_BYTES, ModelError,
   type Message, type Model, type ModelErrorCode, type ModelReply, type ModelRequest, type Price,

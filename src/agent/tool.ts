@@ -8,8 +8,8 @@
  *
  * Test: test/18-agents.test.ts
  */
-import type { JobInput } from "#sdk";
-import type { Effect, Question, StepCall } from "./job.ts";
+import type { JobInput, StepCall } from "#sdk";
+import type { Effect, Question } from "./job.ts";
 import { schemaProblem, type Schema } from "./schema.ts";
 
 /** Names that providers take. */
