@@ -19,9 +19,9 @@ import { noSshd, sshFolder, startSshd } from "./sshd.support.ts";
 
 /**
  * Bytes. A bundle that is over its limit has reached for code that it does not need, or the limit
- * has to be thought about. At this writing they have 385,000 and 88,500.
+ * has to be thought about (docs/decisions/011).
  */
-const MAX_BYTES = { master: 420_000, worker: 95_000 } as const;
+const MAX_BYTES = { master: 500_000, worker: 105_000 } as const;
 type Role = keyof typeof MAX_BYTES;
 const ROLES = ["master", "worker"] as const;
 

@@ -172,15 +172,29 @@ export function difference(whole: State, restored: State): string | undefined {
       if (lost !== undefined) return `${name} of ${kind} ${lost}`;
     }
   }
+  for (const [id, group] of whole.groups) {
+    const other = restored.groups.get(id);
+    const lost = other === undefined ? "is not there"
+      : fieldDifference(groupFacts(group), groupFacts(other));
+    if (lost !== undefined) return `agent run ${id} ${lost}`;
+  }
   const left = ({ keys, letters }: State) => ({ keys: keys.toJSON(), letters: letters.toJSON() });
   const lost = fieldDifference(left(whole), left(restored));
   return lost === undefined ? undefined : `what is left of forgotten runs ${lost}`;
 }
 
+type Group = NonNullable<ReturnType<State["groups"]["get"]>>;
+
+/** Its runs and jobs are compared on their own. */
+function groupFacts({ runs, waiting, ...facts }: Group): Record<string, unknown> {
+  const jobs = [...waiting].map((job) => `${job.run.id}/${job.spec.id}`);
+  return { ...facts, runs: [...runs].map(({ id }) => id).sort(), waiting: jobs.sort() };
+}
+
 /**
  * Fields that point to the owner of a thing or to its parts: compared on their own, or by the hash.
  */
-const PARTS: ReadonlySet<string> = new Set(["run", "jobs", "dag", "spec"]);
+const PARTS: ReadonlySet<string> = new Set(["run", "jobs", "dag", "spec", "group"]);
 
 function fieldDifference(
   whole: Readonly<Record<string, unknown>>,
