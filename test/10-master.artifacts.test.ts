@@ -5,10 +5,17 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
-import { sendArtifact, type Ask } from "#project";
+import { receiveArtifact, sendArtifact, type Ask } from "#project";
 import { connect, type ArtifactPlace, type Client } from "#sdk";
 import {
-  ArtifactPut, ArtifactPutAnswer, BLOB_CHUNK_BYTES, Op, pieceMemory, pieceWith,
+  ARTIFACT_WINDOW,
+  ArtifactItem,
+  ArtifactPut,
+  ArtifactPutAnswer,
+  BLOB_CHUNK_BYTES,
+  Op,
+  pieceMemory,
+  pieceWith,
   type ArtifactHead,
 } from "#wire";
 import {
@@ -154,6 +161,47 @@ test("pieceWith() makes the bytes that ArtifactPut.encode() makes", () => {
       assert.ok(pieceWith(memory, { upload, offset, data }).equals(expected), `${length} bytes`);
     }
   }
+});
+
+test("sendArtifact() has no more pieces under way than its window, each " +
+  "with its bytes", async () => {
+  let [underWay, most] = [0, 0];
+  const seen: Buffer[] = [];
+  const ask: Ask = async (_, body) => {
+    most = Math.max(most, ++underWay);
+    for (let turn = 0; turn < 3; turn++) await new Promise((next) => setImmediate(next));
+    const { data, last } = ArtifactPut.decode(body);
+    seen.push(Buffer.from(data));
+    underWay -= 1;
+    const info = {
+      name: "a", sha256: "", size: 0, at: 0, byRun: "", byJob: "", byAttempt: 0, by: "", run: "",
+    };
+    return ArtifactPutAnswer.encode({ done: last ? info : undefined, replaced: undefined });
+  };
+  const pieces = Array.from({ length: 12 }, (_, at) => Buffer.alloc(1000, at));
+  await sendArtifact(ask, { head: head(), bytes: pieces });
+  assert.equal(most, ARTIFACT_WINDOW);
+  assert.ok(Buffer.concat(seen).equals(Buffer.concat(pieces)));
+});
+
+test("receiveArtifact() tells bytes that are others than the master keeps, " +
+  "and too few", async () => {
+  const info = {
+    name: "a", sha256: sha256(Buffer.from("abc")), size: 3, at: 0, byRun: "", byJob: "",
+    byAttempt: 0, by: "", run: "",
+  };
+  const read = async (...texts: string[]): Promise<string> => {
+    async function* items(): AsyncGenerator<Buffer> {
+      yield ArtifactItem.encode({ info, data: Buffer.alloc(0) });
+      for (const text of texts) yield ArtifactItem.encode({ data: Buffer.from(text) });
+    }
+    let all = "";
+    for await (const piece of (await receiveArtifact(items())).bytes) all += String(piece);
+    return all;
+  };
+  assert.equal(await read("ab", "c"), "abc");
+  await assert.rejects(read("ab", "d"), refusal("INTERNAL", /3 bytes came with the SHA-256/));
+  await assert.rejects(read("ab"), refusal("INTERNAL", /2 bytes came/));
 });
 
 // ── refusals ─────────────────────────────────────────────────────────────────────────────────────
