@@ -12,12 +12,14 @@ import { pipeline, refusal, report, Room, spec, usedBytes, type ScriptedWorker }
   "./10-master.support.ts";
 
 /** The program of one attempt, on a machine of its own. */
-function programOf(room: Room, worker: ScriptedWorker, assigned: Assignment): JobProgram {
+function programOf(
+  room: Room, worker: ScriptedWorker, assigned: Assignment, how: { hold?: boolean } = {},
+): JobProgram {
   const { run, job, attempt, runId, jobId } = assigned;
   const scope = { run, job, attempt, worker: worker.welcome.worker };
   const token = jobToken(worker.welcome.jobKey!, scope);
   const settings = { master: "m:9090", token, run: runId, job: jobId, attempt: String(attempt) };
-  return new JobProgram(settings, { host: room.world.host(machineOf(assigned)) });
+  return new JobProgram(settings, { host: room.world.host(machineOf(assigned)), ...how });
 }
 
 const machineOf = ({ attempt }: Assignment): string => `job${attempt}`;
@@ -142,7 +144,9 @@ for (const moment of MOMENTS) {
 // ── the ambiguous step ───────────────────────────────────────────────────────────────────────────
 
 /** Killed in the middle of a call; what the next attempt does about it. */
-async function ambiguous(room: Room, options: StepOptions): Promise<{
+async function ambiguous(
+  room: Room, options: StepOptions, how: { hold?: boolean } = {},
+): Promise<{
   calls: Calls; again: () => Promise<number>; second: Setting;
 }> {
   const first = await begun(room);
@@ -157,10 +161,11 @@ async function ambiguous(room: Room, options: StepOptions): Promise<{
     void pay(first.job, () => { resolve(); return never(); });
   });
   const second = await next(first);
-  return { calls, second, again: () => pay(second.job, () => Promise.resolve()) };
+  const job = programOf(room, second.worker, second.assigned, how);
+  return { calls, second, again: () => pay(job, () => Promise.resolve()) };
 }
 
-for (const options of [{ effect: "once" }, { effect: "once", onAmbiguous: "fail" },
+for (const options of [{ effect: "once", onAmbiguous: "fail" },
   { effect: "read", onAmbiguous: "fail" }] as const) {
   test(`killed in the middle of a call: ${JSON.stringify(options)} is not sent twice`, () =>
     Room.run(async (room) => {
@@ -170,6 +175,25 @@ for (const options of [{ effect: "once" }, { effect: "once", onAmbiguous: "fail"
         error.code === "AMBIGUOUS" && words.test(error.message));
       assert.equal(calls.length, 1);
       second.job.close();
+    }));
+}
+
+for (const [choice, calls] of [["run it again", 2], ["it happened", 1], ["give up", 1]] as const) {
+  test(`killed in the middle of a call that must happen once: a person says "${choice}"`, () =>
+    Room.run(async (room) => {
+      const found = await ambiguous(room, { effect: "once" }, { hold: true });
+      const person = await room.client();
+      const again = found.again().catch((error: StepError) => error.code);
+      while ((await person.gates()).length === 0) await room.sleep(100);
+      const [gate] = await person.gates();
+      assert.match(gate!.id, /\/agent:step:pay#1$/);
+      assert.match(gate!.message, /Step pay#1 of test-\w+\/agent was begun by attempt 1/);
+      const values = { choice, ...(choice === "it happened" && { result: "7" }) };
+      await person.decide(gate!.id, { approve: true, by: "ada", values });
+      const expected = { "run it again": 5, "it happened": 7, "give up": "GIVEN_UP" }[choice];
+      assert.equal(await again, expected);
+      assert.equal(found.calls.length, calls);
+      found.second.job.close();
     }));
 }
 

@@ -62,6 +62,8 @@ export const step: Command = {
       "that know a call again.",
     "Exit codes: that of COMMAND · 0 also when it ran in an earlier attempt · 1 the same name " +
       "with another command (STEP_CHANGED), or nobody knows how it ended.",
+    "With --effect once a person is asked about a step of which nobody knows how it ended " +
+      "(titan gates); the script waits for the answer.",
   ],
   examples: [
     "titan step plan -- ./plan.sh moon > plan.json",
