@@ -406,3 +406,17 @@ test("depth and fan-out are limits that no budget raises", () => {
     refusal("LIMIT", /agent run "test-\w+": they would be 3 deep, more than 2$/));
   assertRecoverable(made);
 });
+
+test("a snapshot has an agent run in the bytes that it always had", () => {
+  const made = new Agents();
+  const [job] = made.agent(1, { usdMicros: 10, deadlineMs: 1000, jobs: 1 }, "g") as [Job];
+  made.start(job, "a", { reserve: { tokens: 2, usdMicros: 9 } });
+  made.end(job, "a");
+  made.start(job, "b", { reserve: usd(1) });
+  const GROUPS = 85;
+  const part = [...writeSnapshot(made.state)].find(([tag]) => tag === GROUPS);
+  const bytes = "550a3f3e0a01671080a0f1c2b1341a080801300a38e8070022" +
+    "0c0801300a38e8a7f1c2b134002a0908011002180220090032" +
+    "0508001001004207640000000050000000";
+  assert.equal(part?.toString("hex"), bytes);
+});
