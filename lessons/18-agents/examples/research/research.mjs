@@ -1,4 +1,5 @@
 /** Plans, lets researchers work, looks for gaps and deepens up to three times, and writes the report. */
+import { connect } from "titan-orchestrator";
 import { job } from "titan-orchestrator/job";
 import { agent } from "titan-orchestrator/agent";
 import { model } from "./model.mjs";
@@ -55,6 +56,9 @@ const writer = agent({
   system: "You write reports in Markdown from research notes, and use nothing but the notes. Name the documents.",
 });
 const { answer: report } = await writer.run(job, asked());
+const titan = await connect();
+await titan.putArtifact("report.md", report, { run: job.run });
+titan.close();
 await job.output({ question, topics: notes.map(({ topic }) => topic), report });
 
 function asked() {
