@@ -148,6 +148,7 @@ const PRINTED = [
   /^true true\n\[ '.*must not be empty.*' \]\n$/,
   "1\nhello\n",
   "[ 'ask COMPLETED', 'ship COMPLETED' ]\n",
+  /^6 [0-9a-f]{64}\nhello\n\[ 'greeting\.txt' \]\n$/,
   "1\n",
 ];
 
