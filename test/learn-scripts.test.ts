@@ -10,6 +10,7 @@ import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { suggest } from "../scripts/lib/chapters.mjs";
 import { removeTreeSync } from "../scripts/lib/remove-tree.mjs";
+import { runTests } from "../scripts/lib/run-tests.mjs";
 import { programOf, together } from "../scripts/lib/together.mjs";
 
 const ROOT = join(import.meta.dirname, "..");
@@ -292,6 +293,17 @@ test("launch refuses a name that it does not know, and says which ones there are
   assert.equal(code, 1);
   const names = "bench, chaos, demo, package, replay, sim";
   assert.match(err, new RegExp(`Cannot launch "bunch": it is none of ${names}\n`));
+});
+
+test("runTests() that shows nothing sums up all the same, however much there is", async () => {
+  const file = join(root, "test/05-many.test.mjs");
+  writeFileSync(file, [
+    'import { test } from "node:test";',
+    "for (let i = 0; i < 600; i++) test(`a name as long as those of other tests, ${i}`, () => {});",
+    "",
+  ].join("\n"));
+  const { code, summary } = await runTests([file], { root, quiet: true });
+  assert.deepEqual([code, summary.ran], [0, 600]);
 });
 
 test("together() leaves a file alone that starts a process or counts, or imports one", () => {
