@@ -15,7 +15,7 @@
  * Test: test/18-agents.budget.test.ts
  */
 import { FreshSet } from "#base";
-import { BUDGET_KINDS, type BudgetKind } from "#wire";
+import { BUDGET_KINDS, Limits, type BudgetKind } from "#wire";
 import {
   levelOf, limitsFrom, NOTHING_RESERVED, NOTHING_SPENT, obstacle, plus, setAside, type Reserve,
 } from "./budget.ts";
@@ -54,9 +54,13 @@ export function ensureGroup(state: State, run: Run, at: number): AgentGroup {
   return group;
 }
 
+/** With every field that a snapshot reads back, so that the state is the same after it. */
+const NO_LIMITS: Limits = Limits.decode(Limits.encode({}));
+
 function newGroup(id: string, startedAt: number): AgentGroup {
   return {
-    id, startedAt, declared: undefined, limits: {}, used: NOTHING_SPENT, reserved: NOTHING_RESERVED,
+    id, startedAt, declared: undefined, limits: NO_LIMITS,
+    used: NOTHING_SPENT, reserved: NOTHING_RESERVED,
     reached: BUDGET_KINDS.map(() => 0), runs: new FreshSet(), waiting: new Set(),
   };
 }
