@@ -496,11 +496,12 @@ describe("a cluster for one run", { concurrency: 2 }, () => {
     assert.equal((await titan(["run", "gpu.yaml", "--embedded", "--detach"], { cwd })).code, 5);
   });
 
-  test("tells how a gate can be answered from another terminal, and it can", async () => {
+  test("tells how a gate can be answered from another terminal, and it can", async (t) => {
     const cwd = tempFolder({
       "gate.yaml": "name: g\njobs:\n  - {id: ask, run: 'true', hitl_message: 'Ship it?'}\n",
     });
     const running = start(["run", "gate.yaml", "--embedded", "--workers", "1"], { cwd });
+    t.after(() => running.kill("SIGKILL")); // else it would wait two days
     const told = /export TITAN_MASTER=(\S+) TITAN_TOKEN_FILE=(\S+)\n {2}titan gates\n/;
     const [, master, file] = await running.until("stderr", told) as [string, string, string];
     assert.equal(statSync(file).mode & 0o777, 0o600);
