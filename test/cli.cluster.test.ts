@@ -520,7 +520,9 @@ describe("a cluster for one run", { concurrency: 2 }, () => {
         `"key=$OPENAI_API_KEY other=$OTHER debug=$TITAN_DEBUG" > ${join(cwd, "out")}'\n`);
       const env = { OPENAI_API_KEY: "k1", OTHER: "o1", TITAN_DEBUG: "1", ...more };
       const args = ["run", "env.yaml", "--embedded", "--workers", "1"];
-      assert.equal((await titan(args, { cwd, env })).code, 0);
+      const { code, stderr } = await titan(args, { cwd, env });
+      assert.equal(code, 0);
+      assert.doesNotMatch(stderr, /to answer|TITAN_TOKEN_FILE/, "nobody is asked anything");
       return readFileSync(join(cwd, "out"), "utf8");
     };
     assert.deepEqual(await Promise.all([see({}), see({ TITAN_JOB_ENV: "OTHER, TITAN_DEBUG" })]), [
