@@ -807,7 +807,7 @@ test("Welcome with and without `store` is read by peers of either age", () => {
   };
   assert.deepEqual(
     Welcome.decode(Older.encode(old)),
-    { ...old, stale: [], store: undefined, cluster: undefined },
+    { ...old, stale: [], store: undefined, cluster: undefined, jobKey: undefined },
   );
   assert.deepEqual(
     Older.decode(Welcome.encode({ ...old, stale: [], store: "redis://h", cluster: "c" })),

@@ -19,7 +19,7 @@ import { followRun } from "./follow.ts";
 import { startProgress, type Progress } from "./progress.ts";
 import type { Target } from "./submit.ts";
 import { exitOf, summarize } from "./summary.ts";
-import { durationText } from "./text.ts";
+import { durationText, shellWord } from "./text.ts";
 import { Tracker } from "./tracker.ts";
 
 /** A cancelled job has 5 s until it is killed, and its report needs a moment. */
@@ -115,9 +115,10 @@ function tellOnce(
     told = true;
     void import("#cluster").then(async ({ writeTokenFile }) => {
       const file = await writeTokenFile(stateDir, token);
+      const proof = file === undefined ? "" : ` TITAN_TOKEN_FILE=${shellWord(file)}`;
       progress.note(
         "to answer, while this command runs, from another terminal:\n" +
-          `  export TITAN_MASTER=${hostPort(master)} TITAN_TOKEN_FILE=${file}\n` +
+          `  export TITAN_MASTER=${hostPort(master)}${proof}\n` +
           "  titan gates",
       );
     });
