@@ -87,6 +87,8 @@ test("a worker that stops is given nothing new while its jobs end, and what " +
   assert.deepEqual(await cluster.status(client, third.run), { newer: "PENDING" });
   slow.end();
   await cluster.world.settle(stopped);
+  // Its last report and its goodbye are on their way.
+  await cluster.world.run(cluster.world.now + 50);
   assert.deepEqual(await cluster.status(client, first.run), { slow: "COMPLETED" });
 });
 

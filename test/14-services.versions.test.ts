@@ -251,7 +251,7 @@ test("rollback deploys the version before, with its project; twice undoes it", (
   advance(bench);
   for (const project of ["aa", "bb", "aa"]) {
     const { effects } = bench.decide({ type: "Rollback", name: "web", by: "" });
-    assert.deepEqual(effects, [{ type: "Hold", project }]);
+    assert.deepEqual(effects, [{ type: "Hold", blob: project }]);
     const { run } = bench.execute({ type: "Rollback", name: "web", by: "" });
     bench.schedule();
     const back = bench.state.runsById.get(run)!;
