@@ -279,8 +279,8 @@ test("pools whose programs are wrong say so, and try again later", Site.with(
   assert.equal(isEnded("nobody"), false, "no program has run");
   const { stdout, stderr } = await site.titan("pools");
   // What it has ordered counts until its end is sure.
-  const again = new RegExp("^refused .* pool refused (tries again in [\\d.]+m?s after \\d+ failed " +
-    "starts?|has its maximum of 1 worker$)", "m");
+  const again = new RegExp("^refused .* pool refused (tries again in [\\d.]+m?s after \\d+ " +
+    "failed starts?|has its maximum of 1 worker$)", "m");
   assert.match(stdout, again);
   assert.match(stderr, /^titan: the latest failure: nobody-\d+: \.\/no-such-program: there is no/m);
 }));
