@@ -10,13 +10,21 @@ export class World {
   readonly #seen = new Map<string, number>();
   readonly #keys = new Set<string>();
   readonly #killAt: number;
+  /** Callers so far: an attempt is a process of its own. */
+  readonly #pids = new Set<number>();
   #calls = 0;
   #cents = 0;
+  #told = 0;
 
-  /** `killAt`: the number of the call whose caller is killed before there is an answer. */
-  constructor(options: { killAt: number }) {
+  /**
+   * `killAt`: the number of the call whose caller is killed before there is an answer.
+   * `attempts`: says so when another process calls.
+   */
+  constructor(options: { killAt: number; attempts?: boolean }) {
     this.#killAt = options.killAt;
     this.#server = createServer(({ url = "", headers }, response) => {
+      const { size } = this.#pids.add(Number(headers["x-pid"]));
+      if (options.attempts === true && size > this.#told) console.log(`attempt ${this.#told = size}`);
       const what = url.slice(1);
       if (this.#take(what, String(headers["idempotency-key"] ?? ""))) {
         return void response.end(JSON.stringify(`${what}: done`));

@@ -22,7 +22,7 @@
  * ```ts
  * import { layout } from "#layout";
  * const { nodes, width } = layout([[], [0], [0], [1, 2]]);
- * nodes.map(({ rank }) => rank); // => [0, 1, 1, 2]
+ * nodes.map(({ rank }) => rank); // => [ 0, 1, 1, 2 ]
  * nodes[1]!.y === nodes[2]!.y; // => false
  * nodes[3]!.x + 180 === width; // => true
  * ```

@@ -53,7 +53,7 @@ export class PipelineBuilder {
  * import { pipeline } from "#sdk";
  * const nightly = pipeline("nightly").job("a", { run: "make" });
  * nightly.job("b", { run: "make test", needs: "a" });
- * nightly.definition.jobs.map(({ dependsOn }) => dependsOn.length); // => [0, 1]
+ * nightly.definition.jobs.map(({ dependsOn }) => dependsOn.length); // => [ 0, 1 ]
  * ```
  */
 export function pipeline(name: string, keys?: PipelineKeys): PipelineBuilder {

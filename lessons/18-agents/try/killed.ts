@@ -7,7 +7,7 @@ import { World } from "../world.ts";
 
 // A job imports the package, which is what the build makes.
 await ensureBuilt();
-const world = new World({ killAt: 3 });
+const world = new World({ killAt: 3, attempts: true });
 const address = await world.open();
 const cluster = await startEmbeddedCluster({ workers: 1, slots: 1, durability: "always" });
 const titan = await connect({ master: cluster.master });
@@ -16,11 +16,7 @@ const retry = { max_attempts: 3, delay: 0 };
 const { run } = await titan.submit({
   name: "trip", jobs: [{ id: "trip", file: "trip.mjs", args: [address], retry }],
 }, { projectDir });
-let attempt = 0;
-for await (const event of titan.watch(run)) {
-  const found = event.type === "job" ? event.change.attempt : 0;
-  if (found > attempt) console.log(`attempt ${attempt = found}`);
-}
+await titan.wait(run);
 world.close();
 titan.close();
 await cluster.stop();
