@@ -173,6 +173,8 @@ export class Model {
   #checkBlame(event: Event): void {
     const worker = this.#blamed;
     if (worker === undefined || event.type === "JobLost") return;
+    // That of a worker which was retired: the same loss ends its launch.
+    if (event.type === "LaunchStopped" && event.name === worker.name) return;
     this.#blamed = undefined;
     if (event.type !== "WorkerLost" || event.worker !== worker.id) {
       this.fail(
