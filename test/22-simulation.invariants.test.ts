@@ -11,7 +11,7 @@ import { after, test } from "node:test";
 import { Event, readSnapshot, type EventOf, type State } from "#core";
 import { nodeHost } from "#host";
 import { LogError, openLog } from "#log";
-import { KNOWLEDGE, type Decision, type JobSpec, type Service } from "#wire";
+import { KNOWLEDGE, type Agent, type Decision, type JobSpec, type Service } from "#wire";
 import { INVARIANTS, Judge, Violation, type Invariant } from "#simulation";
 import { readLogEvents } from "../src/simulation/invariants.ts";
 import { difference } from "../src/simulation/invariants-fold.ts";
@@ -845,6 +845,83 @@ test("Judge refuses a job that goes on too early, or waits unasked: goes-on-when
     name, /has not asked/, ...begin, waiting({ type: "jobs", jobs: [1] }), lost(), again,
     { ...paused, attempt: 2 } as Event,
   );
+});
+
+test("Judge refuses an agent run that uses up more than its budget: brakes-hold", () => {
+  const name = "brakes-hold";
+  const braked = (budget: NonNullable<Agent["budget"]>, count = 1): Event[] => {
+    const jobs = Array.from({ length: count }, (_, n) => spec(`a${n}`));
+    const pipeline = { name: "r", version: undefined, project: undefined, jobs };
+    const agent = { id: "g", budget };
+    return [joined(), submitted([], { spec: { ...pipeline, agent } }), started()];
+  };
+  const begins = (n: number, tokens = 0, fields: Fields<"StepStarted"> = {}): Event => ({
+    type: "StepStarted", ...one, name: "s", ordinal: n, inputHash: Buffer.alloc(32), call: n,
+    effect: "read", reserve: tokens > 0 ? { tokens, usdMicros: 0 } : undefined, again: undefined,
+    ...fields,
+  });
+  const ends = (n: number, tokens?: number): Event => ({
+    type: "StepDone", ...one, name: "s", ordinal: n, result: Buffer.from("1"), blob: undefined,
+    usage: tokens === undefined ? undefined
+      : { model: "", tokensIn: tokens, tokensOut: 0, usdMicros: 0, ms: 0 },
+  });
+  const raised = (limits: EventOf<"BudgetRaised">["limits"]): Event =>
+    ({ type: "BudgetRaised", group: "g", at: T, limits, by: "ann" });
+  const reached = (percent: number): Event =>
+    ({ type: "BudgetReached", group: "g", at: T, what: "jobs", percent, words: "" });
+  fine([...braked({ jobs: 3 }), spawned("k", ["b", "c"])]);
+  lastBreaks(name, /4 jobs of g, and 3 allowed/, ...braked({ jobs: 3 }),
+    spawned("k", ["b", "c", "d"]));
+  lastBreaks(name, /2 jobs of g, and 1 allowed/, ...braked({ jobs: 1 }, 2).slice(0, 2));
+  fine([...braked({ steps: 2 }), begins(1), begins(2)]);
+  lastBreaks(name, /s#3 begins: 3 steps of g, and 2 allowed/, ...braked({ steps: 2 }), begins(1),
+    ends(1), begins(2), begins(3));
+  // What is set aside counts until the cost is known, and then the cost.
+  const tokens = braked({ tokens: 50 });
+  fine([...tokens, begins(1, 30), begins(2, 20), ends(1, 10), begins(3, 20)]);
+  lastBreaks(name, /60 tokens of g/, ...tokens, begins(1, 30), begins(2, 30));
+  lastBreaks(name, /51 tokens of g/, ...tokens, begins(1, 30), ends(1), begins(2, 21));
+  lastBreaks(name, /51 tokens of g/, ...tokens, begins(1, 30), ends(1, 29), begins(2, 22));
+  const again = [lost(), started({ attempt: 2 })];
+  fine([...tokens, begins(1, 30), ...again, begins(1, 50, { attempt: 2 })]);
+  lastBreaks(name, /the deadline of g has passed/, ...braked({ deadlineMs: 100 }),
+    begins(1, 0, { at: T + 100 }));
+  fine([...braked({ jobs: 1 }), raised({ jobs: 2 }), spawned("k", ["b"])]);
+  lastBreaks(name, /jobs of g falls from 3 to 2/, ...braked({ jobs: 3 }), raised({ jobs: 2 }));
+  fine([...braked({ jobs: 1 }), reached(80), reached(100), raised({ jobs: 2 }), reached(80)]);
+  lastBreaks(name, /has used 100 % of jobs, once more/, ...braked({ jobs: 1 }), reached(100),
+    reached(100));
+});
+
+test("Judge lets a job that waits for a budget go on with a raise, or with what is freed: " +
+  "goes-on-when-met", () => {
+  const name = "goes-on-when-met";
+  const need = (tokens: number) =>
+    ({ type: "budget", need: { jobs: 0, steps: 1, tokens, usdMicros: 0 } }) as const;
+  const pipeline = { name: "r", version: undefined, project: undefined };
+  const agent = { id: "g", budget: { tokens: 50 } };
+  const step = { name: "s", ordinal: 1, call: 1, inputHash: Buffer.alloc(32) };
+  const b = { job: 1, attempt: 1 };
+  const uses: Event = {
+    type: "StepStarted", ...one, ...b, ...step, effect: "read", again: undefined,
+    reserve: { tokens: 40, usdMicros: 0 },
+  };
+  const costs = (tokensIn: number): Event => ({
+    type: "StepDone", ...one, ...b, name: "s", ordinal: 1, result: Buffer.from("1"),
+    blob: undefined, usage: { model: "", tokensIn, tokensOut: 0, usdMicros: 0, ms: 0 },
+  });
+  const waits = [
+    joined({ slots: 3 }),
+    submitted([], { spec: { ...pipeline, agent, jobs: [spec("a"), spec("b")] } }),
+    started(), started(b), uses, waiting(need(20)), paused,
+  ];
+  const goesOn = started({ attempt: 2 });
+  fine([...waits, costs(30), goesOn]);
+  lastBreaks(name, /a#2 starts, and nothing that it waits for/, ...waits, goesOn);
+  lastBreaks(name, /a#2 starts, and nothing that it waits for/, ...waits, costs(31), goesOn);
+  const raised: Event =
+    { type: "BudgetRaised", group: "g", at: T, limits: { tokens: 60 }, by: "ann" };
+  fine([...waits, raised, goesOn]);
 });
 
 test("Judge refuses a question that is asked or answered twice: gate-decided-once", () => {

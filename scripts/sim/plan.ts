@@ -71,6 +71,7 @@ const STEPS: Record<Step["do"], Fields> = {
   launch: { pool: "string" },
   retire: { worker: "string" },
   pools: {},
+  raise: { group: "string", what: "string", amount: "number" },
 };
 const FAULTS: Record<Fault["kind"], Fields> = {
   kill: { downMs: "number" },

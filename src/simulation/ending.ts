@@ -6,10 +6,17 @@
  *
  * Test: test/22-simulation.test.ts
  */
-import { isOpenRun, isTerminal, type JobInfo } from "#wire";
+import { BUDGET_KINDS, isOpenRun, isTerminal, type JobInfo } from "#wire";
 import type { PatientClient } from "./clients.ts";
 import type { Scene } from "./scene.ts";
 import type { Steps } from "./steps.ts";
+
+/** What a budget is raised by: jobs, steps or tokens, and time. */
+const [MORE, MORE_MS] = [20, 60_000];
+const KEYS = {
+  jobs: "jobs", depth: "depth", fan_out: "fanOut", steps: "steps", tokens: "tokens",
+  usd: "usdMicros", deadline: "deadlineAt",
+} as const;
 
 /** Between two looks at whether all runs have ended. */
 const POLL_MS = 400;
@@ -38,6 +45,7 @@ export async function bringToEnd(scene: Scene, options: EndingOptions): Promise<
         }
       }
     }
+    await raiseBudgets(client);
     // Work that only a drained worker may do would wait for ever, as it should.
     const workers = await client.perform("lists workers", (master) => master.workers());
     const isOurs = ({ name }: { name: string }): boolean =>
@@ -56,6 +64,20 @@ export async function bringToEnd(scene: Scene, options: EndingOptions): Promise<
       await client.perform("cancels what has no end", (master) => master.cancel(run));
     }
     await new Promise<void>((resolve) => void scene.after(POLL_MS, resolve));
+  }
+}
+
+/** More of everything for agent runs that have used up their budgets. */
+async function raiseBudgets(client: PatientClient): Promise<void> {
+  const agents = await client.perform("lists agents", (master) => master.agents());
+  if (!agents.ok) return;
+  for (const { id, status, limits } of agents.value) {
+    if (!isOpenRun(status)) continue;
+    const kinds = BUDGET_KINDS.filter((what) => limits[KEYS[what]] !== undefined);
+    const changes = kinds.map((what) =>
+      ({ what, add: true, amount: what === "deadline" ? MORE_MS : MORE }));
+    if (changes.length === 0) continue;
+    await client.perform("raises a budget", (master) => master.raiseBudget(id, changes, {}));
   }
 }
 

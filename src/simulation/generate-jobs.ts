@@ -107,6 +107,48 @@ export function generateAgents(
   return { pipelines: [{ key: run, jobs }], steps };
 }
 
+/**
+ * One or two runs of one agent run, with less budget than they want, and people who raise it
+ * (lesson 18). The run that comes first brings the budget.
+ */
+export function generateBrakes(
+  prng: Prng, room: { readonly clients: number; readonly safetyMs: number },
+): { pipelines: PipelinePlan[]; steps: Step[] } {
+  const id = "braked";
+  const budget = {
+    jobs: prng.int(3, 10),
+    ...(prng.chance(0.4) && { steps: prng.int(2, 15) }),
+    ...(prng.chance(0.8) && { tokens: prng.int(30, 120) }),
+    ...(prng.chance(0.3) && { deadlineMs: prng.int(500, 8000) }),
+  };
+  const keys = ["b1", "b2"].slice(0, prng.int(1, 2));
+  const job = (name: string): JobPlan => ({
+    id: name,
+    does: `ms=${prng.ms(1, 400)} steps=${prng.int(1, 6)} tokens=${prng.int(10, 30)}` +
+      (prng.chance(0.6) ? ` adds=${prng.int(1, 4)}` : ""),
+    retry: { maxAttempts: 4, delayMs: 100, backoff: 1, jitter: 0 },
+  });
+  const pipelines = keys.map((key, index): PipelinePlan => ({
+    key, agent: { id, ...(index === 0 && { budget }) },
+    jobs: ["a", "b", "c"].slice(0, prng.int(2, 3)).map(job),
+  }));
+  const client = (): number => prng.int(1, room.clients);
+  const at = prng.int(1, 800);
+  const later = (): number => prng.int(at, room.safetyMs);
+  const steps = keys.map((run, index): Step =>
+    ({ at: index === 0 ? at : later(), client: client(), do: "submit", run }));
+  for (let count = prng.int(0, 4); count > 0; count--) {
+    const what = prng.pick(["jobs", "steps", "tokens", "deadline"] as const);
+    const amount = what === "deadline" ? prng.int(100, 5000) : prng.int(1, 30);
+    steps.push({ at: later(), client: client(), do: "raise", group: id, what, amount });
+  }
+  const run = prng.pick(keys);
+  if (prng.chance(0.2)) steps.push({ at: later(), client: client(), do: "cancel", run });
+  if (prng.chance(0.4)) steps.push({ at: later(), client: client(), do: "retry", run });
+  if (prng.chance(0.6)) steps.push({ at: later(), client: client(), do: "snapshot" });
+  return { pipelines, steps };
+}
+
 /** It adds jobs, asks, or sleeps, and most of them more than one of these. */
 function generateAgent(prng: Prng): string[] {
   const words = [`adds=${prng.int(1, 3)}`, `asks=${prng.int(1, 2)}`, `naps=${prng.ms(1, 2000)}`];

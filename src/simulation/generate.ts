@@ -9,7 +9,7 @@
  * Invariant: nothing but `seed` goes in.
  * Test: test/22-simulation.test.ts
  */
-import { addSteps, generateAgents, generatePipeline } from "./generate-jobs.ts";
+import { addSteps, generateAgents, generateBrakes, generatePipeline } from "./generate-jobs.ts";
 import { generatePools } from "./generate-pools.ts";
 import { generateServices, generateVersions } from "./generate-services.ts";
 import {
@@ -42,6 +42,9 @@ const [STEP_SALT, STEP_LIFE] = [0x57e9, 0];
 /** And every ninth, again elsewhere, has jobs that add jobs, ask and wait. */
 const [AGENT_SALT, AGENT_LIFE] = [0xa6e, 6];
 
+/** And every ninth has agent runs whose budgets are too small for what they want. */
+const [BRAKE_SALT, BRAKE_LIFE] = [0xb7a, 7];
+
 /** Everything that happens in the life of this seed. */
 export function generatePlan(seed: number): Plan {
   const prng = new Prng(seed);
@@ -63,7 +66,9 @@ export function generatePlan(seed: number): Plan {
       ? generateVersions(new Prng(seed ^ VERSION_SALT), room)
       : seed % SERVICE_LIVES === AGENT_LIFE
         ? generateAgents(new Prng(seed ^ AGENT_SALT), room)
-        : { pipelines: [], steps: [] };
+        : seed % SERVICE_LIVES === BRAKE_LIFE
+          ? generateBrakes(new Prng(seed ^ BRAKE_SALT), room)
+          : { pipelines: [], steps: [] };
   const scaled = seed % POOL_LIVES === FIRST_POOL_LIFE
     ? generatePools(new Prng(seed ^ POOL_SALT), { ...room, enabled })
     : { pools: [], pipelines: [], steps: [], faults: [] };

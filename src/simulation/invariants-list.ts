@@ -71,6 +71,9 @@ export const INVARIANTS = {
   "goes-on-when-met":
     "A job that ends an attempt to wait goes on as soon as one of its waits is met, and not " +
     "before.",
+  "brakes-hold":
+    "An agent run never has more jobs and steps than its budget, its steps never cost or reserve " +
+    "more than it, and nothing begins after its deadline.",
   "no-crash": "No process of ours dies of its own error.",
 } as const;
 // #endregion

@@ -12,9 +12,9 @@
  *     model.ts       a second opinion on the log; model-state.ts: what it remembers;
  *                    model-checks.ts: what may happen to an attempt; model-services.ts: to a
  *                    service; model-gates.ts: to a gate; model-steps.ts: to a step;
- *                    model-agents.ts: to a job that adds jobs, asks or waits; model-pools.ts: to
- *                    the workers of pools; model-workers.ts: to all; model-versions.ts: to the
- *                    versions of a service
+ *                    model-agents.ts: to a job that adds jobs, asks or waits; model-budgets.ts: to
+ *                    what agent runs use up; model-pools.ts: to the workers of pools;
+ *                    model-workers.ts: to all; model-versions.ts: to the versions of a service
  *     events.ts      what a master left on disk; durable-view.ts: the disk after a
  *                    power cut
  *     stage.ts       what the parts of one life share

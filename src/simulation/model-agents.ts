@@ -22,6 +22,11 @@ interface Hands {
   again(job: ModelJob, notBefore: number): void;
 }
 
+/** Those who wait for more budget: model-budgets.ts. */
+interface Budgets {
+  paused(job: ModelJob, at: number): void;
+}
+
 const isRunning = (job: ModelJob, attempt: number): boolean =>
   job.status === "RUNNING" && job.attempt === attempt;
 
@@ -48,7 +53,7 @@ function waitAsked(hands: Hands, job: ModelJob, event: EventOf<"WaitAsked">): vo
 }
 
 /** The attempt has ended already. */
-export function paused(hands: Hands, job: ModelJob, at: number): void {
+export function paused(hands: Hands, budgets: Budgets, job: ModelJob, at: number): void {
   if (job.waits.length === 0) {
     hands.fail("goes-on-when-met", `${job} is paused, and has not asked for it`);
   }
@@ -56,11 +61,16 @@ export function paused(hands: Hands, job: ModelJob, at: number): void {
   job.pauses += 1;
   job.status = "WAITING";
   goOn(hands, job, at);
+  budgets.paused(job, at);
 }
 
 /** Asked again, whenever something has happened for which somebody might wait. */
 export function goOn(hands: Hands, job: ModelJob, at: number): void {
   if (job.status !== "WAITING" || !job.waits.some((wait) => isMet(job, wait, at))) return;
+  wake(hands, job, at);
+}
+
+export function wake(hands: Hands, job: ModelJob, at: number): void {
   job.waits = [];
   hands.again(job, at);
 }
@@ -84,6 +94,7 @@ export function heardOf(
 function isMet(job: ModelJob, wait: Wait, at: number): boolean {
   if (wait.type === "jobs") return wait.jobs.every((index) => job.run.jobs[index]!.settled);
   if (wait.type === "ask") return job.asks.get(wait.key)?.isOpen === false;
+  // Whether a budget has room is looked at when that changes: see model-budgets.ts.
   return wait.type === "time" && wait.at <= at;
 }
 

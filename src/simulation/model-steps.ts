@@ -8,6 +8,7 @@
  */
 import type { EventOf } from "#core";
 import type { Invariant } from "./invariants-list.ts";
+import type { ModelBudgets } from "./model-budgets.ts";
 import type { ModelJob, ModelRun } from "./model-state.ts";
 
 interface Hands {
@@ -19,6 +20,15 @@ type OfStep = EventOf<"StepStarted" | "StepDone" | "StepFailed">;
 const keyOf = ({ name, ordinal }: { name: string; ordinal: number }): string =>
   `${name}#${ordinal}`;
 
+export function apply(hands: Hands, budgets: ModelBudgets, job: ModelJob, event: OfStep): void {
+  if (event.type === "StepStarted") {
+    started(hands, job, event);
+    return budgets.began(job, event);
+  }
+  ended(hands, job, event);
+  budgets.ended(job, event);
+}
+
 /** Only the attempt that runs says anything of steps. */
 function checkAttempt(hands: Hands, job: ModelJob, event: OfStep): void {
   if (job.status === "RUNNING" && job.attempt === event.attempt) return;
@@ -27,7 +37,7 @@ function checkAttempt(hands: Hands, job: ModelJob, event: OfStep): void {
   hands.fail("one-unfenced-attempt", what);
 }
 
-export function started(hands: Hands, job: ModelJob, event: EventOf<"StepStarted">): void {
+function started(hands: Hands, job: ModelJob, event: EventOf<"StepStarted">): void {
   checkAttempt(hands, job, event);
   const key = keyOf(event);
   const known = job.steps.get(key);
@@ -44,7 +54,7 @@ export function started(hands: Hands, job: ModelJob, event: EventOf<"StepStarted
   job.steps.set(key, { order, input, once, end: undefined });
 }
 
-export function ended(
+function ended(
   hands: Hands, job: ModelJob, event: EventOf<"StepDone" | "StepFailed">,
 ): void {
   checkAttempt(hands, job, event);

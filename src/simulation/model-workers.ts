@@ -4,7 +4,7 @@
  * Invariant: what is not allowed changes nothing.
  * Test: test/22-simulation.invariants.test.ts
  */
-import type { EventOf } from "#core";
+import type { Event, EventOf } from "#core";
 import type { Invariant } from "./invariants-list.ts";
 import { checkGone, checkJoin } from "./model-checks.ts";
 import type { ModelPools } from "./model-pools.ts";
@@ -21,10 +21,33 @@ export class ModelWorkers {
   readonly all = new Map<number, ModelWorker>();
   readonly #instances = new Map<string, ModelWorker>();
   readonly #model: Around;
+  /**
+   * This worker was blamed for the loss of an attempt, so its own loss comes next: a worker that is
+   * still there has killed nothing.
+   */
+  blamed: ModelWorker | undefined;
   #last = 0;
 
   constructor(model: Around) {
     this.#model = model;
+  }
+
+  restarted(): void {
+    this.blamed = undefined;
+  }
+
+  checkBlame(event: Event): void {
+    const worker = this.blamed;
+    if (worker === undefined || event.type === "JobLost") return;
+    // That of a worker which was retired: the same loss ends its launch.
+    if (event.type === "LaunchStopped" && event.name === worker.name) return;
+    this.blamed = undefined;
+    if (event.type === "WorkerLost" && event.worker === worker.id) return;
+    this.#model.fail(
+      "retries-within-budget",
+      `${worker.name} (worker ${worker.id}) is blamed for a lost attempt, and is not lost: ` +
+        `${event.type} comes next`,
+    );
   }
 
   joined(event: EventOf<"WorkerJoined">): void {

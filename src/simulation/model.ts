@@ -26,13 +26,14 @@ import {
   checkReopened, checkRetry, checkStart, checkStopped, wrongLoss,
 } from "./model-checks.ts";
 import * as agents from "./model-agents.ts";
+import { ModelBudgets } from "./model-budgets.ts";
 import * as gates from "./model-gates.ts";
 import { ModelPools, type PoolLimits } from "./model-pools.ts";
 import * as services from "./model-services.ts";
 import * as steps from "./model-steps.ts";
 import {
   conditionHolds, ModelJob, ModelRun, mostMemory, openParentsOf, reopen, RETRY_MILLI, waitFor,
-  type ModelWorker, type Submission,
+  type Submission,
 } from "./model-state.ts";
 import { Versions } from "./model-versions.ts";
 import { ModelWorkers } from "./model-workers.ts";
@@ -82,15 +83,11 @@ export class Model {
     again: (job, notBefore) => this.#again(job, notBefore),
     considerTurn: (job) => this.#considerTurn(job),
   };
+  readonly #budgets = new ModelBudgets(this.#hands);
   readonly #versions = new Versions(this.#hands);
   readonly #workers = new ModelWorkers(this);
   readonly #maxLosses: number;
   readonly #maxRunResultBytes: number;
-  /**
-   * This worker was blamed for the loss of an attempt, so its own loss comes next: a worker that is
-   * still there has killed nothing.
-   */
-  #blamed: ModelWorker | undefined;
   #lastRun = 0;
 
   constructor(options: ModelOptions = {}) {
@@ -113,23 +110,22 @@ export class Model {
       const what = `${event.type} happened ${ms} ms before the event that precedes it`;
       this.fail("timers-are-kept", what);
     }
-    this.#checkBlame(event);
+    this.#workers.checkBlame(event);
     switch (event.type) {
       case "JobStarted": return this.#started(event);
       case "JobSucceeded": return this.#succeeded(event);
       case "JobFailed": return this.#failed(event);
       case "JobLost": return this.#lost(event);
       case "JobStopped": return this.#stopped(event);
-      case "StepStarted": return steps.started(this.#hands, this.#job(event), event);
-      case "StepDone":
-      case "StepFailed": return steps.ended(this.#hands, this.#job(event), event);
+      case "StepStarted": case "StepDone": case "StepFailed": return this.#step(event);
       case "ChangesAccepted": return void this.#run(event.run);
       case "RunForked": case "RunSubmitted":
       case "UpdateSubmitted": return this.#submitted(event);
       case "JobsAdded":
       case "JobsInserted": return this.#added(event);
       case "JobsSpawned": return this.#spawned(event);
-      case "JobPaused": return agents.paused(this.#hands, this.#ending(event), event.at);
+      case "JobPaused":
+        return agents.paused(this.#hands, this.#budgets, this.#ending(event), event.at);
       case "WaitAsked": case "AskOpened": case "AskApproved": case "AskClosed":
         return agents.apply(this.#hands, this.#job(event), event);
       case "JobsCancelled":
@@ -159,30 +155,16 @@ export class Model {
       case "ServicesRestarted": return services.restarted(this.#hands, this.#jobs(event), event);
       case "WorkerKnows": return this.#workers.learned(event);
       case "TimePassed": return agents.timePassed(this.#hands, this.runs.values(), event.at);
-      case "ArtifactPut": case "ArtifactsRemoved":
-      case "BudgetReached": case "BudgetRaised": return;
+      case "BudgetReached": return this.#budgets.reached(event);
+      case "BudgetRaised": return this.#budgets.raised(event);
+      case "ArtifactPut": case "ArtifactsRemoved": return;
       default: return this.pools.apply(event);
     }
   }
 
   /** The master has started again: of events that belong together, the last ones may be missing. */
   restarted(): void {
-    this.#blamed = undefined;
-  }
-
-  #checkBlame(event: Event): void {
-    const worker = this.#blamed;
-    if (worker === undefined || event.type === "JobLost") return;
-    // That of a worker which was retired: the same loss ends its launch.
-    if (event.type === "LaunchStopped" && event.name === worker.name) return;
-    this.#blamed = undefined;
-    if (event.type !== "WorkerLost" || event.worker !== worker.id) {
-      this.fail(
-        "retries-within-budget",
-        `${worker.name} (worker ${worker.id}) is blamed for a lost attempt, and is not lost: ` +
-          `${event.type} comes next`,
-      );
-    }
+    this.#workers.restarted();
   }
 
   // ── runs ───────────────────────────────────────────────────────────────────────────────────────
@@ -235,9 +217,14 @@ export class Model {
     if (this.openRuns > MAX_OPEN_RUNS) {
       this.fail("bounded-queues", `${this.openRuns} runs are open, more than ${MAX_OPEN_RUNS}`);
     }
+    this.#budgets.submitted(run, event);
     this.#grow(run, spec.jobs);
     this.#versions.submitted(run, event.type === "UpdateSubmitted" ? event : undefined);
     if (event.type === "RunForked") steps.forked(run, this.#run(event.from), event);
+  }
+
+  #step(event: EventOf<"StepStarted" | "StepDone" | "StepFailed">): void {
+    steps.apply(this.#hands, this.#budgets, this.#job(event), event);
   }
 
   #updateFailed(event: EventOf<"UpdateFailed">): void {
@@ -289,6 +276,7 @@ export class Model {
       run.jobs.push(job);
       run.jobsById.set(job.spec.id, job);
     }
+    this.#budgets.grown(run, added.length, this.at);
     run.open += added.length;
     this.counts.jobs += added.length;
     if (run.jobs.length > MAX_JOBS_PER_RUN) {
@@ -369,6 +357,7 @@ export class Model {
       const run = this.#run(number);
       checkForgotten(this, run, this.#finished);
       this.#versions.forgotten(run);
+      this.#budgets.forgotten(run);
       this.#keep(run, -1);
       run.forgotten = true;
       const isKept = checkKey(this, run, event);
@@ -475,7 +464,7 @@ export class Model {
     if (services.wasWell(job, event.at)) job.losses = 0;
     if (event.blamed) {
       job.losses += 1;
-      this.#blamed = job.worker;
+      this.#workers.blamed = job.worker;
     }
     if (job.cancelled) return this.#end(job, "CANCELLED");
     const dead = event.blamed && job.losses >= this.#maxLosses;

@@ -5,7 +5,7 @@
  * Test: test/22-simulation.test.ts
  */
 import { faultText } from "./faults.ts";
-import type { JobPlan, Plan, PoolPlan, Step } from "./plan.ts";
+import type { JobPlan, PipelinePlan, Plan, PoolPlan, Step } from "./plan.ts";
 
 /** The whole plan, a line each. */
 export function planLines(plan: Plan): string[] {
@@ -27,8 +27,8 @@ export function planLines(plan: Plan): string[] {
     ...(plan.pools ?? []).flatMap(poolLines),
     `latency ${plan.latencyMs.join(" to ")} ms, sync ${plan.syncMs.join(" to ")} ` +
       `ms${plan.splitChunks ? ", writes arrive in pieces" : ""}`,
-    ...plan.pipelines.flatMap(({ key, jobs }) => [
-      `pipeline ${key}`,
+    ...plan.pipelines.flatMap(({ key, jobs, agent }) => [
+      `pipeline ${key}${agent === undefined ? "" : agentText(agent)}`,
       ...jobs.map((job) => `  ${jobText(job, jobs)}`),
     ]),
     ...timeline.map(({ at, text }) => `t=${String(at).padEnd(6)} ${text}`),
@@ -77,6 +77,11 @@ function jobText(job: JobPlan, jobs: readonly JobPlan[]): string {
     .join("; ");
 }
 
+function agentText({ id, budget }: NonNullable<PipelinePlan["agent"]>): string {
+  const limits = Object.entries(budget ?? {}).map(([what, limit]) => `${what} ${limit}`);
+  return ` of agent run ${id}${limits.length === 0 ? "" : ` (at most ${limits.join(", ")})`}`;
+}
+
 function gateText({ gateNeeds, gateThen }: JobPlan, ms: number): string {
   const needs = gateNeeds === undefined ? "" : ` for ${gateNeeds} approvals`;
   const then = gateThen === undefined ? "" : `, then ${gateThen}`;
@@ -118,6 +123,7 @@ function stepText(step: Step): string {
     case "drain": return `${step.undo ? "ends the drain of" : "drains"} ${step.worker}`;
     case "launch": return `wants one more worker of ${step.pool}`;
     case "retire": return `retires ${step.worker}`;
+    case "raise": return `raises ${step.what} of ${step.group} by ${step.amount}`;
     case "snapshot": return "wants a snapshot";
     case "hash": return "asks for the hash";
     case "dead": return "lists dead letters";

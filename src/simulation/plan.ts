@@ -14,7 +14,10 @@
  * began.
  * Test: test/22-simulation.test.ts
  */
-import { PLAIN_RULES, type Gate, type JobSpec, type PipelineSpec, type Service } from "#wire";
+import {
+  PLAIN_RULES, type Budget, type BudgetKind, type Gate, type JobSpec, type PipelineSpec,
+  type Service,
+} from "#wire";
 
 /** Shortest and longest, in ms. */
 export type Range = readonly [least: number, most: number];
@@ -123,6 +126,8 @@ export interface PipelinePlan {
   /** Its name, and the key under which it is submitted. */
   readonly key: string;
   readonly jobs: readonly JobPlan[];
+  /** It is part of this agent run, and brings a budget, or none. */
+  readonly agent?: { readonly id: string; readonly budget?: Budget };
 }
 
 /** A job. An absent field means the same as in a pipeline file that does not mention it. */
@@ -187,6 +192,11 @@ export type Step = { readonly at: number; readonly client: number } & (
   | { readonly do: "launch"; readonly pool: string }
   | { readonly do: "retire"; readonly worker: string }
   | { readonly do: "pools" }
+  /** A person raises a limit of an agent run, if it has one. */
+  | {
+      readonly do: "raise"; readonly group: string; readonly what: BudgetKind;
+      readonly amount: number;
+    }
 );
 
 export const FAULT_KINDS = [
@@ -266,7 +276,8 @@ export type Fault = { readonly at: number; readonly target: string } &
 /** The pipeline in the form in which it travels. */
 export function specOf(plan: PipelinePlan, jobSpec: (job: JobPlan) => JobSpec): PipelineSpec {
   const jobs = plan.jobs.map((job) => jobSpec(job));
-  return { name: plan.key, version: undefined, project: undefined, jobs };
+  const agent = plan.agent && { agent: plan.agent };
+  return { name: plan.key, version: undefined, project: undefined, jobs, ...agent };
 }
 
 export function jobSpecOf(job: JobPlan): JobSpec {

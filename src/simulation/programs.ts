@@ -3,6 +3,7 @@
  *
  *     sim ms=120 fails=2 result=7      takes 120 ms, fails twice, then succeeds and hands in 7
  *     sim ms=5 steps=4 once            first takes four durable steps, each to happen once
+ *     sim ms=5 steps=4 tokens=20       the same, and each may cost 20 tokens, and costs less
  *
  * The executor around them is the real one: folders, signals, the grace, the result's file. Only
  * the folders are not on any disk, because `WorkFolders` is the part of it that blocks (lesson 11).
@@ -12,11 +13,12 @@
 import type { WorkFolders } from "#host";
 import type { SimProcess, SimProgram } from "#simhost";
 import type { AgentScript } from "./agents.ts";
+import type { StepScript } from "./step-ledger.ts";
 
 /** Between two lines of a program that prints. */
 const PRINT_MS = 5;
 
-interface Script extends AgentScript {
+interface Script extends AgentScript, StepScript {
   readonly ms: number;
   /** So many attempts exit with 1 before one succeeds. */
   readonly fails: number;
@@ -33,9 +35,6 @@ interface Script extends AgentScript {
   readonly listen: number;
   /** It stops listening after so many ms more, and hangs; 0: never. */
   readonly hang: number;
-  /** It takes so many durable steps before anything else (lesson 18), each to happen once. */
-  readonly steps: number;
-  readonly once: boolean;
 }
 
 /** Reads a program's arguments. Unknown words are a mistake in the plan. */
@@ -56,6 +55,7 @@ export function readScript(words: readonly string[]): Script {
     naps: 0,
     steps: 0,
     once: false,
+    tokens: 0,
   };
   for (const word of words) {
     const [name = "", value = ""] = word.split("=");
@@ -74,6 +74,7 @@ export function readScript(words: readonly string[]): Script {
     else if (name === "naps") script.naps = Number(value);
     else if (name === "steps") script.steps = Number(value);
     else if (name === "once") script.once = true;
+    else if (name === "tokens") script.tokens = Number(value);
     else throw new Error(`Cannot read program: it does not know "${word}"`);
   }
   return script;
@@ -89,7 +90,7 @@ export interface ProgramRoom {
   /** The program acts as an agent, and is done with that when `done` is called. */
   act(program: SimProcess, script: AgentScript, done: () => void): void;
   /** Takes durable steps. Rejects when one of them cannot be. */
-  takeSteps(program: SimProcess, steps: number, once: boolean): Promise<void>;
+  takeSteps(program: SimProcess, steps: StepScript): Promise<void>;
 }
 
 /** The program that all jobs run. */
@@ -110,7 +111,7 @@ export function scriptedProgram(room: ProgramRoom): SimProgram {
       end(self, script, room);
     });
     if (script.steps === 0) return work();
-    room.takeSteps(self, script.steps, script.once).then(work, () => self.exit(1));
+    room.takeSteps(self, script).then(work, () => self.exit(1));
   };
 }
 

@@ -112,7 +112,7 @@ class Life {
       listen: (program, port) => this.#ports.listen(program, port),
       hang: (program) => this.#ports.close(program),
       act: (program, script, done) => this.#agents.begin(program, script, done),
-      takeSteps: (program, steps, once) => this.#ledger.take(program, steps, once),
+      takeSteps: (program, steps) => this.#ledger.take(program, steps),
     }));
     const { stage } = this;
     this.#ledger = new StepLedger(stage);

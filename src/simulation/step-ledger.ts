@@ -11,11 +11,20 @@
  * Test: test/22-simulation.steps.test.ts
  */
 import type { SimProcess } from "#simhost";
-import { JobProgram } from "#sdk";
+import { JobProgram, type StepOptions } from "#sdk";
 import type { Stage } from "./stage.ts";
 
 /** A call of a step takes so long. */
 const CALL_MS = [1, 40] as const;
+
+/** The durable steps that a program takes before anything else. */
+export interface StepScript {
+  readonly steps: number;
+  /** Each must happen once. */
+  readonly once: boolean;
+  /** What each sets aside of its run's budget. */
+  readonly tokens: number;
+}
 
 interface Seen {
   calls: number;
@@ -31,19 +40,28 @@ export class StepLedger {
     this.#stage = stage;
   }
 
-  async take(self: SimProcess, steps: number, once: boolean): Promise<void> {
+  /** Does not resolve if the program ends to wait for more budget. */
+  async take(self: SimProcess, { steps, once, tokens }: StepScript): Promise<void> {
     const { env } = self;
     const job = new JobProgram({
       master: env["TITAN_MASTER"], token: env["TITAN_TOKEN"], run: env["TITAN_RUN"],
       job: env["TITAN_JOB"], attempt: env["TITAN_ATTEMPT"],
-    }, { host: this.#stage.world.host(self.host) });
-    const options = once
-      ? { effect: "once", onAmbiguous: "fail" } as const
-      : { effect: "idempotent" } as const;
+    }, { host: this.#stage.world.host(self.host), end: () => {
+      job.close();
+      self.exit(0);
+    } });
+    const options: StepOptions = {
+      ...(once ? { effect: "once", onAmbiguous: "fail" } : { effect: "idempotent" }),
+      ...(tokens > 0 && { reserve: { tokens } }),
+    };
     try {
       for (let step = 1; step <= steps; step++) {
         const name = `${env["TITAN_RUN"]}/${env["TITAN_JOB"]} step ${step}`;
-        const value = await job.step("s", step, () => this.#call(self, name, once), options);
+        const value = await job.step("s", step, ({ usage }) => {
+          // At most as much as was set aside; some steps do not say.
+          if (tokens > 0 && step % 3 > 0) usage({ tokensIn: tokens - (step % 5) });
+          return this.#call(self, name, once);
+        }, options);
         this.#gave(name, value);
       }
     } finally {

@@ -79,6 +79,7 @@ export class Steps {
       case "drain": return void this.drain(client, step.worker, step.undo);
       case "launch": return void this.#launch(client, step.pool);
       case "retire": return void this.#retire(client, step.worker);
+      case "raise": return this.#raise(client, step);
       case "pools": return void this.#try(client, "lists pools", (master) => master.pools());
     }
   }
@@ -108,7 +109,9 @@ export class Steps {
       .perform(`submit ${key}`, (master) => master.submitSpec(spec, { key, updateMs }))
       .then((answer) => {
         this.unanswered -= 1;
-        if (!answer.ok && updateMs !== undefined) {
+        // A budget may have no room for another run.
+        const isBraked = pipeline.agent !== undefined;
+        if (!answer.ok && (updateMs !== undefined || isBraked)) {
           return this.#scene.note(`${client.name} is refused: ${answer.refused.message}`);
         }
         if (!answer.ok) {
@@ -127,6 +130,13 @@ export class Steps {
           judge.acknowledged({ what: "submit", run, key, jobs: pipeline.jobs.length, existing }),
         );
       });
+  }
+
+  #raise(client: PatientClient, step: Extract<Step, { do: "raise" }>): void {
+    const { group, what, amount } = step;
+    const change = { what, amount, add: true };
+    void this.#try(client, `raises ${what} of ${group}`, (master) =>
+      master.raiseBudget(group, [change], { by: client.name }));
   }
 
   /** Waits for the run of that key, then does something with it. */
