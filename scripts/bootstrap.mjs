@@ -20,6 +20,7 @@ import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   closeSync,
+  copyFileSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -39,6 +40,7 @@ import { finishDeclaration, isDeclaration } from "./lib/declarations.mjs";
 
 export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const DIST = join(ROOT, "dist");
+const PAGE = join(ROOT, "src", "dashboard", "page");
 const STAMP = join(DIST, ".stamp");
 const LOCK = join(DIST, ".lock");
 const TSC = join(ROOT, "node_modules", "typescript", "bin", "tsc");
@@ -198,20 +200,41 @@ export async function ensureBuilt(options = {}) {
     if (!options.force && readStamp() === digest) return;
     const staging = stagingFolder();
     try {
-      const done = spawnSync(process.execPath, [
-        TSC, "-p", join(ROOT, "tsconfig.json"), "--outDir", staging, ...DECLARATIONS,
-      ], { cwd: ROOT, encoding: "utf8" });
-      if (done.status !== 0) {
-        throw new BootstrapError(
-          `Cannot build: the sources do not type-check\n${done.stdout}${done.stderr}`.trimEnd(),
-        );
-      }
+      buildPage(staging);
+      // After the page: what both compile is then what Node runs.
+      compile("tsconfig.json", ["--outDir", staging, ...DECLARATIONS]);
       publish(staging);
       writeFileSync(STAMP, digest);
     } finally {
       rmSync(staging, { recursive: true, force: true });
     }
   });
+}
+
+/** @param {string} config relative to the root @param {readonly string[]} flags */
+function compile(config, flags) {
+  const done = spawnSync(process.execPath, [TSC, "-p", join(ROOT, config), ...flags], {
+    cwd: ROOT, encoding: "utf8",
+  });
+  if (done.status === 0) return;
+  throw new BootstrapError(
+    `Cannot build: the sources do not type-check\n${done.stdout}${done.stderr}`.trimEnd(),
+  );
+}
+
+/**
+ * What browsers load: the dashboard's modules, and its styles and pictures as they are.
+ * @param {string} out in the place of `dist`
+ * @param {readonly string[]} [flags] for the compiler
+ */
+export function buildPage(out, flags = []) {
+  compile("src/dashboard/page/tsconfig.json", ["--outDir", out, ...flags]);
+  for (const path of filesUnder(PAGE)) {
+    if (/\.ts$|\.json$/.test(path)) continue;
+    const to = join(out, relative(join(ROOT, "src"), path));
+    mkdirSync(dirname(to), { recursive: true });
+    copyFileSync(path, to);
+  }
 }
 
 export function isFresh() {
@@ -236,7 +259,9 @@ function sourceDigest() {
     // still fresh.
     hash.update(`${relative(ROOT, path)}\0${size}\0${Math.round(mtimeMs)}\n`);
   };
-  for (const path of filesUnder(join(ROOT, "src"))) if (path.endsWith(".ts")) add(path);
+  for (const path of filesUnder(join(ROOT, "src"))) {
+    if (path.endsWith(".ts") || path.startsWith(PAGE)) add(path);
+  }
   add(join(ROOT, "tsconfig.json"));
   add(join(ROOT, "package.json"));
   return hash.digest("hex");

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { join, relative } from "node:path";
 import { test } from "node:test";
 
 const SRC = join(import.meta.dirname, "..", "src");
@@ -35,7 +35,7 @@ function judgeMap(source: string, files: readonly string[]): string[] {
   const bare = (file: string): string => file.slice(file.lastIndexOf("/") + 1);
   const gone = names.filter((_, at) => !files.some((file) => patterns[at]!.test(bare(file))));
   const unnamed = files.filter((file) =>
-    file !== "mod.ts" && !folders.includes(dirname(file))
+    file !== "mod.ts" && !folders.some((folder) => file.startsWith(`${folder}/`))
       && !patterns.some((pattern) => pattern.test(bare(file))));
   return [
     ...gone.map((name) => `names ${name}, which does not exist`),
@@ -67,6 +67,13 @@ test("the map in a mod.ts names every file of its folder, and no other", () => {
     return judgeMap(source, filesOf(join(SRC, name))).map((text) => `src/${name}/mod.ts ${text}`);
   });
   assert.deepEqual(wrong, []);
+});
+
+test("the map of the browser's program names every file of it", () => {
+  const folder = join(SRC, "dashboard", "page");
+  const files = filesOf(folder).filter((file) => file !== "main.ts");
+  const source = readFileSync(join(folder, "main.ts"), "utf8").replace("main.ts ", "");
+  assert.deepEqual(judgeMap(source, files), []);
 });
 
 test("judgeMap() finds a name that is gone and a file that is not named", () => {

@@ -141,7 +141,7 @@ const BANNED_MODULES = new RegExp(
 
 /** The door itself, and the program that people start. */
 const MAY_BE_IMPURE = (file: string): boolean =>
-  /^src\/(?:host|process|cluster|cli)\//.test(file) || /^src\/dashboard\/browser\//.test(file);
+  /^src\/(?:host|process|cluster|cli)\//.test(file) || /^src\/dashboard\/page\//.test(file);
 
 function impurities(file: string, source: string): string[] {
   if (MAY_BE_IMPURE(file)) return [];
@@ -160,8 +160,6 @@ function impurities(file: string, source: string): string[] {
     // HTTP is Node's own: one file has the port, and one writes to its answers (types).
     .filter(({ specifier }) => !(/^node:(http|net)$/.test(specifier) &&
       ["src/http/server.ts", "src/http/answer.ts"].includes(file)))
-    // What it takes from there looks at a text: isIP().
-    .filter(({ specifier }) => !(specifier === "node:net" && file === "src/base/mod.ts"))
     .map(({ specifier, line }) => `${file}:${line} imports ${specifier}`);
   return [...calls, ...modules];
 }

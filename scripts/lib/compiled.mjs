@@ -52,6 +52,7 @@ const COMPILER_FLAGS = [
   "nodenext",
   "--verbatimModuleSyntax",
   "--rewriteRelativeImportExtensions",
+  "--removeComments",
   "--inlineSourceMap",
 ];
 

@@ -5,11 +5,10 @@
  *     suggest.ts   "did you mean"
  *     fresh.ts     maps and sets for what comes and goes by the thousand
  *
- * Invariant: nothing here knows what Titan is; nothing here does I/O.
+ * Invariant: nothing here knows what Titan is; nothing here does I/O, and a browser
+ * can load it.
  * Test: test/base.test.ts
  */
-import { isIP } from "node:net";
-
 export { FreshMap, FreshSet } from "./fresh.ts";
 export { didYouMean, editDistance, hint } from "./suggest.ts";
 
@@ -34,6 +33,9 @@ export function hostPort({ host, port }: HostPort): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
+/** 127.0.0.0/8, written as four plain numbers. */
+const LOOPBACK_V4 = /^127(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}$/;
+
 /**
  * Whether only this machine can get there: 127.0.0.0/8, ::1 and the name that means them. A name
  * that merely begins with 127 is somebody else's.
@@ -41,7 +43,7 @@ export function hostPort({ host, port }: HostPort): string {
 export function isLoopback(host: string): boolean {
   if (host === "localhost") return true;
   const bare = host.replace(/^\[(.*)\]$/, "$1");
-  return bare === "::1" || (isIP(bare) === 4 && bare.startsWith("127."));
+  return bare === "::1" || LOOPBACK_V4.test(bare);
 }
 
 /**

@@ -3,8 +3,9 @@
  *
  * Test: test/http.test.ts
  */
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { CodecError } from "#codec";
+import type { Asset } from "#dashboard";
 import { PipelineError } from "#pipeline";
 import { RpcError, type RpcErrorCode } from "#rpc";
 import { Download, HttpError } from "./route.ts";
@@ -40,6 +41,25 @@ export function sendJson(response: ServerResponse, status: number, value: unknow
     "content-type": "application/json; charset=utf-8", "content-length": body.length,
   });
   response.end(body);
+}
+
+/** A file of the dashboard. A browser that has it already is told so, in a hundred bytes. */
+export function sendAsset(
+  { type, etag, bytes, zipped }: Asset,
+  { request, response }: { request: IncomingMessage; response: ServerResponse },
+): void {
+  const headers = { etag, "cache-control": "no-cache", vary: "accept-encoding" };
+  if (request.headers["if-none-match"] === etag) {
+    response.writeHead(304, headers).end();
+    return;
+  }
+  const isZipped = /\bgzip\b/.test(String(request.headers["accept-encoding"] ?? ""));
+  const body = isZipped ? zipped : bytes;
+  response.writeHead(200, {
+    ...headers, "content-type": type, "content-length": body.length,
+    ...(isZipped && { "content-encoding": "gzip" }),
+  });
+  response.end(request.method === "HEAD" ? undefined : body);
 }
 
 /** A file for the person's disk: a browser shows nothing of it. */

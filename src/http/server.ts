@@ -15,9 +15,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { dialable, hostPort } from "#base";
+import { Dashboard } from "#dashboard";
 import type { Address, Host } from "#host";
 import { connect, type Client } from "#sdk";
-import { SAFE_HEADERS, sendDownload, sendError, sendJson } from "./answer.ts";
+import { SAFE_HEADERS, sendAsset, sendDownload, sendError, sendJson } from "./answer.ts";
 import { CHANGES } from "./changes.ts";
 import { namesOf, strangeRequest, unknownPerson, type Head, type Rules } from "./guard.ts";
 import { openApi } from "./openapi.ts";
@@ -55,6 +56,8 @@ export class HttpDoor {
   #sessions: Sessions | undefined;
   #client: Promise<Client> | undefined;
   #address: Address | undefined;
+  /** Read when the first person looks. */
+  #dashboard: Promise<Dashboard> | undefined;
 
   constructor(options: HttpOptions) {
     this.#options = options;
@@ -124,7 +127,8 @@ export class HttpDoor {
     if (url.pathname === "/api/v1/openapi.json") {
       return sendJson(response, 200, openApi(ROUTES, this.#options.version));
     }
-    await this.#answer(url, { request, response });
+    if (isOfApi(url.pathname)) return this.#answer(url, { request, response });
+    await this.#page(url.pathname, { request, response });
   }
   // #endregion
 
@@ -143,6 +147,23 @@ export class HttpDoor {
     const found = await route.run(asked);
     if (found instanceof Download) await sendDownload(response, found);
     else sendJson(response, 200, found);
+  }
+
+  /** Files of the dashboard; every other path is a view of it, and answers its page. */
+  async #page(
+    path: string, { request, response }: { request: IncomingMessage; response: ServerResponse },
+  ): Promise<void> {
+    const { method } = request;
+    if (method !== "GET" && method !== "HEAD") {
+      const what = `Cannot ${method} ${path}: it takes GET`;
+      throw new HttpError(405, "UNSUPPORTED", what, { allow: "GET, HEAD" });
+    }
+    this.#dashboard ??= Dashboard.load(this.#options.host);
+    const dashboard = await this.#dashboard;
+    const isAsset = path.startsWith("/assets/");
+    const asset = isAsset ? dashboard.find(path.slice("/assets/".length)) : dashboard.shell;
+    if (asset === undefined) throw new HttpError(404, "NOT_FOUND", `There is no file ${path}`);
+    sendAsset(asset, { request, response });
   }
 
   #login(path: string, response: ServerResponse): void {
@@ -172,6 +193,11 @@ export class HttpDoor {
     }
     return this.#client!;
   }
+}
+
+/** Paths of programs. A wrong one is an error in words, and never a page. */
+function isOfApi(path: string): boolean {
+  return /^\/(?:api|login|mcp|metrics)(?:\/|$)/.test(path);
 }
 
 /** Of a header that came twice the first one counts; Node joins the others. */

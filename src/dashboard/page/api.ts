@@ -1,0 +1,70 @@
+/**
+ * Lesson 19: requests to the master's port, with errors in words that a person can act on.
+ *
+ * Invariant: every request ends: with an answer, an error, or the end of our patience.
+ * Test: test/19-dashboard.shell.test.ts
+ */
+import type { Problem } from "./state.ts";
+
+/** A master that takes longer has other worries, and so has the person. */
+const PATIENCE_MS = 15_000;
+/** A page of another origin cannot send it (src/http/guard.ts). */
+const CHANGE = { "titan-request": "1" };
+
+export class ApiError extends Error implements Problem {
+  /** Of HTTP; 0: no answer came. */
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.name = "ApiError";
+    this.status = status;
+  }
+}
+
+export interface Api {
+  /** `path`: below /api/v1/, as "runs" or "runs/x?limit=5". @throws {ApiError} */
+  get<T>(path: string): Promise<T>;
+  /** A change. @throws {ApiError} */
+  post<T>(path: string, body?: object): Promise<T>;
+  /** A text, such as a pipeline: "application/yaml". @throws {ApiError} */
+  send<T>(path: string, text: string, type: string): Promise<T>;
+}
+
+export const api: Api = {
+  get: (path) => ask(path, {}),
+  post: (path, body = {}) => ask(path, {
+    method: "POST", body: JSON.stringify(body),
+    headers: { ...CHANGE, "content-type": "application/json" },
+  }),
+  send: (path, text, type) => ask(path, {
+    method: "POST", body: text, headers: { ...CHANGE, "content-type": type },
+  }),
+};
+
+async function ask<T>(path: string, options: RequestInit): Promise<T> {
+  const signal = AbortSignal.timeout(PATIENCE_MS);
+  let response: Response;
+  try {
+    response = await fetch(`/api/v1/${path}`, { ...options, signal, cache: "no-store" });
+  } catch (error) {
+    const isLate = (error as Error).name === "TimeoutError";
+    const what = isLate ? `no answer within ${PATIENCE_MS / 1000} s` : "it does not answer";
+    throw new ApiError(0, `Cannot reach ${location.host}: ${what}`);
+  }
+  const text = await response.text().catch(() => "");
+  if (!response.ok) throw new ApiError(response.status, reasonOf(response, text));
+  try {
+    return JSON.parse(text) as T;
+  } catch {
+    throw new ApiError(response.status, `Cannot read the answer to ${path}: it is no JSON`);
+  }
+}
+
+function reasonOf({ status, statusText }: Response, text: string): string {
+  try {
+    return (JSON.parse(text) as { error: { message: string } }).error.message;
+  } catch {
+    return `The master answered ${status} ${statusText}`;
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * Lesson 19: what stands around each view: the navigation, the state of the connection, notices,
+ * and the region that is read to people who listen.
+ *
+ * Test: test/19-dashboard.shell.test.ts
+ */
+import { button } from "./parts/page.ts";
+import { icon } from "./parts/icon.ts";
+import { relative } from "./parts/time.ts";
+import { NAVIGATION, sectionOf } from "./router.ts";
+import type { State } from "./state.ts";
+import { setTheme, theme, type Theme } from "./theme.ts";
+import { h, type Child, type VNode } from "./vdom.ts";
+import type { Context, View } from "./views/view.ts";
+
+interface Shown {
+  readonly view: View;
+  readonly context: Context;
+}
+
+export function frame(state: State, { view, context }: Shown): VNode {
+  return h("div", { class: "frame" },
+    h("a", { class: "skip", href: "#main" }, "Skip to the content"),
+    h("header", { class: "bar" },
+      h("a", { class: "brand", href: "/" }, mark(), h("span", null, "Titan")),
+      connection(state),
+      h("span", { class: "bar-space" }),
+      themeSwitch(context)),
+    navigation(context),
+    h("main", { id: "main", class: "main", tabindex: -1 },
+      lost(state), view.render(state, context)),
+    notices(state, context),
+    h("div", { class: "spoken", role: "status", "aria-live": "polite" },
+      state.ui["announced"] as Child));
+}
+
+/** A moon behind a ring of haze. */
+function mark(): VNode {
+  return h("svg", { class: "mark", viewBox: "0 0 32 32", "aria-hidden": "true" },
+    h("circle", { class: "mark-haze", cx: 16, cy: 16, r: 14 }),
+    h("circle", { class: "mark-moon", cx: 16, cy: 16, r: 9.5 }),
+    h("path", { class: "mark-ring", d: "M3 21.5C9 24.6 23 19.5 29 10.5" }));
+}
+
+function navigation({ url }: Context): VNode {
+  const here = sectionOf(url.pathname);
+  return h("nav", { class: "nav", "aria-label": "Views" }, h("ul", null,
+    NAVIGATION.map(({ name, path, icon: picture }) => h("li", { key: name },
+      h("a", { href: path, "aria-current": path === here ? "page" : undefined },
+        icon(picture), h("span", null, name))))));
+}
+
+const CONNECTION = {
+  connecting: ["pending", "Connecting"], live: ["completed", "Live"],
+  polling: ["completed", "Live"], lost: ["failed", "Out of date"],
+} as const;
+
+function connection({ connection: found }: State): VNode {
+  const [look, word] = CONNECTION[found];
+  return h("span", { class: `connection state-${look}` }, h("span", { class: "dot" }), word);
+}
+
+function lost({ connection: found, lostAt, now, loaded }: State): Child {
+  if (found !== "lost") return null;
+  const why = loaded.get("events")?.error?.message;
+  return h("div", { class: "banner", role: "alert" }, icon("problem"),
+    h("p", null, h("strong", null, "The connection to the master is lost. "),
+      lostAt === undefined ? "" : `What you see is from ${relative(lostAt, now)}. `,
+      "It comes back by itself, with everything that was missed.",
+      why === undefined ? "" : ` ${why}.`));
+}
+
+const THEMES: readonly (readonly [Theme, string])[] = [
+  ["system", "As the system"], ["light", "Light"], ["dark", "Dark"],
+];
+
+function themeSwitch({ dispatch }: Context): VNode {
+  const chosen = theme();
+  return h("div", { class: "themes", role: "group", "aria-label": "Colours" },
+    THEMES.map(([name, label]) => h("button", {
+      key: name, type: "button", "aria-label": label, title: label,
+      "aria-pressed": name === chosen,
+      onclick: () => {
+        setTheme(name);
+        dispatch({ type: "ui", key: "theme", value: name });
+      },
+    }, icon(name))));
+}
+
+function notices({ notices: all }: State, { dispatch }: Context): VNode {
+  return h("div", { class: "notices" }, all.map(({ id, kind, text }) =>
+    h("div", {
+      key: id, class: `notice notice-${kind}`, role: kind === "done" ? "status" : "alert",
+    },
+      icon(kind === "done" ? "completed" : "problem"), h("p", null, text),
+      button("", () => dispatch({ type: "dismiss", id }), {
+        kind: "quiet", icon: "close", label: "Close this message",
+      }))));
+}

@@ -1,0 +1,229 @@
+/**
+ * Lesson 19: the connection that keeps the page true.
+ *
+ *     connect ──▶ hello, snapshot, then facts and rows     each message has the log's number
+ *        ▲                  │ the connection breaks, or nothing is heard for too long
+ *        └── wait a bit ◀───┘ again with Last-Event-ID: what was missed comes, once each, in order
+ *
+ * A master without such a stream is asked once a second instead.
+ *
+ * Invariants: one connection at a time; a message of a connection that was given up changes
+ * nothing; the waits grow to MAX_WAIT_MS and no further, so that the page is true again soon after
+ * the master is.
+ * Test: test/19-dashboard.shell.test.ts
+ */
+import type { Api } from "./api.ts";
+import { ApiError } from "./api.ts";
+import type { Fact, Info, Job, Run } from "./rows.ts";
+import { SseReader, type Message } from "./sse.ts";
+import type { Action } from "./state.ts";
+
+const MIN_WAIT_MS = 250;
+const MAX_WAIT_MS = 2_000;
+const POLL_MS = 1_000;
+/** Without a word for so long, the page asks whether anybody is there. */
+const SILENCE_MS = 3_000;
+const PROBE_MS = 2_000;
+/** As many runs as a page without a stream keeps. */
+const POLLED_RUNS = 1_000;
+
+export interface StreamOptions {
+  readonly api: Api;
+  dispatch(action: Action): void;
+}
+
+export class Stream {
+  readonly #options: StreamOptions;
+  #runs: readonly string[] = [];
+  #lastId = "";
+  #connection: AbortController | undefined;
+  #hasStream = true;
+  /** Ends the pause between two tries. */
+  #wake: () => void = () => undefined;
+
+  constructor(options: StreamOptions) {
+    this.#options = options;
+    addEventListener("online", () => this.#wake());
+  }
+
+  /** Runs whose jobs are wanted, too. Another set is another connection. */
+  follow(runs: readonly string[]): void {
+    const sorted = [...runs].sort();
+    if (sorted.join("\n") === this.#runs.join("\n")) return;
+    const left = this.#runs.filter((id) => !sorted.includes(id));
+    for (const run of left) this.#options.dispatch({ type: "unfollow", run });
+    this.#runs = sorted;
+    // The jobs of another run come with a snapshot only.
+    this.#lastId = "";
+    this.#connection?.abort();
+    this.#wake();
+  }
+
+  async run(): Promise<never> {
+    let wait = MIN_WAIT_MS;
+    for (;;) {
+      const wasAborted = await this.#once().then(() => false, (error: unknown) => {
+        if (this.#connection?.signal.aborted === true && !this.#isSilent) return true;
+        this.#failed(error);
+        return false;
+      });
+      if (wasAborted) continue;
+      if (this.#heard) wait = MIN_WAIT_MS;
+      await this.#pause(this.#hasStream ? wait : POLL_MS);
+      wait = Math.min(2 * wait, MAX_WAIT_MS);
+    }
+  }
+
+  #heard = false;
+  #isSilent = false;
+
+  async #once(): Promise<void> {
+    this.#heard = false;
+    this.#isSilent = false;
+    this.#connection = new AbortController();
+    if (this.#hasStream) await this.#listen(this.#connection);
+    else await this.#poll(this.#connection.signal);
+  }
+
+  #failed(error: unknown): void {
+    if (error instanceof ApiError && error.status !== 0) {
+      const { status, message } = error;
+      this.#options.dispatch({ type: "failed", path: "events", error: { status, message } });
+    }
+    this.#options.dispatch({ type: "connection", connection: "lost" });
+  }
+
+  async #listen(connection: AbortController): Promise<void> {
+    const query = new URLSearchParams(this.#runs.map((id) => ["run", id]));
+    const headers = this.#lastId === "" ? {} : { "last-event-id": this.#lastId };
+    const { signal } = connection;
+    const watch = new Watch(() => {
+      this.#isSilent = true;
+      connection.abort();
+    });
+    try {
+      const response = await fetch(`/api/v1/events?${query}`, { headers, signal });
+      const type = response.headers.get("content-type") ?? "";
+      if (response.status === 404 || !type.startsWith("text/event-stream")) {
+        if (response.status === 404) this.#hasStream = false;
+        else throw new ApiError(response.status, `The master answered ${response.status}`);
+        return;
+      }
+      const reader = new SseReader();
+      const text = response.body!.pipeThrough(new TextDecoderStream());
+      for await (const piece of text as unknown as AsyncIterable<string>) {
+        watch.heard();
+        this.#heard = true;
+        for (const message of reader.read(piece)) if (!signal.aborted) this.#take(message);
+      }
+      throw new ApiError(0, "The connection ended");
+    } finally {
+      watch.stop();
+    }
+  }
+
+  #take({ event, id, data }: Message): void {
+    const { dispatch } = this.#options;
+    if (id !== "") this.#lastId = id;
+    const value = JSON.parse(data) as Record<string, unknown> & { seq: number };
+    if (event === "hello") {
+      const { seq, now, version, startedAt } = value as unknown as Hello;
+      dispatch({ type: "hello", seq, now, version, startedAt, wall: Date.now() });
+      dispatch({ type: "connection", connection: "live" });
+    } else if (event === "snapshot") this.#snapshot(value);
+    else if (event === "fact") dispatch({ type: "fact", fact: value as unknown as Fact });
+    else if (event === "rows") {
+      dispatch({ ...(value as unknown as Rows), type: "rows" });
+    }
+  }
+
+  #snapshot(value: Record<string, unknown> & { seq: number }): void {
+    const { seq } = value;
+    const { dispatch } = this.#options;
+    if (value["runs"] !== undefined) {
+      dispatch({ type: "snapshot", seq, runs: value["runs"] as Run[] });
+    } else {
+      const [run, jobs] = [value["run"] as Run, value["jobs"] as Job[]];
+      dispatch({ type: "run", seq, run, jobs });
+    }
+  }
+
+  async #poll(signal: AbortSignal): Promise<void> {
+    const { api, dispatch } = this.#options;
+    const info = await api.get<Info>("info");
+    const runs = await api.get<Run[]>(`runs?limit=${POLLED_RUNS}`);
+    const followed = await Promise.all(this.#runs.map((id) => this.#pollRun(id)));
+    if (signal.aborted) return;
+    const { now, version, startedAt } = info;
+    dispatch({ type: "hello", seq: 0, now, version, startedAt, wall: Date.now() });
+    dispatch({ type: "snapshot", seq: 0, runs });
+    for (const found of followed) {
+      if (found !== undefined) dispatch({ type: "run", seq: 0, ...found });
+    }
+    this.#heard = true;
+    dispatch({ type: "connection", connection: "polling" });
+  }
+
+  async #pollRun(id: string): Promise<{ run: Run; jobs: Job[] } | undefined> {
+    const path = `runs/${encodeURIComponent(id)}`;
+    try {
+      return await this.#options.api.get<{ run: Run; jobs: Job[] }>(path);
+    } catch (error) {
+      const { status, message } = error as ApiError;
+      if (status !== 404) throw error;
+      this.#options.dispatch({ type: "failed", path, error: { status, message } });
+      return undefined;
+    }
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}
+
+interface Hello {
+  readonly seq: number;
+  readonly now: number;
+  readonly version: string;
+  readonly startedAt: number;
+}
+
+type Rows = Omit<Action & { type: "rows" }, "type">;
+
+/** Finds out when a silent connection is a dead one. */
+class Watch {
+  readonly #dead: () => void;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #stopped = false;
+
+  constructor(dead: () => void) {
+    this.#dead = dead;
+    this.heard();
+  }
+
+  heard(): void {
+    clearTimeout(this.#timer);
+    if (!this.#stopped) this.#timer = setTimeout(() => void this.#probe(), SILENCE_MS);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  async #probe(): Promise<void> {
+    try {
+      const signal = AbortSignal.timeout(PROBE_MS);
+      await fetch("/healthz", { signal, cache: "no-store" });
+      this.heard();
+    } catch {
+      if (!this.#stopped) this.#dead();
+    }
+  }
+}

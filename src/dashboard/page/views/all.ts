@@ -1,0 +1,29 @@
+/**
+ * Lesson 19: the views, by the names that the router gives them.
+ *
+ * Test: test/19-dashboard.shell.test.ts
+ */
+import type { ViewName } from "../router.ts";
+import { page } from "../parts/page.ts";
+import { h } from "../vdom.ts";
+import { agents } from "./agents.ts";
+import { approvals } from "./approvals.ts";
+import { builder } from "./constructor.ts";
+import { overview } from "./overview.ts";
+import { run } from "./run.ts";
+import { runs } from "./runs.ts";
+import { services } from "./services.ts";
+import { store } from "./store.ts";
+import type { View } from "./view.ts";
+import { workers } from "./workers.ts";
+
+const missing: View = {
+  name: "Nothing here",
+  render: (_, { url }) => page("Nothing here",
+    h("p", null, `There is no view at ${url.pathname}.`),
+    h("p", null, h("a", { href: "/" }, "Go to the overview"))),
+};
+
+export const VIEWS: Readonly<Record<ViewName, View>> = {
+  agents, approvals, constructor: builder, missing, overview, run, runs, services, store, workers,
+};
