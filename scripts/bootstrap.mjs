@@ -200,7 +200,7 @@ export async function ensureBuilt(options = {}) {
     if (!options.force && readStamp() === digest) return;
     const staging = stagingFolder();
     try {
-      buildPage(staging);
+      if (existsSync(PAGE)) buildPage(staging);
       // After the page: what both compile is then what Node runs.
       compile("tsconfig.json", ["--outDir", staging, ...DECLARATIONS]);
       publish(staging);
