@@ -31,7 +31,7 @@ import { runTests } from "./lib/run-tests.mjs";
 const IN_CHECKOUT = new Set(["test/style.test.ts", "test/package.test.ts"]);
 
 /** Programs that tests and lessons start, besides node and a POSIX shell. */
-const TOOLS = ["git", "python3", "redis-server", "redis-cli", "redis-benchmark"];
+const TOOLS = ["git", "python3", "redis-server", "redis-cli", "redis-benchmark", "chromium"];
 
 /**
  * @typedef {{ tests: string[], lessons: string[] | undefined, pages: boolean }} Share
