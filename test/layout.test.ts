@@ -169,3 +169,29 @@ test("a job with a thousand children far away has one lane", () => {
     (from === 0 ? points.slice(1, -1).map(([x, y]) => `${x} ${y}`) : [])));
   assert.equal(lanes.size, 2 * (long - 1));
 });
+
+test("layout() of a graph that has grown keeps the order, and puts the new beside their parents",
+  () => {
+    for (let seed = 1; seed <= 30; seed++) {
+      const graph = randomGraph(seed, { jobs: 40 });
+      const before = layout(graph).nodes;
+      const grown = [...graph, ...[3, 11, 20, 20].map((parent) => [parent])];
+      const after = layout(grown, { before: before.map(({ y }) => y) });
+      check(grown, after);
+      // A job whose column is another one now has no order to keep.
+      const stays = (at: number): boolean => before[at]!.rank === after.nodes[at]!.rank;
+      for (const [a, one] of before.entries()) {
+        for (const [b, other] of before.entries()) {
+          if (one.rank !== other.rank || one.y >= other.y) continue;
+          if (!stays(a) || !stays(b)) continue;
+          assert.ok(after.nodes[a]!.y < after.nodes[b]!.y, `seed ${seed}: ${a} above ${b}`);
+        }
+      }
+    }
+    const fans = [[], [], [], [0], [0], [1], [1], [2], [2]];
+    const start = layout(fans).nodes.map(({ y }) => y);
+    const { nodes } = layout([...fans, [1]], { before: start });
+    const column = [...nodes.keys()].filter((at) => nodes[at]!.rank === 1)
+      .sort((a, b) => nodes[a]!.y - nodes[b]!.y);
+    assert.ok(column.indexOf(9) > 1 && column.indexOf(9) < 5, `${column}`);
+  });

@@ -30,17 +30,19 @@
 import { invariant } from "#base";
 import { chainsOf, type Chains } from "./chains.ts";
 import { countCrossings } from "./crossings.ts";
-import { orderLayers } from "./order.ts";
+import { keepOrder, orderLayers } from "./order.ts";
 import { placeNodes } from "./place.ts";
 import { ranksOf } from "./rank.ts";
 import type { Layout, LayoutOptions, PlacedEdge, PlacedNode } from "./types.ts";
 
 export { inversions } from "./crossings.ts";
 export { isotonic } from "./place.ts";
-export { drawSvg, type Label } from "./svg.ts";
+export { drawSvg, wayOf, type Label } from "./svg.ts";
 export type { Layout, LayoutOptions, PlacedEdge, PlacedNode } from "./types.ts";
 
-const DEFAULTS: Required<LayoutOptions> = {
+type Sizes = Required<Omit<LayoutOptions, "before">>;
+
+const DEFAULTS: Sizes = {
   nodeWidth: 180, nodeHeight: 40, columnGap: 70, rowGap: 16, laneGap: 8,
 };
 
@@ -48,10 +50,12 @@ const DEFAULTS: Required<LayoutOptions> = {
 export function layout(
   parents: readonly (readonly number[])[], options: LayoutOptions = {},
 ): Layout {
-  const sizes = { ...DEFAULTS, ...options };
+  const { before, ...given } = options;
+  const sizes = { ...DEFAULTS, ...given };
   const ranks = ranksOf(parents);
   const chains = chainsOf(parents, ranks);
-  orderLayers(chains);
+  if (before === undefined) orderLayers(chains);
+  else keepOrder(chains, before);
   const ys = placeNodes(chains, sizes);
   const top = ys.reduce((least, y) => Math.min(least, y), Infinity);
   const step = sizes.nodeWidth + sizes.columnGap;
@@ -68,7 +72,7 @@ export function layout(
 interface Drawing {
   readonly ys: readonly number[];
   readonly top: number;
-  readonly sizes: Required<LayoutOptions>;
+  readonly sizes: Sizes;
   readonly step: number;
 }
 

@@ -58,8 +58,8 @@ export function drawSvg(
   ].join("\n");
 }
 
-/** Level where it leaves a column and where it comes into the next one. */
-function wayOf({ points }: PlacedEdge): string {
+/** The `d` of a path. Level where it leaves a column and where it comes into the next one. */
+export function wayOf({ points }: PlacedEdge): string {
   const [[x, y] = [0, 0], ...rest] = points;
   let way = `M${round(x)} ${round(y)}`;
   let [fromX, fromY] = [x, y];

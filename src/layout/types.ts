@@ -14,6 +14,11 @@ export interface LayoutOptions {
   readonly rowGap?: number;
   /** Between an edge that passes and its neighbours. */
   readonly laneGap?: number;
+  /**
+   * Of each job, how far down it stood in the picture before, undefined if it is new. Jobs then
+   * keep their order, and a new one stands beside its parents.
+   */
+  readonly before?: readonly (number | undefined)[];
 }
 
 export interface PlacedNode {
