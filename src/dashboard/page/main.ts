@@ -13,6 +13,10 @@
  *     theme.ts      light or dark
  *     views/        one file a view; the view by that name says how they are written
  *     parts/        what views consist of
+ *     graph/        the graph of a run, and what the pointer and the keys do there
+ *     timeline/     what the jobs of a run did when
+ *     logs/         output: lines, colours, search
+ *     lists/        long lists, of which only the rows on the screen exist
  *     style/        how it looks
  *
  * Test: test/19-dashboard.shell.test.ts

@@ -1,0 +1,134 @@
+/**
+ * Lesson 19: the nodes of a run's picture. A node is a job, or a stack of jobs that are alike.
+ *
+ *     split ─▶ part-1 … part-400 ─▶ join      three nodes: split, "part-1 and 399 more", join
+ *
+ * Jobs that wait for the same jobs, are waited for by the same jobs, and are of one kind tell a
+ * reader nothing by standing apart: from STACK_FROM of them on they are one node with a count for
+ * each state, until somebody opens it. A run of at most SMALL_RUN jobs has no stacks: all of it
+ * fits a screen.
+ *
+ * Invariants: every job belongs to exactly one node; the same jobs in the same order make the same
+ * nodes; states play no part in it, so a change of state never moves anything.
+ * Test: test/19-dashboard.run.test.ts
+ */
+export interface GraphJob {
+  readonly id: string;
+  /** Numbers of the jobs that it waits for. */
+  readonly parents: readonly number[];
+  /** "job", "gate" or "service". */
+  readonly kind: string;
+}
+
+export interface GraphNode {
+  /** Stays the same while jobs are added behind it. */
+  readonly key: string;
+  /** One job, or all of a stack. */
+  readonly jobs: readonly number[];
+}
+
+export interface GraphModel {
+  readonly nodes: readonly GraphNode[];
+  /** Of each node, the nodes before it… */
+  readonly parents: readonly (readonly number[])[];
+  /** …and those behind it. */
+  readonly children: readonly (readonly number[])[];
+  /** Of each job, its node. */
+  readonly nodeOf: Int32Array;
+  /** Two models with one shape have one picture. */
+  readonly shape: string;
+}
+
+/** Eleven boxes above one another still fit a screen. */
+const STACK_FROM = 12;
+export const SMALL_RUN = 100;
+
+/** `opened`: the keys of stacks whose jobs stand by themselves. */
+export function graphModel(
+  jobs: readonly GraphJob[], opened: ReadonlySet<string> = new Set(),
+): GraphModel {
+  const nodeOf = new Int32Array(jobs.length);
+  const nodes: GraphNode[] = [];
+  for (const alike of groupsOf(jobs)) {
+    const key = stackKey(jobs, alike);
+    if (!isStack(jobs, alike) || opened.has(key)) {
+      for (const job of alike) nodes.push({ key: jobs[job]!.id, jobs: [job] });
+    } else nodes.push({ key, jobs: alike });
+  }
+  nodes.sort((a, b) => a.jobs[0]! - b.jobs[0]!);
+  for (const [at, node] of nodes.entries()) for (const job of node.jobs) nodeOf[job] = at;
+  const parents = nodes.map((node) =>
+    [...new Set(jobs[node.jobs[0]!]!.parents.map((parent) => nodeOf[parent]!))]);
+  const children: number[][] = nodes.map(() => []);
+  for (const [at, own] of parents.entries()) for (const parent of own) children[parent]!.push(at);
+  return { nodes, parents, children, nodeOf, shape: shapeOf(parents) };
+}
+
+/** A job has no line break in its id, so a stack is never taken for a job. */
+function stackKey(jobs: readonly GraphJob[], alike: readonly number[]): string {
+  return `${jobs[alike[0]!]!.id}\nand others`;
+}
+
+/** The stack that would hold this job if it were closed, if there is one. */
+export function stackOf(jobs: readonly GraphJob[], job: number): string | undefined {
+  const alike = groupsOf(jobs).find((group) => group.includes(job));
+  return alike !== undefined && isStack(jobs, alike) ? stackKey(jobs, alike) : undefined;
+}
+
+function isStack(jobs: readonly GraphJob[], alike: readonly number[]): boolean {
+  return jobs.length > SMALL_RUN && alike.length >= STACK_FROM;
+}
+
+/** Jobs with equal parents, children and kind, in the order of their first ones. */
+function groupsOf(jobs: readonly GraphJob[]): number[][] {
+  const children: number[][] = jobs.map(() => []);
+  for (const [at, { parents }] of jobs.entries()) {
+    for (const parent of new Set(parents)) children[parent]!.push(at);
+  }
+  const groups = new Map<string, number[]>();
+  for (const [at, { parents, kind }] of jobs.entries()) {
+    const sorted = [...new Set(parents)].sort((a, b) => a - b);
+    const like = `${kind}|${sorted.join()}|${children[at]!.join()}`;
+    const found = groups.get(like);
+    if (found === undefined) groups.set(like, [at]);
+    else found.push(at);
+  }
+  return [...groups.values()];
+}
+
+/** Two sums of FNV-1a over all edges: 64 bits, as text. */
+function shapeOf(parents: readonly (readonly number[])[]): string {
+  let [a, b] = [0x811c9dc5, 0x01000193];
+  const add = (value: number): void => {
+    a = Math.imul(a ^ value, 0x01000193);
+    b = Math.imul(b ^ (value + 0x9e3779b9), 0x85ebca6b) ^ (a >>> 15);
+  };
+  for (const own of parents) {
+    add(-1);
+    for (const parent of own) add(parent);
+  }
+  return `${parents.length}-${(a >>> 0).toString(36)}-${(b >>> 0).toString(36)}`;
+}
+
+/** How many jobs of a node are in each state, the most frequent first. */
+export function countStates(
+  node: GraphNode, statusOf: (job: number) => string,
+): [status: string, count: number][] {
+  const counts = new Map<string, number>();
+  for (const job of node.jobs) {
+    const status = statusOf(job);
+    counts.set(status, (counts.get(status) ?? 0) + 1);
+  }
+  return [...counts].sort((a, b) => b[1] - a[1]);
+}
+
+/** What a person should see first in a stack: the worst state of its jobs. */
+const WORST_FIRST = [
+  "DEAD", "FAILED", "WAITING", "RUNNING", "PENDING", "CANCELLED", "SKIPPED", "COMPLETED",
+];
+
+export function stateOf(node: GraphNode, statusOf: (job: number) => string): string {
+  if (node.jobs.length === 1) return statusOf(node.jobs[0]!);
+  const found = new Set(node.jobs.map(statusOf));
+  return WORST_FIRST.find((status) => found.has(status)) ?? "PENDING";
+}
