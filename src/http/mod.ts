@@ -6,7 +6,7 @@
  *     guard.ts      who may ask: Host, Origin, token, and the header of a change
  *     sessions.ts   a link that works once, and the cookie that it becomes
  *     route.ts      a route, and the way from a path to it
- *     reads.ts      what can be read; changes.ts what can be changed
+ *     reads.ts      what can be read; changes.ts what can be changed; output.ts what jobs print
  *     shapes.ts     the shapes of rows; schema.ts the words for shapes
  *     openapi.ts    the interface, described by itself
  *     answer.ts     answers and errors, with the headers that all of them have

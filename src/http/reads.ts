@@ -6,16 +6,13 @@
 import {
   deadJson, gateJson, grouped, groupJson, jobJson, poolJson, runJson, workerJson,
 } from "#rows";
-import type { OutputChunk } from "#sdk";
-import { Download, HttpError, type Asked, type Route } from "./route.ts";
+import { HttpError, type Asked, type Route } from "./route.ts";
 import { integer, list, object, text, time } from "./schema.ts";
 import { dead, gate, job, pool, run, serviceGroup, worker } from "./shapes.ts";
 
 /** Runs of one page, unless somebody asks for another number. */
 const RUNS_PER_PAGE = 100;
 const MAX_RUNS = 10_000;
-
-const ATTEMPT = "the attempt (default: the latest)";
 
 export const READS: readonly Route[] = [
   {
@@ -58,12 +55,6 @@ export const READS: readonly Route[] = [
       const [first] = found.jobs;
       return { run: runJson(found.run), job: jobJson(first!, found.parents, host.clock.wall()) };
     },
-  },
-  {
-    method: "GET", path: "/api/v1/runs/{run}/jobs/{job}/logs",
-    summary: "What a job has printed, as a download of plain text.",
-    query: { attempt: ATTEMPT, follow: "1: go on until the attempt has ended" },
-    run: readLogs,
   },
   {
     method: "GET", path: "/api/v1/workers", summary: "Workers, and how busy they are.",
@@ -109,27 +100,8 @@ async function readRuns({ client, query }: Asked): Promise<object[]> {
   return found;
 }
 
-async function readLogs({ client, path, query, signal }: Asked): Promise<Download> {
-  const [run, job] = [path["run"]!, path["job"]!];
-  const attempt = numberOf(query, "attempt", { usual: 0, max: 2 ** 32 - 1 });
-  const follow = query.get("follow") === "1";
-  const chunks = client.logs(run, job, { attempt, follow, signal });
-  // An unknown job, or attempt, is an answer of its own and no empty file.
-  if (follow) await client.status(run, job);
-  const first = follow ? undefined : await chunks.next();
-  return new Download(`${run}-${job}.log`, "text/plain; charset=utf-8", bytesOf(chunks, first));
-}
-
-async function* bytesOf(
-  chunks: AsyncGenerator<OutputChunk>, first: IteratorResult<OutputChunk> | undefined,
-): AsyncGenerator<Uint8Array> {
-  if (first?.done === true) return;
-  if (first !== undefined) yield first.value.data;
-  for await (const { data } of chunks) yield data;
-}
-
 /** @throws {HttpError} 400 */
-function numberOf(
+export function numberOf(
   query: URLSearchParams, name: string, { usual, max }: { usual: number; max: number },
 ): number {
   const given = query.get(name);

@@ -22,6 +22,7 @@ import { SAFE_HEADERS, sendAsset, sendDownload, sendError, sendJson } from "./an
 import { CHANGES } from "./changes.ts";
 import { namesOf, strangeRequest, unknownPerson, type Head, type Rules } from "./guard.ts";
 import { openApi } from "./openapi.ts";
+import { OUTPUT } from "./output.ts";
 import { READS } from "./reads.ts";
 import { Download, findRoute, HttpError, type Asked, type Route } from "./route.ts";
 import { mismatch } from "./schema.ts";
@@ -37,7 +38,7 @@ const BODY_MS = 30_000;
 /** Browsers open six for each page. */
 export const MAX_CONNECTIONS = 1024;
 
-const ROUTES: readonly Route[] = [...READS, ...CHANGES];
+const ROUTES: readonly Route[] = [...READS, OUTPUT, ...CHANGES];
 
 export interface HttpOptions {
   readonly host: Host;
