@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  emitYaml, excerpt, MAX_BYTES, MAX_DEPTH, MAX_NODES, parseYaml, resolveScalar, toValue, YamlError,
-  type MappingNode, type SequenceNode,
+  emitYaml, excerpt, MAX_BYTES, MAX_DEPTH, MAX_NODES, normalizeYaml, parseYaml, resolveScalar,
+  toValue, YamlError, type MappingNode, type SequenceNode, type YamlNode,
 } from "#yaml";
 
 function read(text: string): unknown {
@@ -628,4 +628,38 @@ test("parseYaml() answers any text with a tree or a YamlError", () => {
       );
     }
   }
+});
+
+/** Every entry as `key = value`, every item as `- = value`, as the spans cut them out. */
+function cuts(text: string): string[] {
+  const whole = normalizeYaml(text);
+  const found: string[] = [];
+  const visit = (node: YamlNode): void => {
+    if (node.kind === "scalar") return;
+    const parts = node.kind === "mapping"
+      ? node.entries.map(({ span, value }) => ({ span, value }))
+      : node.items.map((value, at) => ({ span: node.spans?.[at], value }));
+    for (const { span, value } of parts) {
+      assert.ok(span !== undefined, text);
+      found.push(`${whole.slice(span.start, span.value)}=${whole.slice(span.value, span.end)}`);
+      const line = whole.slice(0, span.start).split("\n").length;
+      if (value.line >= line) visit(value); // the value of an alias stands elsewhere
+    }
+  };
+  visit(parseYaml(text, { spans: true }));
+  return found;
+}
+
+test("parseYaml() with spans says where each entry and item begins and ends", () => {
+  assert.deepEqual(cuts("a: 1 # c\nb:\n  - x # c\n  - [y , {z:  }]\n# end\n"), [
+    "a:= 1", "b:=\n  - x # c\n  - [y , {z:  }]", "-= x", "-= [y , {z:  }]", "=y", "={z:  }", "z:=",
+  ]);
+  assert.deepEqual(cuts("p: |  # c\n  one\n  two\n\nq: 'it''s'   # c\nr:\ns: >-\n  t"), [
+    "p:= |  # c\n  one\n  two\n", "q:= 'it''s'", "r:=", "s:= >-\n  t",
+  ]);
+  assert.deepEqual(cuts("a: &x {k: v}  # c\nb: *x # c\nc:\n  - *x\n"), [
+    "a:= &x {k: v}", "k:= v", "b:= *x", "c:=\n  - *x", "-= *x",
+  ]);
+  assert.deepEqual(cuts("\ufeffa: one\r\n  two\r\nb: 2\r\n"), ["a:= one\n  two", "b:= 2"]);
+  assert.equal(parseYaml("a: [1]").kind === "mapping" && "span" in parseYaml("a: 1"), false);
 });

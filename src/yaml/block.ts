@@ -12,7 +12,7 @@
  * Test: test/17-pipelines.yaml.test.ts
  */
 import { readFlowNode } from "./flow.ts";
-import type { MappingEntry, ScalarNode, YamlNode } from "./node.ts";
+import { entryOf, type MappingEntry, type ScalarNode, type Span, type YamlNode } from "./node.ts";
 import type { Mark, Reader } from "./reader.ts";
 import { ANCHORED_KEY, ANCHORED_TWICE, KeySet, refuseIndicator } from "./rules.ts";
 import { readBlockScalar, readPlainLine, readPlainRest, readQuoted } from "./scan.ts";
@@ -132,11 +132,13 @@ function readBlockSequence(r: Reader): YamlNode {
   const open = r.mark();
   const column = r.column;
   const items: YamlNode[] = [];
+  const spans: (Span | undefined)[] = [];
   do {
-    r.pos++;
+    const dash = r.pos++;
     items.push(readBlockNode(r, { parent: column, after: "dash" }));
+    spans.push(r.span(dash, dash + 1));
   } while (atNext(r, column) && isDash(r));
-  return r.sequence(open, items);
+  return r.sequence(open, items, spans);
 }
 
 function readBlockMapping(r: Reader, open: Mark, firstKey: ScalarNode): YamlNode {
@@ -147,8 +149,9 @@ function readBlockMapping(r: Reader, open: Mark, firstKey: ScalarNode): YamlNode
   let key = firstKey;
   for (;;) {
     keys.add(key, at);
-    r.pos++; // over the colon
-    entries.push({ key, value: readBlockNode(r, { parent: column, after: "colon" }) });
+    const behind = ++r.pos; // over the colon
+    const value = readBlockNode(r, { parent: column, after: "colon" });
+    entries.push(entryOf(key, value, r.span(at.pos, behind)));
     if (!atNext(r, column)) return r.mapping(open, entries);
     at = r.mark();
     key = readKey(r, keys);

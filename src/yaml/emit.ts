@@ -59,7 +59,7 @@ function emit(lines: string[], value: unknown, at: { prefix: string; indent: num
     }
     for (const [key, item] of Object.entries(value as object)) {
       if (item === undefined) continue;
-      const head = isList ? `${first}- ` : `${first}${quote(key)}:`;
+      const head = isList ? `${first}- ` : `${first}${quoteYaml(key)}:`;
       emit(lines, item, { prefix: head, indent: indent + 2 });
       first = pad;
     }
@@ -68,13 +68,14 @@ function emit(lines: string[], value: unknown, at: { prefix: string; indent: num
 
 /** Scalars, empty collections and short lists of scalars. Undefined: the value needs more lines. */
 function oneLine(value: unknown): string | undefined {
-  if (typeof value === "string") return isBlock(value) ? undefined : quote(value);
+  if (typeof value === "string") return isBlock(value) ? undefined : quoteYaml(value);
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
   if (!Array.isArray(value)) {
     return Object.values(value).some((item) => item !== undefined) ? undefined : "{}";
   }
   if (value.some((item) => typeof item === "object" && item !== null)) return undefined;
-  const inline = (item: unknown) => (typeof item === "string" ? quote(item) : JSON.stringify(item));
+  const inline = (item: unknown) =>
+    typeof item === "string" ? quoteYaml(item) : JSON.stringify(item);
   const text = `[${value.map(inline).join(", ")}]`;
   return value.length === 0 || text.length <= MAX_FLOW_CHARS ? text : undefined;
 }
@@ -87,7 +88,8 @@ function isBlock(text: string): boolean {
   return text.includes("\n") && !NOT_AS_BLOCK.test(text);
 }
 
-function quote(text: string): string {
+/** A text on one line: plain where every YAML version takes it for text, else in double quotes. */
+export function quoteYaml(text: string): string {
   const resolved = PLAIN.test(text) ? resolveScalar({ text, style: "plain" }) : undefined;
   if (resolved?.type === "text" && resolved.boolean === undefined) return text;
   // JSON's quotes are YAML's. But JSON leaves some characters bare that the reader refuses.

@@ -8,7 +8,7 @@
  * Test: test/17-pipelines.yaml.test.ts
  */
 import { clip } from "./error.ts";
-import type { MappingEntry, ScalarNode, YamlNode } from "./node.ts";
+import { entryOf, type MappingEntry, type ScalarNode, type Span, type YamlNode } from "./node.ts";
 import type { Mark, Reader } from "./reader.ts";
 import { ANCHORED_TWICE, KeySet, refuseIndicator } from "./rules.ts";
 import { readPlainLine, readPlainRest, readQuoted } from "./scan.ts";
@@ -52,16 +52,19 @@ function readFlowScalar(r: Reader, options: { parent: number; isKey: boolean }):
 function readFlowSequence(r: Reader, parent: number): YamlNode {
   const open = r.mark();
   const items: YamlNode[] = [];
+  const spans: (Span | undefined)[] = [];
   r.pos++;
   while (!atClose(r, { parent, open, close: "]" })) {
     if (r.peek() === ",") r.fail("UNEXPECTED", 'nothing before this ",": write null or ""');
+    const start = r.pos;
     items.push(readFlowNode(r, parent));
+    spans.push(r.span(start, start));
     const closing = atClose(r, { parent, open, close: "]" });
     if (r.peek() === ":") r.fail("UNSUPPORTED", "a key inside [ ]: write {key: value}");
     if (!closing) comma(r, "]");
   }
-  r.pos++;
-  return r.sequence(open, items);
+  r.contentEnd = ++r.pos;
+  return r.sequence(open, items, spans);
 }
 
 function readFlowMapping(r: Reader, parent: number): YamlNode {
@@ -77,13 +80,15 @@ function readFlowMapping(r: Reader, parent: number): YamlNode {
     atClose(r, { parent, open, close: "}" });
     if (r.peek() !== ":") noValue(r, key, at);
     if (key.style === "plain") refuseGlued(r);
-    r.pos++;
+    const behind = ++r.pos;
     const empty = r.mark();
     const none = atClose(r, { parent, open, close: "}" }) || r.peek() === ",";
-    entries.push({ key, value: none ? r.scalar(empty, "", "plain") : readFlowNode(r, parent) });
+    const value = none ? r.scalar(empty, "", "plain") : readFlowNode(r, parent);
+    if (none) r.contentEnd = behind;
+    entries.push(entryOf(key, value, r.span(at.pos, behind)));
     if (!atClose(r, { parent, open, close: "}" })) comma(r, "}");
   }
-  r.pos++;
+  r.contentEnd = ++r.pos;
   return r.mapping(open, entries);
 }
 

@@ -18,7 +18,8 @@
  *
  * Invariants: time and memory grow in proportion to the text; no text overflows the stack; a tree
  * holds nothing that the text does not say, and every node knows its line and column.
- * Left out: keeping comments (nothing here rewrites a person's file), other encodings than UTF-8.
+ * Left out: comments in the tree (a program that rewrites a person's file cuts and inserts at the
+ * spans of the tree, and leaves the rest of the text alone); other encodings than UTF-8.
  * Test: test/17-pipelines.yaml.test.ts
  */
 import { readBlockNode } from "./block.ts";
@@ -27,7 +28,7 @@ import { MAX_BYTES, Reader, type YamlLimits } from "./reader.ts";
 import { DIRECTIVES, SECOND_DOCUMENT } from "./rules.ts";
 import { YamlError } from "./error.ts";
 
-export { emitYaml } from "./emit.ts";
+export { emitYaml, quoteYaml } from "./emit.ts";
 export {
   excerpt,
   lineStart,
@@ -43,6 +44,7 @@ export type {
   ScalarNode,
   ScalarStyle,
   SequenceNode,
+  Span,
   YamlNode,
 } from "./node.ts";
 export { MAX_BYTES, MAX_DEPTH, MAX_NODES, type YamlLimits } from "./reader.ts";
@@ -62,9 +64,14 @@ const BAD_CHARACTER = new RegExp(
     .join("|"),
 );
 
+/** Of one UTF-16 unit. (`Buffer` would count them, but browsers, which run this too, have none.) */
+const MAX_UTF8_BYTES = 3;
+
 interface ReadOptions {
   readonly file?: string | undefined;
   readonly limits?: YamlLimits | undefined;
+  /** Every entry and item gets its {@link Span}. */
+  readonly spans?: boolean | undefined;
 }
 
 /**
@@ -82,8 +89,9 @@ interface ReadOptions {
  */
 export function parseYaml(text: string, options: ReadOptions = {}): YamlNode {
   const maxBytes = options.limits?.maxBytes ?? MAX_BYTES;
-  // The first comparison spares the second one's walk over a text of any size.
-  if (text.length > maxBytes || Buffer.byteLength(text) > maxBytes) {
+  // The first comparisons spare nearly every text the walk that counts its bytes.
+  const isLong = text.length > maxBytes / MAX_UTF8_BYTES;
+  if (isLong && new TextEncoder().encode(text.slice(0, maxBytes + 1)).length > maxBytes) {
     throw new YamlError(`the text is longer than ${maxBytes} bytes`, {
       code: "TOO_LARGE",
       line: 1,

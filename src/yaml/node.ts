@@ -19,6 +19,19 @@ interface Placed {
   readonly length: number;
 }
 
+/**
+ * The place of an entry or item as offsets in the text, for programs that rewrite a part of it and
+ * leave the rest alone. Only read with `spans`. The value ends at `end`, also where it is an alias,
+ * whose own node is elsewhere; a comment behind it is not part of it.
+ */
+export interface Span {
+  /** The first character: of the key, or of the dash, or of an item between brackets. */
+  readonly start: number;
+  /** Behind the colon, or behind the dash: the value is from here on. */
+  readonly value: number;
+  readonly end: number;
+}
+
 export interface ScalarNode extends Placed {
   readonly kind: "scalar";
   readonly text: string;
@@ -28,12 +41,14 @@ export interface ScalarNode extends Placed {
 export interface SequenceNode extends Placed {
   readonly kind: "sequence";
   readonly items: readonly YamlNode[];
+  readonly spans?: readonly Span[];
 }
 
 export interface MappingEntry {
   /** Keys are text: `on`, `1` and `null` are the keys "on", "1" and "null". */
   readonly key: ScalarNode;
   readonly value: YamlNode;
+  readonly span?: Span;
 }
 
 export interface MappingNode extends Placed {
@@ -42,3 +57,7 @@ export interface MappingNode extends Placed {
 }
 
 export type YamlNode = ScalarNode | SequenceNode | MappingNode;
+
+export function entryOf(key: ScalarNode, value: YamlNode, span: Span | undefined): MappingEntry {
+  return span === undefined ? { key, value } : { key, value, span };
+}

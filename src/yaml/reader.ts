@@ -11,7 +11,7 @@
  */
 import { clip, excerpt, YamlError, type Position, type YamlErrorCode } from "./error.ts";
 import { merged } from "./merge.ts";
-import type { MappingEntry, ScalarNode, ScalarStyle, YamlNode } from "./node.ts";
+import type { MappingEntry, ScalarNode, ScalarStyle, Span, YamlNode } from "./node.ts";
 
 /** Collections inside one another. People write five levels; 64 is far from any stack's end. */
 export const MAX_DEPTH = 64;
@@ -53,10 +53,13 @@ export class Reader {
   pos = 0;
   line = 1;
   lineStart = 0;
+  /** Behind the last scalar, alias or closing bracket. */
+  contentEnd = 0;
   readonly anchors = new Map<string, Anchor>();
   readonly #maxDepth: number;
   readonly #maxChars: number;
   readonly #maxNodes: number;
+  readonly #spans: boolean;
   #depth = 0;
   /** The deepest level since the innermost open anchor began. */
   #deepest = 0;
@@ -66,13 +69,16 @@ export class Reader {
 
   constructor(
     text: string,
-    options: { file?: string | undefined; limits?: YamlLimits | undefined },
+    options: {
+      file?: string | undefined; limits?: YamlLimits | undefined; spans?: boolean | undefined;
+    },
   ) {
     this.text = text;
     this.file = options.file;
     this.#maxDepth = options.limits?.maxDepth ?? MAX_DEPTH;
     this.#maxChars = options.limits?.maxBytes ?? MAX_BYTES;
     this.#maxNodes = options.limits?.maxNodes ?? MAX_NODES;
+    this.#spans = options.spans ?? false;
   }
 
   // Looking.
@@ -252,10 +258,16 @@ export class Reader {
       const what = `"${sign}" needs a name behind it; quote the text if it is one`;
       this.failAt({ ...this.mark(), pos: from - 1 }, "UNEXPECTED", what);
     }
+    this.contentEnd = this.pos;
     return this.text.slice(from, this.pos);
   }
 
   // Building.
+
+  /** The place of what was just read, if anybody wants to know. */
+  span(start: number, value: number): Span | undefined {
+    return this.#spans ? { start, value, end: this.contentEnd } : undefined;
+  }
 
   #position(from: Mark): { line: number; column: number; length: number } {
     // A node of several lines is underlined to the end of its first.
@@ -270,12 +282,14 @@ export class Reader {
 
   scalar(from: Mark, text: string, style: ScalarStyle): ScalarNode {
     this.#count(1, 0);
+    this.contentEnd = this.pos;
     return { kind: "scalar", ...this.#position(from), text, style };
   }
 
-  sequence(from: Mark, items: YamlNode[]): YamlNode {
+  sequence(from: Mark, items: YamlNode[], spans: (Span | undefined)[]): YamlNode {
     this.#count(1, 0);
-    return { kind: "sequence", ...this.#position(from), items };
+    const placed = this.#spans && { spans: spans as Span[] };
+    return { kind: "sequence", ...this.#position(from), items, ...placed };
   }
 
   mapping(from: Mark, entries: MappingEntry[]): YamlNode {
