@@ -6,13 +6,13 @@ import { after, before, test } from "node:test";
 import { startEmbeddedCluster, type EmbeddedCluster } from "#cluster";
 import { nodeHost } from "#host";
 import { HttpDoor } from "#http";
+import { integer, list, mapOf, mismatch, object, orNull, text } from "#rows";
 import { connect, type Client } from "#sdk";
 import { SimWorld } from "#simhost";
 import {
   cookieOf, namesOf, REQUEST_HEADER, strangeRequest, unknownPerson, type Head, type Rules,
 } from "../src/http/guard.ts";
 import { findRoute, HttpError, type Route } from "../src/http/route.ts";
-import { integer, list, mapOf, mismatch, object, orNull, text } from "../src/http/schema.ts";
 import { MAX_BODY_BYTES } from "../src/http/server.ts";
 import { MAX_SESSIONS, Sessions, SESSION_MS } from "../src/http/sessions.ts";
 import { eventually, tempFolder } from "./cli.support.ts";

@@ -9,10 +9,10 @@
 import {
   definePipeline, parsePipeline, PipelineError, type PipelineDefinition,
 } from "#pipeline";
-import { answerJson } from "#rows";
+import {
+  answerJson, any, boolean, integer, list, mapOf, object, oneOf, shapes, text,
+} from "#rows";
 import { HttpError, type Asked, type Route } from "./route.ts";
-import { any, boolean, integer, list, mapOf, object, oneOf, text } from "./schema.ts";
-import { answer } from "./shapes.ts";
 
 /** The person who asks, as far as anybody has said. */
 const by = { "by?": text } as const;
@@ -70,7 +70,7 @@ export const CHANGES: readonly Route[] = [
       gate: text, answer: oneOf("approve", "reject"), "comment?": text, "fields?": mapOf(text),
       ...by,
     }),
-    answer, run: answerGate,
+    answer: shapes.answer, run: answerGate,
   },
   {
     ...post("workers/{worker}/drain", "Gives a worker nothing new, or work again."),

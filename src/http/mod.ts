@@ -7,7 +7,6 @@
  *     sessions.ts   a link that works once, and the cookie that it becomes
  *     route.ts      a route, and the way from a path to it
  *     reads.ts      what can be read; changes.ts what can be changed; output.ts what jobs print
- *     shapes.ts     the shapes of rows; schema.ts the words for shapes
  *     openapi.ts    the interface, described by itself
  *     answer.ts     answers and errors, with the headers that all of them have
  *

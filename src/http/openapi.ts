@@ -4,8 +4,7 @@
  * Test: test/http.test.ts
  */
 import type { Route } from "./route.ts";
-import type { Schema } from "./schema.ts";
-import { error } from "./shapes.ts";
+import { shapes, type Schema } from "#rows";
 
 interface Parameter {
   readonly name: string;
@@ -35,7 +34,7 @@ function operation(route: Route): object {
     responses: {
       200: { description: "done", content: answerOf(route) },
       default: {
-        description: "refused, with the reason", content: { "application/json": { schema: error } },
+        description: "refused, with the reason", content: { "application/json": { schema: shapes.error } },
       },
     },
   };

@@ -4,11 +4,12 @@
  * Test: test/http.test.ts
  */
 import {
-  deadJson, gateJson, grouped, groupJson, jobJson, poolJson, runJson, workerJson,
+  deadJson, gateJson, grouped, groupJson, integer, jobJson, list, object, poolJson, runJson, shapes,
+  text, time, workerJson,
 } from "#rows";
 import { HttpError, type Asked, type Route } from "./route.ts";
-import { integer, list, object, text, time } from "./schema.ts";
-import { dead, gate, job, pool, run, serviceGroup, worker } from "./shapes.ts";
+
+const { dead, gate, job, pool, run, serviceGroup, worker } = shapes;
 
 /** Runs of one page, unless somebody asks for another number. */
 const RUNS_PER_PAGE = 100;

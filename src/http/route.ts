@@ -9,8 +9,8 @@
  * Test: test/http.test.ts
  */
 import type { Host } from "#host";
+import type { Schema } from "#rows";
 import type { Client } from "#sdk";
-import type { Schema } from "./schema.ts";
 
 /** What a handler is given. */
 export interface Asked {

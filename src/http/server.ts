@@ -17,6 +17,7 @@ import type { AddressInfo } from "node:net";
 import { dialable, hostPort } from "#base";
 import { Dashboard } from "#dashboard";
 import type { Address, Host } from "#host";
+import { mismatch } from "#rows";
 import { connect, type Client } from "#sdk";
 import { SAFE_HEADERS, sendAsset, sendDownload, sendError, sendJson } from "./answer.ts";
 import { CHANGES } from "./changes.ts";
@@ -25,7 +26,6 @@ import { openApi } from "./openapi.ts";
 import { OUTPUT } from "./output.ts";
 import { READS } from "./reads.ts";
 import { Download, findRoute, HttpError, type Asked, type Route } from "./route.ts";
-import { mismatch } from "./schema.ts";
 import { Sessions } from "./sessions.ts";
 
 /** As a frame of the wire: the largest pipeline that travels in one piece. */

@@ -9,6 +9,7 @@
  *     cluster.ts   workers, pools, dead letters
  *     service.ts   services, grouped by name and run
  *     reply.ts     a store's answer
+ *     shapes.ts    the shapes of all these; schema.ts the words for shapes
  *
  * Times are milliseconds since 1970 UTC; an unknown value is null; a job's result is JSON if it can
  * be read as JSON, else text.
@@ -28,4 +29,8 @@ export {
 export {
   current, grouped, groupJson, wordOf, type ServiceGroup, type ServiceWord,
 } from "./service.ts";
+export {
+  any, boolean, integer, list, mapOf, mismatch, object, oneOf, orNull, text, time, type Schema,
+} from "./schema.ts";
+export * as shapes from "./shapes.ts";
 export { stepJson } from "./step.ts";

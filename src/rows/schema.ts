@@ -1,9 +1,9 @@
 /**
- * Lesson 19: the shapes of answers and bodies, in the words of JSON Schema, which is what OpenAPI
- * has.
+ * Lesson 19: the shapes of answers, bodies and arguments, in the words of JSON Schema, which is
+ * what OpenAPI and MCP have.
  *
- * They are written once, beside the routes, and used twice: `openapi.json` is made of them, and a
- * test compares every answer with them.
+ * They are written once, beside the rows, and used three times: `openapi.json` and the list of
+ * tools are made of them, what comes is compared with them, and a test compares what goes.
  *
  * Test: test/http.test.ts
  */
@@ -18,6 +18,11 @@ export interface Schema {
   readonly required?: readonly string[];
   readonly additionalProperties?: boolean | Schema;
   readonly anyOf?: readonly Schema[];
+  /** What a value is taken for that is not there. For the reader: nobody here fills it in. */
+  readonly default?: unknown;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly minLength?: number;
 }
 
 /** Anything: a value that a job or a person made. */
@@ -69,12 +74,22 @@ export function mismatch(schema: Schema, value: unknown, path = "$"): string | u
   const found = kindOf(value);
   const isFit = found === schema.type || (schema.type === "number" && found === "integer");
   if (!isFit) return `${path}: must be ${schema.type}, found ${found}`;
+  if (typeof value === "number" || typeof value === "string") return outside(schema, value, path);
   if (Array.isArray(value)) {
     const { items = any } = schema;
     return firstOf(value.entries(), ([at, item]) => mismatch(items, item, `${path}[${at}]`));
   }
   if (found !== "object") return undefined;
   return wrongField(schema, value as Record<string, unknown>, path);
+}
+
+function outside(schema: Schema, value: number | string, path: string): string | undefined {
+  const { minimum = -Infinity, maximum = Infinity, minLength = 0 } = schema;
+  if (typeof value === "string") {
+    return value.length < minLength ? `${path}: must not be empty` : undefined;
+  }
+  if (value >= minimum && value <= maximum) return undefined;
+  return `${path}: must be from ${minimum} to ${maximum}, found ${value}`;
 }
 
 function wrongField(

@@ -1,5 +1,5 @@
 /**
- * Lesson 19: the rows of #rows as schemas.
+ * Lesson 19: the rows as schemas.
  *
  * Test: test/http.test.ts
  */
