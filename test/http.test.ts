@@ -5,7 +5,7 @@ import { connect as dial } from "node:net";
 import { after, before, test } from "node:test";
 import { startEmbeddedCluster, type EmbeddedCluster } from "#cluster";
 import { nodeHost } from "#host";
-import { HttpDoor } from "#http";
+import { HttpDoor, type Mount } from "#http";
 import { integer, list, mapOf, mismatch, object, orNull, text } from "#rows";
 import { connect, type Client } from "#sdk";
 import { SimWorld } from "#simhost";
@@ -152,7 +152,8 @@ before(async () => {
   });
   const { master } = cluster;
   const listen = { host: "127.0.0.1", port: 0 };
-  door = new HttpDoor({ host, master, token: "s3cret", version: "1.2.3", listen });
+  const mounts = { "/echo": echo };
+  door = new HttpDoor({ host, master, token: "s3cret", version: "1.2.3", listen, mounts });
   port = (await door.open()).port;
   titan = await connect({ master, token: "s3cret" });
   // What stays open from here on: the worker's connection, and the door's own.
@@ -163,6 +164,12 @@ after(async () => {
   titan.close();
   await door.close();
   await cluster.stop();
+});
+
+/** Another protocol: it sends back what came. */
+const echo: Mount = async ({ method, headers, body, client }) => ({
+  status: 203, headers: { "content-type": "text/plain", "x-asked": method },
+  body: `${headers["titan-request"] ?? "-"} ${body.toString()} ${(await client()).closed}`,
 });
 
 interface Answer {
@@ -182,10 +189,12 @@ interface Sent {
 /**
  * With the token, unless the headers say otherwise. `fetch` would not let us set Host or Origin.
  */
-function ask(path: string, { method = "GET", headers = {}, body }: Sent = {}): Promise<Answer> {
+function ask(
+  path: string, { method = "GET", headers = {}, body }: Sent = {}, at = port,
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const all = { authorization: "Bearer s3cret", ...headers };
-    const to = { host: "127.0.0.1", port, path, method, headers: all, agent: false };
+    const to = { host: "127.0.0.1", port: at, path, method, headers: all, agent: false };
     const request = httpRequest(to, (found) => {
       const pieces: Buffer[] = [];
       found.on("data", (piece: Buffer) => pieces.push(piece)).on("error", reject);
@@ -367,6 +376,34 @@ test("a link works once, and its cookie reads; a change wants the header as well
     ask("/api/v1/runs/x/cancel", { method: "POST", headers: { ...headers, ...more } });
   assert.equal((await drain({})).status, 403);
   assert.equal((await drain({ [REQUEST_HEADER]: "1" })).status, 404);
+});
+
+test("another protocol has a path behind the same guard, and wants JSON for a change", async () => {
+  const json = { "content-type": "application/json; charset=utf-8" };
+  const found = await ask("/echo", { method: "POST", headers: json, body: "[1]" });
+  assert.deepEqual([found.status, found.text, found.headers["x-asked"]],
+    [203, "- [1] false", "POST"]);
+  const refusals: [number, Record<string, string>][] = [
+    [401, { authorization: "Bearer no" }], [403, { origin: "http://evil.test" }],
+    [403, { host: "evil.test" }],
+  ];
+  for (const [status, headers] of refusals) {
+    const refused = await ask("/echo", { method: "POST", headers: { ...json, ...headers } });
+    assert.equal(refused.status, status);
+  }
+  const { master } = cluster;
+  const listen = { host: "127.0.0.1", port: 0 };
+  const open = new HttpDoor({
+    host, master, token: undefined, version: "", listen, mounts: { "/echo": echo },
+    mountsOnly: true,
+  });
+  const at = (path: string, headers: Record<string, string>): Promise<Answer> =>
+    ask(path, { method: "POST", headers, body: "" }, at.port);
+  at.port = (await open.open()).port;
+  const plain = { authorization: "", "content-type": "text/plain" };
+  assert.equal((await at("/echo", plain)).status, 403);
+  assert.equal((await at("/api/v1/runs", json)).status, 404);
+  await open.close();
 });
 
 test("every answer has the headers that keep a browser safe", async () => {

@@ -8,6 +8,7 @@ import { CodecError } from "#codec";
 import type { Asset } from "#dashboard";
 import { PipelineError } from "#pipeline";
 import { RpcError, type RpcErrorCode } from "#rpc";
+import type { MountedAnswer } from "./mount.ts";
 import { Download, HttpError } from "./route.ts";
 
 /**
@@ -73,6 +74,22 @@ export async function sendDownload(response: ServerResponse, download: Download)
   for await (const piece of pieces) {
     if (response.destroyed) return;
     // A peer that does not read stops the one who writes.
+    if (!response.write(piece)) await drained(response);
+  }
+  response.end();
+}
+
+/** A peer that is gone in mid-stream ends it: its signal ends the pieces, too. */
+export async function sendMounted(
+  response: ServerResponse, { status, headers, body }: MountedAnswer,
+): Promise<void> {
+  const length = typeof body === "string" && body !== ""
+    ? { "content-length": Buffer.byteLength(body) } : {};
+  response.writeHead(status, { ...headers, ...length });
+  if (typeof body === "string") return void response.end(body);
+  response.flushHeaders();
+  for await (const piece of body) {
+    if (response.destroyed) return;
     if (!response.write(piece)) await drained(response);
   }
   response.end();

@@ -7,6 +7,7 @@
  *     sessions.ts   a link that works once, and the cookie that it becomes
  *     route.ts      a route, and the way from a path to it
  *     reads.ts      what can be read; changes.ts what can be changed; output.ts what jobs print
+ *     mount.ts      another protocol at a path of its own: MCP
  *     openapi.ts    the interface, described by itself
  *     answer.ts     answers and errors, with the headers that all of them have
  *
@@ -14,4 +15,5 @@
  * of another origin; the fields are those of `--json`.
  * Test: test/http.test.ts
  */
+export type { Mount, MountedAnswer, MountedRequest } from "./mount.ts";
 export { HttpDoor, type HttpOptions } from "./server.ts";

@@ -34,7 +34,8 @@ function operation(route: Route): object {
     responses: {
       200: { description: "done", content: answerOf(route) },
       default: {
-        description: "refused, with the reason", content: { "application/json": { schema: shapes.error } },
+        description: "refused, with the reason",
+        content: { "application/json": { schema: shapes.error } },
       },
     },
   };

@@ -19,9 +19,14 @@ import { Dashboard } from "#dashboard";
 import type { Address, Host } from "#host";
 import { mismatch } from "#rows";
 import { connect, type Client } from "#sdk";
-import { SAFE_HEADERS, sendAsset, sendDownload, sendError, sendJson } from "./answer.ts";
+import {
+  SAFE_HEADERS, sendAsset, sendDownload, sendError, sendJson, sendMounted,
+} from "./answer.ts";
 import { CHANGES } from "./changes.ts";
-import { namesOf, strangeRequest, unknownPerson, type Head, type Rules } from "./guard.ts";
+import {
+  namesOf, REQUEST_HEADER, strangeRequest, unknownPerson, type Head, type Rules,
+} from "./guard.ts";
+import type { Mount } from "./mount.ts";
 import { openApi } from "./openapi.ts";
 import { OUTPUT } from "./output.ts";
 import { READS } from "./reads.ts";
@@ -48,6 +53,10 @@ export interface HttpOptions {
   readonly listen: Address;
   /** Other names by which people reach this port: `titan.example.org:443`. */
   readonly names?: readonly string[];
+  /** Other protocols, by their paths. */
+  readonly mounts?: Readonly<Record<string, Mount>>;
+  /** Nothing but those. */
+  readonly mountsOnly?: boolean;
 }
 
 export class HttpDoor {
@@ -122,8 +131,13 @@ export class HttpDoor {
     if (strange !== undefined) throw new HttpError(strange.status, "UNAUTHORIZED", strange.why);
     if (url.pathname === "/healthz") return sendJson(response, 200, { status: "ok" });
     if (url.pathname.startsWith("/login/")) return this.#login(url.pathname, response);
-    const unknown = unknownPerson(head, rules);
+    const mount = this.#options.mounts?.[url.pathname];
+    const unknown = unknownPerson(mount === undefined ? head : asProgram(head), rules);
     if (unknown !== undefined) throw new HttpError(unknown.status, "UNAUTHORIZED", unknown.why);
+    if (mount !== undefined) return this.#mounted(mount, head, { request, response });
+    if (this.#options.mountsOnly) {
+      throw new HttpError(404, "NOT_FOUND", `There is no path ${url.pathname}`);
+    }
     if (url.pathname === "/readyz") return this.#ready(response);
     if (url.pathname === "/api/v1/openapi.json") {
       return sendJson(response, 200, openApi(ROUTES, this.#options.version));
@@ -137,7 +151,7 @@ export class HttpDoor {
     url: URL, { request, response }: { request: IncomingMessage; response: ServerResponse },
   ): Promise<void> {
     const { route, path } = findRoute(ROUTES, request.method ?? "GET", url.pathname);
-    const bytes = await readBody(request, route);
+    const bytes = await readBody(request, route.method);
     const contentType = mediaType(request.headers["content-type"]);
     const gone = new AbortController();
     response.once("close", () => gone.abort());
@@ -165,6 +179,18 @@ export class HttpDoor {
     const asset = isAsset ? dashboard.find(path.slice("/assets/".length)) : dashboard.shell;
     if (asset === undefined) throw new HttpError(404, "NOT_FOUND", `There is no file ${path}`);
     sendAsset(asset, { request, response });
+  }
+
+  async #mounted(
+    mount: Mount, { method, headers }: Head,
+    { request, response }: { request: IncomingMessage; response: ServerResponse },
+  ): Promise<void> {
+    const gone = new AbortController();
+    response.once("close", () => gone.abort());
+    const body = await readBody(request, method);
+    const client = (): Promise<Client> => this.#session();
+    const { signal } = gone;
+    await sendMounted(response, await mount({ method, headers, body, signal, client }));
   }
 
   #login(path: string, response: ServerResponse): void {
@@ -201,6 +227,16 @@ function isOfApi(path: string): boolean {
   return /^\/(?:api|login|mcp|metrics)(?:\/|$)/.test(path);
 }
 
+/**
+ * No client of another protocol knows our header. A body of JSON is a proof as good: a page of
+ * another origin cannot send one without asking first.
+ */
+function asProgram(head: Head): Head {
+  const isJson = mediaType(head.headers["content-type"]) === "application/json";
+  if (!isJson && head.method === "POST") return head;
+  return { ...head, headers: { ...head.headers, [REQUEST_HEADER]: "1" } };
+}
+
 /** Of a header that came twice the first one counts; Node joins the others. */
 function flat(headers: IncomingMessage["headers"]): Record<string, string | undefined> {
   return Object.fromEntries(
@@ -214,7 +250,7 @@ function mediaType(header = ""): string {
 }
 
 /** @throws {HttpError} 413 */
-async function readBody(request: IncomingMessage, { method }: Route): Promise<Buffer> {
+async function readBody(request: IncomingMessage, method: string): Promise<Buffer> {
   if (method === "GET") return Buffer.alloc(0);
   const tooLarge = (): HttpError =>
     new HttpError(413, "TOO_LARGE", `Cannot read the body: more than ${MAX_BODY_BYTES} bytes`,
