@@ -5,7 +5,7 @@
  *     {"at":1764200000000,"stream":"stderr","text":"…"}
  *
  * A character that was cut by the end of a piece is put together again; bytes that are no text are
- * shown as U+FFFD. Whoever needs the bytes takes the other form.
+ * shown as U+FFFD. The other form has the bytes as they are.
  *
  * Test: test/http.output.test.ts
  */
