@@ -18,7 +18,7 @@ export interface MasterCounts {
   readonly requests: number;
   /** Changes that are not durable yet. */
   readonly unconfirmed: number;
-  /** People who watch a run, and changes that wait for them. */
+  /** Those who watch a run or follow the log, and what is kept for them. */
   readonly watchers: number;
   readonly backlog: number;
   /** Connections to services that go through here, or are to. */
@@ -64,8 +64,8 @@ export function countsOf(services: Services): MasterCounts {
     connections: connections.length,
     requests,
     unconfirmed: engine.unconfirmed,
-    watchers: watchers.size,
-    backlog: watchers.backlog,
+    watchers: watchers.size + services.facts.size,
+    backlog: watchers.backlog + services.facts.bytes,
     forwards: services.forwards.size,
     followers: output.followers,
     files: output.files,

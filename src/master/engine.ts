@@ -51,6 +51,8 @@ export interface EngineOptions {
   /** What artifacts may take. Default: as the core has it. */
   readonly artifacts?: ArtifactLimits | undefined;
   readonly observer: Observer;
+  /** Is told of each event when it is made: those who follow the log. Default: nobody does. */
+  readonly witness?: Witness | undefined;
   /** How many forwarded connections an attempt has. Default: none. Fewer: call `look`. */
   readonly connections?: (attempt: AttemptKey) => number;
   /** Until when workers may come back that the log knows (ms since 1970). Default: none may. */
@@ -61,6 +63,12 @@ export interface EngineOptions {
   readonly onReleased: () => void;
   /** Memory and log may differ from here on: the process has to end. Calls `halt`. */
   readonly onFatal: (error: Error) => void;
+}
+
+/** Sees events before they are applied, and after; `first` is the number of the first of them. */
+interface Witness {
+  before(events: readonly Event[]): void;
+  after(first: number, events: readonly Event[]): void;
 }
 
 /** A client that waits for a change to be durable, and cannot wait for ever. */
@@ -239,11 +247,13 @@ export class Engine {
     // round a chain of jobs pays two fsyncs a hop.
     this.#planTurn();
     try {
+      this.#options.witness?.before(events);
       for (const event of events) {
         apply(this.state, event);
         this.#options.log.append(Event.encode(event));
         this.#snapshots.tail += 1;
       }
+      this.#options.witness?.after(this.#options.log.nextSeq - events.length, events);
     } catch (error) {
       // Memory now holds what the log does not. Only a restart, from the log, makes the two equal
       // again.

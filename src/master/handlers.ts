@@ -26,6 +26,7 @@ import {
 import { AGENT_CHANGES, AGENT_HANDLERS, AGENT_LISTS } from "./agents.ts";
 import { getArtifact, listArtifacts, putArtifact, removeArtifacts } from "./artifacts.ts";
 import { BlobError } from "./blobs.ts";
+import { FACT_HANDLERS } from "./handlers-facts.ts";
 import { endStep, fork, startStep, stepRows } from "./handlers-agent.ts";
 import { takeJobs } from "./intake.ts";
 import { list, mapped } from "./lists.ts";
@@ -45,6 +46,7 @@ const MAX_WHY_BYTES = 4 * 1024 * 1024;
 
 export const HANDLERS: Readonly<Record<number, Handler>> = {
   ...AGENT_HANDLERS,
+  ...FACT_HANDLERS,
   [Op.PING]: (_services, request) => request.reply(),
   [Op.BEAT]: beat,
 
@@ -217,7 +219,7 @@ export const CHANGES: Readonly<Record<number, string>> = {
 /** Those whose answers may be long, and that end by themselves. */
 export const LONG: ReadonlySet<number> = new Set([
   Op.RUNS, Op.SERVICES, Op.POOLS, Op.STATUS, Op.WHY, Op.WORKERS, Op.DEAD, Op.GATES, Op.BLOB_GET,
-  Op.STEPS, Op.ARTIFACT_GET, Op.ARTIFACTS, ...AGENT_LISTS,
+  Op.STEPS, Op.ARTIFACT_GET, Op.ARTIFACTS, Op.ROWS, ...AGENT_LISTS,
 ]);
 
 // ── from workers ─────────────────────────────────────────────────────────────────────────────────

@@ -28,6 +28,7 @@ import { countsOf, type MasterCounts } from "./counts.ts";
 import { Doors } from "./doors.ts";
 import { Engine, NeedsMemory } from "./engine.ts";
 import { MasterError, startStep } from "./errors.ts";
+import { Facts } from "./facts.ts";
 import { hearFirstByte, type OnOlderPeer } from "./first-byte.ts";
 import { Fleet } from "./fleet.ts";
 import { Forwards } from "./forward.ts";
@@ -266,11 +267,11 @@ function makeServices(
     isEndless: ({ run, job }) => engine.state.runs.get(run)?.jobs[job]?.spec.service !== undefined,
   });
   const blobs = new BlobStore(host, `${dir}/blobs`, { maxUploads: places.uploads });
-  const msPerTurn = PAGES_MS_PER_TURN;
-  const atOnce = MAX_PAGES_AT_ONCE;
+  const [msPerTurn, atOnce] = [PAGES_MS_PER_TURN, MAX_PAGES_AT_ONCE];
   const turns = new Turns({ host, atOnce, perPeer: MAX_PAGES_PER_PEER, msPerTurn });
   const specs = new Turns({ host, atOnce: 1, perPeer: 1, msPerTurn });
   const watchers = new Watchers(() => engine, turns, host.timers.soon);
+  const facts = new Facts({ log, turns, engine: () => engine });
   const tellLost = (key: AttemptKey): void => {
     if (!output.lossOf(key)) return;
     engine.whenRoom(`output ${key.run}/${key.job}/${key.attempt}`, () => {
@@ -284,7 +285,7 @@ function makeServices(
   };
   const workers = new Workers({ host, graceMs, engine: () => engine, beforeEnd: tellLost });
   const forwards = new Forwards({ host, engine: () => engine, workers: () => workers });
-  const observer = makeObserver({ watchers, forwards, output, engine: () => engine, tellLost });
+  const observer = makeObserver(() => engine, { watchers, facts, forwards, output, tellLost });
   // #region perform
   const perform = (effect: Effect): void => {
     switch (effect.type) {
@@ -303,12 +304,12 @@ function makeServices(
   };
   // #endregion
   const engine: Engine = new Engine({
-    host, log, memory: memoryLimits(heapBytes), artifacts, observer, perform, onFatal: fatal,
-    onReleased: () => workers.flush(),
+    host, log, memory: memoryLimits(heapBytes), artifacts, observer, witness: facts, perform,
+    onFatal: fatal, onReleased: () => workers.flush(),
     connections: forwards.openOf, returnsUntil: () => workers.returnsUntil,
   });
   const services: Services = {
-    host, dir, engine, workers, watchers, forwards, output, blobs, turns, specs,
+    host, dir, engine, workers, watchers, facts, forwards, output, blobs, turns, specs,
     doors: new Doors({ host, places, registered: () => engine.state.workers.size }),
     store: options.store, cluster: options.cluster, desk: new StoreDesk(options.store),
     token: options.token, secret, version: options.version ?? "", pid: options.pid ?? 0,
@@ -321,19 +322,20 @@ function makeServices(
 
 interface Watching {
   readonly watchers: Watchers;
+  readonly facts: Facts;
   readonly forwards: Forwards;
   readonly output: OutputStore;
-  engine(): Engine;
   tellLost(key: AttemptKey): void;
 }
 
 /** What follows from changes of jobs and runs besides the log. */
 function makeObserver(
-  { watchers, forwards, output, engine, tellLost }: Watching,
+  engine: () => Engine, { watchers, facts, forwards, output, tellLost }: Watching,
 ): Observer {
   return {
     job(job, at) {
       watchers.jobChanged(job, at);
+      facts.jobChanged(job);
       if (job.service !== undefined) {
         dropOld(output, job);
         forwards.changed();
@@ -346,6 +348,7 @@ function makeObserver(
     },
     run: (run) => {
       watchers.runChanged(run);
+      facts.runChanged(run);
       // Its services may be reached by now.
       if (run.update !== undefined) forwards.changed();
     },

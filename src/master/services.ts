@@ -12,6 +12,7 @@ import type { BlobStore } from "./blobs.ts";
 import type { Doors } from "./doors.ts";
 import type { Engine } from "./engine.ts";
 import type { OnOlderPeer } from "./first-byte.ts";
+import type { Facts } from "./facts.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Forwards } from "./forward.ts";
 import type { MasterStore, StoreDesk } from "./kv.ts";
@@ -34,6 +35,8 @@ export interface Services {
   readonly engine: Engine;
   readonly workers: Workers;
   readonly watchers: Watchers;
+  /** Those who follow the whole log. */
+  readonly facts: Facts;
   readonly forwards: Forwards;
   readonly output: OutputStore;
   readonly blobs: BlobStore;

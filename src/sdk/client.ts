@@ -22,6 +22,7 @@ import {
   BlobRef,
   Empty,
   EncodedSubmit,
+  FactsAsked,
   Forked,
   ForkRun,
   JobRef,
@@ -49,6 +50,9 @@ import {
   WaitReply,
   WaitRequest,
   Why,
+  RowsAsked,
+  RowsPage,
+  type FactsPage,
   type Gate,
   type JobInfo,
   type JobReason,
@@ -56,6 +60,7 @@ import {
   type OutputChunk,
   type RunInfo,
   type StepInfo,
+  type Touched,
   type WaitWish,
 } from "#wire";
 import {
@@ -63,6 +68,7 @@ import {
 } from "./artifacts.ts";
 import { checkedPipeline, type AnyPipeline } from "./builder.ts";
 import { ClusterCalls } from "./calls.ts";
+import { readEvents, readFacts, type ClusterEvent } from "./facts.ts";
 import { followRun } from "./follow.ts";
 import { openForwarding, type Forwarding, type ForwardOptions } from "./forward.ts";
 import { checkMs, named } from "./options.ts";
@@ -98,6 +104,12 @@ export interface SubmitOptions {
   readonly deploy?: boolean | undefined;
   /** How long that may take; after it the new run is cancelled. Default: two minutes. */
   readonly updateMs?: number | undefined;
+}
+
+export interface FollowOptions {
+  /** The number of the first fact that is wanted. */
+  readonly from?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface RunStatusReport {
@@ -307,6 +319,34 @@ export class Client extends ClusterCalls {
     const patience = { deadlineMs: STREAM_DEADLINE_MS };
     const stream = this.#connection.stream(Op.WATCH, RunRef.encode({ run }), patience);
     return readWatch(stream, options.signal);
+  }
+
+  /**
+   * What happens in the cluster, fact by fact as the log has them, for ever: from number `from` on
+   * or (default) from now on. Stop by leaving the loop. It fails with the connection: go on with
+   * the number after the last one.
+   */
+  events(options: FollowOptions = {}): AsyncGenerator<ClusterEvent> {
+    return readEvents(this.facts(options));
+  }
+
+  /** The same as pages, with the runs and jobs that look different after each. */
+  facts({ from, signal }: FollowOptions = {}): AsyncGenerator<FactsPage> {
+    const patience = { deadlineMs: STREAM_DEADLINE_MS };
+    const stream = this.#connection.stream(Op.FACTS, FactsAsked.encode({ from }), patience);
+    return readFacts(stream, signal);
+  }
+
+  /** These runs as they are now, and these jobs of theirs. */
+  async rows(of: Touched[]): Promise<RowsPage> {
+    const found: RowsPage = { runs: [], jobs: [], gone: [] };
+    for await (const body of this.#pages(Op.ROWS, RowsAsked.encode({ runs: of }))) {
+      const page = RowsPage.decode(body);
+      found.runs.push(...page.runs);
+      found.jobs.push(...page.jobs);
+      found.gone.push(...page.gone);
+    }
+    return found;
   }
 
   /**

@@ -14,7 +14,7 @@
  *     artifacts.ts     files that runs hand on, or that live by name
  *     follow.ts        a watch that outlives its connection
  *     forward.ts       a local port whose connections end at a service
- *     watch.ts         the pages of a watch as events
+ *     watch.ts         the pages of a watch as events; facts.ts the log of a cluster
  *     input.ts         a pipeline as a program writes it
  *     builder.ts       …and job by job
  *     job.ts           the job that a program runs as: "titan-orchestrator/job" (lesson 18);
@@ -38,7 +38,7 @@
 export { connect, ConnectError, type ConnectOptions } from "./connect.ts";
 export type { AgentReport } from "./calls.ts";
 export type {
-  AddedJob, Client, RunStatusReport, SubmitOptions, WaitOptions,
+  AddedJob, Client, FollowOptions, RunStatusReport, SubmitOptions, WaitOptions,
 } from "./client.ts";
 export type { ArtifactName, ArtifactPlace, ArtifactSource } from "./artifacts.ts";
 export { followRun, reconnect } from "./follow.ts";
@@ -52,6 +52,7 @@ export {
   type SettledJob, type SpawnedJobs, type SpawnOptions,
 } from "./job-waits.ts";
 export { toSpec } from "./spec.ts";
+export { type ClusterEvent } from "./facts.ts";
 export { type RunEvent } from "./watch.ts";
 export { nodeHost, type Address, type Host } from "#host";
 export {

@@ -111,6 +111,9 @@ export const Op = {
   BUDGET: 106,
   FORK: 107,
   CANCEL_AGENT: 108,
+  /** The log's facts as they happen, and the rows that they have changed. */
+  FACTS: 110,
+  ROWS: 111,
   /** It waits, asks people, adds jobs. */
   WAIT: 100,
   ASK: 101,

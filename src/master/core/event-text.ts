@@ -57,6 +57,11 @@ export class Names {
     return this.#runs.get(number)?.id ?? `run ${number}`;
   }
 
+  /** The id of a run, if an event has introduced it. */
+  runId(number: number): string | undefined {
+    return this.#runs.get(number)?.id;
+  }
+
   /** Its id in its run. */
   jobId({ run, job }: { run: number; job: number }): string {
     return this.#runs.get(run)?.jobs[job] ?? String(job);

@@ -49,7 +49,7 @@
  *         snapshot-indexes.ts   and how the indexes are rebuilt
  *     explain.ts                the state as people ask for it: why a job waits;
  *         explain-agents.ts     how an agent run is, and what it has used
- *     event-text.ts             events as lines of text
+ *     event-text.ts             events as lines of text; event-json.ts as JSON
  *
  * Everything the master can do is here and can be tested as arithmetic. The code around it
  * (`src/master`) moves bytes: it writes the events to the log and lets their effects out once they
@@ -64,6 +64,7 @@ export {
 } from "./state.ts";
 export { apply } from "./apply.ts";
 export { eventDetail, eventText, Names } from "./event-text.ts";
+export { eventJson, runOf, type EventNames } from "./event-json.ts";
 export type { ArtifactWish, Command, CommandOf, RemovedArtifacts, Replies } from "./command.ts";
 export { allArtifacts, artifactInfo } from "./artifact-state.ts";
 export { checkArtifact, findArtifact, nextArtifactExpiry } from "./decide-artifacts.ts";

@@ -1,0 +1,55 @@
+/**
+ * The log's facts as they happen, for those who follow a whole cluster; and the rows that these
+ * have changed.
+ *
+ * Test: test/10-master.facts.test.ts
+ */
+import { bool, list, message, optional, string, u32, u53, withDefault, type Infer } from "#codec";
+import { JobInfo, RunInfo } from "./messages.ts";
+
+const name = string(256);
+/** Facts, runs or jobs of one page or request: pages are cut by their bytes long before. */
+const MAX_FACT_ROWS = 100_000;
+/** Of one fact as JSON: a hundred names of 1,024 bytes, and whatever else there is. */
+export const MAX_FACT_BYTES = 256 * 1024;
+
+/** `from`: the number of the first one that is wanted. Absent: the next one that happens. */
+export const FactsAsked = message("FactsAsked", { from: [1, optional(u53())] });
+
+export const Fact = message("Fact", {
+  type: [1, string(64)],
+  run: [2, optional(name)],
+  /** All of it, as JSON. */
+  text: [3, string(MAX_FACT_BYTES)],
+});
+export type Fact = Infer<typeof Fact>;
+
+/** Jobs of a run that are different now, by their positions; `all`: any of them may be. */
+export const Touched = message("Touched", {
+  run: [1, name],
+  jobs: [2, list(u32(), MAX_FACT_ROWS)],
+  all: [3, withDefault(bool(), false)],
+});
+export type Touched = Infer<typeof Touched>;
+
+/** FACTS answers with pages, for ever. The first one comes at once, perhaps without a fact. */
+export const FactsPage = message("FactsPage", {
+  /** Facts before this page cannot be told any more: what is known may be out of date. */
+  reset: [1, withDefault(bool(), false)],
+  /** The number of the first fact of this page; if it has none, of the next one. */
+  first: [2, u53()],
+  facts: [3, list(Fact, MAX_FACT_ROWS)],
+  touched: [4, list(Touched, MAX_FACT_ROWS)],
+});
+export type FactsPage = Infer<typeof FactsPage>;
+
+/** The rows of these runs, and of these jobs of theirs. */
+export const RowsAsked = message("RowsAsked", { runs: [1, list(Touched, MAX_FACT_ROWS)] });
+/** ROWS answers with a stream of pages. */
+export const RowsPage = message("RowsPage", {
+  runs: [1, list(RunInfo, MAX_FACT_ROWS)],
+  jobs: [2, list(message("RowOfJob", { run: [1, name], job: [2, JobInfo] }), MAX_FACT_ROWS)],
+  /** Runs that are not known (any more). */
+  gone: [3, list(name, MAX_FACT_ROWS)],
+});
+export type RowsPage = Infer<typeof RowsPage>;

@@ -1,0 +1,169 @@
+/** Following the whole log: each durable fact once and in order, also after a gap. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { eventJson, type Event, type EventNames } from "#core";
+import type { Client, ClusterEvent } from "#sdk";
+import { FactsAsked, FactsPage, Op } from "#wire";
+import { MAX_FOLLOWS, MAX_RECENT_BYTES } from "../src/master/facts.ts";
+import { MAX_PAST_FACTS, readPast } from "../src/master/past.ts";
+import { hello, pipeline, report, Room, spec } from "./10-master.support.ts";
+
+const names: EventNames = {
+  run: (number) => `run-${number}`, jobId: ({ job }) => `job-${job}`, workerName: () => "w",
+};
+
+/** Follows, and keeps all that comes, until `stop`. */
+function follow(client: Client, from?: number) {
+  const leaving = new AbortController();
+  const told: ClusterEvent[] = [];
+  const done = (async () => {
+    for await (const event of client.events({ from, signal: leaving.signal })) told.push(event);
+  })().catch(() => undefined);
+  const stop = (): Promise<void> => (leaving.abort(), done);
+  return { told, stop };
+}
+
+const types = (told: readonly ClusterEvent[]): string[] => told.map(({ type }) => type);
+const numbers = (told: readonly ClusterEvent[]): number[] => told.map(({ seq }) => seq);
+const upTo = (first: number, last: number): number[] =>
+  Array.from({ length: last - first + 1 }, (_, index) => first + index);
+
+test("eventJson() has names, and neither secrets nor results", () => {
+  const started: Event = {
+    type: "JobStarted", run: 7, job: 3, attempt: 2, worker: 1, at: 5,
+  };
+  assert.deepEqual(eventJson(started, names), {
+    type: "JobStarted", at: 5, run: "run-7", job: "job-3", attempt: 2, worker: "w",
+  });
+  const secret = spec("a", { env: { TOKEN: "s3cret" } });
+  const submitted: Event = {
+    type: "RunSubmitted", run: 1, id: "x", key: "k", at: 1, spec: pipeline([secret]), by: "ada",
+  };
+  assert.deepEqual(eventJson(submitted, names), {
+    type: "RunSubmitted", at: 1, run: "run-1", by: "ada", name: "test", jobs: 1, key: "k",
+  });
+  const result = Buffer.from('{"password":"s3cret"}');
+  const ended: Event = { type: "JobSucceeded", run: 1, job: 0, attempt: 1, at: 2, result };
+  assert.equal(eventJson(ended, names)["resultBytes"], result.length);
+  const closed: Event = {
+    type: "GateClosed", run: 1, job: 0, outcome: "approved", by: "bob", comment: "x".repeat(9000),
+    values: { password: "s3cret" }, at: 3,
+  };
+  const many: Event = {
+    type: "RunRetried", run: 1, at: 4, jobs: upTo(0, 99_999),
+  };
+  const all = JSON.stringify([submitted, ended, closed, many].map((each) =>
+    eventJson(each, names)));
+  assert.doesNotMatch(all, /s3cret/);
+  assert.ok(all.length < 8000, `${all.length}`);
+  assert.equal(eventJson(many, names)["count"], 100_000);
+});
+
+test("a follower gets each durable fact once, in order, with what it has changed", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const client = await room.client();
+    const { told, stop } = follow(client);
+    const pages: FactsPage[] = [];
+    const leaving = new AbortController();
+    const paging = (async () => {
+      for await (const page of client.facts({ signal: leaving.signal })) pages.push(page);
+    })().catch(() => undefined);
+    await room.until(() => pages.length === 1);
+    assert.deepEqual([pages[0]!.facts, pages[0]!.reset], [[], false], "where it stands, at once");
+    const worker = await room.worker("w");
+    const jobs = [spec("a"), spec("b", { dependsOn: [0] }), spec("c", { dependsOn: [1] })];
+    const { run } = await client.submitSpec(pipeline(jobs));
+    await room.until(() => worker.assigned.length === 1);
+    const failure = { kind: "exit", message: "exit 1", exitCode: 1, signal: undefined } as const;
+    void worker.finish(report(worker.assigned[0]!, { failure }));
+    await client.wait(run);
+    const next = (await client.info()).nextSeq;
+    await room.until(() => told.at(-1)?.seq === next - 1);
+    assert.deepEqual(types(told), ["WorkerJoined", "RunSubmitted", "JobStarted", "JobFailed"]);
+    assert.deepEqual(numbers(told), upTo(1, 4));
+    assert.deepEqual([told[2]!["run"], told[2]!["job"], told[2]!["worker"]], [run, "a", "w"]);
+    // Its children are skipped, which is no fact of its own.
+    const touched = pages.flatMap((page) => page.touched);
+    assert.deepEqual(touched.at(-1), { run, jobs: [0, 1, 2], all: false });
+    const rows = await client.rows([
+      { run, jobs: [1, 7], all: false }, { run: "x-none", jobs: [], all: true },
+    ]);
+    assert.deepEqual(rows.jobs.map(({ job }) => [job.id, job.status]), [["b", "SKIPPED"]]);
+    assert.deepEqual([rows.runs[0]!.status, rows.gone], ["FAILED", ["x-none"]]);
+    leaving.abort();
+    await Promise.all([stop(), paging]);
+  }));
+
+test("a gap is told exactly: from memory, from the disk, or as a gap that nobody can tell", () =>
+  Room.run(async (room) => {
+    const master = await room.start();
+    const client = await room.client();
+    await room.worker("w", { works: true });
+    const first = await client.submitSpec(pipeline([spec("a")]));
+    await client.wait(first.run);
+    // Nobody has followed: all of it is on the disk only.
+    const disk = follow(client, 2);
+    await room.until(() => disk.told.length === 3);
+    const second = await client.submitSpec(pipeline([spec("b")]));
+    await client.wait(second.run);
+    const last = (await client.info()).nextSeq - 1;
+    await room.until(() => disk.told.length === last - 1);
+    assert.deepEqual(numbers(disk.told), upTo(2, last));
+    assert.equal(disk.told[0]!["run"], first.run);
+    // Somebody follows: the latest are in memory.
+    const memory = follow(client, last - 1);
+    await room.until(() => memory.told.length === 2);
+    assert.deepEqual(memory.told, disk.told.slice(-2));
+    // Another log, or a number that a snapshot has swallowed.
+    const future = follow(client, last + 2);
+    await room.until(() => future.told.length === 1);
+    assert.deepEqual(future.told, [{ type: "gap", seq: last + 1 }]);
+    await Promise.all([disk.stop(), memory.stop(), future.stop()]);
+    await master.snapshot();
+    // The segment before is gone once a new one has begun; a small log keeps its last one.
+    const after = follow(client, last + 1);
+    const third = await client.submitSpec(pipeline([spec("c")]));
+    await client.wait(third.run);
+    await room.until(() => after.told.length >= 3);
+    assert.deepEqual(numbers(after.told), upTo(last + 1, last + after.told.length));
+    await after.stop();
+  }));
+
+test("a gap that is too long is not read", async () => {
+  const log = { replay: () => assert.fail("it is read") } as never;
+  const range = { from: 1, to: MAX_PAST_FACTS + 2 };
+  assert.equal(await readPast({ log, names, range }), undefined);
+});
+
+test("a follower that does not read costs what is bounded, and misses nothing", () =>
+  Room.run(async (room) => {
+    const master = await room.start();
+    const client = await room.client();
+    const raw = await room.raw();
+    await raw.request(Op.HELLO, hello());
+    const ask = () => raw.stream(Op.FACTS, FactsAsked.encode({ from: undefined }));
+    const pages = ask()[Symbol.asyncIterator]();
+    await pages.next();
+    // A fact names a hundred jobs: 12 KB.
+    const jobs = Array.from({ length: 100 }, (_, n) => spec(`${n}`.padStart(120, "x")));
+    const { run } = await client.submitSpec(pipeline(jobs));
+    for (let n = 0; n < 90; n++) {
+      await client.cancel(run);
+      await client.retry(run);
+    }
+    const kept = master.counts().backlog;
+    assert.ok(kept > 0.7 * MAX_RECENT_BYTES && kept <= MAX_RECENT_BYTES, `${kept}`);
+    const told: number[] = [];
+    while (told.length < 181) {
+      const { value } = await pages.next();
+      for (const { text } of FactsPage.decode(value!).facts) told.push(JSON.parse(text).seq);
+    }
+    assert.deepEqual(told, upTo(1, 181), "some of them come from the disk");
+    for (let n = 1; n < MAX_FOLLOWS; n++) void ask();
+    await assert.rejects(async () => {
+      for await (const _ of ask()) assert.fail("it is served");
+    }, { code: "OVERLOADED" });
+    raw.close();
+    await room.until(() => master.counts().backlog === 0);
+  }));
