@@ -1,11 +1,13 @@
 /**
- * src/sdk/python/titan.py: against what the TypeScript codec writes, against peers that break the
+ * src/sdk/python: against what the TypeScript codec writes, against peers that break the
  * protocol, and against one real cluster, which is killed and started again under its watch. The
  * tests themselves are Python's (test/python); this file gives them goldens and a cluster.
  */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
@@ -19,8 +21,8 @@ import { MAIN, tempFolder, up, type Up } from "./cli.support.ts";
 import "./leaks.support.ts";
 
 const SDK = join(ROOT, "src", "sdk", "python");
-const FILE = readFileSync(join(SDK, "titan.py"), "utf8");
 const MAX_LINES = 900;
+const MAX_WIDTH = 100;
 const PATIENCE_MS = 120_000;
 
 /** Every kind of job, and the pipelines of test/python/test_pipelines.py. */
@@ -100,6 +102,26 @@ const PIPELINES: Record<string, unknown>[] = [
       },
       { id: "last", run: "x", needs: ["web", "db"] }],
   },
+  {
+    name: "files",
+    jobs: [{ id: "a", run: "x", outputs: ["m.bin", "./logs/t.txt"] }, {
+      id: "b", run: "y", needs: "a", outputs: "r.md",
+      inputs: [{ job: "a", path: "m.bin" }, { job: "a", path: "./logs/t.txt", as: "data/log" },
+        { job: "a", path: "logs/t.txt", as: "./t" }],
+    }],
+  },
+  {
+    name: "budget",
+    agent: {
+      id: "team", budget: {
+        jobs: 40, depth: 3, fan_out: 10, steps: 500, tokens: 2_000_000, usd: 0.25, deadline: "2h",
+      },
+    },
+    jobs: [{ id: "a", run: "x" }],
+  },
+  { name: "agent", agent: { budget: { usd: 5 } }, jobs: [{ id: "a", run: "x" }] },
+  { name: "group", agent_run_id: "team", jobs: [{ id: "a", run: "x" }] },
+  { name: "plain", agent: { id: "x", budget: {} }, jobs: [{ id: "a", run: "x" }] },
 ];
 
 /** Messages as a master sends them: with everything, and with as little as there can be. */
@@ -134,9 +156,13 @@ const CHANGE: wire.JobChange = {
   reason: "r", retryAt: 8, lostOutput: { bytes: 1, why: "w" }, service: SERVICE,
 };
 
-function messages(): { name: string; hex: string; value: unknown }[] {
-  const of = <T>(message: { name: string; encode(value: T): Buffer }, value: T, name?: string) =>
-    ({ name: name ?? message.name, hex: message.encode(value).toString("hex"), value });
+interface GoldenMessage { name: string; hex: string; value: unknown }
+
+const of = <T>(
+  message: { name: string; encode(value: T): Buffer }, value: T, name = message.name,
+): GoldenMessage => ({ name, hex: message.encode(value).toString("hex"), value });
+
+function messages(): GoldenMessage[] {
   const { Hello, Submit, StatusPage, WatchPage } = wire;
   return [
     of(Hello, {
@@ -173,7 +199,7 @@ function messages(): { name: string; hex: string; value: unknown }[] {
       gate: "r/a", approve: false, by: "me", comment: "no", values: { a: "1" },
     }),
     of(wire.Decision, DECISION),
-    of(wire.RetryRun, { run: "r", from: "a" }, "JobRef"),
+    of(wire.RetryRun, { run: "r", from: "a", acceptChanged: true }),
     of(wire.Affected, { jobs: 4_294_967_295 }),
     of(wire.ServiceRef, { name: "web", by: "" }),
     of(wire.ServicesMeant, {
@@ -190,6 +216,149 @@ function messages(): { name: string; hex: string; value: unknown }[] {
     of(wire.KvReply, { resp: Buffer.from("+OK\r\n") }),
     of(wire.BlobPut, { hash: "ab", total: 10, offset: 5, data: Buffer.from("hello") }),
     of(wire.BlobHas, { present: false }),
+    ...clusterMessages(), ...agentMessages(), ...jobMessages(), ...artifactMessages(),
+  ];
+}
+
+function clusterMessages(): GoldenMessage[] {
+  const letter = {
+    run: "r", job: "j", attempts: 4, failures: 3, losses: 1, failure: FAILURE, endedAt: 9,
+    forgotten: true,
+  };
+  const pool: wire.PoolInfo = {
+    name: "gpu", tags: ["GPU"], slots: 2, min: 0, max: 3, wanted: 2, running: 1, starting: 1,
+    leaving: 0, why: "jobs wait", driver: "command", failures: 1, lastFailure: "no",
+  };
+  const launch = {
+    name: "gpu-1", state: "starting", orderedAt: 5, handle: "h", reason: "r", pool: "gpu",
+  } as const;
+  return [
+    of(wire.StatusRequest, { run: "r", job: undefined, only: ["a", "b"] }),
+    of(wire.Why, { run: "r", jobs: [0, 300] }),
+    of(wire.Reasons, { reasons: [{ index: 1, kind: "person", reason: "a gate" }] }),
+    of(wire.DeadPage, { letters: [letter] }),
+    of(wire.Info, {
+      version: "0", pid: 1, startedAt: 2, state: "/s", nextSeq: 3, runs: 4, workers: 5,
+      stateHash: "ab", now: 6, refused: 7, full: "f", lettersDropped: 8,
+    }),
+    of(wire.DrainWorker, { worker: "w", undo: true }),
+    of(wire.Drained, { id: 1, name: "w", running: 2 }),
+    of(wire.PoolPage, { pools: [pool], launches: [launch] }),
+    of(wire.LaunchWorker, { pool: "gpu", by: "me" }),
+    of(wire.Launched, { name: "gpu-1" }),
+    of(wire.RetireWorker, { worker: "gpu-1", by: "me" }),
+    of(wire.Retired, { name: "gpu-1", pool: "gpu", running: 1 }),
+    of(wire.ScaleService, { name: "web", replicas: 3, by: "me" }),
+    of(wire.Scaled, {
+      run: "r", service: "web", before: 1, replicas: 3, added: ["web.2"], stopped: ["web.3"],
+    }),
+    of(wire.RollbackService, { name: "web", updateMs: 5, by: "me", key: "k" }),
+    of(wire.RolledBack, { run: "r", replaces: "q", like: "p" }),
+  ];
+}
+
+const USAGE = { model: "m", tokensIn: 1, tokensOut: 2, usdMicros: 3, ms: 4 };
+const BLOB = { sha256: "ab", size: 5 };
+const HASH = Buffer.alloc(32, 7);
+
+function agentMessages(): GoldenMessage[] {
+  const limits = {
+    jobs: 1, depth: 2, fanOut: 3, steps: 4, tokens: 5, usdMicros: 6, deadlineAt: 7,
+  };
+  const agent: wire.AgentInfo = {
+    id: "team", status: "PAUSED", startedAt: 1, endedAt: 2, limits,
+    used: { jobs: 1, steps: 2, tokens: 3, usdMicros: 4 }, reserved: { tokens: 1, usdMicros: 2 },
+    runs: 3, counts: [1, 2], questions: 1, reason: "usd",
+  };
+  const job = {
+    run: "r", index: 1, id: "a", status: "RUNNING", attempt: 2, startedAt: 3, endedAt: 4,
+    spawner: 0, stage: "PLAN", reason: "why", steps: 5, tokens: 6, usdMicros: 7,
+  } as const;
+  const step = {
+    name: "s", ordinal: 2, job: "a", status: "DONE", effect: "once", attempt: 3, startedAt: 4,
+    endedAt: 5, inputHash: "ab", result: Buffer.from("1"), blob: BLOB, failure: "f", usage: USAGE,
+    order: 6,
+  } as const;
+  return [
+    of(wire.AgentList, { agents: [agent] }),
+    of(wire.AgentPage, { agent, runs: [RUN], jobs: [job] }),
+    of(wire.RaiseBudget, {
+      group: "team", changes: [{ what: "usd", amount: 5, add: true }], by: "me",
+    }),
+    of(wire.BudgetNow, { group: "team", limits }),
+    of(wire.AgentCancelled, { group: "team", runs: 1, jobs: 2 }),
+    of(wire.StepPage, { steps: [step] }),
+    of(wire.ForkRun, {
+      run: "r", from: "s#2", set: [{ step: "p", result: Buffer.from("[]") }], by: "me",
+    }),
+    of(wire.Forked, { run: "q", steps: 3 }),
+  ];
+}
+
+/** What a job asks about itself: those of titan_job.py. */
+function jobMessages(): GoldenMessage[] {
+  const { StepAnswer, StepStart, StepEnd, WaitRequest } = wire;
+  const answers: wire.StepAnswer[] = [
+    { type: "done", result: Buffer.from("1"), blob: BLOB, usage: USAGE },
+    { type: "run", idempotencyKey: "k" },
+    { type: "ambiguous", startedAt: 1, attempt: 2 },
+    { type: "changed", was: HASH, now: HASH, words: "w" },
+  ];
+  const gate = { message: "?", maxWaitMs: 5, rules: RULES };
+  return [
+    of(StepStart, {
+      name: "s", ordinal: 2, inputHash: HASH, effect: "once", onAmbiguous: "ask", call: 7,
+      reserve: { tokens: 1, usdMicros: 2 }, again: true,
+    }),
+    of(StepEnd, {
+      name: "s", ordinal: 2, result: Buffer.from("1"), blob: BLOB, failure: "f", usage: USAGE,
+      told: true,
+    }),
+    of(wire.Ask, { key: "k", gate }),
+    of(wire.Asked, { gate: "r/a:k", deadline: 9, decision: DECISION }),
+    of(WaitRequest, {
+      waits: [
+        { type: "jobs", jobs: ["a", "b"] }, { type: "ask", key: "k" }, { type: "time", at: 5 },
+        { type: "budget", need: { jobs: 1, steps: 2, tokens: 3, usdMicros: 4 } },
+      ],
+    }),
+    of(wire.WaitReply, { met: [0, 300] }),
+    of(wire.Spawned, { from: 1, jobs: 2, existing: true }),
+    of(wire.Spawn, {
+      key: "k", jobs: [], parents: ["x"], before: [{ job: 0, child: "y" }], stage: "ITER",
+    }),
+    // A union is no message of its own: it travels inside one.
+    ...answers.map((value) => ({
+      name: "StepAnswer", hex: StepAnswer.encode(value).toString("hex"), value,
+    })),
+  ];
+}
+
+function artifactMessages(): GoldenMessage[] {
+  const info = {
+    name: "a", sha256: "ab", size: 1, at: 2, byRun: "r", byJob: "j", byAttempt: 3, by: "me",
+    run: "r",
+  };
+  const head = {
+    name: "a", run: "r", job: "j", attempt: 2, keep: true, by: "me", size: 9,
+  };
+  const { ArtifactPut, RemoveArtifacts } = wire;
+  return [
+    of(ArtifactPut, {
+      upload: 1, offset: 2, head: { ...head, output: false }, sha256: "ab", last: true,
+      data: Buffer.from([1]),
+    }),
+    of(wire.ArtifactPutAnswer, { done: info, replaced: info }),
+    of(wire.ArtifactRef, { name: "a", run: "r", orKept: true }),
+    of(wire.ArtifactItem, { info, data: Buffer.from([1]) }),
+    of(wire.ArtifactsAsked, { run: "r", kept: true }),
+    of(wire.ArtifactPage, { artifacts: [info] }),
+    of(RemoveArtifacts, {
+      ref: { name: "a", run: "r", orKept: false }, olderMs: 0, kept: false, dryRun: false, by: "me",
+    }),
+    of(wire.ArtifactsRemoved, {
+      artifacts: [info], more: true, freedBytes: 1, usedBytes: 2, maxBytes: 3,
+    }),
   ];
 }
 
@@ -234,18 +403,18 @@ async function goldens(): Promise<object> {
 
 /** Runs one file of test/python. A line on its stdout is a wish, which `serve` fulfils. */
 async function unittest(
-  module: string, env: Record<string, string>, serve?: () => Promise<void>,
+  module: string, env: Record<string, string>, serve?: (wish: string) => Promise<void>,
 ): Promise<void> {
-  const child = spawn("python3", ["-B", "-m", "unittest", "-v", module], {
+  const child = spawn("python3", ["-m", "unittest", "-v", module], {
     cwd: join(ROOT, "test", "python"),
-    env: { ...process.env, PYTHONPATH: SDK, PYTHONWARNINGS: "error", ...env },
+    env: { ...process.env, ...PYTHON, PYTHONWARNINGS: "error", ...env },
     stdio: ["pipe", "pipe", "pipe"],
   });
   const timer = setTimeout(() => child.kill("SIGKILL"), PATIENCE_MS);
   let errors = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (errors += text));
-  createInterface({ input: child.stdout }).on("line", () => {
-    void serve?.().then(() => child.stdin.write("done\n"));
+  createInterface({ input: child.stdout }).on("line", (wish) => {
+    void serve?.(wish).then(() => child.stdin.write("done\n"));
   });
   const code = await new Promise((resolve) => child.once("close", resolve));
   clearTimeout(timer);
@@ -256,18 +425,26 @@ async function unittest(
 let golden: string;
 const folder = tempFolder();
 const env = { TITAN_TOKEN: "s3cret" };
+/** Compiled once for all processes, and not beside the sources. */
+const PYTHON = { PYTHONPATH: SDK, PYTHONPYCACHEPREFIX: join(folder, "pycache") };
+const UP = ["--workers", "1", "--slots", "4", "--state", "state"];
 let cluster: Up;
 
 before(async () => {
   golden = join(folder, "golden.json");
   writeFileSync(golden, JSON.stringify(await goldens()));
+  cluster = await up(UP, { cwd: folder, env });
 });
-after(async () => {
-  await cluster?.kill("SIGTERM");
-});
+after(() => cluster.kill("SIGTERM"));
 
-test("titan.py is one file of Python 3.9, and not too long", async () => {
-  assert.ok(FILE.split("\n").length - 1 <= MAX_LINES, `${FILE.split("\n").length - 1} lines`);
+test("each file is Python 3.9 of the standard library, and not too long", async () => {
+  const names = readdirSync(SDK).filter((name) => name.endsWith(".py"));
+  assert.deepEqual(names, ["titan.py", "titan_job.py", "titan_wire.py"]);
+  for (const name of names) {
+    const lines = readFileSync(join(SDK, name), "utf8").split("\n");
+    assert.ok(lines.length - 1 <= MAX_LINES, `${name}: ${lines.length - 1} lines`);
+    assert.deepEqual(lines.filter((line) => [...line].length > MAX_WIDTH), [], name);
+  }
   await unittest("test_language", {});
 });
 
@@ -280,16 +457,24 @@ test("titan.py makes the specs that the TypeScript reader makes, and packs the s
 test("titan.py knows a peer that is none, that is full, or that goes away", () =>
   unittest("test_peers", {}));
 
-test("titan.py works with a cluster, which is killed and comes back", async () => {
-  const args = ["--workers", "1", "--slots", "4", "--state", "state"];
-  cluster = await up(args, { cwd: folder, env });
-  const again = async (): Promise<void> => {
+async function withCluster(module: string): Promise<void> {
+  const serve = async (wish: string): Promise<void> => {
+    if (wish === "kill worker") {
+      for (const pid of cluster.ready.workerPids) process.kill(pid, "SIGKILL");
+      return;
+    }
     const { port } = cluster.ready;
     await cluster.kill("SIGKILL");
     // The last flag of a kind counts, so this port and not a free one.
-    cluster = await up([...args, "--port", String(port)], { cwd: folder, env });
+    cluster = await up([...UP, "--port", String(port)], { cwd: folder, env });
   };
   const titan = `'${process.execPath}' '${MAIN}'`;
   const { master } = cluster.ready;
-  await unittest("test_cluster", { ...env, TITAN_MASTER: master, TITAN_CLI: titan }, again);
-});
+  const settings = { TITAN_MASTER: master, TITAN_CLI: titan, TITAN_FOLDER: folder };
+  await unittest(module, { ...env, ...settings }, serve);
+}
+
+test("titan.py works with a cluster, which is killed and comes back", () =>
+  withCluster("test_cluster"));
+
+test("titan_job.py keeps what a job has done, whoever is killed", () => withCluster("test_job"));

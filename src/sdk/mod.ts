@@ -25,7 +25,7 @@
  *     spec.ts          a pipeline as it travels
  *     job-waits.ts     jobs that add jobs, ask and wait: part of "titan-orchestrator/job"
  *     store.ts         the store, for jobs: "titan-orchestrator/store"
- *     python/          titan.py: the same for Python, in one file
+ *     python/          the same for Python: titan.py, titan_job.py, and titan_wire.py below them
  *
  * One connection, many requests at once (lesson 04). Methods reject with `RpcError`, whose `code`
  * says what a program can do about it; `kv` also with `StoreError`, when the store said no.

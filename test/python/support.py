@@ -1,4 +1,4 @@
-"""What the tests of titan.py share: goldens, and a master that is played."""
+"""What the tests share: goldens, wishes, and a master that is played."""
 import json
 import os
 import re
@@ -12,6 +12,16 @@ def golden():
     """What the TypeScript side wrote (test/sdk.python.test.ts)."""
     with open(os.environ["TITAN_GOLDEN"], encoding="utf-8") as file:
         return json.load(file)
+
+
+WISHING = threading.Lock()
+
+
+def wish(words):
+    """The test in TypeScript does something to the cluster: "restart", "kill worker"."""
+    with WISHING:
+        print(words, flush=True)
+        assert input() == "done"
 
 
 def snake(name):

@@ -7,15 +7,10 @@ import unittest
 from unittest import mock
 
 import titan
+from support import wish
 from titan import Client, TitanClient, TitanJob, pipeline
 
 TIMEOUT_S = 30.0
-
-
-def restart():
-    """The test in TypeScript kills the cluster and starts it again."""
-    print("restart", flush=True)
-    assert input() == "done"
 
 
 def until(look):
@@ -160,20 +155,16 @@ class ClusterTest(unittest.TestCase):
 
     def test_a_project_travels_and_a_job_knows_itself(self):
         folder = self.enterContext_(tempfile.TemporaryDirectory())
-        shutil.copy(titan.__file__, folder)
+        for name in ("titan.py", "titan_job.py", "titan_wire.py"):
+            shutil.copy(os.path.join(os.path.dirname(titan.__file__), name), folder)
         with open(os.path.join(folder, "a.py"), "w", encoding="utf-8") as file:
             file.write("import sys\nfrom titan import job\n"
                        "job.log(job.id, job.attempt, sys.argv[1:])\n"
                        "job.store.set('py:job', job.run)\n"
                        "job.output({'inputs': job.inputs, 'member': job.store.sadd('py:m', 'x')})\n"
                        "job.add([{'id': 'late', 'run': 'true', 'needs': [job.id]}])\n")
-        token = os.environ["TITAN_TOKEN"]
         inside = pipeline("inside").job("first", run="echo '[1]' > $TITAN_OUTPUT")
-        inside.job("a", file="a.py", args="x 'y z'", needs="first", env={"TOKEN": token})
-        # Names that begin with TITAN_ are the cluster's own: a script hands the token on.
-        inside.definition["jobs"][1] = {
-            "id": "a", "needs": "first", "env": {"TOKEN": token},
-            "run": "TITAN_TOKEN=$TOKEN python3 a.py x 'y z'"}
+        inside.job("a", file="a.py", args="x 'y z'", needs="first")
         run, ended = self.ended(inside, project_dir=folder)
         output = b"".join(piece.data for piece in self.titan.logs(run, "a"))
         self.assertEqual((ended.status, output), ("COMPLETED", b"a 1 ['x', 'y z']\n"), output)
@@ -202,7 +193,7 @@ class ClusterTest(unittest.TestCase):
         until(lambda: self.titan.status(run, "a").jobs[0].status == "RUNNING")
         events = self.titan.watch(run, TIMEOUT_S)
         self.assertEqual(next(events).type, "snapshot")
-        restart()
+        wish("restart")
         self.assertEqual(self.titan.status(run).run.status, "RUNNING")
         self.assertEqual(self.titan.cancel(run), 1)
         rest = list(events)
@@ -284,12 +275,8 @@ class OriginalTest(unittest.TestCase):
         self.assertRegex(self.client.stop_service("nope"), "^ERROR: .*no such service")
         with self.assertRaises(ValueError):
             self.client.stop_service("")
-        for work in ("upload_file", "deploy_script", "fetch_artifact", "publish_artifact",
-                     "get_artifact", "upload_project_folder"):
-            with self.assertRaisesRegex(titan.NotSupportedError, "no artifacts yet"):
-                getattr(self.client, work)("x")
         self.assertTrue(issubclass(titan.NotSupportedError, NotImplementedError))
-        with self.assertRaisesRegex(titan.NotSupportedError, "no artifacts yet"):
+        with self.assertRaisesRegex(titan.PipelineError, 'jobs of proj.zip: .*"proj.zip": none'):
             self.client.submit_job(TitanJob("z", "proj.zip/main.py", is_archive=True))
         with self.assertRaises(FileNotFoundError):
             TitanJob("x", "/nowhere.py")
@@ -297,6 +284,39 @@ class OriginalTest(unittest.TestCase):
                 TitanJob("y", self.script("x.py"), parents=["x"])]
         with self.assertRaisesRegex(titan.InvalidError, "x"):
             self.client.submit_dag("loop", loop)
+
+    def test_files_are_kept_by_their_names(self):
+        path = self.script("o_report.md", "# 42\n")
+        self.assertEqual(self.client.upload_file("/nowhere"),
+                         "ERROR: File not found at: /nowhere")
+        self.assertEqual((self.client.upload_file(path), self.client.deploy_script(path)),
+                         ("UPLOAD_SUCCESS", "DEPLOY_SUCCESS"))
+        other = os.path.join(self.folder, "other.md")
+        self.assertIs(self.client.fetch_artifact("o_report.md", other), True)
+        with open(other, encoding="utf-8") as file:
+            self.assertEqual(file.read(), "# 42\n")
+        self.assertIs(self.client.fetch_artifact("o_none", other), False)
+        self.assertIs(self.client.publish_artifact("o:report", path), True)
+        self.assertIs(self.client.publish_artifact("o:report", "/nowhere"), False)
+        self.assertEqual(self.client.store_get("o:report"), "o_report.md")
+        self.assertIs(self.client.get_artifact("o:report", other), True)
+        self.assertIs(self.client.get_artifact("o:none", other), False)
+        self.assertIn("o_report.md", [each.name for each in
+                                      self.client.titan.artifacts(kept=True)])
+
+    def test_jobs_of_a_folder_that_was_uploaded(self):
+        self.script("p/src/main.py", "import sys, other\nprint(other.WORD, sys.argv[1:])\n")
+        self.script("p/src/other.py", "WORD = 'found'\n")
+        self.script("p/__pycache__/x.pyc")
+        folder = os.path.join(self.folder, "p")
+        self.assertEqual(self.client.upload_project_folder(folder, "o_p"), "UPLOAD_SUCCESS")
+        self.assertRegex(self.client.upload_project_folder("/nowhere"), "^ERROR: Folder not")
+        self.client.submit_job(TitanJob("o_zip", "o_p.zip/src/main.py", args="1 2",
+                                        is_archive=True))
+        self.status_is("o_zip", "COMPLETED")
+        self.assertEqual(self.client.fetch_logs("o_zip"), "found ['1', '2']")
+        with self.assertRaisesRegex(titan.PipelineError, "no o_p.zip/x.py"):
+            self.client.submit_job(TitanJob("o_no", "o_p.zip/x.py", is_archive=True))
 
     def test_a_service(self):
         server = self.script(

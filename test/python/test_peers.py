@@ -139,7 +139,7 @@ class AskTest(unittest.TestCase):
             for work in (lambda: found.retry("r"), lambda: found.kv("INCR", "n")):
                 with self.assertRaisesRegex(titan.ClosedError, "the other side closed it"):
                     work()
-        self.assertEqual(seen, [titan.RETRY, titan.KV])
+        self.assertEqual(seen, [titan.ask.RETRY.opcode, titan.ask.KV.opcode])
 
     def test_an_empty_answer_is_no_answer(self):
         with serve(lambda connection, frame, _: reply(connection, frame)) as peer:
@@ -289,7 +289,7 @@ class JobTest(unittest.TestCase):
         self.assertEqual(titan.job.inputs, {})
 
     def test_a_result_is_json_and_not_too_large(self):
-        with self.assertRaisesRegex(titan.TooLargeError, "use a file"):
+        with self.assertRaisesRegex(titan.TooLargeError, "put an artifact"):
             titan.job.output("x" * 70_000)
         for value in (float("nan"), {1, 2}):
             with self.assertRaises((ValueError, TypeError)):

@@ -1,4 +1,4 @@
-"""Titan for Python: one file, the standard library, Python 3.9 or newer. Copy it where you need it.
+"""Titan for Python: the standard library, Python 3.9 or newer. Copy the files where you need them.
 
     from titan import Client, pipeline
     with Client() as titan:                             # the master that TITAN_MASTER names
@@ -6,348 +6,25 @@
         run = titan.submit(answer.job("tell", run='cat "$TITAN_INPUTS"', needs="think")).run
         print(titan.wait(run).status, titan.result(run, "think"))       # COMPLETED 42
 
-It speaks the protocol itself (TITAN_PROTO 2). It reads from the bytes up: errors · a frame (lesson
-01) · a message (lesson 02) · a connection (lesson 04) · a pipeline (lesson 17) · a project (lesson
-11) · the store (lesson 15) · a client · a job, seen from inside · programs of Titan 1.
+It reads in this order: a pipeline (lesson 17) · a project (lesson 11) · the store (lesson 15) · a
+client · programs of Titan 1. Below it is titan_wire.py, the protocol; above it is titan_job.py, for
+programs that run as jobs (lesson 18).
 
-Invariants: bytes that are no frame or no message are refused; a request goes out twice only if that
-does no harm (a submission has a key). Left out: limits of single fields, which the master checks.
+Invariant: a request goes out twice only if that does no harm (a submission has a key).
 Test: test/sdk.python.test.ts, which runs test/python
 """
-import collections, difflib, fnmatch, functools, gzip, hashlib, io, itertools, json, os, queue
-import random, re, secrets, shlex, shutil, socket, stat, struct, subprocess, threading, time, zlib
-from typing import Any, Callable, Iterable, Iterator, NamedTuple, Optional, Union
+import collections, difflib, fnmatch, functools, gzip, hashlib, importlib, io, itertools, json, os
+import pathlib, random, re, secrets, shlex, shutil, socket, stat, struct, subprocess, threading
+import time, zipfile
+from typing import Any, Callable, Iterable, Iterator, Optional, Union
 from urllib.parse import unquote, urlsplit
+from titan_wire import *
+from titan_wire import VERSION
 __all__ = ["Client", "Store", "TitanClient", "TitanError", "TitanJob", "job", "pipeline"]
-# ── errors ────────────────────────────────────────────────────────────────────────────────────────
-class TitanError(Exception):
-    """Whatever goes wrong. `code` is for programs. `retryable`: the same may succeed later."""
-    code, retryable = "ERROR", False
-    def __init_subclass__(cls) -> None:  # NotFoundError is NOT_FOUND
-        cls.code = re.sub("(?<!^)(?=[A-Z])", "_", cls.__name__[:-5]).upper()
-class ClosedError(TitanError): retryable = True  # the connection is gone; was it carried out?
-class DeadlineError(TitanError): retryable = True  # no answer in time; the same doubt
-class CancelledError(TitanError): """Nobody wants the answer any more."""
-class OverloadedError(TitanError): retryable = True  # the master has not begun with it
-class TooLargeError(TitanError): """It will be as large next time."""
-class BadFrameError(TitanError): """The peer broke the protocol."""
-class BadRequestError(TitanError): """A frame was good, and the message in it was not."""
-class UnauthorizedError(TitanError): """The token is missing or wrong."""
-class NotFoundError(TitanError): """There is no such run, job, gate or service."""
-class ConflictError(TitanError): """It contradicts what already happened."""
-class InvalidError(TitanError): """Well-formed and refused: the pipeline has a cycle, say."""
-class UnschedulableError(TitanError): """No worker could ever run this."""
-class UnsupportedError(TitanError): """The peer does not know this."""
-class InternalError(TitanError): """A bug, or trouble with a disk, on the other side."""
-class BudgetError(TitanError): """The budget of an agent run is used up."""
-class LimitError(TitanError): """A limit that no budget raises."""
-CODES = TitanError.__subclasses__()  # in the order of their bytes on the wire, from 1
-class ConnectError(TitanError): retryable = True  # nobody answers there, or it is no master
-class PipelineError(TitanError, ValueError): """A pipeline that says what nobody could do."""
-class StoreError(TitanError): """The store said no. `code` is its own: WRONGTYPE, ERR, …"""
-class NotSupportedError(TitanError, NotImplementedError): """The original has it, we do not yet."""
-# ── a frame ───────────────────────────────────────────────────────────────────────────────────────
-VERSION, MAX_BODY_BYTES, HEADER_BYTES = 2, 8 * 1024 * 1024, 16
-HEAD, U32 = struct.Struct(">BBBBII"), struct.Struct(">I")  # version opcode flags 0 id length; crc
-Frame = NamedTuple("Frame", [("opcode", int), ("flags", int), ("request_id", int), ("body", bytes)])
-def encode_frame(opcode: int, flags: int = 0, request_id: int = 0, body: bytes = b"") -> bytes:
-    if len(body) > MAX_BODY_BYTES:
-        raise TooLargeError(f"Cannot write frame: length {len(body)} exceeds {MAX_BODY_BYTES}")
-    head = HEAD.pack(VERSION, opcode, flags, 0, request_id, len(body))
-    return b"".join((head, U32.pack(zlib.crc32(body, zlib.crc32(head))), body))  # of both
-
-class Frames:
-    """Bytes in, frames out, in whatever pieces the bytes come."""
-    def __init__(self) -> None: self._bytes = bytearray()
-    def feed(self, chunk: bytes) -> Iterator[Frame]:
-        """The frames that are whole now. After an error nobody knows where the next one begins."""
-        data, at = self._bytes, 0
-        data += chunk
-        while at < len(data):
-            if data[at] != VERSION:  # a stranger that speaks HTTP is known by its first byte
-                raise BadFrameError(f"Cannot read frame: version {data[at]}, expected {VERSION}")
-            if len(data) - at < HEADER_BYTES: break
-            _, opcode, flags, zero, request_id, length = HEAD.unpack_from(data, at)
-            if zero != 0 or length > MAX_BODY_BYTES:
-                raise BadFrameError(f"Cannot read frame: reserved byte {zero}, length {length}")
-            begin, end = at + HEADER_BYTES, at + HEADER_BYTES + length
-            if len(data) < end: break
-            body, said = bytes(data[begin:end]), data[at + HEAD.size:begin]
-            crc = U32.pack(zlib.crc32(body, zlib.crc32(data[at:at + HEAD.size])))
-            if crc != said:
-                raise BadFrameError(f"Cannot read frame: checksum {crc.hex()}, not {said.hex()}")
-            at = end
-            yield Frame(opcode, flags, request_id, body)
-        del data[:at]
-# ── a message ─────────────────────────────────────────────────────────────────────────────────────
-# A message turns the plain errors of its parts into a BadRequestError that names the field.
-VARINT, FIXED64, BYTES = 0, 1, 2  # seven bits a byte, lowest first; eight bytes; length and bytes
-CODEC_ERRORS = (ValueError, LookupError, TypeError, AttributeError, struct.error)
-
-class Row(dict):
-    """A message that was read: `run.status` is short for `run["status"]`."""
-    def __getattr__(self, name: str) -> Any:
-        if name in self: return self[name]
-        raise AttributeError(f"there is no {name} among {', '.join(self)}")
-
-class Reader:
-    def __init__(self, data: bytes) -> None: self.data, self.at = data, 0
-    def varint(self) -> int:
-        value = 0
-        for shift in range(0, 56, 7):
-            byte, self.at = self.data[self.at], self.at + 1
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80: break
-        if byte < 0x80 and (byte > 0 or shift == 0) and value < 2 ** 53: return value
-        raise ValueError("number is padded with zeros, or exceeds 2^53-1")
-    def take(self, count: int) -> bytes:
-        part = self.data[self.at:self.at + count]
-        self.at += count
-        if len(part) == count: return part
-        raise ValueError(f"length {count} exceeds the {len(part)} bytes left")
-    def part(self) -> bytes: return self.take(self.varint())
-    def key(self, before: int) -> int:
-        """The number and the wire type of the next field. Numbers only go up; 0 ends them."""
-        key = self.varint()
-        if key == 0 or key >> 3 > before >> 3: return key
-        raise ValueError(f"field {key >> 3} follows field {before >> 3}")
-    def skip(self, key: int) -> int:
-        """Steps over a field of a newer peer: its wire type is all that we know of it."""
-        {VARINT: self.varint, FIXED64: lambda: self.take(8), BYTES: self.part}[key & 7]()
-        return self.key(key)
-
-class Type:
-    """How values travel. `absent` makes one for a field that is not there; else it must be."""
-    def __init__(self, wire: int, put: Callable, get: Any = None, absent: Any = None) -> None:
-        self.wire, self.put, self.get, self.absent = wire, put, get, absent
-def put_varint(out: bytearray, value: int) -> None:
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-def put_signed(out: bytearray, value: int) -> None:
-    size, first = abs(value), (abs(value) & 63) << 1 | (value < 0)  # six bits, and the sign below
-    out.append(first if size < 64 else first | 0x80)
-    if size >= 64: put_varint(out, size >> 6)
-def put_bytes(out: bytearray, value: bytes) -> None:
-    put_varint(out, len(value))
-    out += value
-def one_of(*names: str) -> Type:
-    return Type(VARINT, lambda out, value: put_varint(out, names.index(value)),
-                lambda reader: names[reader.varint()])
-def list_of(item: Type) -> Type:
-    def put(out: bytearray, values: Iterable) -> None:
-        part = bytearray()
-        for value in values: item.put(part, value)
-        put_bytes(out, part)
-    def get(reader: Reader) -> list:
-        part, values = Reader(reader.part()), []
-        while part.at < len(part.data): values.append(item.get(part))
-        return values
-    return Type(BYTES, put, get, list)
-def get_map(reader: Reader) -> dict[str, str]:
-    texts = list_of(TEXT).get(reader)
-    return dict(zip(texts[::2], texts[1::2]))
-TEXT = Type(BYTES, lambda out, text: put_bytes(out, text.encode()), lambda r: r.part().decode())
-PLAIN = {
-    "u": Type(VARINT, put_varint, Reader.varint), "i": Type(VARINT, put_signed),
-    "f": Type(FIXED64, lambda out, value: out.extend(struct.pack(">d", value))),
-    "b": Type(VARINT, lambda out, yes: out.append(bool(yes)), lambda r: (False, True)[r.varint()]),
-    "m": Type(BYTES, lambda out, env: list_of(TEXT).put(out, sum(env.items(), ())), get_map, dict),
-    "t": TEXT, "r": Type(BYTES, put_bytes, Reader.part)}
-
-class Message(Type):
-    def __init__(self, name: str, fields: list[tuple[int, str, Type]]) -> None:
-        super().__init__(BYTES, lambda out, value: put_bytes(out, self.encode(value)),
-                         lambda reader: self.decode(reader.part()))
-        self.name = name
-        self.fields = [(number, number << 3 | kind.wire, key, kind) for number, key, kind in fields]
-    def encode(self, value: dict[str, Any]) -> bytes:
-        out, name, item = bytearray(), "", value
-        try:
-            for _, key, name, kind in self.fields:
-                item = value.get(name)
-                if item is None and kind.absent is None: raise ValueError("it must be there")
-                if item is None or (not item and kind.absent in (list, dict)): continue
-                put_varint(out, key)
-                kind.put(out, item)
-        except CODEC_ERRORS as error:
-            found = f"found {repr(item)[:60]} ({error})"
-            raise BadRequestError(f"Cannot encode {self.name}.{name}: {found}") from error
-        out.append(0)  # without an end, a message cut off between two fields would be one
-        return bytes(out)
-    def decode(self, data: bytes) -> Row:
-        """Merges two ascending lists: the fields that we know, and the keys that are there."""
-        value, reader, name = Row(), Reader(data), ""
-        try:
-            key = reader.key(0)
-            for number, own, name, kind in self.fields:
-                while key != 0 and key >> 3 < number: key = reader.skip(key)
-                if key == own:
-                    value[name] = kind.get(reader)
-                    key = reader.key(key)
-                elif key >> 3 == number or kind.absent is None:
-                    raise ValueError("it is of another wire type, or missing")
-                else: value[name] = kind.absent()
-            while key != 0: key = reader.skip(key)
-            if reader.at != len(data): raise ValueError(f"{len(data) - reader.at} bytes left over")
-        except CODEC_ERRORS as error:
-            raise BadRequestError(f"Cannot decode {self.name}.{name}: {error}") from error
-        return value
-def variants(fields: list[tuple[int, str, Any]]) -> Type:
-    """One message out of several, which `type` names: a tag, then its fields."""
-    tags = {name: (tag, message) for tag, name, message in fields}
-    def put(out: bytearray, value: dict[str, Any]) -> None:
-        tag, message = tags[value["type"]]
-        put_bytes(out, bytes((tag,)) + message.encode(value))
-    return Type(BYTES, put)
-def read_schema(text: str) -> Row:
-    """`Name(field type, …)`: fields count from 1, or from a number in front. `Name|(…)`: one of
-    those messages. u, i: integers, f: double, b: boolean, t: text, r: bytes, m: map of texts, A|B:
-    one of these. Behind it, `?`: may be missing, `=`: is then empty, `*`: a list."""
-    types, empty = Row(PLAIN), {"t": str, "b": bool, "u": int}
-    for name, body in re.findall(r"(\S+?)\(([^)]*)\)", text):
-        number, fields = 0, []
-        for field in filter(None, body.split(",")):
-            *at, key, kind = field.split()
-            number = int(at[0]) if at else number + 1
-            base, mark = re.fullmatch(r"(.*?)([?=*]?)", kind).groups()
-            inner = types[base] if base in types else one_of(*base.split("|"))
-            absent = (lambda: None) if mark == "?" else empty[base] if mark == "=" else None
-            fields.append((number, key, list_of(inner) if mark == "*" else inner if not absent
-                           else Type(inner.wire, inner.put, inner.get, absent)))
-        types[name.strip("|")] = (inner if "is " in body else variants(fields) if "|" in name
-                                  else Message(name, fields))
-    return types
-wire = read_schema("""
-Hello(protocol u, role client|worker, token t?, version t=)   Welcome(protocol u, version t)
-FileAction(file t, args t*)   ShellAction(script t, shell sh|bash|python3|node?)
-CommandAction(argv t*)   CallAction(target t, input r)   BlobPut(hash t, total u, offset u, data r)
-Action|(file FileAction, command CommandAction, shell ShellAction, call CallAction)
-Retry(max_attempts u, delay_ms u, backoff f, max_delay_ms u, jitter f)
-FormField(name t, type text|number|choice|boolean, label t=, choices t*, default t?, required b=)
-GateRules(form FormField*, approvers t*, required u?, on_timeout reject|approve|skip?, self_approval
-  b?)   Gate(message t, max_wait_ms u, rules GateRules?)   TcpCheck()   HttpCheck(path t)
-Check|(tcp TcpCheck, http HttpCheck, command CommandAction)
-Restart(policy always|on-failure|never, delay_ms u, backoff f, max_delay_ms u, attempts u,
-  window_ms u)
-Service(name t, deployed b=, port u?, check Check, interval_ms u, timeout_ms u, healthy_after u,
-  unhealthy_after u, start_period_ms u, restart Restart, stop_grace_ms u)
-JobSpec(id t, action Action, depends_on u*, requirement t*, priority i?, delay_ms u?, affinity u?,
-  when success|failure|always?, timeout_ms u?, retry Retry?, env m, gate Gate?, 30 service Service?)
-PipelineSpec(name t, version t?, project t?, jobs JobSpec*)   AddJobs(run t, jobs JobSpec*)
-Submit(spec r?, spec_blob t?, key t?, strict b=, by t?)   BlobRef(hash t)   BlobHas(present b)
-Submitted(run t, existing b=, warnings t*, forgotten b=, 40 replaces t=)   Affected(jobs u)
-JobStatus(is PENDING|RUNNING|WAITING|COMPLETED|FAILED|DEAD|CANCELLED|SKIPPED)
-Failure(kind exit|signal|timeout|not-found|not-executable|unsupported|bad-input|worker-lost|\
-rejected|cancelled|internal|unhealthy|port-taken, message t, exit_code u?, signal t?)
-Decision(approved b, by t, comment t, at u, already b=, skipped b?, values m, missing u?)
-LostOutput(bytes u, why t)   GateVote(by t, comment t=, values m, at u)   JobRef(run t, job t?)
-ServiceInfo(name t, phase STARTING|READY|UNHEALTHY|RESTARTING|STOPPED|FAILED, since u, reason t=,
-  host t=, port u=, pid u=, restarts u=)  DecideGate(gate t, approve b, by t=, comment t=, values m)
-RunInfo(id t, name t, status RUNNING|COMPLETED|FAILED|CANCELLED|SERVING|PAUSED, submitted_at u,
-  ended_at u?, counts u*, cancelling b=)
-JobInfo(index u, id t, status JobStatus, attempt u, worker t=, started_at u?, ended_at u?,
-  failure Failure?, reason t=, depends_on u*, result r?, cancelling b=, decision Decision?,
-  stopped_at u?, retry_at u?, lost_output LostOutput?, 30 service ServiceInfo?)
-JobChange(index u, status JobStatus, attempt u=, worker t=, at u, failure Failure?, cancelling b=,
-  reason t=, retry_at u?, lost_output LostOutput?, 30 service ServiceInfo?)
-StatusPage(run RunInfo?, jobs JobInfo*, parents t*)   KvRequest(args r*)   KvReply(resp r)
-WatchPage(reset b=, run RunInfo?, jobs JobInfo*, changes JobChange*)
-OutputRequest(run t, job t, attempt u=, follow b=)   RunPage(rows RunInfo*)
-OutputChunk(stream stdout|stderr, at u, data r, dropped u?)   OutputPage(chunks OutputChunk*)
-WorkerInfo(id u, name t, tags t*, slots u, running u, remote t=, joined_at u, connected b,
-  version t=, draining b=, beat_late_ms u?, beat_late_max_ms u?, 30 pool t?)
-GateInfo(id t, message t, opened_at u, deadline u, rules GateRules?, votes GateVote*, result r?,
-  submitter t=)   ServiceRef(name t, by t=)   ServicesMeant(run t, services t*, replicas u,
-  called_off t?, let_go b?)   GatePage(rows GateInfo*)
-ServiceRow(name t, run t, job t, deployed b, status JobStatus, worker t=, attempt u=,
-  service ServiceInfo?, reason t=, last_failure Failure?, started_at u?, 40 version u=, current b?,
-  leaving b=)   WorkerPage(rows WorkerInfo*)   ServicePage(rows ServiceRow*)
-""")
-HELLO, SUBMIT, RUNS, STATUS, WATCH, LOGS, CANCEL_JOBS, RETRY, WORKERS, GATES, DECIDE = range(1, 12)
-BLOB_HAS, BLOB_PUT, ADD_JOBS, KV, SERVICES, STOP, NO_FIELDS = 12, 13, 16, 20, 22, 23, b"\0"
-# ── a connection ──────────────────────────────────────────────────────────────────────────────────
-REPLY, ERROR, MORE, CANCEL, ONEWAY, CREDIT = 1, 2, 4, 8, 16, 32
-WINDOW, STALL_S = 256 * 1024, 30.0  # bytes of a stream under way; longest time to take nothing
-
-class Call:
-    """A request under way. `items` are its answers: one, or as many as a stream has."""
-    def __init__(self, connection: "Connection", request_id: int, stream: bool) -> None:
-        self.connection, self.id, self.stream = connection, request_id, stream
-        self.answers: Any = queue.SimpleQueue()
-    def items(self, until: Optional[float] = None) -> Iterator[bytes]:
-        """Leaving the loop early cancels the request. `until` is a time of time.monotonic()."""
-        last, taken = False, 0
-        try:
-            while not last:
-                left = None if until is None else max(0.0, until - time.monotonic())
-                last, answer = self.answers.get(timeout=left)
-                if isinstance(answer, TitanError): raise answer
-                if answer or not (last and self.stream): yield answer  # a stream's end is empty
-                taken += HEADER_BYTES + len(answer)
-                if taken >= WINDOW // 2 and not last:  # for each item, it would double the frames
-                    self.connection.write(encode_frame(0, CREDIT, self.id, U32.pack(taken)))
-                    taken = 0
-        except queue.Empty:
-            raise DeadlineError(f"{self.connection.remote} has not answered in time") from None
-        finally:
-            if self.connection.calls.pop(self.id, None):
-                self.connection.write(encode_frame(0, CANCEL, self.id))
-
-class Connection:
-    """Many conversations over one socket, from any number of threads; a thread of its own reads."""
-    def __init__(self, address: tuple[str, int], timeout: float) -> None:
-        self.remote, self.error = "%s:%d" % address, None
-        self.socket = socket.create_connection(address, timeout)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.settimeout(STALL_S)
-        self.calls: dict[int, Call] = {}
-        self.last_id, self.sending = 0, threading.RLock()
-        threading.Thread(target=self._read, name=f"titan {self.remote}", daemon=True).start()
-    def start(self, opcode: int, body: bytes, stream: bool = False) -> Call:
-        with self.sending:
-            self.last_id = self.last_id % 0xFFFF_FFFF + 1
-            while self.last_id in self.calls:  # ids start again, and a stream may still hold one
-                self.last_id = self.last_id % 0xFFFF_FFFF + 1
-            frame = encode_frame(opcode, MORE if stream else 0, self.last_id, body)
-            if stream: frame += encode_frame(0, CREDIT, self.last_id, U32.pack(WINDOW))
-            call = self.calls[self.last_id] = Call(self, self.last_id, stream)
-            self.write(frame)
-        return call
-    def write(self, frame: bytes) -> None:
-        try:
-            with self.sending: self.socket.sendall(frame)
-        except OSError as error: self.close(ClosedError(f"Connection to {self.remote}: {error}"))
-    def _read(self) -> None:
-        frames, chunk = Frames(), b"?"
-        try:
-            while chunk:
-                try: chunk = self.socket.recv(64 * 1024)
-                except socket.timeout: continue  # a peer that has nothing to say may stay
-                for frame in frames.feed(chunk): self._take(frame)
-            raise ClosedError(f"Connection to {self.remote}: the other side closed it")
-        except OSError as error: self.close(ClosedError(f"Connection to {self.remote}: {error}"))
-        except TitanError as error: self.close(error)
-    def _take(self, frame: Frame) -> None:
-        flags, answer = frame.flags, frame.body
-        if flags not in (REPLY, REPLY | ERROR, REPLY | MORE, ONEWAY):  # nobody asks a client
-            raise BadFrameError(f"Cannot read from {self.remote}: unexpected flags {flags}")
-        if flags & ERROR:  # a byte for the code, then words; unreadable, it is still an error
-            known = answer and 1 <= answer[0] <= len(CODES)
-            kind = CODES[answer[0] - 1] if known else InternalError
-            answer = kind(answer[1:].decode("utf-8", "replace"))
-            if frame.request_id == 0: raise answer  # why the connection is about to close
-        call = self.calls.get(frame.request_id)  # none: this crossed our CANCEL on its way
-        if call is None or flags == ONEWAY: return
-        if not flags & MORE: self.calls.pop(frame.request_id, None)
-        call.answers.put((not flags & MORE, answer))
-    def close(self, error: Optional[TitanError] = None) -> None:
-        self.error = self.error or error or ClosedError(f"Connection to {self.remote}: closed here")
-        try: self.socket.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads
-        except OSError: pass
-        self.socket.close()
-        while self.calls: self.calls.popitem()[1].answers.put((True, self.error))
+def __getattr__(name: str) -> Any:
+    """`from titan import job` is that of titan_job.py."""
+    if name == "job": return importlib.import_module("titan_job").job
+    raise AttributeError(f"module titan has no {name}")
 # ── a pipeline ────────────────────────────────────────────────────────────────────────────────────
 class Pipeline:
     """`pipeline("n").job("a", run="make").job("b", file="b.py", needs="a")`: docs/pipelines.md"""
@@ -360,8 +37,9 @@ pipeline = Pipeline
 Definition = Union[Pipeline, dict[str, Any]]
 JOB_KEYS = ("id type file args command run shell call input with depends_on needs requirement when "
             "priority delay affinity port hitl hitl_message max_wait_seconds retries retry timeout "
-            "env healthcheck restart replicas stop_grace")
+            "env healthcheck restart replicas stop_grace outputs inputs")
 SERVICE_KEYS = {"port", "healthcheck", "restart", "replicas", "stop_grace"}
+BUDGET_KEYS = "jobs depth fan_out steps tokens usd deadline"
 OWNERS = {"args": "file", "shell": "run", "input": "call", "with": "call",
           "max_wait_seconds": "hitl_message"}  # keys that go with another one only
 UNITS_MS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
@@ -400,13 +78,22 @@ class Keys(dict):
 def spec_of(definition: Definition, project: Optional[str] = None, deploy: bool = False) -> dict:
     """From keys as people write them to a spec as it travels: names of parents become indexes."""
     top = Keys("the pipeline", getattr(definition, "definition", definition),
-               "name version project shell jobs")
+               "name version project shell agent agent_run_id jobs")
     jobs, places, count = [job_keys(each) for each in top.get("jobs", ())], {}, 0
     for keys in jobs:
         places[keys.get("id")] = range(count, count + keys.get("replicas", 1))
         count += keys.get("replicas", 1)
     jobs = [spec for keys in jobs for spec in job_specs(keys, places, top.get("shell"), deploy)]
-    return {**{key: top.get(key) for key in ("name", "version")}, "project": project, "jobs": jobs}
+    return {**{key: top.get(key) for key in ("name", "version")}, "project": project, "jobs": jobs,
+            "agent": agent_of(top)}
+def agent_of(top: Keys) -> Optional[dict[str, Any]]:
+    if "agent" not in top: return {"id": top["agent_run_id"]} if "agent_run_id" in top else None
+    if "agent_run_id" in top: top.fail("agent_run_id", 'stands beside "agent": write id there')
+    own = Keys("agent", top["agent"], "id budget")
+    limits = Keys("budget of agent", own.get("budget", {}), BUDGET_KEYS)
+    budget = {**limits, "usd_micros": round(limits["usd"] * 1e6) if "usd" in limits else None,
+              "deadline_ms": limits.ms("deadline", 0) or None}
+    return {"id": own.get("id"), "budget": budget if limits else None}
 def job_keys(keys: dict[str, Any]) -> Keys:
     return Keys(f'job "{keys.get("id")}"' if isinstance(keys, dict) else "a job", keys, JOB_KEYS)
 def job_specs(keys: Keys, places: dict, shell: Optional[str] = None, deploy: bool = False) -> list:
@@ -426,7 +113,8 @@ def job_specs(keys: Keys, places: dict, shell: Optional[str] = None, deploy: boo
         "priority": keys.get("priority", 1), "delay_ms": keys.ms("delay", 0),
         "affinity": places[near][0] if near else None, "when": keys.get("when", "success"),
         "timeout_ms": keys.ms("timeout", 0), "retry": retry_of(keys), "gate": gate_of(keys),
-        "service": service_of(keys, deploy) if kind == "service" else None}
+        "service": service_of(keys, deploy) if kind == "service" else None,
+        "files": files_of(keys, places)}
     names = [spec["id"], *(f'{spec["id"]}.{at}' for at in range(2, keys.get("replicas", 1) + 1))]
     return [{**spec, "id": name} for name in names]
 def action_of(keys: Keys, shell: Optional[str]) -> dict[str, Any]:
@@ -441,8 +129,17 @@ def action_of(keys: Keys, shell: Optional[str]) -> dict[str, Any]:
     if "command" in keys: return {"type": "command", "argv": keys["command"]}
     if "run" in keys: return {"type": "shell", "script": keys["run"], "shell": shell}
     value = keys.get("input", keys.get("with"))
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return {"type": "call", "target": keys["call"], "input": text.encode()}
+    return {"type": "call", "target": keys["call"], "input": json_of(value)}
+def files_of(keys: Keys, places: dict) -> Optional[dict[str, Any]]:
+    inputs, plain = [], lambda path: re.sub(r"^(\./)+", "", path)
+    for each in keys.get("inputs", ()):
+        own = Keys(f"inputs of {keys.where}", each, "job path as")
+        if own.get("job") not in places: own.fail("job", "names no job of this pipeline")
+        path, to = plain(own["path"]), plain(own.get("as", own["path"]))
+        to = None if to == path else to
+        inputs.append({"job": places[own["job"]][0], "path": path, "to": to})
+    outputs = [plain(path) for path in keys.texts("outputs")]
+    return {"outputs": outputs, "inputs": inputs} if outputs or inputs else None
 def gate_of(keys: Keys) -> Optional[dict[str, Any]]:
     wait, ask = keys.ms("max_wait_seconds", 172_800_000), keys.get("hitl_message")
     if "hitl" not in keys: return {"message": ask, "max_wait_ms": wait} if ask else None
@@ -587,6 +284,21 @@ def address_of(text: str) -> tuple[str, int]:
         raise ValueError(f'Cannot use master "{text}": expected HOST:PORT, a port up to 65535')
     return found[1] or found[2] or "127.0.0.1", int(found[3] or 9090)
 
+Source = Union[bytes, str, pathlib.Path, Iterable[bytes]]
+def pieces_of(source: Source) -> Iterable[bytes]:
+    if isinstance(source, str): source = source.encode()
+    if not isinstance(source, pathlib.Path):
+        yield from (source,) if isinstance(source, (bytes, bytearray, memoryview)) else source
+        return
+    with open(source, "rb") as file: yield from iter(lambda: file.read(CHUNK_BYTES), b"")
+def json_of(value: Any) -> bytes:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode()
+def value_of(result: Optional[bytes]) -> Any:
+    """A value if it is JSON, else a text."""
+    try: return None if result is None else json.loads(result)
+    except ValueError: return result.decode("utf-8", "replace")
+
 class Client:
     """A master, over one connection that is opened again when it breaks. Threads may share it.
     `deadline`: seconds that a request may take; `patience`: how long a master may be away."""
@@ -596,7 +308,8 @@ class Client:
         self.token = os.environ.get("TITAN_TOKEN") or None if token is None else token
         self.address, self.store, self._left = address_of(self.master), Store(self.kv), False
         self.timeout, self.deadline, self.patience = timeout, deadline, patience
-        self._opening, self._session = threading.Lock(), self._open()
+        self._opening, self._uploading = threading.Lock(), threading.Lock()
+        self._uploads, self._session = itertools.count(1), self._open()
     def __enter__(self) -> "Client": return self
     def __exit__(self, *_: Any) -> None: self.close()
     def close(self) -> None:
@@ -608,7 +321,7 @@ class Client:
         while True:
             try:
                 connection = Connection(self.address, self.timeout)
-                call = connection.start(HELLO, wire.Hello.encode(hello))
+                call = connection.start(ask.HELLO.opcode, wire.Hello.encode(hello))
                 wire.Welcome.decode(next(call.items(until)))
                 return connection
             except (TitanError, OSError) as error:
@@ -619,6 +332,11 @@ class Client:
                     found = f"Cannot connect to the master at {self.master}: {why[0]} ({error})"
                     raise ConnectError(found) from error
             time.sleep(0.1 * (1 + random.random()))  # a full master refuses many at once
+    def _connected(self) -> Connection:
+        with self._opening:
+            if self._left: raise CancelledError("Cannot go on: this client was closed")
+            if self._session.error is not None: self._session = self._open()
+            return self._session
     def _items(self, opcode: int, body: bytes, *, stream: bool = True, twice: bool = True,
                until: Optional[float] = None) -> Iterator[Optional[bytes]]:
         """Answers; None when the connection broke, and they begin anew on the next one."""
@@ -626,10 +344,7 @@ class Client:
         lost, pause = None, 0.1
         while True:
             try:
-                with self._opening:
-                    if self._left: raise CancelledError("Cannot go on: this client was closed")
-                    if self._session.error is not None: self._session = self._open()
-                for item in self._session.start(opcode, body, stream).items(until):
+                for item in self._connected().start(opcode, body, stream).items(until):
                     lost, pause = None, 0.1
                     yield item
                 return
@@ -639,49 +354,55 @@ class Client:
             time.sleep(pause * (1 + random.random()) / 2)
             pause = min(0.5, 2 * pause)
             yield None
-    def _ask(self, opcode: int, body: bytes = NO_FIELDS, twice: bool = True) -> bytes:
-        until = time.monotonic() + self.deadline
-        items = self._items(opcode, body, stream=False, twice=twice, until=until)
-        return next(item for item in items if item is not None)
-    def _pages(self, opcode: int, page: Message, body: bytes = NO_FIELDS) -> list[Row]:
+    def _ask(self, request: Request, twice: bool = True, **keys: Any) -> Row:
+        """One request and its answer. Its keys are the fields of the question."""
+        until, body = time.monotonic() + self.deadline, request.question.encode(keys)
+        items = self._items(request.opcode, body, stream=False, twice=twice, until=until)
+        return request.answer.decode(next(item for item in items if item is not None))
+    def _pages(self, request: Request, **keys: Any) -> Row:
+        """A stream of pages as one: their lists are joined, the rest is that of the first."""
         pages: list[Row] = []
-        for item in self._items(opcode, body, until=time.monotonic() + self.deadline):
-            pages = [] if item is None else [*pages, page.decode(item)]
-        return pages
+        until, body = time.monotonic() + self.deadline, request.question.encode(keys)
+        for item in self._items(request.opcode, body, until=until):
+            pages = [] if item is None else [*pages, request.answer.decode(item)]
+        whole = Row(pages[0]) if pages else Row(rows=[])
+        for key, first in whole.items():
+            if isinstance(first, list): whole[key] = [row for page in pages for row in page[key]]
+        return whole
     def submit(self, definition: Definition, *, key: Optional[str] = None, strict: bool = False,
                project_dir: Union[str, Entries, None] = None, deploy: bool = False) -> Row:
         """Once it returns, the run survives any crash. Two submissions with one key are one run."""
         entries = read_folder(project_dir) if isinstance(project_dir, str) else project_dir
         project = None if entries is None else self.put_blob(pack(entries))
-        body = self._submission(spec_of(definition, project, deploy), key, strict)
-        return wire.Submitted.decode(self._ask(SUBMIT, body))
+        keys = self._keyed(spec_of(definition, project, deploy), key, strict)
+        return self._ask(ask.SUBMIT, **keys)
     def submit_many(self, definitions: Iterable[Definition], window: int = 256) -> Iterator[Row]:
         """Submits without waiting for each answer: `window` are under way. Answers in order."""
         waiting: Any = collections.deque()
         for definition in itertools.chain(definitions, itertools.repeat(None, window)):
             if definition is not None:
-                body = self._submission(spec_of(definition))
-                waiting.append((body, self._session.start(SUBMIT, body)))
+                keys = self._keyed(spec_of(definition))
+                body = wire.Submit.encode(keys)
+                waiting.append((keys, self._session.start(ask.SUBMIT.opcode, body)))
             if len(waiting) >= window or (waiting and definition is None):
-                body, call = waiting.popleft()
-                try: answer = next(call.items(time.monotonic() + self.deadline))
-                except (ClosedError, OverloadedError): answer = self._ask(SUBMIT, body)
-                yield wire.Submitted.decode(answer)
-    def _submission(self, spec: dict, key: Optional[str] = None, strict: bool = False) -> bytes:
+                keys, call = waiting.popleft()
+                try: yield wire.Submitted.decode(next(call.items(time.monotonic() + self.deadline)))
+                except (ClosedError, OverloadedError): yield self._ask(ask.SUBMIT, **keys)
+    def _keyed(self, spec: dict, key: Optional[str] = None, strict: bool = False) -> dict[str, Any]:
         for each in spec["jobs"]:
             if each["action"]["type"] == "file" and spec["project"] is None:
                 raise PipelineError(f'job "{each["id"]}" names a file: say in which project_dir')
         data, key = wire.PipelineSpec.encode(spec), key or f"py-{secrets.token_hex(12)}"
         blob = None if len(data) <= MAX_INLINE_BYTES else self.put_blob(data)
         spec = {"spec_blob": blob} if blob else {"spec": data}
-        return wire.Submit.encode({**spec, "key": key, "strict": strict})
+        return {**spec, "key": key, "strict": strict}
     def put_blob(self, data: bytes) -> str:
         """Uploads bytes unless they are there. Their hash is their name."""
         name, total = hashlib.sha256(data).hexdigest(), len(data)
-        has = wire.BlobHas.decode(self._ask(BLOB_HAS, wire.BlobRef.encode({"hash": name})))
-        for at in range(0, 0 if has.present else total, CHUNK_BYTES):
-            piece = {"hash": name, "total": total, "offset": at, "data": data[at:at + CHUNK_BYTES]}
-            self._ask(BLOB_PUT, wire.BlobPut.encode(piece), twice=False)
+        is_there = self._ask(ask.BLOB_HAS, hash=name).present
+        for at in range(0, 0 if is_there else total, CHUNK_BYTES):
+            piece = data[at:at + CHUNK_BYTES]
+            self._ask(ask.BLOB_PUT, False, hash=name, total=total, offset=at, data=piece)
         return name
     def add_jobs(self, run: str, jobs: Union[Pipeline, list[dict[str, Any]]]) -> int:
         """Jobs for a run that goes on; not all at once, if some of them need others."""
@@ -691,24 +412,21 @@ class Client:
             known = {each.id: [each.index] for each in self.status(run).jobs}
             ready = [keys for keys in waiting if {*keys.texts("depends_on", "needs")} <= {*known}]
             specs = [spec for keys in ready or waiting for spec in job_specs(keys, known)]
-            self._ask(ADD_JOBS, wire.AddJobs.encode({"run": run, "jobs": specs}), twice=False)
+            self._ask(ask.ADD_JOBS, False, run=run, jobs=specs)
             waiting = [keys for keys in waiting if keys not in ready]
         return count
-    def runs(self) -> list[Row]: return self._rows(RUNS, wire.RunPage)
-    def gates(self) -> list[Row]: return self._rows(GATES, wire.GatePage)
-    def workers(self) -> list[Row]: return self._rows(WORKERS, wire.WorkerPage)
-    def services(self) -> list[Row]: return self._rows(SERVICES, wire.ServicePage)
-    def _rows(self, opcode: int, page: Message) -> list[Row]:
-        return [row for each in self._pages(opcode, page) for row in each.rows]
-    def status(self, run: str, job: Optional[str] = None) -> Row:
-        """A run and its jobs; or one job of it, and the names of its parents."""
-        pages = self._pages(STATUS, wire.StatusPage, wire.JobRef.encode({"run": run, "job": job}))
-        return Row(pages[0], jobs=[each for page in pages for each in page.jobs])
+    def status(self, run: str, job: Optional[str] = None, only: Iterable[str] = ()) -> Row:
+        """A run and its jobs; or one job of it, and the names of its parents; or `only` some."""
+        return self._pages(ask.STATUS, run=run, job=job, only=[*only])
+    def reasons(self, run: str, jobs: Iterable[int]) -> list[Row]:
+        """Why these jobs, by their indexes in the run, wait. Others are left out."""
+        return self._ask(ask.WHY, run=run, jobs=[*jobs]).rows
     def watch(self, run: str, timeout: Optional[float] = None) -> Iterator[Row]:
         """Events until the run ends: `snapshot` (run, jobs; also after a break), `job`, `run`."""
         until = None if timeout is None else time.monotonic() + timeout
         names, jobs, whole = [], [], False
-        for body in self._items(WATCH, wire.JobRef.encode({"run": run}), until=until):
+        body = wire.JobRef.encode({"run": run})
+        for body in self._items(ask.WATCH.opcode, body, until=until):
             if body is None: continue
             page = wire.WatchPage.decode(body)
             if page.reset: jobs, whole = [], False
@@ -726,70 +444,143 @@ class Client:
                     if event.type != "job" and event.run.status not in going)
     def result(self, run: str, job: str) -> Any:
         """What a job wrote to TITAN_OUTPUT: a value if that is JSON, else a text; None: nothing."""
-        result = self.status(run, job).jobs[0].result
-        try: return None if result is None else json.loads(result)
-        except ValueError: return result.decode("utf-8", "replace")
+        return value_of(self.status(run, job).jobs[0].result)
     def logs(self, run: str, job: str, attempt: int = 0, follow: bool = False) -> Iterator[Row]:
         """What an attempt printed (0: the latest), in pieces: stream, at, data."""
         attempt = attempt or max(1, self.status(run, job).jobs[0].attempt)
-        ask = {"run": run, "job": job, "attempt": attempt, "follow": follow}
+        keys = {"run": run, "job": job, "attempt": attempt, "follow": follow}
         told = skip = 0  # bytes; both streams have one order
-        for page in self._items(LOGS, wire.OutputRequest.encode(ask)):
+        for page in self._items(ask.LOGS.opcode, wire.OutputRequest.encode(keys)):
             if page is None: skip = told
-            for chunk in wire.OutputPage.decode(page or NO_FIELDS).chunks:
+            for chunk in wire.OutputPage.decode(page or b"\0").chunks:
                 data, skip = chunk.data[skip:], max(0, skip - len(chunk.data))
                 told += len(data)
                 if data: yield Row(chunk, data=data)
     def cancel(self, run: str, job: Optional[str] = None) -> int:
         """How many jobs that touched."""
-        answer = self._ask(CANCEL_JOBS, wire.JobRef.encode({"run": run, "job": job}))
-        return wire.Affected.decode(answer).jobs
-    def retry(self, run: str, job: Optional[str] = None) -> int:
-        """Another chance for what did not complete, or for a job and all after it."""
-        answer = self._ask(RETRY, wire.JobRef.encode({"run": run, "job": job}), twice=False)
-        return wire.Affected.decode(answer).jobs
+        return self._ask(ask.CANCEL, run=run, job=job).jobs
+    def retry(self, run: str, job: Optional[str] = None, accept_changed: bool = False) -> int:
+        """Another chance for what did not complete, or for a job and all after it. Durable steps
+        stand as they are done; `accept_changed`: even if the program asks for others."""
+        keys = {"run": run, "from": job, "accept_changed": accept_changed or None}
+        return self._ask(ask.RETRY, False, **keys).jobs
     def approve(self, gate: str, comment: str = "", by: str = "",
                 values: Optional[dict[str, str]] = None, approve: bool = True) -> Row:
         """Answers RUN/JOB. `already`: another answer stands. `missing`: so many more are wanted."""
-        answer = {"gate": gate, "approve": approve, "by": by, "comment": comment, "values": values}
-        return wire.Decision.decode(self._ask(DECIDE, wire.DecideGate.encode(answer)))
+        answer = {"approve": approve, "by": by, "comment": comment, "values": values}
+        return self._ask(ask.DECIDE, gate=gate, **answer)
     def reject(self, gate: str, comment: str = "", by: str = "") -> Row:
         return self.approve(gate, comment, by, approve=False)
+    # ── agent runs, services, workers: lessons 18, 14 and 13
+    def steps(self, run: str, job: Optional[str] = None) -> list[Row]:
+        """What the journals of a run's jobs have, in the order in which steps began."""
+        return self._pages(ask.STEPS, run=run, job=job).rows
+    def fork(self, run: str, step: str, set: Optional[dict[str, Any]] = None, by: str = "") -> Row:
+        """A new run with the steps of this one up to `step` (NAME#N, or JOB:NAME#N), which are not
+        run again. `set`: results that take the place of others, by the names of their steps."""
+        own = [{"step": name, "result": json_of(value)} for name, value in (set or {}).items()]
+        return self._ask(ask.FORK, False, **{"from": step, "run": run, "set": own, "by": by})
+    def agents(self) -> list[Row]: return self._pages(ask.AGENTS).rows
+    def agent(self, name: str) -> Row:
+        """An agent run, by its name or by the id of one of its runs: `agent`, `runs`, `jobs`."""
+        return self._pages(ask.AGENT, name=name)
+    def cancel_agent(self, name: str) -> Row: return self._ask(ask.CANCEL_AGENT, name=name)
+    def raise_budget(self, group: str, by: str = "", **limits: Any) -> Row:
+        """`usd=5` raises a limit to 5, `usd="+5"` by 5; `deadline="+1h"`. Paused runs go on."""
+        said = {what: str(value).lstrip("+") for what, value in limits.items()}
+        keys = Keys("the budget", said, BUDGET_KEYS)
+        def amount(what: str) -> int:
+            if what == "deadline": return keys.ms(what, 0)
+            return round(float(keys[what]) * (1_000_000 if what == "usd" else 1))
+        changes = [{"what": what, "amount": amount(what), "add": str(value).startswith("+")}
+                   for what, value in limits.items()]
+        return self._ask(ask.BUDGET, False, group=group, changes=changes, by=by)
     def stop(self, name: str, by: str = "") -> Row:
-        """Ends a service, or those of a RUN, or RUN/JOB, for good."""
-        answer = self._ask(STOP, wire.ServiceRef.encode({"name": name, "by": by}))
-        return wire.ServicesMeant.decode(answer)
+        """Ends a service, or those of a RUN, or RUN/JOB, for good. `restart` starts them anew."""
+        return self._ask(ask.STOP, name=name, by=by)
+    def restart(self, name: str, by: str = "") -> Row:
+        return self._ask(ask.RESTART, False, name=name, by=by)
+    def scale(self, name: str, replicas: int, by: str = "") -> Row:
+        return self._ask(ask.SCALE, name=name, replicas=replicas, by=by)
+    def rollback(self, name: str, by: str = "", key: Optional[str] = None) -> Row:
+        """Deploys the version before again. Two rollbacks with one key are one."""
+        return self._ask(ask.ROLLBACK, name=name, by=by, key=key or f"py-{secrets.token_hex(12)}")
+    def drain(self, worker: str, undo: bool = False) -> Row:
+        """Gives a worker (its name, or the number of its registration) nothing new."""
+        return self._ask(ask.DRAIN, worker=worker, undo=undo)
+    def pools(self) -> Row: return self._pages(ask.POOLS)  # of workers that the master starts
+    def launch(self, pool: str, by: str = "") -> str:
+        return self._ask(ask.LAUNCH, False, pool=pool, by=by).name
+    def retire(self, worker: str, by: str = "") -> Row:
+        """Ends a worker of a pool once nothing runs there."""
+        return self._ask(ask.RETIRE, worker=worker, by=by)
+    def info(self, hash: bool = False) -> Row: return self._ask(ask.INFO, hash=hash)
+    def runs(self) -> list[Row]: return self._pages(ask.RUNS).rows
+    def gates(self) -> list[Row]: return self._pages(ask.GATES).rows
+    def workers(self) -> list[Row]: return self._pages(ask.WORKERS).rows
+    def services(self) -> list[Row]: return self._pages(ask.SERVICES).rows
+    def dead_letters(self) -> list[Row]: return self._pages(ask.DEAD).rows
+    # ── artifacts
+    def put_artifact(self, name: str, source: Source, *, run: Optional[str] = None, by: str = "",
+                     keep: bool = False, job: Optional[str] = None, attempt: Optional[int] = None
+                     ) -> Row:
+        """Keeps bytes under a name: in a run, or (`keep`) by the name alone. `source`: bytes, a
+        text, a pathlib.Path, or pieces of bytes as they come. Returns once it survives any crash,
+        with `info`, and with what it `replaced`."""
+        head = {"name": name, "run": run, "job": job, "attempt": attempt, "keep": keep, "by": by}
+        with self._uploading: return self._send(self._connected(), head, pieces_of(source))
+    def _send(self, session: Connection, head: dict[str, Any], pieces: Iterable[bytes]) -> Row:
+        """Four pieces are under way, so neither side holds more. All of it is kept, or nothing."""
+        upload, offset, digest = next(self._uploads), 0, hashlib.sha256()
+        under_way: Any = collections.deque()
+        def send(data: bytes = b"", **keys: Any) -> Call:
+            piece = {"upload": upload, "offset": offset, "data": data, **keys}
+            return session.start(ask.ARTIFACT_PUT.opcode, wire.ArtifactPut.encode(piece))
+        def taken(call: Call) -> Row:
+            return wire.ArtifactPutAnswer.decode(next(call.items(time.monotonic() + self.deadline)))
+        taken(send(head=head))
+        try:
+            for piece in pieces:
+                digest.update(piece)
+                for at in range(0, len(piece), CHUNK_BYTES):
+                    if len(under_way) == 4: taken(under_way.popleft())
+                    part = piece[at:at + CHUNK_BYTES]
+                    under_way.append(send(part))
+                    offset += len(part)
+            while under_way: taken(under_way.popleft())
+        except BaseException:
+            send(last=True)  # an end without a hash: the master lets go of what has come
+            raise
+        end = taken(send(last=True, sha256=digest.hexdigest()))
+        return Row(info=end.done, replaced=end.replaced)
+    def get_artifact(self, name: str, *, run: str = "", or_kept: bool = False) -> Row:
+        """What it is, and its bytes as they come: `info`, `bytes`. Read to their end without an
+        error, they are what was put. Without `run`: one that is kept; `or_kept`: or else such."""
+        ref = wire.ArtifactRef.encode({"name": name, "run": run, "or_kept": or_kept})
+        items = self._items(ask.ARTIFACT_GET.opcode, ref)
+        info = wire.ArtifactItem.decode(next(item for item in items if item is not None)).info
+        return Row(info=info, bytes=self._checked(info, items))
+    def _checked(self, info: Row, items: Iterator[Optional[bytes]]) -> Iterator[bytes]:
+        digest, told, skip = hashlib.sha256(), 0, 0  # what was told before a break is skipped
+        for item in items:
+            if item is None: skip = told
+            data = b"" if item is None else wire.ArtifactItem.decode(item).data
+            data, skip = data[skip:], max(0, skip - len(data))
+            told += len(data)
+            digest.update(data)
+            if data: yield data
+        if (told, digest.hexdigest()) != (info.size, info.sha256):
+            found = f"{told} bytes came with the SHA-256 {digest.hexdigest()}, not {info.size}"
+            raise InternalError(f"Cannot use artifact {info.name}: {found} with {info.sha256}")
+    def artifacts(self, run: Optional[str] = None, kept: bool = False) -> list[Row]:
+        """Those of a run, those that are kept by name, or all."""
+        return self._pages(ask.ARTIFACTS, run=run, kept=kept).rows
+    def remove_artifact(self, name: str, run: str = "", by: str = "") -> Row:
+        return self._ask(ask.REMOVE_ARTIFACTS, ref={"name": name, "run": run}, by=by)
     def kv(self, *args: Any) -> Any:
         """A command for the store, by way of the master: `titan.kv("INCR", "visits")`."""
-        body = wire.KvRequest.encode({"args": [bytes_of(arg) for arg in args]})
-        reply = self._ask(KV, body, twice=args[0] in ("GET", "SMEMBERS"))
-        return unless_error(read_reply(io.BytesIO(wire.KvReply.decode(reply).resp)))
-# ── a job ─────────────────────────────────────────────────────────────────────────────────────────
-def setting(name: str) -> str:
-    if name in os.environ: return os.environ[name]
-    raise TitanError(f"Cannot read {name}: this program is no job of a Titan run")
-
-class Job:
-    """The job that this program is, from the variables that its worker has set."""
-    id = property(lambda self: setting("TITAN_JOB"))
-    run = property(lambda self: setting("TITAN_RUN"))
-    attempt = property(lambda self: int(setting("TITAN_ATTEMPT")))
-    store = functools.cached_property(lambda self: Store.dial(setting("TITAN_STORE")))
-    @property
-    def inputs(self) -> dict[str, Any]:
-        """The results of its parents, by name."""
-        with open(os.environ.get("TITAN_INPUTS", os.devnull), encoding="utf-8") as file:
-            return json.loads(file.read() or "{}")
-    def output(self, value: Any) -> None:
-        """The result, for the children: anything that JSON can hold, at most 64 KiB of it."""
-        data = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-        if len(data) > 64 * 1024: raise TooLargeError("Cannot output more than 64 KiB: use a file")
-        with open(setting("TITAN_OUTPUT"), "wb") as file: file.write(data)
-    def log(self, *words: Any) -> None: print(*words, flush=True)
-    def add(self, jobs: Union[Pipeline, list[dict[str, Any]]]) -> int:
-        """More jobs for the run of this one."""
-        with Client(setting("TITAN_MASTER")) as titan: return titan.add_jobs(self.run, jobs)
-job = Job()
+        harmless, words = args[0] in ("GET", "SMEMBERS"), [bytes_of(arg) for arg in args]
+        return unless_error(read_reply(io.BytesIO(self._ask(ask.KV, harmless, args=words).resp)))
 # ── Titan 1 ───────────────────────────────────────────────────────────────────────────────────────
 GATE_KEY, GATE_ID = "titan:hitl:status:", "hitl-gate-"
 TITAN_1 = {"WAITING": "COMPLETED", "FAILED": "DEAD", "SKIPPED": "DEAD"}  # its words for our states
@@ -812,7 +603,14 @@ class TitanJob:
             kind = {"type": "service", "port": self.port or None}
         gate = {"hitl_message": self.hitl_message, "max_wait_seconds": self.max_wait_seconds}
         if self.hitl_message: kind.update(gate)
-        return {"id": self.id, "file": file, "args": (self.args or "").split(), **kind,
+        args, action = (self.args or "").split(), {"file": file}
+        if self.is_archive:  # starts in the folder of its file, as it did
+            program = ["bash"] if file.endswith(".sh") else ["python3", "-u"]
+            words = [*program, os.path.basename(file), *args]
+            script = ["sh", "-c", 'cd "$0" && exec "$@"', os.path.dirname(file)]
+            action = {"command": [*script, *words]}
+        else: action["args"] = args
+        return {"id": self.id, **action, **kind,
                 "needs": self.parents, "priority": self.priority, "delay": self.delay / 1000,
                 "requirement": self.requirement, "affinity": bool(self.affinity and self.parents)}
 
@@ -826,13 +624,17 @@ class TitanClient:
         return Client(os.environ.get("TITAN_MASTER") or old)
     def submit_dag(self, name: str, jobs: list[TitanJob], agent_run_id: Any = None) -> str:
         """`agent_run_id` grouped what the dashboard showed, and does nothing here."""
-        entries, keys = {}, []
+        entries: Entries = {}
+        keys = []
         for each in jobs:
-            if each.is_archive: self.upload_file(each.filename)
             file, entry = os.path.basename(each.filename), (FILE, each.content)
-            if entries.get(file, entry) != entry:  # another script of that name
+            if each.is_archive:
+                file = each.filename
+                entries.update(self._unzipped(file.split("/")[0]))
+                if file not in entries: raise PipelineError(f'Cannot run "{each.id}": no {file}')
+            elif entries.setdefault(file, entry) != entry:  # another script of that name
                 entries[each.id], file = (FOLDER, b""), f"{each.id}/{file}"
-            entries[file] = entry
+                entries[file] = entry
             keys.append(each.keys(file))
         definition = {"name": re.sub(r"[^\w.-]+", "-", name), "jobs": keys}
         run = self.titan.submit(definition, project_dir=entries).run
@@ -894,7 +696,48 @@ class TitanClient:
     def store_sadd(self, key: str, member: str) -> int:
         return self.titan.store.sadd(f"user:{key}", member)
     def store_smembers(self, key: str) -> list[str]: return self.titan.store.smembers(f"user:{key}")
-    def upload_file(self, *_: Any, **__: Any) -> None:
-        raise NotSupportedError("Cannot keep files: there are no artifacts yet (see TITAN_SHARED)")
-    deploy_script = upload_project_folder = upload_file
-    fetch_artifact = publish_artifact = get_artifact = upload_file
+    # files: artifacts that are kept by their names
+    def upload_file(self, filepath: str) -> str:
+        if not os.path.isfile(filepath): return f"ERROR: File not found at: {filepath}"
+        self.titan.put_artifact(os.path.basename(filepath), pathlib.Path(filepath), keep=True)
+        return "UPLOAD_SUCCESS"
+    def deploy_script(self, filepath: str) -> str:
+        """As upload_file: a job brings its own script."""
+        return self.upload_file(filepath).replace("UPLOAD_", "DEPLOY_")
+    def upload_project_folder(self, folder_path: str, project_name: Optional[str] = None) -> str:
+        """As NAME.zip. A job of it: TitanJob(filename="NAME.zip/main.py", is_archive=True)."""
+        if not os.path.isdir(folder_path): return f"ERROR: Folder not found at: {folder_path}"
+        name, data = project_name or os.path.basename(os.path.abspath(folder_path)), io.BytesIO()
+        with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as file:
+            for path in sorted(pathlib.Path(folder_path).rglob("*")):
+                if path.is_file() and "__pycache__" not in path.parts:
+                    file.write(path, path.relative_to(folder_path))
+        self.titan.put_artifact(f"{name}.zip", data.getvalue(), keep=True)
+        return "UPLOAD_SUCCESS"
+    def _unzipped(self, name: str) -> Entries:
+        try: data = b"".join(self.titan.get_artifact(name).bytes)
+        except NotFoundError as error:
+            raise PipelineError(f"Cannot run jobs of {name}: {error}") from error
+        entries: Entries = {}
+        with zipfile.ZipFile(io.BytesIO(data)) as file:
+            for each in file.infolist():
+                path = pathlib.PurePosixPath(name, each.filename)
+                if ".." in path.parts or each.filename.startswith("/"):
+                    raise PipelineError(f"Cannot use {name}: {each.filename} would leave it")
+                entries.update((str(folder), (FOLDER, b"")) for folder in [*path.parents][:-1])
+                entries[str(path)] = (FOLDER, b"") if each.is_dir() else (FILE, file.read(each))
+        return entries
+    def fetch_artifact(self, filename: str, save_path: Optional[str] = None) -> bool:
+        """False: there is none."""
+        try: pieces = self.titan.get_artifact(filename).bytes
+        except NotFoundError: return False
+        with open(save_path or filename, "wb") as file: file.writelines(pieces)
+        return True
+    def publish_artifact(self, key: str, filename: str) -> bool:
+        """Uploads a file, and keeps its name under a key of the store."""
+        if self.upload_file(filename) != "UPLOAD_SUCCESS": return False
+        return self.store_put(key, os.path.basename(filename)) == "OK"
+    def get_artifact(self, key: str, save_path: Optional[str] = None) -> bool:
+        name = self.store_get(key)
+        return (name not in ("", "NULL", "CLEARED")
+                and self.fetch_artifact(name, save_path or f"/tmp/{name}"))
