@@ -9,7 +9,7 @@ import type { Asset } from "#dashboard";
 import { PipelineError } from "#pipeline";
 import { RpcError, type RpcErrorCode } from "#rpc";
 import type { MountedAnswer } from "./mount.ts";
-import { Download, HttpError } from "./route.ts";
+import { Download, HttpError, type Live } from "./route.ts";
 
 /**
  * Of every answer. A page of ours loads nothing from elsewhere, runs no script that stands in a
@@ -103,6 +103,15 @@ function drained(response: ServerResponse): Promise<void> {
     };
     response.on("drain", done).on("close", done);
   });
+}
+
+/** An answer that does not end. A proxy on the way is not to keep any of it. */
+export function sendLive(response: ServerResponse, { open }: Live): void {
+  response.writeHead(200, {
+    "content-type": "text/event-stream; charset=utf-8", "x-accel-buffering": "no",
+  });
+  response.flushHeaders();
+  open(response);
 }
 
 export function sendError(response: ServerResponse, error: unknown): void {

@@ -8,6 +8,10 @@
  *     route.ts      a route, and the way from a path to it
  *     reads.ts      what can be read; changes.ts what can be changed; output.ts what jobs print
  *     mount.ts      another protocol at a path of its own: MCP
+ *     streams.ts    the route of the event stream; events.ts one subscription for all its readers;
+ *         reader.ts     one of them; frames.ts what is said to them
+ *         catch-up.ts   one that is new, back or late; recent.ts the facts that it may have missed
+ *         touched.ts    rows of what has changed
  *     openapi.ts    the interface, described by itself
  *     answer.ts     answers and errors, with the headers that all of them have
  *

@@ -41,8 +41,8 @@ function operation(route: Route): object {
   };
 }
 
-function answerOf({ answer }: Route): object {
-  if (answer === undefined) return { "text/plain": { schema: { type: "string" } } };
+function answerOf({ answer, type = "text/plain" }: Route): object {
+  if (answer === undefined) return { [type]: { schema: { type: "string" } } };
   return { "application/json": { schema: answer } };
 }
 

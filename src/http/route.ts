@@ -11,6 +11,8 @@
 import type { Host } from "#host";
 import type { Schema } from "#rows";
 import type { Client } from "#sdk";
+import type { EventHub } from "./events.ts";
+import type { Outlet } from "./reader.ts";
 
 /** What a handler is given. */
 export interface Asked {
@@ -27,6 +29,11 @@ export interface Asked {
   readonly contentType: string;
   /** Aborted when the peer is gone. */
   readonly signal: AbortSignal;
+  readonly hub: EventHub;
+  /** What a browser has of a stream that it opens again. */
+  readonly lastEventId: string | undefined;
+  /** A header of the answer. */
+  readonly tell: (name: string, value: string) => void;
 }
 
 /** An answer that is no JSON value: it is sent as it comes. */
@@ -42,6 +49,15 @@ export class Download {
   }
 }
 
+/** An answer that does not end: a stream of events. */
+export class Live {
+  readonly open: (outlet: Outlet) => void;
+
+  constructor(open: (outlet: Outlet) => void) {
+    this.open = open;
+  }
+}
+
 export interface Route {
   readonly method: "GET" | "POST";
   /** `{name}` stands for one part. */
@@ -52,8 +68,10 @@ export interface Route {
   readonly body?: Schema;
   /** Media types of a body that is no JSON of ours. */
   readonly takes?: readonly string[];
-  /** Undefined: a download. */
+  /** Undefined: a download, or what `type` says. */
   readonly answer?: Schema;
+  /** Of an answer that is no JSON. */
+  readonly type?: string;
   readonly run: (asked: Asked) => Promise<unknown>;
 }
 

@@ -20,9 +20,10 @@ import type { Address, Host } from "#host";
 import { mismatch } from "#rows";
 import { connect, type Client } from "#sdk";
 import {
-  SAFE_HEADERS, sendAsset, sendDownload, sendError, sendJson, sendMounted,
+  SAFE_HEADERS, sendAsset, sendDownload, sendError, sendJson, sendLive, sendMounted,
 } from "./answer.ts";
 import { CHANGES } from "./changes.ts";
+import { EventHub, MAX_STREAMS } from "./events.ts";
 import {
   namesOf, REQUEST_HEADER, strangeRequest, unknownPerson, type Head, type Rules,
 } from "./guard.ts";
@@ -30,8 +31,9 @@ import type { Mount } from "./mount.ts";
 import { openApi } from "./openapi.ts";
 import { OUTPUT } from "./output.ts";
 import { READS } from "./reads.ts";
-import { Download, findRoute, HttpError, type Asked, type Route } from "./route.ts";
+import { Download, findRoute, HttpError, Live, type Asked, type Route } from "./route.ts";
 import { Sessions } from "./sessions.ts";
+import { STREAMS } from "./streams.ts";
 
 /** As a frame of the wire: the largest pipeline that travels in one piece. */
 export const MAX_BODY_BYTES = 8 * 1024 * 1024;
@@ -40,10 +42,10 @@ const MAX_HEAD_BYTES = 16 * 1024;
 const HEAD_MS = 10_000;
 /** The largest body at 3 Mbit/s. */
 const BODY_MS = 30_000;
-/** Browsers open six for each page. */
-export const MAX_CONNECTIONS = 1024;
+/** Browsers open six for each page, beside its stream. */
+export const MAX_CONNECTIONS = 1024 + MAX_STREAMS;
 
-const ROUTES: readonly Route[] = [...READS, OUTPUT, ...CHANGES];
+const ROUTES: readonly Route[] = [...READS, OUTPUT, ...CHANGES, ...STREAMS];
 
 export interface HttpOptions {
   readonly host: Host;
@@ -62,6 +64,7 @@ export interface HttpOptions {
 export class HttpDoor {
   readonly #options: HttpOptions;
   readonly #server: Server;
+  readonly #hub: EventHub;
   #rules: Rules | undefined;
   #sessions: Sessions | undefined;
   #client: Promise<Client> | undefined;
@@ -71,6 +74,8 @@ export class HttpDoor {
 
   constructor(options: HttpOptions) {
     this.#options = options;
+    const { host, version } = options;
+    this.#hub = new EventHub({ host, version, session: () => this.#session() });
     const limits = {
       maxHeaderSize: MAX_HEAD_BYTES, headersTimeout: HEAD_MS, requestTimeout: BODY_MS,
       connectionsCheckingInterval: 1000, noDelay: true,
@@ -114,6 +119,7 @@ export class HttpDoor {
   }
 
   async close(): Promise<void> {
+    this.#hub.close();
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#server.closeAllConnections();
     await closed;
@@ -158,9 +164,13 @@ export class HttpDoor {
     const asked: Asked = {
       client: await this.#session(), host: this.#options.host, path, query: url.searchParams,
       bytes, contentType, body: bodyOf(route, bytes, contentType), signal: gone.signal,
+      hub: this.#hub, lastEventId: flat(request.headers)["last-event-id"],
+      tell: (name, value) => response.setHeader(name, value),
     };
     const found = await route.run(asked);
     if (found instanceof Download) await sendDownload(response, found);
+    else if (found instanceof Live && request.method !== "HEAD") sendLive(response, found);
+    else if (found instanceof Live) response.end();
     else sendJson(response, 200, found);
   }
 

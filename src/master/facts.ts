@@ -123,7 +123,12 @@ export class Facts {
   #keepNames(event: Event): void {
     const { runs, workers } = this.#state;
     if (event.type === "RunsForgotten" || event.type === "RunsLetGo") {
-      for (const run of event.runs) this.#runs.set(run, runs.get(run)?.id ?? `${run}`);
+      for (const number of event.runs) {
+        const run = runs.get(number);
+        if (run === undefined) continue;
+        this.#runs.set(number, run.id);
+        this.#touch(run);
+      }
     }
     if (event.type === "WorkerLost") {
       this.#workers.set(event.worker, workers.get(event.worker)?.name ?? `${event.worker}`);

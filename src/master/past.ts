@@ -57,7 +57,7 @@ export async function readPast({ log, names, range }: Gap): Promise<KeptFact[] |
       const event = Event.decode(body);
       const fact = past.fact(seq, event);
       facts.push(fact);
-      if (fact.fact.run !== undefined) latest.set(fact.fact.run, fact);
+      for (const run of past.runsOf(event)) latest.set(run, fact);
       bytes += fact.bytes;
       if (past.hasUnknown || bytes > MAX_PAST_BYTES) throw ENOUGH;
     }, { from });
@@ -90,6 +90,13 @@ class PastNames implements EventNames {
   fact(seq: number, event: Event): KeptFact {
     this.#learned.learn(event);
     return keptFact(seq, event, this);
+  }
+
+  /** The runs that this event is about, by their ids. */
+  runsOf(event: Event): string[] {
+    if ("runs" in event) return event.runs.map((run) => this.run(run));
+    const run = runOf(event);
+    return run === undefined ? [] : [this.run(run)];
   }
 
   run(number: number): string {

@@ -1,0 +1,82 @@
+/**
+ * Lesson 19: messages of an event stream, as text.
+ *
+ *     id: 4711
+ *     event: rows
+ *     data: {"seq":4711,"runs":[…]}
+ *
+ * A browser remembers the last id, and sends it when it comes again. So a message has one only if
+ * its reader then has everything up to it.
+ *
+ * Test: test/http.events.test.ts
+ */
+
+/** What happens to single attempts and steps, and the passing of time: most of a log. */
+const DETAILS: ReadonlySet<string> = new Set([
+  "JobStarted", "JobSucceeded", "JobFailed", "JobLost", "JobStopped", "JobPaused", "WaitAsked",
+  "OutputLost", "StepStarted", "StepDone", "StepFailed", "TimePassed",
+]);
+
+/** What a reader wants beside the rows of runs and the facts that all are told. */
+export interface Interest {
+  /** Details of all runs. */
+  readonly all: boolean;
+  /** Details of these runs, with the rows of their jobs. */
+  readonly runs: readonly string[];
+}
+
+/** A fact as it came, with its number. */
+export interface SeenFact {
+  readonly seq: number;
+  readonly type: string;
+  readonly run: string | undefined;
+  /** JSON. */
+  readonly text: string;
+}
+
+/** Rows as JSON, each made once for all readers. */
+export interface SeenRows {
+  /** By their ids. */
+  readonly runs: ReadonlyMap<string, string>;
+  /** By the ids of their runs. */
+  readonly jobs: ReadonlyMap<string, readonly string[]>;
+  readonly gone: readonly string[];
+}
+
+export const NO_ROWS: SeenRows = { runs: new Map(), jobs: new Map(), gone: [] };
+
+/** What there is to tell up to number `end`. */
+export interface News {
+  readonly facts: readonly SeenFact[];
+  readonly rows: SeenRows;
+  readonly end: number;
+}
+
+/** JSON has no line breaks of its own, so that a message is one line of data. */
+export function message(event: string, data: string, id?: number): string {
+  return `${id === undefined ? "" : `id: ${id}\n`}event: ${event}\ndata: ${data}\n\n`;
+}
+
+export function isWanted({ all, runs }: Interest, { type, run }: SeenFact): boolean {
+  return all || !DETAILS.has(type) || (run !== undefined && runs.includes(run));
+}
+
+/**
+ * Rows first, then facts, of which the last has the number `end` or a lower one. A reader that is
+ * cut off between the two comes again with the number before the first fact.
+ */
+export function news(interest: Interest, { facts, rows, end }: News): string {
+  const wanted = facts.filter((fact) => isWanted(interest, fact));
+  const told = rowsText(interest, rows, (wanted[0]?.seq ?? end + 1) - 1);
+  return told + wanted.map(({ seq, text }) => message("fact", text, seq)).join("");
+}
+
+function rowsText({ runs: followed }: Interest, rows: SeenRows, seq: number): string {
+  const jobs = followed.flatMap((run) => rows.jobs.get(run) ?? []);
+  if (rows.runs.size + jobs.length + rows.gone.length === 0) return "";
+  const parts = [`"seq":${seq}`];
+  if (rows.runs.size > 0) parts.push(`"runs":[${[...rows.runs.values()].join(",")}]`);
+  if (jobs.length > 0) parts.push(`"jobs":[${jobs.join(",")}]`);
+  if (rows.gone.length > 0) parts.push(`"gone":${JSON.stringify(rows.gone)}`);
+  return message("rows", `{${parts.join(",")}}`, seq);
+}

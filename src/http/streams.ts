@@ -1,0 +1,41 @@
+/**
+ * Lesson 19: the route of the event stream.
+ *
+ * Test: test/http.events.test.ts
+ */
+import { MAX_STREAMS } from "./events.ts";
+import { HttpError, Live, type Asked, type Route } from "./route.ts";
+
+/** Runs that one stream follows with their jobs: a page looks at one, or at those of an agent. */
+export const MAX_FOLLOWED = 50;
+const MAX_ID_CHARS = 256;
+
+export const STREAMS: readonly Route[] = [
+  {
+    method: "GET", path: "/api/v1/events", type: "text/event-stream",
+    summary: "What happens, as it happens: server-sent events.",
+    query: {
+      run: `also all that happens in this run, with its jobs (again for more, at most ` +
+        `${MAX_FOLLOWED})`,
+      facts: "all: attempts and steps of all runs, too",
+      lastEventId: "go on behind this message, as the header Last-Event-ID says",
+    },
+    run: async (asked) => events(asked),
+  },
+];
+
+function events({ hub, query, lastEventId }: Asked): Live {
+  const runs = [...new Set(query.getAll("run"))].sort();
+  if (runs.length > MAX_FOLLOWED || runs.some((run) => run.length > MAX_ID_CHARS)) {
+    throw new HttpError(400, "BAD_REQUEST", `Cannot follow these runs: at most ${MAX_FOLLOWED}, ` +
+      `each with an id of at most ${MAX_ID_CHARS} characters`);
+  }
+  const last = lastEventId ?? query.get("lastEventId") ?? "";
+  const at = /^\d{1,15}$/.test(last) ? Number(last) : undefined;
+  if (hub.isFull) {
+    throw new HttpError(503, "OVERLOADED",
+      `Cannot open an event stream: ${MAX_STREAMS} are open, and no more may be`,
+      { "retry-after": "10" });
+  }
+  return new Live((outlet) => hub.open(outlet, { all: query.get("facts") === "all", runs }, at));
+}

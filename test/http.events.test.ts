@@ -1,0 +1,94 @@
+/** The event stream: everything once, in order, also after a cut; and what a slow reader gets. */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { pipeline, spec } from "./10-master.support.ts";
+import { scene, Stream, type Scene } from "./http.events.support.ts";
+import "./leaks.support.ts";
+
+let world: Scene;
+before(async () => {
+  world = await scene();
+});
+after(() => world.end());
+
+const submit = async (...ids: string[]): Promise<string> =>
+  (await world.titan.submitSpec(pipeline(ids.map((id) => spec(id))))).run;
+const seqs = (facts: any[]): number[] => facts.map(({ seq }) => seq);
+const last = async (): Promise<number> => (await world.titan.info()).nextSeq - 1;
+
+test("a stream greets, shows everything, then facts and the rows they changed", async () => {
+  const old = await submit("a");
+  const stream = new Stream(world.port);
+  await stream.until(() => stream.messages.length === 2);
+  const [hello, snapshot] = stream.messages;
+  assert.equal(stream.headers["content-type"], "text/event-stream; charset=utf-8");
+  assert.deepEqual([hello!.event, hello!.id, hello!.data.version], ["hello", undefined, "1.2.3"]);
+  assert.deepEqual([snapshot!.event, snapshot!.id], ["snapshot", await last()]);
+  assert.deepEqual(snapshot!.data.runs.map((run: any) => run.id), [old]);
+  const run = await submit("a", "b");
+  await world.titan.cancel(run);
+  await stream.until(() => stream.of("fact").length === 2);
+  assert.deepEqual(stream.of("fact").map(({ type, run: of }) => [type, of]),
+    [["RunSubmitted", run], ["JobsCancelled", run]]);
+  const rows = stream.of("rows").flatMap((each) => each.runs);
+  assert.deepEqual([rows.at(-1).id, rows.at(-1).status], [run, "CANCELLED"]);
+  assert.equal(stream.lastId, `${await last()}`);
+  stream.close();
+});
+
+test("a followed run comes with its jobs, and each of them when it changes", async () => {
+  const [run, other] = [await submit("a", "b"), await submit("x")];
+  const stream = new Stream(world.port, `?run=${run}&run=none`);
+  await stream.until(() => stream.lastId !== undefined);
+  const whole = stream.of("snapshot").find((each) => each.run !== undefined);
+  assert.equal(whole.run.id, run);
+  assert.deepEqual(whole.jobs.map((job: any) => [job.id, job.status]),
+    [["a", "PENDING"], ["b", "PENDING"]]);
+  assert.deepEqual(stream.of("rows").flatMap(({ gone = [] }) => gone), ["none"]);
+  assert.deepEqual(stream.of("fact"), [], "what was before is in the rows");
+  stream.messages.length = 0;
+  await world.titan.cancel(run, "b");
+  await world.titan.cancel(other);
+  await stream.until(() => stream.of("fact").length === 2);
+  const jobs = stream.of("rows").flatMap((rows) => rows.jobs ?? []);
+  assert.deepEqual(jobs.map((job) => [job.run, job.id, job.status]), [[run, "b", "CANCELLED"]]);
+  stream.close();
+});
+
+test("cut and restored: the facts of the gap once each, and equal state", async () => {
+  const run = await submit("a", "b");
+  const whole = new Stream(world.port, `?run=${run}`);
+  const cut = new Stream(world.port, `?run=${run}`);
+  for (const stream of [cut, whole]) await stream.until(() => stream.lastId !== undefined);
+  whole.messages.length = 0;
+  cut.close();
+  for (let n = 0; n < 3; n++) {
+    await world.titan.cancel(run);
+    await world.titan.retry(run);
+  }
+  const others = await submit("y");
+  await whole.until(() => whole.of("fact").length === 7);
+  const again = new Stream(world.port, `?run=${run}`, { "last-event-id": cut.lastId! });
+  await again.until(() => again.of("fact").length === 7);
+  assert.deepEqual(again.of("fact"), whole.of("fact"));
+  assert.deepEqual(again.of("snapshot"), []);
+  const rowsOf = (stream: Stream): unknown => {
+    const seen = new Map<string, unknown>();
+    for (const { runs = [], jobs = [] } of stream.of("rows")) {
+      for (const row of runs) seen.set(row.id, row);
+      for (const row of jobs) seen.set(`${row.run}/${row.id}`, row);
+    }
+    return [...seen].sort();
+  };
+  assert.deepEqual(rowsOf(again), rowsOf(whole));
+  assert.ok(JSON.stringify(rowsOf(again)).includes(others));
+  // A cut at any message: nothing is told twice, nothing is left out.
+  const facts = seqs(whole.of("fact"));
+  for (const id of facts) {
+    const from = new Stream(world.port, `?run=${run}&lastEventId=${id}`);
+    await from.until(() => from.of("fact").length === facts.filter((seq) => seq > id).length);
+    assert.deepEqual(seqs(from.of("fact")), facts.filter((seq) => seq > id));
+    from.close();
+  }
+  for (const stream of [whole, again]) stream.close();
+});
