@@ -5,6 +5,7 @@
  *     frame.ts      what stands around each view: navigation, banners, notices
  *     state.ts      everything that the page knows, and the function that changes it
  *     rows.ts       the shapes of runs, jobs, workers, …
+ *     gates.ts      open gates and answers; agents.ts trees, brakes and stages of agent runs
  *     api.ts        requests, with errors in words
  *     stream.ts     the connection that keeps the page true; sse.ts its messages
  *     needs.ts      what the view that is shown has asked for, again and again

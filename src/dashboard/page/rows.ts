@@ -103,12 +103,107 @@ export interface Info {
   readonly full: string;
 }
 
+export interface GateField {
+  readonly name: string;
+  readonly type: "text" | "number" | "choice" | "boolean";
+  /** Empty: its name. */
+  readonly label: string;
+  readonly choices: readonly string[];
+  readonly default?: string;
+  readonly required: boolean;
+}
+
 export interface Gate {
-  /** RUN/JOB */
+  /** RUN/JOB, or RUN/JOB#2 after a retry, or RUN/JOB:KEY */
   readonly id: string;
   readonly message: string;
   readonly openedAt: number;
   readonly deadline: number;
+  readonly submitter: string;
+  readonly form: readonly GateField[];
+  readonly approvers: readonly string[];
+  readonly required: number;
+  readonly onTimeout: "reject" | "approve" | "skip";
+  readonly result: unknown;
+  readonly approvals: readonly { by: string; comment: string; at: number }[];
+}
+
+export interface GateAnswer {
+  readonly gate: string;
+  readonly approved: boolean;
+  readonly skipped?: boolean;
+  readonly by: string;
+  readonly already: boolean;
+  readonly missing: number;
+}
+
+export interface Replica {
+  readonly job: string;
+  readonly worker: string | null;
+  readonly host: string | null;
+  readonly port: number | null;
+  readonly pid: number | null;
+  readonly state: string;
+  readonly restarts: number;
+  readonly attempt: number;
+  readonly since: number | null;
+  readonly uptimeMs: number | null;
+  readonly reason: string;
+  readonly lastFailure: Failure | null;
+}
+
+export interface Service {
+  readonly name: string;
+  readonly run: string;
+  readonly job: string;
+  readonly deployed: boolean;
+  readonly version?: number;
+  readonly current: boolean;
+  readonly state: string;
+  readonly replicas: readonly Replica[];
+}
+
+export interface Limits {
+  readonly jobs: number | null;
+  readonly depth: number | null;
+  readonly fanOut: number | null;
+  readonly steps: number | null;
+  readonly tokens: number | null;
+  readonly usd: number | null;
+  readonly deadlineAt: number | null;
+}
+
+export interface Agent {
+  readonly id: string;
+  readonly status: RunStatus;
+  readonly startedAt: number;
+  readonly endedAt: number | null;
+  readonly limits: Limits;
+  readonly used: {
+    readonly jobs: number; readonly steps: number; readonly tokens: number; readonly usd: number;
+  };
+  readonly reserved: { readonly tokens: number; readonly usd: number };
+  readonly runs: number;
+  readonly jobs: Readonly<Partial<Record<JobStatus, number>>>;
+  /** Questions that are open. */
+  readonly questions: number;
+  readonly reason: string;
+}
+
+export interface AgentJob {
+  readonly run: string;
+  readonly id: string;
+  readonly status: JobStatus;
+  readonly attempt: number;
+  readonly stage: string;
+  /** The job of the same run that has added it. */
+  readonly spawner: string | null;
+  readonly startedAt: number | null;
+  readonly endedAt: number | null;
+  readonly reason: string;
+  readonly steps: number;
+  readonly tokens: number;
+  readonly usd: number;
 }
 
 /** An event of the log. */

@@ -1,12 +1,200 @@
 /**
- * Lesson 19: Agents.
+ * Lesson 19: Agents: runs grouped by `agent_run_id`, with their tree, their time and their brakes.
  *
- * Test: test/19-dashboard.shell.test.ts
+ * Test: test/19-dashboard.views.test.ts
  */
-import { page } from "../parts/page.ts";
-import type { View } from "./view.ts";
+import {
+  barOf, brakesOf, spanOf, stagesOf, treeOf, type Brake, type TreeRow,
+} from "../agents.ts";
+import { badge, lookOf } from "../parts/badge.ts";
+import { command, button, empty, loading, page, pageWith, section } from "../parts/page.ts";
+import { ago, took } from "../parts/time.ts";
+import { pathTo } from "../router.ts";
+import type { Agent, AgentJob, Run } from "../rows.ts";
+import { answerOf, type State } from "../state.ts";
+import { h, type Child, type VNode } from "../vdom.ts";
+import type { Context, View } from "./view.ts";
+
+const LIST = "agents";
+
+interface Report {
+  readonly agent: Agent;
+  readonly runs: readonly Run[];
+  readonly jobs: readonly AgentJob[];
+}
+
+function pathOf(name: string): string {
+  return `agents/${encodeURIComponent(name)}`;
+}
 
 export const agents: View = {
   name: "Agents",
-  render: () => page("Agents"),
+  title: ({ params }) => params["agent"] ?? "Agents",
+  needs: ({ params }) => {
+    const { agent } = params;
+    return [{ type: "get", path: agent === undefined ? LIST : pathOf(agent), everyMs: 1_000 }];
+  },
+  render: (state, context) => {
+    const { agent } = context.params;
+    return agent === undefined ? list(state) : one(agent, state, context);
+  },
 };
+
+function list(state: State): VNode {
+  const found = answerOf<Agent[]>(state, LIST);
+  if (found === undefined) return page("Agents", loading(state, LIST));
+  if (found.length === 0) {
+    return page("Agents", empty("No agent has run here.", "An agent run begins with ",
+      command("agent: {id: my-research}"), " in a pipeline, or with a job's first step."));
+  }
+  const newest = [...found].reverse();
+  return page("Agents", h("ul", { class: "agents" }, newest.map((agent) => h("li", {
+    key: agent.id, class: "card agent",
+  },
+    h("h2", null, h("a", { href: pathTo(["agents", agent.id]) }, agent.id), " ",
+      badge(agent.status)),
+    facts(agent, state.now),
+    reason(agent),
+    brakes(brakesOf(agent, state.now))))));
+}
+
+function facts(agent: Agent, now: number): VNode {
+  const { startedAt, endedAt, runs, used, questions } = agent;
+  return h("p", { class: "facts" },
+    h("span", null, "began ", ago(startedAt, now)),
+    h("span", null, `took ${took(startedAt, endedAt, now)}`),
+    h("span", null, plural(runs, "run")), h("span", null, plural(used.jobs, "job")),
+    h("span", null, plural(used.steps, "step")),
+    h("span", null, `${used.tokens.toLocaleString("en-GB")} tokens`),
+    h("span", null, money(used.usd)),
+    questions > 0 ? h("a", { href: "/approvals" }, plural(questions, "open question")) : null);
+}
+
+function plural(count: number, what: string): string {
+  return `${count.toLocaleString("en-GB")} ${what}${count === 1 ? "" : "s"}`;
+}
+
+function money(usd: number): string {
+  return usd === 0 ? "0 USD" : `${usd < 0.1 ? usd.toFixed(4) : usd.toFixed(2)} USD`;
+}
+
+function reason({ reason: why }: Agent): Child {
+  return why === "" ? null : h("p", { class: "agent-reason" }, why);
+}
+
+function brakes(found: readonly Brake[]): Child {
+  if (found.length === 0) return null;
+  return h("ul", { class: "brakes" }, found.map(({ name, used, reserved, limit, text }) => {
+    const part = (value: number): string => `${Math.min(100, (value / limit) * 100)}%`;
+    const isNear = used + reserved >= 0.8 * limit;
+    return h("li", { key: name, class: isNear ? "brake brake-near" : "brake" },
+      h("span", { class: "brake-name" }, name), h("span", { class: "brake-text" }, text),
+      h("span", { class: "brake-bar", "aria-hidden": "true" },
+        h("span", { class: "brake-used", style: { width: part(used) } }),
+        h("span", { class: "brake-held", style: { width: part(reserved) } })));
+  }));
+}
+
+function one(name: string, state: State, context: Context): VNode {
+  const path = pathOf(name);
+  const report = answerOf<Report>(state, path);
+  const below = h("a", { href: "/agents" }, "All agent runs");
+  if (report === undefined) return pageWith({ heading: name, below }, loading(state, path));
+  const { agent, runs, jobs } = report;
+  return pageWith({ heading: name, below, beside: [badge(agent.status), stopper(agent, state, context)] },
+    facts(agent, state.now), reason(agent),
+    brakes(brakesOf(agent, state.now)),
+    raiser(agent, state, context),
+    stages(jobs, state.now),
+    section("Jobs", tree(jobs, state.now)),
+    section("Runs", h("ul", { class: "rows" }, runs.map(({ id, status, submittedAt }) =>
+      h("li", { key: id }, badge(status), " ", h("a", { href: pathTo(["runs", id]) }, id), " ",
+        ago(submittedAt, state.now))))));
+}
+
+const isOver = ({ endedAt }: Agent): boolean => endedAt !== null;
+
+function stopper(agent: Agent, state: State, context: Context): Child {
+  if (isOver(agent)) return null;
+  const key = `cancel agent ${agent.id}`;
+  const ask = (value: boolean) => (): void => context.dispatch({ type: "ui", key, value });
+  if (state.ui[key] !== true) return button("Cancel…", ask(true), { kind: "danger" });
+  const cancel = (): void => void context.act(async () => {
+    await context.api.post(`${pathOf(agent.id)}/cancel`);
+    context.refresh();
+    ask(false)();
+  }, `${agent.id} is cancelled`);
+  return [
+    button(`Cancel all of ${agent.id}`, cancel, { kind: "danger", key: "sure" }),
+    button("Not now", ask(false), { key: "not" }),
+  ];
+}
+
+/** More room for a run that its budget has paused, or soon will. */
+function raiser(agent: Agent, state: State, context: Context): Child {
+  const { limits } = agent;
+  const kinds = (["jobs", "steps", "tokens", "usd"] as const).filter((kind) => limits[kind] !== null);
+  if (isOver(agent) || kinds.length === 0) return null;
+  const key = `raise ${agent.id}`;
+  const typed = (state.ui[key] ?? {}) as Readonly<Record<string, string>>;
+  const given = kinds.filter((kind) => Number(typed[kind]) > 0);
+  const raise = (event: Event): void => {
+    event.preventDefault();
+    void context.act(async () => {
+      const body = Object.fromEntries(given.map((kind) => [kind, `+${typed[kind]}`]));
+      await context.api.post(`${pathOf(agent.id)}/budget`, body);
+      context.dispatch({ type: "ui", key, value: {} });
+      context.refresh();
+    }, "The budget is raised, and what waited for it goes on");
+  };
+  return h("form", { class: "raise", onsubmit: raise },
+    kinds.map((kind) => h("label", { key: kind, class: "field field-small" },
+      h("span", null, `More ${kind}`),
+      h("input", {
+        type: "text", inputmode: "decimal", value: typed[kind] ?? "", placeholder: "0",
+        oninput: (event: InputEvent) => context.dispatch({
+          type: "ui", key, value: { ...typed, [kind]: (event.target as HTMLInputElement).value },
+        }),
+      }))),
+    h("button", { type: "submit", class: "button button-main", disabled: given.length === 0 },
+      "Raise the budget"));
+}
+
+function stages(jobs: readonly AgentJob[], now: number): Child {
+  const found = stagesOf(jobs, now);
+  if (found.length === 0) return null;
+  return h("ol", { class: "stages", "aria-label": "Stages" }, found.map((stage) =>
+    h("li", { key: stage.name }, h("strong", null, stage.name),
+      h("span", null, `${plural(stage.jobs, "job")}, ${took(0, stage.ms, now)}`),
+      h("span", { class: "soft" }, `${stage.tokens.toLocaleString("en-GB")} tokens, ` +
+        money(stage.usd)))));
+}
+
+function tree(jobs: readonly AgentJob[], now: number): VNode {
+  const span = spanOf(jobs, now);
+  const head = ["Job", "State", "Stage", "Steps", "Tokens", "Cost", "When"];
+  return h("div", { class: "scrolls", tabindex: 0, role: "region", "aria-label": "jobs as a tree" },
+    h("table", { class: "table tree" },
+      h("thead", null, h("tr", null, head.map((name) => h("th", { scope: "col", key: name }, name)))),
+      h("tbody", null, treeOf(jobs).map((row) => treeRow(row, span)))));
+}
+
+function treeRow(row: TreeRow, span: { from: number; to: number }): VNode {
+  const { job, depth, below } = row;
+  const { run, id, status, stage } = job;
+  const bar = barOf(job, span);
+  const sum = (own: string, all: string): Child =>
+    below === 0 || own === all ? own : [own, h("span", { class: "soft" }, ` of ${all}`)];
+  const count = (value: number): string => value.toLocaleString("en-GB");
+  return h("tr", { key: `${run}/${id}` },
+    h("th", { scope: "row", style: { "padding-left": `${12 + 18 * depth}px` } },
+      h("a", { href: pathTo(["runs", run], { job: id }) }, id)),
+    h("td", null, badge(status)), h("td", null, stage),
+    h("td", { class: "number" }, sum(count(job.steps), count(row.steps))),
+    h("td", { class: "number" }, sum(count(job.tokens), count(row.tokens))),
+    h("td", { class: "number" }, sum(money(job.usd), money(row.usd))),
+    h("td", { class: "fall" }, bar === undefined ? null : h("span", {
+      class: `fall-bar state-${lookOf(status)}`, "aria-hidden": "true",
+      style: { "margin-left": `${bar.left}%`, width: `${bar.width}%` },
+    })));
+}

@@ -1,12 +1,206 @@
 /**
- * Lesson 19: Approvals.
+ * Lesson 19: Approvals: questions that wait for a person, with what they are about, and a form.
  *
- * Test: test/19-dashboard.shell.test.ts
+ * What a person has typed is kept until the answer is accepted: an error, or a lost connection,
+ * costs nobody a comment. Who answers is typed as well, since there are no accounts; the browser
+ * remembers it.
+ *
+ * Test: test/19-dashboard.views.test.ts
  */
-import { page } from "../parts/page.ts";
-import type { View } from "./view.ts";
+import { gatesByDeadline, namesOfGate, valuesOf, type Draft } from "../gates.ts";
+import { command, button, empty, loading, page } from "../parts/page.ts";
+import { ago, relative, exact } from "../parts/time.ts";
+import { pathTo } from "../router.ts";
+import type { Gate, GateAnswer, GateField } from "../rows.ts";
+import { answerOf, type State } from "../state.ts";
+import { h, type Child, type VNode } from "../vdom.ts";
+import type { Context, Shortcut, View } from "./view.ts";
+
+const PATH = "gates";
+/** Where the browser remembers who sits in front of it. */
+const NAME = "titan-name";
+
+const NOTHING: Draft = { comment: "", fields: {} };
 
 export const approvals: View = {
   name: "Approvals",
-  render: () => page("Approvals"),
+  needs: () => [{ type: "get", path: PATH, everyMs: 2_000 }],
+  render(state, context) {
+    const gates = answerOf<Gate[]>(state, PATH);
+    if (gates === undefined) return page("Approvals", loading(state, PATH));
+    if (gates.length === 0) {
+      return page("Approvals", empty("Nobody is asked for anything.",
+        "A gate opens behind a job that has ", command("hitl_message: Ship it?"),
+        " in its pipeline."));
+    }
+    return page("Approvals", person(state, context),
+      h("ul", { class: "gates" }, gatesByDeadline(gates).map((gate) =>
+        card(gate, state, context))));
+  },
+  keys: (state, context) => shortcuts(state, context),
 };
+
+/** The gate in which the focus is, or else the most urgent one. */
+function chosen(state: State): Gate | undefined {
+  const gates = gatesByDeadline(answerOf<Gate[]>(state, PATH) ?? []);
+  const focused = document.activeElement?.closest<HTMLElement>("[data-gate]")?.dataset["gate"];
+  return gates.find(({ id }) => id === focused) ?? gates[0];
+}
+
+function shortcuts(state: State, context: Context): readonly Shortcut[] {
+  const move = (by: number): void => {
+    const cards = [...document.querySelectorAll<HTMLElement>("[data-gate]")];
+    const at = cards.findIndex((each) => each.contains(document.activeElement));
+    cards[Math.min(Math.max(at + by, 0), cards.length - 1)]?.focus();
+  };
+  const press = (answer: "approve" | "reject") => (): void => {
+    const gate = chosen(state);
+    if (gate !== undefined) void send(gate, { answer, state, context });
+  };
+  return [
+    { keys: "j", label: "Next question", run: () => move(1) },
+    { keys: "k", label: "Previous question", run: () => move(-1) },
+    { keys: "a", label: "Approve the question in focus", run: press("approve") },
+    { keys: "x", label: "Reject the question in focus", run: press("reject") },
+  ];
+}
+
+function nameOf({ ui }: State): string {
+  return (ui["person"] as string | undefined) ?? localStorage.getItem(NAME) ?? "";
+}
+
+function person(state: State, { dispatch }: Context): VNode {
+  return h("label", { class: "gate-person" }, h("span", null, "Your name"),
+    h("input", {
+      type: "text", autocomplete: "name", maxlength: 100, value: nameOf(state),
+      placeholder: "It is written into the log",
+      oninput: (event: InputEvent) => {
+        const { value } = event.target as HTMLInputElement;
+        localStorage.setItem(NAME, value);
+        dispatch({ type: "ui", key: "person", value });
+      },
+    }));
+}
+
+function draftOf({ ui }: State, { id }: Gate): Draft {
+  return (ui[`gate ${id}`] as Draft | undefined) ?? NOTHING;
+}
+
+interface Sending {
+  readonly answer: "approve" | "reject";
+  readonly state: State;
+  readonly context: Context;
+}
+
+async function send(gate: Gate, { answer, state, context }: Sending): Promise<void> {
+  const draft = draftOf(state, gate);
+  const keep = (change: Partial<Draft>): void =>
+    context.dispatch({ type: "ui", key: `gate ${gate.id}`, value: { ...draft, ...change } });
+  if (draft.sending === true) return;
+  keep({ sending: true, error: undefined });
+  try {
+    const by = nameOf(state).trim();
+    const { values, problem } = answer === "approve" ? valuesOf(gate.form, draft.fields)
+      : { values: {}, problem: undefined };
+    if (problem !== undefined) throw new Error(problem);
+    const found = await context.api.post<GateAnswer>("gates/answer", {
+      gate: gate.id, answer, comment: draft.comment, fields: values, ...(by !== "" && { by }),
+    });
+    context.dispatch({ type: "ui", key: `gate ${gate.id}`, value: undefined });
+    const text = outcomeOf(gate, found);
+    context.dispatch({ type: "notice", kind: "done", text });
+    context.announce(text);
+    context.refresh();
+  } catch (error) {
+    keep({ sending: false, error: (error as Error).message });
+  }
+}
+
+function outcomeOf({ id }: Gate, answer: GateAnswer): string {
+  const { already, approved, by, missing, skipped } = answer;
+  const what = skipped === true ? "passed over" : approved ? "approved" : "rejected";
+  if (already) return `${id} was ${what} before, by ${by}: the first answer counts`;
+  if (missing > 0) return `${id}: one approval more, ${missing} still missing`;
+  return `${id} is ${what}`;
+}
+
+function card(gate: Gate, state: State, context: Context): VNode {
+  const { id, message, openedAt, deadline, result, form } = gate;
+  const { run, job } = namesOfGate(id);
+  const draft = draftOf(state, gate);
+  const set = (change: Partial<Draft>): void =>
+    context.dispatch({ type: "ui", key: `gate ${id}`, value: { ...draft, ...change } });
+  const press = (answer: "approve" | "reject") => (): void =>
+    void send(gate, { answer, state, context });
+  const isSending = draft.sending === true;
+  return h("li", { key: id, class: "gate card", "data-gate": id, tabindex: -1, "aria-label": id },
+    h("h2", { class: "gate-message" }, message),
+    h("p", { class: "gate-where" },
+      h("a", { href: pathTo(["runs", run], { job }) }, id), " asks since ",
+      ago(openedAt, state.now), "; ", closing(gate, deadline, state.now)),
+    rules(gate, state.now),
+    result === null ? null : h("details", { open: true, class: "gate-result" },
+      h("summary", null, "What it is about"),
+      h("pre", { tabindex: 0 }, typeof result === "string" ? result
+        : JSON.stringify(result, null, 2))),
+    h("div", { class: "gate-form" }, form.map((field) => input(field, draft, set)),
+      h("label", { class: "field" }, h("span", null, "Comment"),
+        h("input", {
+          type: "text", maxlength: 1000, value: draft.comment,
+          oninput: (event: InputEvent) =>
+            set({ comment: (event.target as HTMLInputElement).value }),
+        }))),
+    draft.error === undefined ? null : h("p", { class: "gate-error", role: "alert" }, draft.error),
+    h("div", { class: "gate-buttons" },
+      button("Approve", press("approve"), {
+        kind: "main", icon: "completed", label: `Approve ${id}`, disabled: isSending,
+      }),
+      button("Reject", press("reject"), {
+        kind: "danger", icon: "failed", label: `Reject ${id}`, disabled: isSending,
+      })));
+}
+
+const SILENCE = {
+  reject: "rejected", approve: "approved", skip: "passed over",
+} as const;
+
+function closing({ onTimeout }: Gate, deadline: number, now: number): Child {
+  const then = SILENCE[onTimeout];
+  return h("span", null, `without an answer it is ${then} `,
+    h("time", { datetime: new Date(deadline).toISOString(), title: exact(deadline) },
+      relative(deadline, now)));
+}
+
+/** Who may answer, how many must, and who has. */
+function rules({ approvers, required, approvals: votes }: Gate, now: number): Child {
+  if (approvers.length === 0 && required <= 1 && votes.length === 0) return null;
+  return h("ul", { class: "gate-rules" },
+    approvers.length > 0 ? h("li", null, `Asked: ${approvers.join(", ")}`) : null,
+    required > 1 ? h("li", null, `${votes.length} of ${required} approvals`) : null,
+    votes.map(({ by, comment, at }) => h("li", { key: by },
+      `${by || "Somebody"} approved `, ago(at, now), comment === "" ? null : `: ${comment}`)));
+}
+
+function input(field: GateField, draft: Draft, set: (change: Partial<Draft>) => void): VNode {
+  const { name, type, label, choices, required } = field;
+  const value = draft.fields[name] ?? field.default ?? "";
+  const keep = (text: string): void => set({ fields: { ...draft.fields, [name]: text } });
+  const oninput = (event: InputEvent): void => keep((event.target as HTMLInputElement).value);
+  const caption = h("span", null, label || name, required ? h("em", null, " (needed)") : null);
+  if (type === "boolean") {
+    return h("label", { key: name, class: "field field-check" },
+      h("input", {
+        type: "checkbox", checked: value === "true",
+        onchange: (event: Event) => keep(String((event.target as HTMLInputElement).checked)),
+      }), caption);
+  }
+  if (type === "choice") {
+    return h("label", { key: name, class: "field" }, caption,
+      h("select", { value, onchange: oninput },
+        h("option", { value: "" }, "Choose…"),
+        choices.map((choice) => h("option", { key: choice, value: choice }, choice))));
+  }
+  return h("label", { key: name, class: "field" }, caption, h("input", {
+    type: "text", inputmode: type === "number" ? "decimal" : "text", value, oninput,
+  }));
+}

@@ -1,12 +1,144 @@
 /**
- * Lesson 19: Services.
+ * Lesson 19: Services: what is meant to keep running, where it does, and how well.
  *
- * Test: test/19-dashboard.shell.test.ts
+ * Test: test/19-dashboard.views.test.ts
  */
-import { page } from "../parts/page.ts";
-import type { View } from "./view.ts";
+import { badge } from "../parts/badge.ts";
+import { command, button, empty, loading, page, pageWith, problem } from "../parts/page.ts";
+import { ago, took } from "../parts/time.ts";
+import { pathTo } from "../router.ts";
+import type { Replica, Service } from "../rows.ts";
+import { answerOf, type State } from "../state.ts";
+import { h, type Child, type VNode } from "../vdom.ts";
+import type { Context, View } from "./view.ts";
+
+const PATH = "services";
 
 export const services: View = {
   name: "Services",
-  render: () => page("Services"),
+  title: ({ params }) => params["service"] ?? "Services",
+  needs: () => [{ type: "get", path: PATH, everyMs: 1_000 }],
+  render(state, context) {
+    const found = answerOf<Service[]>(state, PATH);
+    const name = context.params["service"];
+    const heading = name ?? "Services";
+    if (found === undefined) return page(heading, loading(state, PATH));
+    if (name !== undefined) return one(name, { found, state, context });
+    if (found.length === 0) {
+      return page("Services", empty("No service runs here.", "Deploy one: ",
+        command("titan deploy --name web --port 8080 -- node server.js")));
+    }
+    const shown = found.filter(isWorthALook);
+    const old = found.length - shown.length;
+    return page("Services", h("ul", { class: "services" }, shown.map((service) =>
+      card(service, state, context))),
+      old === 0 ? null : h("p", { class: "soft" }, `${old} more that have ended: `,
+        command("titan services --all")));
+  },
 };
+
+/** Current ones, and those that go on although another has their name. */
+function isWorthALook({ current, state }: Service): boolean {
+  return current || !["STOPPED", "FAILED"].includes(state);
+}
+
+interface Found {
+  readonly found: readonly Service[];
+  readonly state: State;
+  readonly context: Context;
+}
+
+function one(name: string, { found, state, context }: Found): VNode {
+  const own = found.filter((service) => service.name === name);
+  const below = h("a", { href: "/services" }, "All services");
+  if (own.length === 0) {
+    return pageWith({ heading: name, below }, problem(`There is no service "${name}".`));
+  }
+  return pageWith({ heading: name, below },
+    h("ul", { class: "services" }, own.map((service) => card(service, state, context))));
+}
+
+function card(service: Service, state: State, context: Context): VNode {
+  const { name, run, replicas, version, current, deployed } = service;
+  const label = version === undefined ? "" : ` version ${version}`;
+  return h("li", { key: `${run}/${name}`, class: "card service" },
+    h("header", { class: "service-head" },
+      h("h2", null, h("a", { href: pathTo(["services", name]) }, name)),
+      badge(service.state),
+      deployed ? h("span", { class: "soft" }, `${label}${current ? "" : ", replaced"}`) : null,
+      h("span", { class: "soft" }, "run ", h("a", { href: pathTo(["runs", run]) }, run))),
+    table(service, state),
+    problems(replicas),
+    buttons(service, state, context));
+}
+
+function table({ name, run, replicas }: Service, { now }: State): VNode {
+  return h("div", { class: "scrolls", tabindex: 0, role: "region", "aria-label": `replicas of ${name}` },
+    h("table", { class: "table" },
+      h("thead", null, h("tr", null,
+        ["Replica", "State", "Worker", "Address", "Process", "Restarts", "For"].map((head) =>
+          h("th", { scope: "col", key: head }, head)))),
+      h("tbody", null, replicas.map((replica) => {
+        const { job, worker, host, port, pid, restarts, uptimeMs, since } = replica;
+        return h("tr", { key: job },
+          h("th", { scope: "row" }, h("a", { href: pathTo(["runs", run], { job, tab: "log" }) }, job)),
+          h("td", null, badge(replica.state)),
+          h("td", null, worker ?? "none"),
+          h("td", { class: "mono" }, port === null ? "none" : `${host ?? ""}:${port}`),
+          h("td", { class: "mono" }, pid === null ? "none" : String(pid)),
+          h("td", { class: "number" }, String(restarts)),
+          h("td", null, uptimeMs !== null ? took(now - uptimeMs, now, now)
+            : since === null ? "" : ago(since, now)));
+      }))));
+}
+
+/** What is the matter with those that are not well, in words. */
+function problems(replicas: readonly Replica[]): Child {
+  const told = replicas.flatMap(({ job, state, reason, lastFailure }) => {
+    const why = reason || (state === "READY" ? "" : lastFailure?.message ?? "");
+    return why === "" ? [] : [h("li", { key: job }, h("strong", null, job), `: ${why}`)];
+  });
+  return told.length === 0 ? null : h("ul", { class: "service-problems" }, told);
+}
+
+function buttons(service: Service, state: State, context: Context): VNode {
+  const { name, run, deployed, replicas } = service;
+  const target = encodeURIComponent(deployed ? name : `${run}/${service.job}`);
+  const change = (verb: string, body: object, done: string) => (): void =>
+    void context.act(async () => {
+      await context.api.post(`services/${target}/${verb}`, body);
+      context.refresh();
+    }, done);
+  const isOver = ["STOPPED", "FAILED"].includes(service.state);
+  const asks = state.ui[`stop ${run}/${name}`] === true;
+  const ask = (value: boolean) => (): void =>
+    context.dispatch({ type: "ui", key: `stop ${run}/${name}`, value });
+  return h("div", { class: "service-buttons" },
+    button("Restart", change("restart", {}, `${name} is restarted`), {
+      label: `Restart ${name}`, disabled: isOver,
+    }),
+    deployed ? scaler(service, change) : null,
+    deployed ? button("Roll back", change("rollback", {}, `The version before is deployed again`), {
+      label: `Roll back ${name}`,
+    }) : null,
+    asks
+      ? [
+        button(`Stop ${name} for good`, change("stop", {}, `${name} is stopped`), {
+          kind: "danger", key: "sure",
+        }),
+        button("Not now", ask(false), { key: "not" }),
+      ]
+      : button("Stop…", ask(true), { kind: "danger", label: `Stop ${name}…`, disabled: isOver }),
+    h("span", { class: "soft" }, `${replicas.length} ${replicas.length === 1 ? "replica" : "replicas"}`));
+}
+
+type Change = (verb: string, body: object, done: string) => () => void;
+
+function scaler({ name, replicas }: Service, change: Change): VNode {
+  const to = (count: number): (() => void) =>
+    change("scale", { replicas: count }, `${name} is scaled to ${count}`);
+  const count = replicas.length;
+  return h("span", { class: "buttons-joined" },
+    button("−", to(count - 1), { label: `One replica less of ${name}`, disabled: count <= 1 }),
+    button("+", to(count + 1), { label: `One replica more of ${name}` }));
+}

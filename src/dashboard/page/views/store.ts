@@ -1,12 +1,126 @@
 /**
- * Lesson 19: Store.
+ * Lesson 19: Store: keys of the cluster's store, and what they hold. To write asks twice.
  *
- * Test: test/19-dashboard.shell.test.ts
+ * Test: test/19-dashboard.views.test.ts
  */
-import { page } from "../parts/page.ts";
-import type { View } from "./view.ts";
+import { button, command, empty, loading, page, problem } from "../parts/page.ts";
+import { withQuery } from "../router.ts";
+import { answerOf, type State } from "../state.ts";
+import { h, type Child, type VNode } from "../vdom.ts";
+import type { Context, View } from "./view.ts";
+
+interface StoreKey {
+  readonly key: string;
+  readonly type: string;
+  /** Milliseconds that are left; null: for ever. */
+  readonly ttlMs: number | null;
+}
+
+interface StoreKeys {
+  readonly keys: readonly StoreKey[];
+  /** There are more. */
+  readonly truncated: boolean;
+}
+
+interface StoreValue extends StoreKey {
+  readonly value: unknown;
+}
+
+function listPath({ url }: Context): string {
+  const query = new URLSearchParams({ prefix: url.searchParams.get("prefix") ?? "" });
+  return `store/keys?${query}`;
+}
+
+function valuePath({ url }: Context): string | undefined {
+  const key = url.searchParams.get("key");
+  return key === null ? undefined : `store/keys/${encodeURIComponent(key)}`;
+}
 
 export const store: View = {
   name: "Store",
-  render: () => page("Store"),
+  needs: (context) => [listPath(context), valuePath(context)].flatMap((path) =>
+    path === undefined ? [] : [{ type: "get", path, everyMs: 2_000 } as const]),
+  render(state, context) {
+    const path = listPath(context);
+    const found = answerOf<StoreKeys>(state, path);
+    return page("Store", search(context),
+      h("div", { class: "store" },
+        found === undefined ? loading(state, path) : keys(found, context), value(state, context)));
+  },
 };
+
+function search({ url, navigate }: Context): VNode {
+  return h("label", { class: "field" }, h("span", null, "Keys that begin with"),
+    h("input", {
+      type: "search", value: url.searchParams.get("prefix") ?? "", placeholder: "all keys",
+      oninput: (event: InputEvent) => navigate(withQuery(url, {
+        prefix: (event.target as HTMLInputElement).value, key: undefined,
+      }), { replace: true }),
+    }));
+}
+
+function keys({ keys: found, truncated }: StoreKeys, { url }: Context): Child {
+  if (found.length === 0) {
+    const isAll = (url.searchParams.get("prefix") ?? "") === "";
+    return empty(isAll ? "The store is empty." : "No key begins so.",
+      "Write one: ", command("titan kv set greeting hello"));
+  }
+  const chosen = url.searchParams.get("key");
+  return h("div", null,
+    h("ul", { class: "store-keys", "aria-label": "Keys" }, found.map(({ key, type, ttlMs }) =>
+      h("li", { key },
+        h("a", {
+          href: withQuery(url, { key }), "aria-current": key === chosen ? "true" : undefined,
+        }, h("span", { class: "mono" }, key),
+          h("span", { class: "soft" }, ttlMs === null ? type : `${type}, ${left(ttlMs)}`))))),
+    truncated ? h("p", { class: "soft" }, "There are more: type more of the name.") : null);
+}
+
+function left(ms: number): string {
+  return ms < 120_000 ? `${Math.ceil(ms / 1000)} s left` : `${Math.ceil(ms / 60_000)} min left`;
+}
+
+function value(state: State, context: Context): Child {
+  const path = valuePath(context);
+  if (path === undefined) return null;
+  const key = context.url.searchParams.get("key")!;
+  const found = answerOf<StoreValue>(state, path);
+  const error = state.loaded.get(path)?.error;
+  if (error !== undefined) return h("section", { class: "card" }, problem(error.message));
+  if (found === undefined) return loading(state, path);
+  return h("section", { class: "card store-value", "aria-label": `value of ${key}` },
+    h("h2", { class: "mono" }, key),
+    h("p", { class: "soft" }, found.type, found.ttlMs === null ? "" : `, ${left(found.ttlMs)}`),
+    typeof found.value === "string" ? editor(key, found.value, { state, context })
+      : h("pre", { tabindex: 0 }, JSON.stringify(found.value, null, 2)));
+}
+
+/** A text can be changed; the button says what will be overwritten before it does. */
+function editor(
+  key: string, text: string, { state, context }: { state: State; context: Context },
+): VNode {
+  const name = `store ${key}`;
+  const draft = (state.ui[name] as string | undefined) ?? text;
+  const isSure = state.ui[`${name} sure`] === true;
+  const set = (value: string | undefined): void => {
+    context.dispatch({ type: "ui", key: name, value });
+    context.dispatch({ type: "ui", key: `${name} sure`, value: false });
+  };
+  const write = (): void => void context.act(async () => {
+    await context.api.post(`store/keys/${encodeURIComponent(key)}`, { value: draft });
+    set(undefined);
+    context.refresh();
+  }, `${key} is written`);
+  return h("div", { class: "store-editor" },
+    h("textarea", {
+      "aria-label": `value of ${key}`, rows: 8, spellcheck: "false", value: draft,
+      oninput: (event: InputEvent) => set((event.target as HTMLTextAreaElement).value),
+    }),
+    draft === text ? null : h("div", { class: "buttons" },
+      isSure
+        ? button(`Overwrite ${key}`, write, { kind: "danger", key: "sure" })
+        : button("Write…", () => context.dispatch({
+          type: "ui", key: `${name} sure`, value: true,
+        }), { kind: "main", key: "ask" }),
+      button("Undo", () => set(undefined), { key: "undo" })));
+}
