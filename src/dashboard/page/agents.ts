@@ -8,7 +8,7 @@
  *     └─ research-2
  *
  * Invariant: the sums of the rows at the top are the sums of all jobs.
- * Test: test/19-dashboard.agents.test.ts
+ * Test: test/19-dashboard.people.test.ts
  */
 import type { Agent, AgentJob } from "./rows.ts";
 

@@ -1,7 +1,7 @@
 /**
  * Lesson 19: open gates and the answers to them, without a document.
  *
- * Test: test/19-dashboard.gates.test.ts
+ * Test: test/19-dashboard.people.test.ts
  */
 import type { Gate, GateField } from "./rows.ts";
 

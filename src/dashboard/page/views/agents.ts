@@ -1,7 +1,7 @@
 /**
  * Lesson 19: Agents: runs grouped by `agent_run_id`, with their tree, their time and their brakes.
  *
- * Test: test/19-dashboard.views.test.ts
+ * Test: test/19-dashboard.approvals.test.ts
  */
 import {
   barOf, brakesOf, spanOf, stagesOf, treeOf, type Brake, type TreeRow,
@@ -101,7 +101,8 @@ function one(name: string, state: State, context: Context): VNode {
   const below = h("a", { href: "/agents" }, "All agent runs");
   if (report === undefined) return pageWith({ heading: name, below }, loading(state, path));
   const { agent, runs, jobs } = report;
-  return pageWith({ heading: name, below, beside: [badge(agent.status), stopper(agent, state, context)] },
+  const beside = [badge(agent.status), stopper(agent, state, context)];
+  return pageWith({ heading: name, below, beside },
     facts(agent, state.now), reason(agent),
     brakes(brakesOf(agent, state.now)),
     raiser(agent, state, context),
@@ -130,10 +131,12 @@ function stopper(agent: Agent, state: State, context: Context): Child {
   ];
 }
 
+const RAISABLE = ["jobs", "steps", "tokens", "usd"] as const;
+
 /** More room for a run that its budget has paused, or soon will. */
 function raiser(agent: Agent, state: State, context: Context): Child {
   const { limits } = agent;
-  const kinds = (["jobs", "steps", "tokens", "usd"] as const).filter((kind) => limits[kind] !== null);
+  const kinds = RAISABLE.filter((kind) => limits[kind] !== null);
   if (isOver(agent) || kinds.length === 0) return null;
   const key = `raise ${agent.id}`;
   const typed = (state.ui[key] ?? {}) as Readonly<Record<string, string>>;
@@ -175,7 +178,8 @@ function tree(jobs: readonly AgentJob[], now: number): VNode {
   const head = ["Job", "State", "Stage", "Steps", "Tokens", "Cost", "When"];
   return h("div", { class: "scrolls", tabindex: 0, role: "region", "aria-label": "jobs as a tree" },
     h("table", { class: "table tree" },
-      h("thead", null, h("tr", null, head.map((name) => h("th", { scope: "col", key: name }, name)))),
+      h("thead", null, h("tr", null, head.map((name) =>
+        h("th", { scope: "col", key: name }, name)))),
       h("tbody", null, treeOf(jobs).map((row) => treeRow(row, span)))));
 }
 

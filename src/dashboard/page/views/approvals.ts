@@ -1,11 +1,11 @@
 /**
  * Lesson 19: Approvals: questions that wait for a person, with what they are about, and a form.
  *
- * What a person has typed is kept until the answer is accepted: an error, or a lost connection,
- * costs nobody a comment. Who answers is typed as well, since there are no accounts; the browser
- * remembers it.
+ * The view keeps all that a person has typed until the answer is accepted: an error, or a lost
+ * connection, costs nobody a comment. There are no accounts, so people type their names, and the
+ * browser remembers them.
  *
- * Test: test/19-dashboard.views.test.ts
+ * Test: test/19-dashboard.approvals.test.ts
  */
 import { gatesByDeadline, namesOfGate, valuesOf, type Draft } from "../gates.ts";
 import { command, button, empty, loading, page } from "../parts/page.ts";
@@ -136,7 +136,7 @@ function card(gate: Gate, state: State, context: Context): VNode {
   return h("li", { key: id, class: "gate card", "data-gate": id, tabindex: -1, "aria-label": id },
     h("h2", { class: "gate-message" }, message),
     h("p", { class: "gate-where" },
-      h("a", { href: pathTo(["runs", run], { job }) }, id), " asks since ",
+      h("a", { href: pathTo(["runs", run], { job }) }, id), " asked ",
       ago(openedAt, state.now), "; ", closing(gate, deadline, state.now)),
     rules(gate, state.now),
     result === null ? null : h("details", { open: true, class: "gate-result" },
@@ -144,7 +144,7 @@ function card(gate: Gate, state: State, context: Context): VNode {
       h("pre", { tabindex: 0 }, typeof result === "string" ? result
         : JSON.stringify(result, null, 2))),
     h("div", { class: "gate-form" }, form.map((field) => input(field, draft, set)),
-      h("label", { class: "field" }, h("span", null, "Comment"),
+      h("label", { class: "field field-wide" }, h("span", null, "Comment"),
         h("input", {
           type: "text", maxlength: 1000, value: draft.comment,
           oninput: (event: InputEvent) =>
@@ -171,7 +171,7 @@ function closing({ onTimeout }: Gate, deadline: number, now: number): Child {
       relative(deadline, now)));
 }
 
-/** Who may answer, how many must, and who has. */
+/** The people who may answer, the number that must, and those who have. */
 function rules({ approvers, required, approvals: votes }: Gate, now: number): Child {
   if (approvers.length === 0 && required <= 1 && votes.length === 0) return null;
   return h("ul", { class: "gate-rules" },

@@ -1,7 +1,7 @@
 /**
  * Lesson 19: Services: what is meant to keep running, where it does, and how well.
  *
- * Test: test/19-dashboard.views.test.ts
+ * Test: test/19-dashboard.approvals.test.ts
  */
 import { badge } from "../parts/badge.ts";
 import { command, button, empty, loading, page, pageWith, problem } from "../parts/page.ts";
@@ -73,7 +73,8 @@ function card(service: Service, state: State, context: Context): VNode {
 }
 
 function table({ name, run, replicas }: Service, { now }: State): VNode {
-  return h("div", { class: "scrolls", tabindex: 0, role: "region", "aria-label": `replicas of ${name}` },
+  const region = { role: "region", "aria-label": `replicas of ${name}` };
+  return h("div", { class: "scrolls", tabindex: 0, ...region },
     h("table", { class: "table" },
       h("thead", null, h("tr", null,
         ["Replica", "State", "Worker", "Address", "Process", "Restarts", "For"].map((head) =>
@@ -81,7 +82,8 @@ function table({ name, run, replicas }: Service, { now }: State): VNode {
       h("tbody", null, replicas.map((replica) => {
         const { job, worker, host, port, pid, restarts, uptimeMs, since } = replica;
         return h("tr", { key: job },
-          h("th", { scope: "row" }, h("a", { href: pathTo(["runs", run], { job, tab: "log" }) }, job)),
+          h("th", { scope: "row" },
+            h("a", { href: pathTo(["runs", run], { job, tab: "log" }) }, job)),
           h("td", null, badge(replica.state)),
           h("td", null, worker ?? "none"),
           h("td", { class: "mono" }, port === null ? "none" : `${host ?? ""}:${port}`),
@@ -129,7 +131,8 @@ function buttons(service: Service, state: State, context: Context): VNode {
         button("Not now", ask(false), { key: "not" }),
       ]
       : button("Stop…", ask(true), { kind: "danger", label: `Stop ${name}…`, disabled: isOver }),
-    h("span", { class: "soft" }, `${replicas.length} ${replicas.length === 1 ? "replica" : "replicas"}`));
+    h("span", { class: "soft" },
+      replicas.length === 1 ? "1 replica" : `${replicas.length} replicas`));
 }
 
 type Change = (verb: string, body: object, done: string) => () => void;

@@ -1,7 +1,7 @@
 /**
  * Lesson 19: Store: keys of the cluster's store, and what they hold. To write asks twice.
  *
- * Test: test/19-dashboard.views.test.ts
+ * Test: test/19-dashboard.approvals.test.ts
  */
 import { button, command, empty, loading, page, problem } from "../parts/page.ts";
 import { withQuery } from "../router.ts";
