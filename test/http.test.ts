@@ -13,7 +13,7 @@ import {
   cookieOf, namesOf, REQUEST_HEADER, strangeRequest, unknownPerson, type Head, type Rules,
 } from "../src/http/guard.ts";
 import { findRoute, HttpError, type Route } from "../src/http/route.ts";
-import { MAX_BODY_BYTES } from "../src/http/server.ts";
+import { MAX_BODY_BYTES } from "../src/http/body.ts";
 import { MAX_SESSIONS, Sessions, SESSION_MS } from "../src/http/sessions.ts";
 import { eventually, tempFolder } from "./cli.support.ts";
 import "./leaks.support.ts";

@@ -157,9 +157,9 @@ function impurities(file: string, source: string): string[] {
     .filter(
       ({ specifier }) => !(specifier === "node:worker_threads" && file.startsWith("src/exec/")),
     )
-    // HTTP is Node's own: one file has the port, and one writes to its answers (types).
+    // HTTP is Node's own: one file has the port, and others have the types of what comes there.
     .filter(({ specifier }) => !(/^node:(http|net)$/.test(specifier) &&
-      ["src/http/server.ts", "src/http/answer.ts"].includes(file)))
+      /^src\/http\/(?:server|serving|answer|body)\.ts$/.test(file)))
     .map(({ specifier, line }) => `${file}:${line} imports ${specifier}`);
   return [...calls, ...modules];
 }

@@ -18,12 +18,11 @@ import { catchUp } from "./catch-up.ts";
 import {
   news, NO_ROWS, type Interest, type News, type SeenFact, type SeenRows,
 } from "./frames.ts";
+import { MAX_STREAMS } from "./options.ts";
 import { Reader, type Outlet } from "./reader.ts";
 import { RecentFacts } from "./recent.ts";
 import { RowReader, Touches } from "./touched.ts";
 
-/** Idle, each costs a socket and some 20 KiB. */
-export const MAX_STREAMS = 2000;
 /** Rows come at most so often: faster than a person sees, slower than jobs change. */
 const NEWS_MS = 100;
 const BEAT_MS = 10_000;

@@ -2,7 +2,8 @@
  * Lesson 19: the HTTP interface of a master, on `node:http`: everything that the command line
  * knows, as JSON with the same fields.
  *
- *     server.ts     the port: limits, the way of a request, the session with the master
+ *     server.ts     the port; options.ts what it is told
+ *     serving.ts    the way of a request; body.ts its body
  *     guard.ts      who may ask: Host, Origin, token, and the header of a change
  *     sessions.ts   a link that works once, and the cookie that it becomes
  *     route.ts      a route, and the way from a path to it
@@ -20,4 +21,5 @@
  * Test: test/http.test.ts
  */
 export type { Mount, MountedAnswer, MountedRequest } from "./mount.ts";
-export { HttpDoor, type HttpOptions } from "./server.ts";
+export { HttpDoor } from "./server.ts";
+export type { HttpOptions } from "./options.ts";

@@ -3,7 +3,7 @@
  *
  * Test: test/http.events.test.ts
  */
-import { MAX_STREAMS } from "./events.ts";
+import { MAX_STREAMS } from "./options.ts";
 import { HttpError, Live, type Asked, type Route } from "./route.ts";
 
 /** Runs that one stream follows with their jobs: a page looks at one, or at those of an agent. */

@@ -1,0 +1,188 @@
+/**
+ * Lesson 19: the way of a request: the guard, the route, and what the route's handler returns.
+ *
+ *     head ─▶ guard ─▶ route ─▶ body, ≤ 8 MiB ─▶ handler ─▶ a client of the master
+ *
+ * Everything behind it is a client of the master like any other: it acts through the SDK, over one
+ * session, and knows nothing of the master's memory.
+ *
+ * Invariants: no handler runs before the guard has agreed; a request has one answer; whatever a
+ * handler throws is an answer.
+ * Test: test/http.test.ts
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { dialable } from "#base";
+import { Dashboard } from "#dashboard";
+import { connect, type Client } from "#sdk";
+import {
+  SAFE_HEADERS, sendAsset, sendDownload, sendError, sendJson, sendLive, sendMounted,
+} from "./answer.ts";
+import { bodyOf, mediaType, readBody } from "./body.ts";
+import { CHANGES } from "./changes.ts";
+import { EventHub } from "./events.ts";
+import { REQUEST_HEADER, strangeRequest, unknownPerson, type Head, type Rules } from "./guard.ts";
+import type { Mount } from "./mount.ts";
+import { openApi } from "./openapi.ts";
+import type { HttpOptions } from "./options.ts";
+import { OUTPUT } from "./output.ts";
+import { READS } from "./reads.ts";
+import { Download, findRoute, HttpError, Live, type Asked, type Route } from "./route.ts";
+import type { Sessions } from "./sessions.ts";
+import { STREAMS } from "./streams.ts";
+
+const ROUTES: readonly Route[] = [...READS, OUTPUT, ...CHANGES, ...STREAMS];
+
+export class Serving {
+  readonly #options: HttpOptions;
+  readonly #rules: Rules;
+  readonly #sessions: Sessions;
+  readonly #hub: EventHub;
+  #client: Promise<Client> | undefined;
+  /** Read when the first person looks. */
+  #dashboard: Promise<Dashboard> | undefined;
+
+  constructor(options: HttpOptions, rules: Rules, sessions: Sessions) {
+    this.#options = options;
+    this.#rules = rules;
+    this.#sessions = sessions;
+    const { host, version } = options;
+    this.#hub = new EventHub({ host, version, session: () => this.#session() });
+  }
+
+  serve(request: IncomingMessage, response: ServerResponse): void {
+    this.#serve(request, response).catch((error: unknown) => sendError(response, error));
+  }
+
+  async close(): Promise<void> {
+    this.#hub.close();
+    (await this.#client?.catch(() => undefined))?.close();
+  }
+
+  // #region serve
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    for (const [name, value] of Object.entries(SAFE_HEADERS)) response.setHeader(name, value);
+    const method = request.method ?? "GET";
+    const head: Head = { method, headers: flat(request.headers) };
+    const url = new URL(request.url ?? "/", "http://titan");
+    const rules = this.#rules;
+    const strange = strangeRequest(head, rules);
+    if (strange !== undefined) throw new HttpError(strange.status, "UNAUTHORIZED", strange.why);
+    if (url.pathname === "/healthz") return sendJson(response, 200, { status: "ok" });
+    if (url.pathname.startsWith("/login/")) return this.#login(url.pathname, response);
+    const mount = this.#options.mounts?.[url.pathname];
+    const unknown = unknownPerson(mount === undefined ? head : asProgram(head), rules);
+    if (unknown !== undefined) throw new HttpError(unknown.status, "UNAUTHORIZED", unknown.why);
+    if (mount !== undefined) return this.#mounted(mount, head, { request, response });
+    if (this.#options.mountsOnly) {
+      throw new HttpError(404, "NOT_FOUND", `There is no path ${url.pathname}`);
+    }
+    if (url.pathname === "/readyz") return this.#ready(response);
+    if (url.pathname === "/api/v1/openapi.json") {
+      return sendJson(response, 200, openApi(ROUTES, this.#options.version));
+    }
+    if (isOfApi(url.pathname)) return this.#answer(url, { request, response });
+    await this.#page(url.pathname, { request, response });
+  }
+  // #endregion
+
+  async #answer(
+    url: URL, { request, response }: { request: IncomingMessage; response: ServerResponse },
+  ): Promise<void> {
+    const { route, path } = findRoute(ROUTES, request.method ?? "GET", url.pathname);
+    const bytes = await readBody(request, route.method);
+    const contentType = mediaType(request.headers["content-type"]);
+    const gone = new AbortController();
+    response.once("close", () => gone.abort());
+    const asked: Asked = {
+      client: await this.#session(), host: this.#options.host, path, query: url.searchParams,
+      bytes, contentType, body: bodyOf(route, bytes, contentType), signal: gone.signal,
+      hub: this.#hub, lastEventId: flat(request.headers)["last-event-id"],
+      tell: (name, value) => response.setHeader(name, value),
+    };
+    const found = await route.run(asked);
+    if (found instanceof Download) await sendDownload(response, found);
+    else if (found instanceof Live && request.method !== "HEAD") sendLive(response, found);
+    else if (found instanceof Live) response.end();
+    else sendJson(response, 200, found);
+  }
+
+  /** Files of the dashboard; every other path is a view of it, and answers its page. */
+  async #page(
+    path: string, { request, response }: { request: IncomingMessage; response: ServerResponse },
+  ): Promise<void> {
+    const { method } = request;
+    if (method !== "GET" && method !== "HEAD") {
+      const what = `Cannot ${method} ${path}: it takes GET`;
+      throw new HttpError(405, "UNSUPPORTED", what, { allow: "GET, HEAD" });
+    }
+    this.#dashboard ??= Dashboard.load(this.#options.host);
+    const dashboard = await this.#dashboard;
+    const isAsset = path.startsWith("/assets/");
+    const asset = isAsset ? dashboard.find(path.slice("/assets/".length)) : dashboard.shell;
+    if (asset === undefined) throw new HttpError(404, "NOT_FOUND", `There is no file ${path}`);
+    sendAsset(asset, { request, response });
+  }
+
+  async #mounted(
+    mount: Mount, { method, headers }: Head,
+    { request, response }: { request: IncomingMessage; response: ServerResponse },
+  ): Promise<void> {
+    const gone = new AbortController();
+    response.once("close", () => gone.abort());
+    const body = await readBody(request, method);
+    const client = (): Promise<Client> => this.#session();
+    const { signal } = gone;
+    await sendMounted(response, await mount({ method, headers, body, signal, client }));
+  }
+
+  #login(path: string, response: ServerResponse): void {
+    const cookie = this.#sessions.open(path.slice("/login/".length));
+    if (cookie === undefined) {
+      const why = "the link was opened before, or is of an earlier start of the master";
+      throw new HttpError(401, "UNAUTHORIZED", `Cannot log in: ${why}`);
+    }
+    response.writeHead(303, { "set-cookie": cookie, location: "/" }).end();
+  }
+
+  async #ready(response: ServerResponse): Promise<void> {
+    const { full, workers } = await (await this.#session()).info();
+    const isReady = full === "";
+    sendJson(response, isReady ? 200 : 503, { ready: isReady, workers, full });
+  }
+
+  /** One session for all requests, and another one when it breaks. */
+  async #session(): Promise<Client> {
+    const known = this.#client;
+    const client = await known?.catch(() => undefined);
+    if (client !== undefined && !client.closed) return client;
+    // Somebody else may have dialled while we looked.
+    if (this.#client === known) {
+      const { master, token, host } = this.#options;
+      this.#client = connect({ master: { ...master, host: dialable(master.host) }, token, host });
+    }
+    return this.#client!;
+  }
+}
+
+/** Paths of programs. A wrong one is an error in words, and never a page. */
+function isOfApi(path: string): boolean {
+  return /^\/(?:api|login|mcp|metrics)(?:\/|$)/.test(path);
+}
+
+/**
+ * No client of another protocol knows our header. A body of JSON is a proof as good: a page of
+ * another origin cannot send one without asking first.
+ */
+function asProgram(head: Head): Head {
+  const isJson = mediaType(head.headers["content-type"]) === "application/json";
+  if (!isJson && head.method === "POST") return head;
+  return { ...head, headers: { ...head.headers, [REQUEST_HEADER]: "1" } };
+}
+
+/** Of a header that came twice the first one counts; Node joins the others. */
+function flat(headers: IncomingMessage["headers"]): Record<string, string | undefined> {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) =>
+      [name, Array.isArray(value) ? value[0] : value]),
+  );
+}
