@@ -123,7 +123,7 @@ describe("titan", { concurrency: 4 }, () => {
       [["dead", "x"], /takes no arguments/],
       [["up", "--grace", "11m"], /--grace 11m: must be at most 10m/],
       [["up", "--http", "99999"], /--http/],
-      [["up", "--http-host", "h"], /--http-host without --http PORT/],
+      [["up", "--port", "0", "--http-host", "h"], /--http-host without --http PORT/],
       [["--jso"], /expected a command/],
     ] as const) {
       const { code, stdout, stderr } = await alone(...args);

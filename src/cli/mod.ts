@@ -10,7 +10,8 @@
  *     context.ts · exit.ts         terminal, environment and signals; exit codes and errors
  *     named-master.ts · address.ts    which master; a session with it
  *     refs.ts · named-service.ts   how people name runs and jobs, and services
- *     serve.ts · health.ts         `titan up` and `titan master`; what keeps them from starting
+ *     serve.ts · health.ts         `titan up` and `titan master`; what keeps them from starting;
+ *         http-port.ts             their HTTP port
  *     store-url.ts · store-dump.ts    which store; the content of one, in the language of Redis
  *     kv-reply.ts                  a store's answer as text
  *     submit.ts · project-files.ts    from a file to a run

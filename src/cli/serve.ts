@@ -13,6 +13,7 @@ import type { Address } from "#host";
 import type { HttpDoor } from "#http";
 import { MAX_AGE_MS, type Call } from "./command.ts";
 import { CliError, EXIT, exitCodeOf, UsageError } from "./exit.ts";
+import { httpOf, openHttp } from "./http-port.ts";
 import { preloaded, storeOf } from "./store-url.ts";
 import { plural } from "./text.ts";
 
@@ -53,7 +54,7 @@ export async function serve(call: Call, options: ServeOptions): Promise<number> 
   const [durability, graceMs] = [durabilityOf(call), await graceOf(call)];
   const artifacts = await artifactLimits(call);
   const v1 = v1Of(call);
-  const httpPort = httpPortOf(call);
+  const http = httpOf(call, port);
   const loading = await preloaded(store); // from here on no flag can be wrong
   const { startEmbeddedCluster } = await import("#cluster");
   const stateDir = call.text("state") ?? context.home;
@@ -84,7 +85,7 @@ export async function serve(call: Call, options: ServeOptions): Promise<number> 
   });
   const { view, master, token } = cluster;
   const olderAt = await older?.open({ view, master, token, port: v1?.port });
-  const web = httpPort === undefined ? undefined : await openHttp(call, cluster, httpPort);
+  const web = http && (await openHttp(call, cluster, http));
   announce(call, cluster, { ...options, older: olderAt, http: web });
   const fatal = await ended;
   await web?.close();
@@ -100,32 +101,6 @@ function v1Of(call: Call): { port: number | undefined } | undefined {
   if (!call.on("v1")) return { port };
   const why = "--v1 serves them on the master's port, --v1-port on one of their own";
   throw new UsageError(`Cannot serve version 1 twice: ${why}`);
-}
-
-/** The port of `--http`. Undefined: there is to be none. */
-function httpPortOf(call: Call): number | undefined {
-  if (call.text("http") === "off") return undefined;
-  const port = call.count("http", { min: 0, max: 65_535 });
-  if (port !== undefined || call.texts("http-host").length === 0) return port;
-  throw new UsageError("Cannot use --http-host without --http PORT");
-}
-
-async function openHttp(
-  call: Call, { master, token }: EmbeddedCluster, port: number,
-): Promise<HttpDoor> {
-  const [{ HttpDoor }, { nodeHost, VERSION }] =
-    await Promise.all([import("#http"), import("#host")]);
-  const listen = { host: DEFAULT_MASTER.host, port };
-  const names = call.texts("http-host");
-  const door = new HttpDoor({ host: nodeHost(), master, token, version: VERSION, listen, names });
-  call.context.onExit(() => door.close());
-  try {
-    await door.open();
-  } catch (error) {
-    const found = (error as Error).message;
-    throw new CliError(EXIT.ERROR, `Cannot serve HTTP at port ${port}: ${found}`, { cause: error });
-  }
-  return door;
 }
 
 /** A module that is not loaded unless somebody asks for it. */
@@ -183,7 +158,7 @@ function announce(call: Call, cluster: EmbeddedCluster, options: ServeOptions): 
   const where = `${address}, ${workersText(options)}${shared}`;
   context.out(`titan: master at ${where}, state in ${shortPath(stateDir)}`);
   const { older, http } = options;
-  if (http !== undefined) context.out(`titan: HTTP at ${http.newLink()}`);
+  if (http !== undefined) context.out(`titan: dashboard at ${http.newLink()}`);
   if (older !== undefined) context.out(`titan: clients of version 1 at ${hostPort(older)}`);
   if (recovered.events + recovered.tornBytes > 0) {
     context.out(

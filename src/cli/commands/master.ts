@@ -65,7 +65,8 @@ export const SERVE_FLAGS: Readonly<Record<string, Flag>> = {
   },
   http: {
     type: "string", value: "PORT",
-    summary: "serve the HTTP interface at this port of this machine (0: any free one)",
+    summary: "serve the dashboard and HTTP at this port of this machine (default 9080 beside the " +
+      "default port, else off; 0: any free one; off)",
   },
   "http-host": {
     type: "string", value: "HOST[:PORT]", many: true,
