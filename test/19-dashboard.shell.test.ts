@@ -3,6 +3,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Dashboard } from "#dashboard";
 import { collect, type ReadText } from "../src/dashboard/assets.ts";
+import { tell } from "../src/dashboard/page/announce.ts";
+import { KeyReader, type Pressed } from "../src/dashboard/page/keys.ts";
+import { matching, type Choice } from "../src/dashboard/page/palette.ts";
+import { ALL_ROWS, sliceOf } from "../src/dashboard/page/parts/rows.ts";
 import { pathTo, routeOf, sectionOf, withQuery } from "../src/dashboard/page/router.ts";
 import { SseReader } from "../src/dashboard/page/sse.ts";
 import { EMPTY, reduce, type Action, type State } from "../src/dashboard/page/state.ts";
@@ -108,4 +112,57 @@ test("reduce() keeps the last answer while requests fail", () => {
   const state = after({ type: "loaded", path: "workers", value: [1] },
     { type: "failed", path: "workers", error });
   assert.deepEqual(state.loaded.get("workers"), { value: [1], error });
+});
+
+const pressed = (key: string, at = 0, more: Partial<Pressed> = {}): Pressed => ({
+  key, at, ctrlKey: false, metaKey: false, altKey: false, shiftKey: false, isTyping: false, ...more,
+});
+
+test("KeyReader knows keys, two in a row, and when letters are letters", () => {
+  const keys = ["g r", "g o", "r", "?", "Control+k", "Shift+ArrowDown"];
+  const shortcuts = keys.map((each) => ({ keys: each, label: "", run: () => undefined }));
+  const read = (...all: Pressed[]): (string | undefined)[] => {
+    const reader = new KeyReader();
+    return all.map((one) => reader.read(one, shortcuts)?.keys);
+  };
+  assert.deepEqual(read(pressed("g"), pressed("r", 900)), [undefined, "g r"]);
+  assert.deepEqual(read(pressed("g"), pressed("r", 1_600)), [undefined, "r"]);
+  assert.deepEqual(read(pressed("g"), pressed("x", 1), pressed("o", 2)),
+    [undefined, undefined, undefined]);
+  assert.deepEqual(read(pressed("?", 0, { shiftKey: true })), ["?"]);
+  assert.deepEqual(read(pressed("K", 0, { metaKey: true })), ["Control+k"]);
+  assert.deepEqual(read(pressed("ArrowDown", 0, { shiftKey: true })), ["Shift+ArrowDown"]);
+  const typing = { isTyping: true };
+  assert.deepEqual(read(pressed("r", 0, typing), pressed("k", 1, { ...typing, ctrlKey: true })),
+    [undefined, "Control+k"]);
+});
+
+test("sliceOf() shows all rows of a short list, and of a long one those in the window", () => {
+  const window = { top: 0, height: 800, rowHeight: 40 };
+  assert.deepEqual(sliceOf(ALL_ROWS, window), { first: 0, last: ALL_ROWS });
+  assert.deepEqual(sliceOf(10_000, { ...window, top: 120 }), { first: 0, last: 32 });
+  assert.deepEqual(sliceOf(10_000, { ...window, top: -40_000 }), { first: 988, last: 1032 });
+  assert.deepEqual(sliceOf(10_000, { ...window, top: -400_000 }), { first: 9980, last: 10_000 });
+});
+
+test("matching() puts names that begin so before those that only have the letters", () => {
+  const choice = (name: string): Choice => ({ name, kind: "", picture: "", run: () => undefined });
+  const names = ["nightly-train", "train", "terrain", "t-r-a-i-n", "other"].map(choice);
+  assert.deepEqual(matching(names, "Train").map(({ name }) => name),
+    ["train", "nightly-train", "terrain", "t-r-a-i-n"]);
+  assert.equal(matching(names, "").length, 5);
+});
+
+test("tell() speaks of gates that open, of failures and of ends, and of nothing twice", () => {
+  const gate = { id: "x/ok", message: "Ship it?", openedAt: 1, deadline: 2 };
+  const gates = (...value: unknown[]): Action => ({ type: "loaded", path: "gates", value });
+  const runs = (...all: ReturnType<typeof run>[]): Action =>
+    ({ type: "snapshot", seq: 1, runs: all });
+  const first = after(gates(), runs(run("a"), run("b")));
+  const next = [gates(gate), runs({ ...run("a"), jobs: { FAILED: 1 } }, run("b", "COMPLETED"))]
+    .reduce(reduce, first);
+  assert.equal(tell(first, next),
+    "x/ok waits for an approval: Ship it?. A job of a has failed. b is completed");
+  assert.equal(tell(next, reduce(next, { type: "tick", wall: 1 })), "");
+  assert.equal(tell(EMPTY, next), "", "what was there when the page came is no news");
 });

@@ -4,18 +4,33 @@
  *
  * Test: test/19-dashboard.shell.test.ts
  */
+import { plural } from "#base";
+import { globalKeys, overlay } from "./overlay.ts";
 import { button } from "./parts/page.ts";
 import { icon } from "./parts/icon.ts";
 import { relative } from "./parts/time.ts";
 import { NAVIGATION, sectionOf } from "./router.ts";
-import type { State } from "./state.ts";
+import type { Gate } from "./rows.ts";
+import { answerOf, type State } from "./state.ts";
 import { setTheme, theme, type Theme } from "./theme.ts";
 import { h, type Child, type VNode } from "./vdom.ts";
-import type { Context, View } from "./views/view.ts";
+import type { Context, Need, View } from "./views/view.ts";
+
+/** Needed in every view: people look at something else when a gate opens. */
+export const FRAME_NEEDS: readonly Need[] = [
+  { type: "get", path: "gates", everyMs: 2_000 },
+  { type: "get", path: "workers", everyMs: 2_000 },
+];
 
 interface Shown {
   readonly view: View;
   readonly context: Context;
+}
+
+/** How many gates wait, and the view. */
+export function titleOf(state: State, { view, context }: Shown): string {
+  const waiting = answerOf<Gate[]>(state, "gates")?.length ?? 0;
+  return `${waiting > 0 ? `(${waiting}) ` : ""}${view.title?.(context) ?? view.name} · Titan`;
 }
 
 export function frame(state: State, { view, context }: Shown): VNode {
@@ -25,11 +40,13 @@ export function frame(state: State, { view, context }: Shown): VNode {
       h("a", { class: "brand", href: "/" }, mark(), h("span", null, "Titan")),
       connection(state),
       h("span", { class: "bar-space" }),
+      goTo(context),
       themeSwitch(context)),
-    navigation(context),
+    navigation(state, context),
     h("main", { id: "main", class: "main", tabindex: -1 },
       lost(state), view.render(state, context)),
     notices(state, context),
+    overlay(state, { context, viewKeys: view.keys?.(state, context) ?? [] }),
     h("div", { class: "spoken", role: "status", "aria-live": "polite" },
       state.ui["announced"] as Child));
 }
@@ -42,12 +59,24 @@ function mark(): VNode {
     h("path", { class: "mark-ring", d: "M3 21.5C9 24.6 23 19.5 29 10.5" }));
 }
 
-function navigation({ url }: Context): VNode {
+/** The palette for people who do not know its key. */
+function goTo(context: Context): VNode {
+  const open = globalKeys(context).find(({ keys }) => keys === "Control+k")!;
+  return h("button", { type: "button", class: "goto", onclick: () => open.run() },
+    icon("search"), h("span", { class: "goto-word" }, "Go to"), h("kbd", null, "Ctrl K"));
+}
+
+function navigation(state: State, { url }: Context): VNode {
   const here = sectionOf(url.pathname);
+  const waiting = answerOf<Gate[]>(state, "gates")?.length ?? 0;
   return h("nav", { class: "nav", "aria-label": "Views" }, h("ul", null,
     NAVIGATION.map(({ name, path, icon: picture }) => h("li", { key: name },
       h("a", { href: path, "aria-current": path === here ? "page" : undefined },
-        icon(picture), h("span", null, name))))));
+        icon(picture), h("span", null, name)),
+      // Beside the link, whose name is that of the view.
+      name === "Approvals" && waiting > 0
+        ? h("span", { class: "count", title: `${plural(waiting, "gate")} wait` }, waiting)
+        : null))));
 }
 
 const CONNECTION = {
@@ -57,7 +86,8 @@ const CONNECTION = {
 
 function connection({ connection: found }: State): VNode {
   const [look, word] = CONNECTION[found];
-  return h("span", { class: `connection state-${look}` }, h("span", { class: "dot" }), word);
+  return h("span", { class: `connection state-${look}` },
+    h("span", { class: "dot" }), h("span", { class: "connection-word" }, word));
 }
 
 function lost({ connection: found, lostAt, now, loaded }: State): Child {

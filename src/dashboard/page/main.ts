@@ -3,6 +3,7 @@
  *
  *     main.ts       start: state, address, needs, and a picture per frame
  *     frame.ts      what stands around each view: navigation, banners, notices
+ *     overlay.ts    what lies above it: the list of keys, questions; palette.ts goes anywhere
  *     state.ts      everything that the page knows, and the function that changes it
  *     rows.ts       the shapes of runs, jobs, workers, …
  *     gates.ts      open gates and answers; agents.ts trees, brakes and stages of agent runs
@@ -10,6 +11,8 @@
  *     stream.ts     the connection that keeps the page true; sse.ts its messages
  *     needs.ts      what the view that is shown has asked for, again and again
  *     router.ts     addresses and views
+ *     keys.ts       from keys to what they mean
+ *     announce.ts   what people who listen are told
  *     vdom.ts       trees, and the document made like them
  *     theme.ts      light or dark
  *     views/        one file a view; the view by that name says how they are written
@@ -20,11 +23,15 @@
  *     lists/        long lists, of which only the rows on the screen exist
  *     style/        how it looks
  *
- * Test: test/19-dashboard.shell.test.ts
+ * Test: test/19-dashboard.frame.test.ts
  */
+import { QUIET_MS, tell } from "./announce.ts";
 import { api } from "./api.ts";
-import { frame } from "./frame.ts";
+import { frame, FRAME_NEEDS, titleOf } from "./frame.ts";
+import { KeyReader } from "./keys.ts";
 import { Needs } from "./needs.ts";
+import { globalKeys, show } from "./overlay.ts";
+import type { Question } from "./parts/dialog.ts";
 import { routeOf } from "./router.ts";
 import { EMPTY, reduce, type Action, type State } from "./state.ts";
 import { Stream } from "./stream.ts";
@@ -50,30 +57,32 @@ function dispatch(action: Action): void {
 function draw(): void {
   if (isDrawing) return;
   isDrawing = true;
-  const show = (): void => {
+  const picture = (): void => {
     isDrawing = false;
     render();
   };
-  if (document.hidden) setTimeout(show, TICK_MS);
-  else requestAnimationFrame(show);
+  if (document.hidden) setTimeout(picture, TICK_MS);
+  else requestAnimationFrame(picture);
 }
 
 const stream = new Stream({ api, dispatch });
 const needs = new Needs({ api, dispatch, follow: (runs) => stream.follow(runs) });
 
-function viewOf(url: URL): { view: View; context: Context } {
+function current(): { view: View; context: Context } {
+  const url = new URL(location.href);
   const { view, params } = routeOf(url.pathname);
   const context: Context = {
-    url, params, api, navigate, dispatch, announce, act, refresh: () => needs.refresh(),
+    url, params, api, navigate, dispatch, announce, act, confirm, refresh: () => needs.refresh(),
   };
   return { view: VIEWS[view], context };
 }
 
 function render(): void {
-  const { view, context } = viewOf(new URL(location.href));
-  needs.set(view.needs?.(context) ?? []);
-  document.title = `${view.title?.(context) ?? view.name} · Titan`;
+  const { view, context } = current();
+  needs.set([...FRAME_NEEDS, ...(view.needs?.(context, state) ?? [])]);
+  document.title = titleOf(state, { view, context });
   patch(root, frame(state, { view, context }));
+  listen();
 }
 
 function navigate(to: string, { replace = false }: { readonly replace?: boolean } = {}): void {
@@ -92,6 +101,19 @@ function announce(text: string): void {
   dispatch({ type: "ui", key: "announced", value: text });
 }
 
+/** What was told last, and when, so that a busy cluster does not talk without end. */
+let told = state;
+let toldAt = -Infinity;
+
+function listen(): void {
+  if (performance.now() - toldAt < QUIET_MS) return;
+  const text = tell(told, state);
+  told = state;
+  if (text === "") return;
+  toldAt = performance.now();
+  announce(text);
+}
+
 async function act(work: () => Promise<unknown>, done?: string): Promise<void> {
   try {
     await work();
@@ -101,21 +123,45 @@ async function act(work: () => Promise<unknown>, done?: string): Promise<void> {
   }
 }
 
+function confirm(question: Question): Promise<boolean> {
+  return new Promise((answer) => dispatch(show({ type: "question", question, answer })));
+}
+
 /** A link to one of our views is followed here; every other click is the browser's own. */
 function follow(event: MouseEvent): void {
   const isPlain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey &&
     !event.altKey;
   const link = (event.target as Element).closest("a");
   if (!isPlain || event.defaultPrevented || link === null || link.target !== "") return;
-  const url = new URL(link.getAttribute("href") ?? "", location.href);
+  const href = link.getAttribute("href") ?? "";
+  const url = new URL(href, location.href);
   const isOurs = url.origin === location.origin && !link.hasAttribute("download") &&
-    !/^\/(?:api|assets)\//.test(url.pathname);
+    !href.startsWith("#") && !/^\/(?:api|assets)\//.test(url.pathname);
   if (!isOurs) return;
   event.preventDefault();
   navigate(url.href);
 }
 
+const keys = new KeyReader();
+
+function press(event: KeyboardEvent): void {
+  // A window above the page has keys of its own.
+  if (event.defaultPrevented || document.querySelector("dialog[open]") !== null) return;
+  const { view, context } = current();
+  const target = event.target as HTMLElement;
+  const isTyping = target.isContentEditable || /^(?:INPUT|TEXTAREA|SELECT)$/.test(target.tagName);
+  const { key, ctrlKey, metaKey, altKey, shiftKey } = event;
+  const meant = keys.read(
+    { key, ctrlKey, metaKey, altKey, shiftKey, isTyping, at: performance.now() },
+    [...(view.keys?.(state, context) ?? []), ...globalKeys(context)],
+  );
+  if (meant === undefined) return;
+  event.preventDefault();
+  meant.run();
+}
+
 addEventListener("click", follow);
+addEventListener("keydown", press);
 addEventListener("popstate", render);
 addEventListener("visibilitychange", () => {
   if (!document.hidden) render();

@@ -108,7 +108,7 @@ export function reduce(state: State, action: Action): State {
       const { run, seq } = action;
       const jobs = new Map(action.jobs.map((job) => [job.id, job]));
       return {
-        ...state, seq, runs: new Map(state.runs).set(run.id, run),
+        ...state, seq: Math.max(seq, state.seq), runs: new Map(state.runs).set(run.id, run),
         jobs: new Map(state.jobs).set(run.id, jobs),
       };
     }

@@ -36,8 +36,13 @@ export class Stream {
   readonly #options: StreamOptions;
   #runs: readonly string[] = [];
   #lastId = "";
+  /** Followed runs of which nothing is known yet. */
+  readonly #unread = new Set<string>();
   #connection: AbortController | undefined;
   #hasStream = true;
+  /** Of this connection: whether anything came, and whether it was given up as a dead one. */
+  #heard = false;
+  #isSilent = false;
   /** Ends the pause between two tries. */
   #wake: () => void = () => undefined;
 
@@ -52,9 +57,9 @@ export class Stream {
     if (sorted.join("\n") === this.#runs.join("\n")) return;
     const left = this.#runs.filter((id) => !sorted.includes(id));
     for (const run of left) this.#options.dispatch({ type: "unfollow", run });
+    for (const run of sorted) if (!this.#runs.includes(run)) this.#unread.add(run);
+    for (const run of left) this.#unread.delete(run);
     this.#runs = sorted;
-    // The jobs of another run come with a snapshot only.
-    this.#lastId = "";
     this.#connection?.abort();
     this.#wake();
   }
@@ -73,9 +78,6 @@ export class Stream {
       wait = Math.min(2 * wait, MAX_WAIT_MS);
     }
   }
-
-  #heard = false;
-  #isSilent = false;
 
   async #once(): Promise<void> {
     this.#heard = false;
@@ -102,6 +104,8 @@ export class Stream {
       connection.abort();
     });
     try {
+      // As they are at some time after the last message. Later changes come behind it.
+      await this.#readRuns(signal);
       const response = await fetch(`/api/v1/events?${query}`, { headers, signal });
       const type = response.headers.get("content-type") ?? "";
       if (response.status === 404 || !type.startsWith("text/event-stream")) {
@@ -145,6 +149,15 @@ export class Stream {
     } else {
       const [run, jobs] = [value["run"] as Run, value["jobs"] as Job[]];
       dispatch({ type: "run", seq, run, jobs });
+    }
+  }
+
+  async #readRuns(signal: AbortSignal): Promise<void> {
+    for (const id of [...this.#unread]) {
+      const found = await this.#pollRun(id);
+      if (signal.aborted) return;
+      this.#unread.delete(id);
+      if (found !== undefined) this.#options.dispatch({ type: "run", seq: 0, ...found });
     }
   }
 

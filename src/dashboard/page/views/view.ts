@@ -29,6 +29,7 @@
  * Test: test/19-dashboard.shell.test.ts
  */
 import type { Api } from "../api.ts";
+import type { Question } from "../parts/dialog.ts";
 import type { Action, State } from "../state.ts";
 import type { VNode } from "../vdom.ts";
 
@@ -50,6 +51,8 @@ export interface Context {
   announce(text: string): void;
   /** Does what a person asked for; what goes wrong is shown, `done` when nothing did. */
   act(work: () => Promise<unknown>, done?: string): Promise<void>;
+  /** Asks a person before something that cannot be undone. */
+  confirm(question: Question): Promise<boolean>;
   /** Asks for the answers that the view needs again: after a change of what they tell. */
   refresh(): void;
 }
@@ -66,7 +69,8 @@ export interface View {
   readonly name: string;
   /** The window's title, where the name alone does not tell. */
   title?(context: Context): string;
-  needs?(context: Context): readonly Need[];
+  /** Of the state only what seldom changes: other runs to follow are another connection. */
+  needs?(context: Context, state: State): readonly Need[];
   render(state: State, context: Context): VNode;
   /** Keys while the view is shown and nobody types. The list behind `?` has them, too. */
   keys?(state: State, context: Context): readonly Shortcut[];

@@ -1,0 +1,135 @@
+/** The dashboard in a real browser: navigation, keys, palette, themes, a lost connection. */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { NAVIGATION } from "../src/dashboard/page/router.ts";
+import { keep, noBrowser, type Page } from "./lib/browser.ts";
+import { openDashboard, type Scene } from "./lib/dashboard.ts";
+
+const NARROW = { width: 320, height: 640 };
+const WIDE = { width: 1280, height: 800 };
+
+let scene: Scene;
+let page: Page;
+
+before(async () => {
+  if (noBrowser !== false) return;
+  scene = await openDashboard();
+  page = await scene.browser.open(scene.url, WIDE);
+});
+after(() => scene?.close());
+
+const where = (): Promise<string> => page.evaluate(() => location.pathname + location.search);
+const focused = (): Promise<string> =>
+  page.evaluate(() => document.activeElement?.textContent ?? "");
+
+test("each link of the navigation leads to its view, which a reload shows again", {
+  skip: noBrowser,
+}, async () => {
+  await page.find("navigation");
+  for (const { name, path } of NAVIGATION) {
+    await page.click("link", name);
+    await page.find("heading", name);
+    assert.equal(await where(), path);
+    assert.equal(await focused(), name, "the heading is what is read next");
+    assert.equal((await page.all("heading", name))[0]!.states["level"], 1);
+    assert.match(await page.evaluate(() => document.title), new RegExp(`^${name} · Titan$`));
+  }
+  await page.reload();
+  await page.find("heading", NAVIGATION.at(-1)!.name);
+  await page.evaluate(() => history.back());
+  await page.find("heading", NAVIGATION.at(-2)!.name);
+  await page.navigate(`${scene.url}/no/such/view`);
+  await page.find("heading", "Nothing here");
+});
+
+test("no view is wider than a window of 320 pixels", { skip: noBrowser }, async () => {
+  await page.resize(NARROW);
+  for (const { name, path } of NAVIGATION) {
+    await page.navigate(scene.url + path);
+    await page.find("heading", name);
+    assert.equal(await page.overflow(), 0, name);
+    keep(`narrow-${name}`, await page.screenshot());
+  }
+  await page.resize(WIDE);
+});
+
+test("keys go to views and show their list; in a field letters are letters", {
+  skip: noBrowser,
+}, async () => {
+  await page.navigate(scene.url);
+  await page.find("heading", "Overview");
+  await page.type("gw");
+  await page.find("heading", "Workers");
+  await page.press("?");
+  await page.find("dialog", "Keys");
+  keep("keys", await page.screenshot());
+  await page.press("Escape");
+  await page.gone("dialog", "Keys");
+  await page.press("Control+k");
+  await page.find("combobox");
+  await page.type("gro");
+  await page.press("Escape");
+  await page.gone("combobox", /./);
+  assert.equal(await where(), "/workers");
+});
+
+test("the palette finds views and runs by their letters, with keys alone", {
+  skip: noBrowser,
+}, async () => {
+  const { id } = await scene.titan.run({ name: "nightly", jobs: [{ id: "a", run: "true" }] });
+  await page.press("Control+k");
+  await page.find("combobox");
+  await page.type("night");
+  const option = await page.find("option", new RegExp(id));
+  assert.equal(option.states["selected"], true);
+  keep("palette", await page.screenshot());
+  await page.press("Enter");
+  await page.find("heading", id);
+  assert.equal(await where(), `/runs/${id}`);
+});
+
+test("light and dark: as the system says, until a person chooses; the choice stays", {
+  skip: noBrowser,
+}, async () => {
+  const ground = (): Promise<string> =>
+    page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+  await page.theme("light");
+  const light = await ground();
+  await page.theme("dark");
+  const dark = await ground();
+  assert.notEqual(light, dark);
+  await page.click("button", "Light");
+  await page.until("it is light", (colour: string) =>
+    getComputedStyle(document.documentElement).backgroundColor === colour, light);
+  await page.reload();
+  assert.equal(await ground(), light);
+  await page.click("button", "As the system");
+  await page.until("it is dark", (colour: string) =>
+    getComputedStyle(document.documentElement).backgroundColor === colour, dark);
+  await page.theme("light");
+});
+
+test("a lost connection is said, and ends by itself with what was missed", {
+  skip: noBrowser,
+}, async () => {
+  await page.click("link", "Runs");
+
+  await page.until("it is live", () =>
+    document.querySelector(".connection-word")?.textContent === "Live");
+  await page.offline(true);
+  const alert = await page.find("alert");
+  assert.ok(alert);
+  keep("lost", await page.screenshot());
+  const { id } = await scene.titan.run({ name: "missed", jobs: [{ id: "a", run: "true" }] });
+  const before = performance.now();
+  await page.offline(false);
+  await page.find("link", new RegExp(id));
+  assert.ok(performance.now() - before < 10_000);
+  await page.until("the banner is gone", () => document.querySelector(".banner") === null);
+});
+
+test("nothing went wrong on the way: no error, no request elsewhere, no report", {
+  skip: noBrowser,
+}, () => {
+  assert.deepEqual(page.complaints().filter((text) => !text.includes("/api/v1/events")), []);
+});

@@ -1,0 +1,59 @@
+/**
+ * A cluster with its dashboard, and a browser before it: for tests that look at pages.
+ *
+ *     const scene = await openDashboard({ workers: 2 });        in this process, with real workers
+ *     const page = await scene.browser.open(scene.url);
+ *     await scene.titan.run({ name: "x", jobs: [{ id: "a", run: "echo hi" }] });
+ *     await scene.close();
+ *
+ * The page is the built one (dist/), so the project is built first.
+ */
+import assert from "node:assert/strict";
+import { startEmbeddedCluster, type EmbeddedCluster } from "#cluster";
+import { nodeHost } from "#host";
+import { HttpDoor } from "#http";
+import { connect, type Client } from "#sdk";
+import { eventually, tempFolder } from "../cli.support.ts";
+import { startBrowser, type Browser } from "./browser.ts";
+
+export interface Scene {
+  readonly cluster: EmbeddedCluster;
+  readonly titan: Client;
+  readonly door: HttpDoor;
+  readonly browser: Browser;
+  /** Without a slash at its end. */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+export interface SceneOptions {
+  readonly workers?: number;
+  readonly slots?: number;
+  readonly token?: string;
+  readonly state?: string;
+}
+
+export async function openDashboard(
+  { workers = 1, slots = 2, token, state = tempFolder() }: SceneOptions = {},
+): Promise<Scene> {
+  const starting = startBrowser();
+  const cluster = await startEmbeddedCluster({
+    workers, slots, port: 0, listenHost: "127.0.0.1", stateDir: state,
+    ...(token !== undefined && { token }),
+    onNote: () => undefined, onFatal: (error) => assert.fail(error),
+  });
+  const { master } = cluster;
+  const listen = { host: "127.0.0.1", port: 0 };
+  const door = new HttpDoor({ host: nodeHost(), master, token, version: "1.2.3", listen });
+  await door.open();
+  const titan = await connect({ master, token });
+  await eventually("the workers", async () => (await titan.workers()).length === workers);
+  const browser = await starting;
+  const close = async (): Promise<void> => {
+    await browser.close();
+    titan.close();
+    await door.close();
+    await cluster.stop();
+  };
+  return { cluster, titan, door, browser, url: door.url, close };
+}
