@@ -28,10 +28,10 @@ export function merged(entries: MappingEntry[], refuse: (node: YamlNode) => neve
   if (merge === undefined) return entries;
   const own = entries.filter((entry) => entry !== merge);
   const seen = new Set(own.map(({ key }) => key.text));
-  for (const { key, value } of mapsIn(merge.value, refuse).flatMap((map) => map.entries)) {
-    if (seen.has(key.text)) continue;
-    seen.add(key.text);
-    own.push({ key, value });
+  for (const entry of mapsIn(merge.value, refuse).flatMap((map) => map.entries)) {
+    if (seen.has(entry.key.text)) continue;
+    seen.add(entry.key.text);
+    own.push(entry);
   }
   return own;
 }
