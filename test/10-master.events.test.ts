@@ -45,6 +45,7 @@ const jobs: JobSpec[] = [
           required: false },
       ],
       approvers: ["ada", "bob"], required: 2, onTimeout: "skip", selfApproval: false,
+      notify: undefined,
     } },
   },
 ] as unknown as JobSpec[];
@@ -79,6 +80,11 @@ const EXAMPLES: { readonly [T in Event["type"]]: EventOf<T> } = {
   GateClosed: {
     type: "GateClosed", run: 7, job: 2, outcome: "skipped", by: "titan", comment: "nobody answered",
     values: { share: "10" }, at,
+  },
+  NoticeSent: { type: "NoticeSent", run: 7, job: 2, attempt: 1, at, key: "region" },
+  NoticeFailed: {
+    type: "NoticeFailed", run: 7, job: 2, attempt: 1, at, key: undefined,
+    why: "https://hooks.example.org/… answered 503", retryAt: at + 2000,
   },
   RunRetried: { type: "RunRetried", run: 7, at, jobs: [1, 2] },
   WorkerJoined: {

@@ -227,7 +227,7 @@ export class Script {
 
   #event(event: Event): void {
     this.seen.events.add(event.type);
-    const retryAt = event.type === "JobFailed" ? event.retryAt : undefined;
+    const retryAt = "retryAt" in event ? event.retryAt : undefined;
     const when = retryAt === undefined ? "" : ` at ${time(retryAt)}`;
     const detail = eventDetail(event);
     const text = `${eventText(event, this.#names)}${when}`;
@@ -248,6 +248,8 @@ export class Script {
         return effect.attempts
           .map((attempt) => `${this.#names.attempt(attempt)} on ${on(attempt.worker)}`)
           .join(", ");
+      case "Announce":
+        return this.#names.attempt(effect.ref) + (effect.ref.key ? `:${effect.ref.key}` : "");
       case "Notify":
         return `the watchers of ${this.#names.run(effect.run)}`;
       case "Hold":
@@ -308,6 +310,10 @@ export class Script {
         const gate = job === undefined ? run! : `${this.#id(run!)}/${job}`;
         const values = Object.fromEntries(line.list("fields").map((each) => each.split(":")));
         return { type, gate, approve: line.has("approve"), by, comment, values };
+      }
+      case "NoticeTried": {
+        const [ref, key] = [this.#attempt(line.word(1)), line.option("key")];
+        return { type, ref: { ...ref, key }, failure: line.option("failure") };
       }
       case "RaiseBudget": {
         const changes = line.list("to").map((each) => {
@@ -622,7 +628,7 @@ function gate(line: Line): Gate {
   const question = {
     message: line.option("gate")!, maxWaitMs: ms(line.option("within") ?? "60s"),
   };
-  const names = ["approvers", "approvals", "then", "self", "form"];
+  const names = ["approvers", "approvals", "then", "self", "form", "notify"];
   if (!names.some((name) => line.option(name) !== undefined)) return question;
   return { ...question, rules: {
     form: line.list("form").map(field),
@@ -630,6 +636,7 @@ function gate(line: Line): Gate {
     required: line.number("approvals", 1),
     onTimeout: (line.option("then") ?? "reject") as GateRules["onTimeout"],
     selfApproval: line.option("self") !== "no",
+    ...(line.option("notify") && { notify: { type: "command", argv: line.list("notify") } }),
   } };
 }
 

@@ -55,11 +55,11 @@ const COMMANDS: Record<Command["type"], true> = {
   EndLaunch: true, Scale: true, Rollback: true, Advance: true, StartStep: true, EndStep: true,
   Fork: true, RaiseBudget: true, CancelGroup: true, Spawn: true, Wait: true, Ask: true,
   PutArtifact: true, RemoveArtifact: true, CollectArtifacts: true, MakeArtifactRoom: true,
-  ExpireArtifacts: true,
+  ExpireArtifacts: true, NoticeTried: true,
 };
 const EFFECTS: Record<Effect["type"], true> = {
   Dispatch: true, Kill: true, Notify: true, Hold: true, Release: true, Forget: true,
-  StartWorker: true, StopWorker: true,
+  StartWorker: true, StopWorker: true, Announce: true,
 };
 /** Nothing writes these three any more. */
 type OldEvent = "JobsMarked" | "GateDecided" | "ServicesStopped";
@@ -77,7 +77,7 @@ const EVENTS: Record<Exclude<Event["type"], OldEvent>, true> = {
   BudgetReached: true, BudgetRaised: true,
   JobsSpawned: true, WaitAsked: true, JobPaused: true, AskOpened: true, AskApproved: true,
   AskClosed: true,
-  ArtifactPut: true, ArtifactsRemoved: true,
+  ArtifactPut: true, ArtifactsRemoved: true, NoticeSent: true, NoticeFailed: true,
 };
 
 after(() => {

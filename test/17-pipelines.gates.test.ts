@@ -35,7 +35,7 @@ const FULL = asks(
   "  - {name: canary, type: boolean, default: yes}",
   "  - {name: why}",
   "approvers: [ada, bob@desk]", "required: 2", "timeout: 2h", "on_timeout: skip",
-  "self_approval: false",
+  "self_approval: false", "notify: {command: [./page.sh, ops]}",
 );
 
 test("a gate has every default, in the short form and in the full one", () => {
@@ -62,6 +62,7 @@ test("every key of a gate is read, and passes the master's own check", () => {
       { ...field, name: "why" },
     ],
     approvers: ["ada", "bob@desk"], required: 2, onTimeout: "skip", selfApproval: false,
+    notify: { type: "command", argv: ["./page.sh", "ops"] },
   });
   assert.equal(rulesProblem(rules!), undefined);
   assert.deepEqual(read(asks("approvers: ada")).rules!.approvers, ["ada"]);
@@ -99,6 +100,13 @@ test("mistakes are told with their place and a way out", () => {
     [asks("approvers: [ada, ada]"), /"approvers" in "hitl" in job "a" names "ada" twice/],
     [asks("approvers: [ada]", "required: 2"), /"required" .* must be 1 to 1, found 2/],
     [asks("required: 0"), /must be 1 to 100, found 0/],
+    [asks("notify: page.sh"), /"notify" .* must be a map .*: write {webhook: "page.sh"}/],
+    [asks("notify: {}"), /"notify" .* wants either command or webhook, and has neither/],
+    [asks("notify: {command: [a], webhook: 'https://a'}"), /command or webhook, and has both/],
+    [asks("notify: {command: []}"), /"command" in "notify" .* names no program/],
+    [asks("notify: {webhook: ops.example.org}"), /"webhook" .* an http or https address/],
+    [asks("notify: {webhook: $HOME}"), /"webhook" .* \$TITAN_NOTIFY_OPS/],
+    [asks("notify: {webhook: 'https://a:b@c'}"), /has no user and no password/],
     [asks("timeout: 0"), /must be more than 0: nobody could answer/],
     [asks("on_timeout: aprove"), /must be reject or approve or skip.*did you mean "approve"/],
     [asks("on_timeout: approve", "form: [{name: a, required: true}]"),
@@ -121,6 +129,6 @@ test("mistakes are told with their place and a way out", () => {
 test("the limits of the reader are those of the wire", () => {
   for (const name of [
     "MAX_FORM_FIELDS", "MAX_CHOICES", "MAX_FIELD_BYTES", "MAX_LABEL_BYTES", "MAX_APPROVERS",
-    "MAX_PERSON_BYTES",
+    "MAX_PERSON_BYTES", "MAX_NOTIFY_ARGS", "MAX_NOTIFY_ARG_BYTES", "MAX_URL_BYTES",
   ] as const) assert.equal(limits[name], wire[name], name);
 });

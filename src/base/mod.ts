@@ -4,6 +4,7 @@
  *     mod.ts       invariants, addresses, counts and durations as text, the shape of a tag
  *     suggest.ts   "did you mean"
  *     fresh.ts     maps and sets for what comes and goes by the thousand
+ *     webhook.ts   an address of the web that a file may name
  *
  * Invariant: nothing here knows what Titan is; nothing here does I/O, and a browser
  * can load it.
@@ -11,6 +12,7 @@
  */
 export { FreshMap, FreshSet } from "./fresh.ts";
 export { didYouMean, editDistance, hint } from "./suggest.ts";
+export { webhookProblem, webhookShown, webhookVariable } from "./webhook.ts";
 
 /**
  * Stops the process for what only a bug of our own can break. Bytes from peers, files and people

@@ -7,7 +7,7 @@ import { join, relative } from "node:path";
 import { hostPort } from "#base";
 import { DEFAULT_MASTER, tokenOf } from "./address.ts";
 import type { ArtifactLimits } from "#core";
-import type { EmbeddedCluster, PoolsOption, Scale } from "#cluster";
+import type { EmbeddedCluster, NotifyPolicy, PoolsOption, Scale } from "#cluster";
 import type { OldDoor } from "#dialect";
 import type { Address } from "#host";
 import type { HttpDoor } from "#http";
@@ -52,7 +52,7 @@ export async function serve(call: Call, options: ServeOptions): Promise<number> 
   const port = call.count("port", { min: 0, max: 65_535 }) ?? DEFAULT_MASTER.port;
   const store = await storeOf(call, options.ownStore ? { masterPort: port } : undefined);
   const [durability, graceMs] = [durabilityOf(call), await graceOf(call)];
-  const artifacts = await artifactLimits(call);
+  const [artifacts, notify] = [await artifactLimits(call), notifyOf(call, options.workers > 0)];
   const v1 = v1Of(call);
   const http = httpOf(call, port);
   const loading = await preloaded(store); // from here on no flag can be wrong
@@ -62,7 +62,7 @@ export async function serve(call: Call, options: ServeOptions): Promise<number> 
   cluster = await startEmbeddedCluster({
     workers: options.workers, slots: options.slots, tags: options.tags,
     scale: options.scale, pools: options.pools,
-    port, durability, graceMs, artifacts,
+    port, durability, graceMs, artifacts, notify,
     store: loading,
     listenHost: call.text("host") ?? DEFAULT_MASTER.host,
     stateDir,
@@ -92,6 +92,21 @@ export async function serve(call: Call, options: ServeOptions): Promise<number> 
   await older?.close();
   await cluster.stop();
   return exitAfter(fatal);
+}
+
+/** Workers on this machine run any program as our user: then so may a gate. */
+function notifyOf(call: Call, hasWorkers: boolean): NotifyPolicy {
+  const text = call.text("notify");
+  if (text === undefined) return { commands: hasWorkers, webhooks: true };
+  const words = text.split(",").map((word) => word.trim()).filter((word) => word !== "");
+  const hosts = words.filter((word) => !["commands", "webhooks", "none"].includes(word));
+  const wrong = hosts.find((host) => !URL.canParse(`http://${host}`) || /[:/@]/.test(host));
+  if (words.length === 0 || wrong !== undefined || (words.includes("none") && words.length > 1)) {
+    const rule = "must be commands, webhooks, names of hosts, or none";
+    throw new UsageError(`Cannot use --notify ${text}: ${rule}`);
+  }
+  const webhooks = words.includes("webhooks") || (hosts.length > 0 && hosts);
+  return { commands: words.includes("commands"), webhooks };
 }
 
 /** Whether old clients are served, and on which port of their own, if not on the master's. */

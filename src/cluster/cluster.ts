@@ -40,6 +40,7 @@ import type { PoolDefinition } from "#pipeline";
 import type { Pool } from "#scaling";
 import { clusterId } from "./cluster-id.ts";
 import type { CommandDriver } from "./drivers.ts";
+import { GateMessenger, NOTIFY_ALL, type NotifyPolicy } from "./messenger.ts";
 import { Supervisor } from "./supervisor.ts";
 import { writeTokenFile } from "./token-file.ts";
 
@@ -72,6 +73,8 @@ export interface ClusterOptions {
   readonly token?: string | undefined;
   /** Variables of this process that jobs see, too, unless TITAN_JOB_ENV names others. */
   readonly jobEnv?: readonly string[];
+  /** What is done to tell people of gates. Default: all that they ask for. */
+  readonly notify?: NotifyPolicy | undefined;
   /** Default: none. */
   readonly store?: StoreChoice | undefined;
   /** Gets the peers of the master's port that speak version 1. Default: they are sent away. */
@@ -129,6 +132,7 @@ interface Parts {
   supervisor?: Supervisor;
   autoscaler?: Autoscaler<PoolDefinition>;
   commands?: CommandDriver;
+  messenger?: GateMessenger;
 }
 
 /**
@@ -167,6 +171,7 @@ export async function startEmbeddedCluster(options: ClusterOptions): Promise<Emb
         void parts.autoscaler?.stop();
         supervisor.kill();
         parts.commands?.kill();
+        parts.messenger?.kill();
         parts.store?.kill();
       },
     };
@@ -200,8 +205,11 @@ async function startParts(
     });
   }
   parts.cluster = await clusterId(stateDir);
+  const policy = options.notify ?? NOTIFY_ALL;
+  const messenger = new GateMessenger({ policy, cwd: process.cwd(), env: process.env });
+  parts.messenger = messenger;
   const master = await startMaster(
-    masterOptions(options, { ...parts, cluster: parts.cluster, places }),
+    masterOptions(options, { ...parts, cluster: parts.cluster, places, messenger }),
   );
   parts.master = master;
   const supervisor = new Supervisor({
@@ -264,6 +272,7 @@ async function stopParts(parts: Parts): Promise<void> {
   await parts.autoscaler?.stop();
   parts.commands?.kill();
   await master?.stop();
+  parts.messenger?.kill();
   await parts.supervisor?.stop();
   await parts.store?.stop();
   if (cluster !== undefined) {
@@ -330,11 +339,12 @@ function childrenOf(pools: readonly PoolDefinition[]): number {
 interface MasterParts extends Pick<Parts, "host" | "stateDir" | "store" | "onNote"> {
   readonly cluster: string;
   readonly places: Places;
+  readonly messenger: GateMessenger;
 }
 
 function masterOptions(
   options: ClusterOptions,
-  { host, stateDir, store, cluster, places, onNote }: MasterParts,
+  { host, stateDir, store, cluster, places, messenger, onNote }: MasterParts,
 ): MasterOptions {
   const {
     port = 0,
@@ -353,6 +363,7 @@ function masterOptions(
     dir: stateDir,
     cluster,
     places,
+    messenger,
     listen: { host: listenHost, port },
     durability,
     acceptLoss,

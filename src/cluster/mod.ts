@@ -6,6 +6,7 @@
  *     cluster-id.ts                     the cluster that a state folder belongs to
  *     supervisor.ts · self.ts           workers as child processes; how this program starts itself
  *     drivers.ts                        how workers of pools are started and ended (lesson 13)
+ *     messenger.ts                      how people are told that a gate is open (lesson 16)
  *     token-file.ts                     the token, for those who are told where it is
  *     cluster-store.ts                  the cluster's store: one of its own, or a server elsewhere
  *     store-embedded.ts · store-thread.ts   its own, in a thread: the owner's side, the thread's
@@ -22,6 +23,7 @@ export {
   type Scale,
 } from "./cluster.ts";
 export type { StoreChoice } from "./cluster-store.ts";
+export { NOTIFY_ALL, type NotifyPolicy } from "./messenger.ts";
 export { writeTokenFile } from "./token-file.ts";
 export { ClusterError } from "./errors.ts";
 export { selfCommand } from "./self.ts";

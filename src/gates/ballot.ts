@@ -9,7 +9,7 @@
  * approvals of one gate agree on the values of its form; whatever is refused changes nothing.
  * Test: test/16-gates.test.ts
  */
-import { durationText, plural } from "#base";
+import { durationText, plural, webhookProblem } from "#base";
 import { rulesOf, type Gate, type GateOutcome, type GateRules, type GateVote } from "#wire";
 import { formProblem, readForm, type FormTexts } from "./form.ts";
 
@@ -118,6 +118,12 @@ export function rulesProblem(rules: GateRules): string | undefined {
   }
   const problem = formProblem(form);
   if (problem !== undefined) return problem;
+  const { notify } = rules;
+  if (notify?.type === "command" && (notify.argv[0] ?? "") === "") {
+    return "tells people by a program without a name";
+  }
+  const wrong = notify?.type === "webhook" ? webhookProblem(notify.url) : undefined;
+  if (wrong !== undefined) return `tells people at an address that ${wrong}`;
   const open = form.find((field) => field.required && field.default === undefined);
   if (onTimeout === "approve" && open !== undefined) {
     return `approves itself in the end, and field "${open.name}" is required and has no default`;

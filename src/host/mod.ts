@@ -10,7 +10,7 @@
  *     node.ts                           the real host, made of the following
  *     time.ts · random.ts · virtual.ts  clock and timers; chance; time as a number
  *     network.ts                        sockets
- *     web.ts                            requests to servers of the web (lesson 18)
+ *     web.ts                            requests to servers of the web (lessons 16, 18)
  *     storage.ts · file.ts · lock.ts    the disk, a file for a log, one master per folder
  *     file-errors.ts                    errors of the disk, in words
  *     descriptors.ts · version.ts       how many files this process may have open; its version
@@ -26,7 +26,7 @@ export { nodeHost } from "./node.ts";
 export { seededRandom } from "./random.ts";
 export { VirtualTime } from "./virtual.ts";
 export { deliver, HIGH_WATER_BYTES } from "./network.ts";
-export { nodeFetch, type Fetch } from "./web.ts";
+export { nodeFetch, nodePost, type Fetch, type Post } from "./web.ts";
 export { MAX_TIMER_MS } from "./time.ts";
 export { unwrittenParts } from "./file.ts";
 export {

@@ -55,6 +55,8 @@ export interface EngineOptions {
   readonly witness?: Witness | undefined;
   /** How many forwarded connections an attempt has. Default: none. Fewer: call `look`. */
   readonly connections?: (attempt: AttemptKey) => number;
+  /** Why people are not told of a gate in this way. Default: they are. */
+  readonly mayNotify?: Context["mayNotify"] | undefined;
   /** Until when workers may come back that the log knows (ms since 1970). Default: none may. */
   readonly returnsUntil?: () => number;
   /** Carries an effect out. Its events are durable by then. */
@@ -194,10 +196,11 @@ export class Engine {
     const { host, memory } = this.#options;
     // Events are ordered, and so are their times, even when somebody sets the clock back.
     const now = Math.max(host.clock.wall(), this.state.at);
-    const { connections, returnsUntil, artifacts } = this.#options;
+    const { connections, returnsUntil, artifacts, mayNotify } = this.#options;
     return {
       now, random: this.#random, memory, ...(artifacts && { artifacts }),
-      ...(connections && { connections }), ...(returnsUntil && { returnsUntil: returnsUntil() }),
+      ...(connections && { connections }), ...(mayNotify && { mayNotify }),
+      ...(returnsUntil && { returnsUntil: returnsUntil() }),
     };
   }
 

@@ -38,6 +38,7 @@ import {
   type Places,
 } from "./limits.ts";
 import { KEPT_ATTEMPTS, OutputStore } from "./output.ts";
+import { Notices, type Messenger } from "./notices.ts";
 import { clusterSecret } from "./secret.ts";
 import type { Services } from "./services.ts";
 import { Session } from "./session.ts";
@@ -75,6 +76,8 @@ export interface MasterOptions {
   readonly heapBytes?: number;
   /** What artifacts may take of the disk, and for how long. Default: DEFAULT_ARTIFACT_LIMITS. */
   readonly artifacts?: ArtifactLimits;
+  /** Tells people of gates (lesson 16). Default: nobody is told. */
+  readonly messenger?: Messenger | undefined;
   /** Default: this cluster has none. */
   readonly store?: MasterStore;
   /**
@@ -181,6 +184,7 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
     services.stopped = true;
     services.engine.halt();
     services.workers.stop();
+    services.notices.stop();
     void listener?.close();
     // No goodbye: a client that hears nothing asks again, one that hears "ok" does not.
     for (const connection of [...services.doors.connections()]) connection.destroy(error);
@@ -201,10 +205,8 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
   }));
   const services: Services = makeServices(options, { log, fatal, secret });
   const { engine, workers, output, blobs } = services;
-  const accept = (socket: Socket): void => {
-    if (services.stopped) return socket.destroy();
-    services.doors.enter(openConnection(services, socket));
-  };
+  const accept = (socket: Socket): void =>
+    services.stopped ? socket.destroy() : services.doors.enter(openConnection(services, socket));
   let recovered: Master["recovered"];
   try {
     const { tornBytes, ignored } = log.recovery;
@@ -223,6 +225,7 @@ async function serve(options: MasterOptions, lock: { release(): Promise<void> })
   const serving = listener;
   workers.expectReturns(options.store?.url);
   engine.begin();
+  services.notices.begin();
 
   return {
     host: serving.host, port: serving.port, recovered,
@@ -246,6 +249,7 @@ async function stopMaster(
   await held.listener.close();
   // Before the connections: their closing must not look like the death of the workers.
   workers.stop();
+  services.notices.stop();
   await engine.stop();
   for (const connection of [...doors.connections()]) connection.close();
   await Promise.all([output.close(), blobs.close()]);
@@ -261,38 +265,33 @@ function makeServices(
   { log, fatal, secret }: { log: Log; fatal: (error: Error) => void; secret: Buffer },
 ): Services {
   const { host, dir, places = DEFAULT_PLACES, heapBytes = DEFAULT_HEAP_BYTES } = options;
-  const { artifacts, graceMs = REJOIN_GRACE_MS } = options;
+  const { artifacts, messenger, graceMs = REJOIN_GRACE_MS } = options;
   const output = new OutputStore(host, `${dir}/output`, {
     maxOpenFiles: places.outputs,
     isEndless: ({ run, job }) => engine.state.runs.get(run)?.jobs[job]?.spec.service !== undefined,
   });
   const blobs = new BlobStore(host, `${dir}/blobs`, { maxUploads: places.uploads });
-  const [msPerTurn, atOnce] = [PAGES_MS_PER_TURN, MAX_PAGES_AT_ONCE];
-  const turns = new Turns({ host, atOnce, perPeer: MAX_PAGES_PER_PEER, msPerTurn });
-  const specs = new Turns({ host, atOnce: 1, perPeer: 1, msPerTurn });
+  const pages = { host, msPerTurn: PAGES_MS_PER_TURN };
+  const turns = new Turns({ ...pages, atOnce: MAX_PAGES_AT_ONCE, perPeer: MAX_PAGES_PER_PEER });
+  const specs = new Turns({ ...pages, atOnce: 1, perPeer: 1 });
   const watchers = new Watchers(() => engine, turns, host.timers.soon);
   const facts = new Facts({ log, turns, engine: () => engine });
-  const tellLost = (key: AttemptKey): void => {
-    if (!output.lossOf(key)) return;
-    engine.whenRoom(`output ${key.run}/${key.job}/${key.attempt}`, () => {
-      const lost = output.takeLost(key);
-      if (lost !== undefined) engine.commit({ type: "LoseOutput", ...key, ...lost });
-    });
-  };
+  const tellLost = lossTeller(output, () => engine);
   const attemptOver = (key: AttemptKey): void => {
     tellLost(key);
     output.ended(key);
   };
   const workers = new Workers({ host, graceMs, engine: () => engine, beforeEnd: tellLost });
   const forwards = new Forwards({ host, engine: () => engine, workers: () => workers });
+  const notices = new Notices({ host, messenger, engine: () => engine });
   const observer = makeObserver(() => engine, { watchers, facts, forwards, output, tellLost });
   // #region perform
   const perform = (effect: Effect): void => {
     switch (effect.type) {
       case "Dispatch": return workers.dispatch(effect.start);
       case "Kill": return workers.kill(effect.attempts);
-      case "StartWorker":
-      case "StopWorker": return services.fleet.perform(effect);
+      case "StartWorker": case "StopWorker": return services.fleet.perform(effect);
+      case "Announce": return notices.announce(effect.ref);
       case "Notify": return watchers.grown(engine.state.runs.get(effect.run));
       case "Hold": return blobs.hold(effect.blob);
       case "Release": return blobs.release(effect.blob);
@@ -305,11 +304,11 @@ function makeServices(
   // #endregion
   const engine: Engine = new Engine({
     host, log, memory: memoryLimits(heapBytes), artifacts, observer, witness: facts, perform,
-    onFatal: fatal, onReleased: () => workers.flush(),
-    connections: forwards.openOf, returnsUntil: () => workers.returnsUntil,
+    onFatal: fatal, onReleased: () => workers.flush(), connections: forwards.openOf,
+    returnsUntil: () => workers.returnsUntil, mayNotify: messenger?.refusal.bind(messenger),
   });
   const services: Services = {
-    host, dir, engine, workers, watchers, facts, forwards, output, blobs, turns, specs,
+    host, dir, engine, workers, watchers, facts, forwards, output, blobs, turns, specs, notices,
     doors: new Doors({ host, places, registered: () => engine.state.workers.size }),
     store: options.store, cluster: options.cluster, desk: new StoreDesk(options.store),
     token: options.token, secret, version: options.version ?? "", pid: options.pid ?? 0,
@@ -318,6 +317,17 @@ function makeServices(
   };
   const fleet = new Fleet(services);
   return services;
+}
+
+/** Makes a fact of output that could not be stored. */
+function lossTeller(output: OutputStore, engine: () => Engine): (key: AttemptKey) => void {
+  return (key) => {
+    if (!output.lossOf(key)) return;
+    engine().whenRoom(`output ${key.run}/${key.job}/${key.attempt}`, () => {
+      const lost = output.takeLost(key);
+      if (lost !== undefined) engine().commit({ type: "LoseOutput", ...key, ...lost });
+    });
+  };
 }
 
 interface Watching {

@@ -25,6 +25,7 @@
  *     assignment.ts   one attempt as its worker gets it
  *     fleet.ts        classes that wait, workers and launches, for those who start and end workers
  *     autoscaler.ts   the loop that does: how many workers there are, by lesson 13
+ *     notices.ts      people are told that a gate is open
  *     submit.ts       a submission, and the blobs that it names; uploads.ts how they come
  *     blobs.ts        content by its hash; blob-file.ts content that is still coming
  *     artifacts.ts    requests about artifacts; artifact-uploads.ts artifacts on their way
@@ -55,4 +56,5 @@ export { startMaster, type Master, type MasterOptions } from "./master.ts";
 export { Autoscaler, RETURN_MS, StartError, STOP_TRIES, type Driver } from "./autoscaler.ts";
 export type { Fleet, Hands, SeenFleet, SeenWorker } from "./fleet.ts";
 export type { OnOlderPeer } from "./first-byte.ts";
+export type { GateMessage, Messenger } from "./notices.ts";
 export { MasterError } from "./errors.ts";

@@ -16,6 +16,7 @@ import type { Facts } from "./facts.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Forwards } from "./forward.ts";
 import type { MasterStore, StoreDesk } from "./kv.ts";
+import type { Notices } from "./notices.ts";
 import type { OutputStore } from "./output.ts";
 import type { Turns } from "./turns.ts";
 import type { Uploads } from "./uploads.ts";
@@ -40,6 +41,7 @@ export interface Services {
   readonly forwards: Forwards;
   readonly output: OutputStore;
   readonly blobs: BlobStore;
+  readonly notices: Notices;
   readonly doors: Doors;
   /** Workers of pools. */
   readonly fleet: Fleet;

@@ -79,7 +79,7 @@ function gateFields({ message, maxWaitMs, rules }: GateDefinition): object {
     const seconds = unless(maxWaitMs / 1000, DEFAULT_GATE_WAIT_MS / 1000);
     return { hitl_message: message, max_wait_seconds: seconds };
   }
-  const { form, approvers, required, onTimeout, selfApproval } = rules;
+  const { form, approvers, required, onTimeout, selfApproval, notify } = rules;
   return { hitl: {
     message,
     form: unlessEmpty(form.map(fieldOf)),
@@ -88,6 +88,8 @@ function gateFields({ message, maxWaitMs, rules }: GateDefinition): object {
     timeout: maxWaitMs === DEFAULT_GATE_WAIT_MS ? undefined : formatDuration(maxWaitMs),
     on_timeout: unless(onTimeout, "reject"),
     self_approval: unless(selfApproval, true),
+    notify: notify && (notify.type === "command"
+      ? { command: notify.argv } : { webhook: notify.url }),
   } };
 }
 

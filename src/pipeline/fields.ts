@@ -256,7 +256,7 @@ export class Fields {
 
   /** The fields of a map inside this one. */
   map(
-    key: "retry" | "healthcheck" | "restart" | "hitl" | "agent" | "budget",
+    key: "retry" | "healthcheck" | "restart" | "hitl" | "notify" | "agent" | "budget",
     known: readonly string[],
     help?: (node: YamlNode) => string,
   ): Fields | undefined {

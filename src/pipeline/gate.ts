@@ -10,21 +10,27 @@
  *       timeout: 48h
  *       on_timeout: reject
  *       self_approval: false
+ *       notify: {command: [./page.sh, ops]}
  *
  * Invariant: what is returned has passed the same check that the master makes (#gates).
  * Test: test/17-pipelines.gates.test.ts
  */
+import { webhookProblem } from "#base";
 import type { MappingNode, YamlNode } from "#yaml";
 import { describe, Fields } from "./fields.ts";
 import {
   DEFAULT_GATE_WAIT_MS, MAX_APPROVERS, MAX_CHOICES, MAX_FIELD_BYTES, MAX_FORM_FIELDS,
-  MAX_LABEL_BYTES, MAX_MESSAGE_BYTES, MAX_PERSON_BYTES,
+  MAX_LABEL_BYTES, MAX_MESSAGE_BYTES, MAX_NOTIFY_ARG_BYTES, MAX_NOTIFY_ARGS, MAX_PERSON_BYTES,
+  MAX_URL_BYTES,
 } from "./limits.ts";
-import type { FieldDefinition, GateDefinition, GateRulesDefinition } from "./types.ts";
+import type {
+  FieldDefinition, GateDefinition, GateRulesDefinition, NotifyDefinition,
+} from "./types.ts";
 
 export const GATE_KEYS = [
-  "message", "form", "approvers", "required", "timeout", "on_timeout", "self_approval",
+  "message", "form", "approvers", "required", "timeout", "on_timeout", "self_approval", "notify",
 ] as const;
+export const NOTIFY_KEYS = ["command", "webhook"] as const;
 export const FIELD_KEYS = ["name", "type", "label", "choices", "default", "required"] as const;
 
 const TYPES = ["text", "number", "choice", "boolean"] as const;
@@ -81,6 +87,7 @@ function readRules(own: Fields): GateRulesDefinition {
     required: own.number("required", { min: 1, max: most, whole: true }) ?? 1,
     onTimeout: own.oneOf("on_timeout", ["reject", "approve", "skip"]) ?? "reject",
     selfApproval: own.boolean("self_approval") ?? true,
+    notify: readNotify(own),
   };
   const open = rules.form.find((field) => field.required && field.default === undefined);
   if (rules.onTimeout === "approve" && open !== undefined) {
@@ -89,6 +96,33 @@ function readRules(own: Fields): GateRulesDefinition {
   }
   return rules;
 }
+
+// #region notify
+function readNotify(own: Fields): NotifyDefinition | undefined {
+  const fields = own.map("notify", NOTIFY_KEYS, (node) =>
+    node.kind === "scalar" ? `: write {webhook: ${JSON.stringify(node.text)}}` : "");
+  if (fields === undefined) return undefined;
+  if (fields.has("command") === fields.has("webhook")) {
+    const found = fields.has("command") ? "has both" : "has neither";
+    own.refuse("CONFLICT", "notify", `wants either command or webhook, and ${found}`);
+    return undefined;
+  }
+  if (fields.has("command")) return { type: "command", argv: readProgram(fields) };
+  const url = fields.text("webhook", { maxBytes: MAX_URL_BYTES }) ?? "";
+  const problem = url === "" ? undefined : webhookProblem(url);
+  if (problem !== undefined) fields.refuse("BAD_VALUE", "webhook", problem);
+  return { type: "webhook", url };
+}
+
+function readProgram(fields: Fields): string[] {
+  const options = { max: MAX_NOTIFY_ARGS, maxBytes: MAX_NOTIFY_ARG_BYTES, empty: true };
+  const words = fields.texts("command", options)?.map(({ text }) => text);
+  if (words?.[0] === "" || words?.length === 0) {
+    fields.refuse("EMPTY", "command", "names no program");
+  }
+  return words ?? [];
+}
+// #endregion
 
 // ── the form ─────────────────────────────────────────────────────────────────────────────────────
 

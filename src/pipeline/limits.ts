@@ -46,6 +46,9 @@ export const MAX_FIELD_BYTES = 4096;
 export const MAX_LABEL_BYTES = 1024;
 export const MAX_APPROVERS = 100;
 export const MAX_PERSON_BYTES = 256;
+export const MAX_NOTIFY_ARGS = 64;
+export const MAX_NOTIFY_ARG_BYTES = 4096;
+export const MAX_URL_BYTES = 2048;
 
 // ── agents ───────────────────────────────────────────────────────────────────────────────────────
 

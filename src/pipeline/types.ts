@@ -80,7 +80,13 @@ export interface GateRulesDefinition {
   required: number;
   onTimeout: "reject" | "approve" | "skip";
   selfApproval: boolean;
+  /** How people hear of it. Undefined: they look for themselves. */
+  notify: NotifyDefinition | undefined;
 }
+
+export type NotifyDefinition =
+  | { type: "command"; argv: string[] }
+  | { type: "webhook"; url: string };
 
 export interface GateDefinition {
   message: string;

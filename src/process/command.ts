@@ -1,5 +1,6 @@
 /**
- * Lesson 13: a program that is run for what it says: one that orders a machine, one that ends it.
+ * Lesson 13: a program that is run for what it says: one that orders a machine, one that ends it,
+ * one that tells people something.
  *
  *     stdout: the first line is the answer       stderr: the last line is the reason
  *
@@ -8,6 +9,7 @@
  *
  * Invariants: resolves once, when the program has exited or was killed with its group; never
  * rejects. What a program that exits with 0 has left running goes on: it may be the very machine.
+ * With `ownsAll` it is ended.
  * Left out: processes that have left the group of a program that is killed.
  * Test: test/13-scaling.command.test.ts
  */
@@ -25,6 +27,10 @@ export interface CommandOptions {
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
   readonly timeoutMs: number;
+  /** What it reads. Default: nothing. */
+  readonly input?: string;
+  /** Its group ends with it. Default false. */
+  readonly ownsAll?: boolean;
 }
 
 export interface CommandEnd {
@@ -64,16 +70,21 @@ class Command implements RunningCommand {
   #err = "";
   #bytes = 0;
   #killed: string | undefined;
+  readonly #ownsAll: boolean;
   #end: (end: CommandEnd) => void = () => undefined;
 
   constructor(options: CommandOptions) {
-    const { argv: [file, ...args], cwd, env, timeoutMs } = options;
+    const { argv: [file, ...args], cwd, env, timeoutMs, input, ownsAll = false } = options;
+    this.#ownsAll = ownsAll;
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
     this.#child = spawn(file!, args, {
-      cwd, env: { ...env }, detached: true, stdio: ["ignore", "pipe", "pipe"],
+      cwd, env: { ...env }, detached: true,
+      stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
     });
+    // A program need not read it.
+    this.#child.stdin?.on("error", () => undefined).end(input);
     const seconds = timeoutMs / 1000;
     this.#timer = setTimeout(() => this.kill(`it had not ended after ${seconds} s`), timeoutMs);
     const { stdout, stderr } = this.#child;
@@ -89,6 +100,8 @@ class Command implements RunningCommand {
       this.#over({ failure: whyNot(error, options), isUnsure: false });
     });
     this.#child.once("exit", (code, signal) => {
+      // At once: a number is given to nobody else while its group has members.
+      if (this.#ownsAll) this.#killGroup();
       const timer = setTimeout(() => this.#exited(code, signal), DRAIN_MS);
       this.#child.once("close", () => {
         clearTimeout(timer);
@@ -100,6 +113,10 @@ class Command implements RunningCommand {
   kill(why: string): void {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     this.#killed ??= why;
+    this.#killGroup();
+  }
+
+  #killGroup(): void {
     try {
       process.kill(-this.#child.pid!, "SIGKILL");
     } catch {

@@ -21,7 +21,7 @@ export {
   allTags, deadJson, launchJson, poolJson, workerJson, workerState, type WorkerFacts,
 } from "./cluster.ts";
 export { agentJobJson, agentJson, limitsJson } from "./agent.ts";
-export { gateJson } from "./gate.ts";
+export { gateJson, notifyText } from "./gate.ts";
 export { replyJson } from "./reply.ts";
 export {
   answerJson, failureJson, jobJson, runJson, serviceJson, tookMs, waitedMs,

@@ -18,6 +18,9 @@ interface FieldInput {
   readonly required?: boolean;
 }
 
+/** How people hear that a gate is open. The address may be a variable: `$TITAN_NOTIFY_OPS`. */
+type NotifyInput = { readonly command: readonly string[] } | { readonly webhook: string };
+
 export interface JobInput {
   readonly id: string;
   /** A service is meant to keep running. */
@@ -49,6 +52,7 @@ export interface JobInput {
     readonly timeout?: Duration;
     readonly on_timeout?: "reject" | "approve" | "skip";
     readonly self_approval?: boolean;
+    readonly notify?: NotifyInput;
   };
   readonly retries?: number;
   readonly retry?: {

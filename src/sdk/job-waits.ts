@@ -53,6 +53,8 @@ export interface Question {
   readonly timeout?: number | string;
   readonly onTimeout?: "reject" | "approve" | "skip";
   readonly selfApproval?: boolean;
+  /** How people hear of it: a program of the master's machine, or an address of the web. */
+  readonly notify?: NonNullable<JobInput["hitl"]>["notify"];
 }
 
 export interface Answer {

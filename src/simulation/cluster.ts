@@ -12,7 +12,7 @@
 import { createExecutor } from "#exec";
 import type { Host, Timer } from "#host";
 import { LogError, repairLog } from "#log";
-import { MasterError, startMaster, type Master } from "#master";
+import { MasterError, startMaster, type Master, type Messenger } from "#master";
 import { startWorker, type Worker } from "#worker";
 import type { WorkerPlan } from "./plan.ts";
 import { SimFolders } from "./programs.ts";
@@ -216,7 +216,10 @@ export class Cluster {
       else this.#stage.roomAgain();
     };
     this.#stage.masterBegins();
-    const options = { host, dir: STATE_DIR, listen: MASTER, token: TOKEN, onFatal: fatal };
+    const options = {
+      host, dir: STATE_DIR, listen: MASTER, token: TOKEN, onFatal: fatal,
+      messenger: simMessenger(host),
+    };
     this.#repair(host)
       .then(() => startMaster({ ...options, onFull: () => full(true), onRoom: () => full(false) }))
       .then(
@@ -298,4 +301,15 @@ function isInjected(error: unknown): boolean {
     if (INJECTED.has((at as { code?: string }).code ?? "")) return true;
   }
   return false;
+}
+
+/** People are told of some gates at once, of others after a try or two, and all that takes time. */
+function simMessenger({ timers }: Host): Messenger {
+  return {
+    refusal: () => undefined,
+    send: (_, { gate: { id }, tries }) => new Promise((resolve) => {
+      const isDown = tries < id.charCodeAt(id.indexOf("/") - 1) % 3;
+      timers.after(100 * id.length, () => resolve(isDown ? "no dial tone" : undefined));
+    }),
+  };
 }

@@ -65,3 +65,21 @@ export function closed(
   job.approvals = [];
   hands.end(job, ENDS[outcome]);
 }
+
+/** A message about an open gate: sent once, and tried again when it was said to be. */
+export function noticed(
+  hands: Hands, job: ModelJob, event: EventOf<"NoticeSent" | "NoticeFailed">,
+): void {
+  const { key, attempt, at } = event;
+  const gate = key === undefined ? `the gate of ${job}` : `question "${key}" of ${job}`;
+  if (key === undefined && (!isAtGate(job) || job.attempt !== attempt)) {
+    hands.fail("gate-decided-once", `people are told of ${gate}, and it is not open`);
+  }
+  const name = `${attempt}:${key ?? ""}`;
+  const dueAt = job.notices.get(name) ?? 0;
+  if (at < dueAt) {
+    hands.fail("timers-are-kept", `people are told of ${gate} ${dueAt - at} ms too early`);
+  }
+  const next = event.type === "NoticeSent" ? undefined : event.retryAt;
+  job.notices.set(name, next ?? Infinity);
+}

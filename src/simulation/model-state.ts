@@ -73,6 +73,8 @@ export class ModelJob {
   /** When its gate closes, and who has approved it, of several. */
   deadline = 0;
   approvals: string[] = [];
+  /** When people may be told of it next, by attempt and question. */
+  readonly notices = new Map<string, number>();
   /** All that anybody may have been told of: "ada at 1234". */
   readonly everApproved = new Set<string>();
   resultBytes = 0;

@@ -121,8 +121,7 @@ export class Model {
       case "ChangesAccepted": return void this.#run(event.run);
       case "RunForked": case "RunSubmitted":
       case "UpdateSubmitted": return this.#submitted(event);
-      case "JobsAdded":
-      case "JobsInserted": return this.#added(event);
+      case "JobsAdded": case "JobsInserted": return this.#added(event);
       case "JobsSpawned": return this.#spawned(event);
       case "JobPaused":
         return agents.paused(this.#hands, this.#budgets, this.#ending(event), event.at);
@@ -131,8 +130,9 @@ export class Model {
       case "JobsCancelled":
       case "JobsMarked": return this.#cancelled(event);
       case "GateApproved": return gates.approved(this.#hands, this.#job(event), event);
-      case "GateDecided":
-      case "GateClosed": return this.#gateClosed(event);
+      case "NoticeSent": case "NoticeFailed":
+        return gates.noticed(this.#hands, this.#job(event), event);
+      case "GateDecided": case "GateClosed": return this.#gateClosed(event);
       case "RunRetried": return this.#retried(event);
       case "RunsForgotten": case "RunsLetGo": return this.#forgotten(event);
       case "WorkerJoined": return this.#workers.joined(event);

@@ -15,8 +15,8 @@
  * Test: test/22-simulation.test.ts
  */
 import {
-  PLAIN_RULES, type Budget, type BudgetKind, type Gate, type JobSpec, type PipelineSpec,
-  type Service,
+  PLAIN_RULES, type Budget, type BudgetKind, type Gate, type JobSpec, type Notify,
+  type PipelineSpec, type Service,
 } from "#wire";
 
 /** Shortest and longest, in ms. */
@@ -303,11 +303,14 @@ export function jobSpecOf(job: JobPlan): JobSpec {
   };
 }
 
+/** Most of them tell people: all but those that wait for an odd time, which are short. */
 function gateOf({ gateNeeds, gateThen }: JobPlan, maxWaitMs: number): Gate {
   const question = { message: "Go on?", maxWaitMs };
-  if (gateNeeds === undefined && gateThen === undefined) return question;
+  const notify: Notify | undefined =
+    maxWaitMs % 2 === 0 ? { type: "command", argv: ["pager"] } : undefined;
+  if ((gateNeeds ?? gateThen ?? notify) === undefined) return question;
   const onTimeout = gateThen ?? "reject";
-  return { ...question, rules: { ...PLAIN_RULES, required: gateNeeds ?? 1, onTimeout } };
+  return { ...question, rules: { ...PLAIN_RULES, required: gateNeeds ?? 1, onTimeout, notify } };
 }
 
 /** Checks come often, and delays are short: a life lasts seconds. */

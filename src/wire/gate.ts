@@ -7,7 +7,7 @@
  * Test: test/16-gates.test.ts
  */
 import {
-  bool, enumOf, list, map, message, optional, string, u32, u53, withDefault, type Infer,
+  bool, enumOf, list, map, message, optional, string, u32, u53, union, withDefault, type Infer,
 } from "#codec";
 
 /** More than this nobody fills in. */
@@ -46,6 +46,36 @@ export const FormValues = map(string(MAX_FIELD_BYTES), MAX_FORM_FIELDS);
 
 export const GATE_TIMEOUTS = ["reject", "approve", "skip"] as const;
 
+/** Words of a program that tells people of a gate, and the bytes of one. */
+export const MAX_NOTIFY_ARGS = 64;
+export const MAX_NOTIFY_ARG_BYTES = 4096;
+export const MAX_URL_BYTES = 2048;
+/** Of the reason why a message could not be sent. */
+export const MAX_NOTICE_WHY_BYTES = 512;
+
+/** How people hear that a gate is open: a program is run, or an address of the web is called. */
+export const Notify = union("Notify", {
+  command: [1, message("NotifyCommand", {
+    argv: [1, list(string(MAX_NOTIFY_ARG_BYTES), MAX_NOTIFY_ARGS)],
+  })],
+  /** `$TITAN_NOTIFY_…`: the variable of the master's has it, so that the log does not. */
+  webhook: [2, message("NotifyWebhook", { url: [1, string(MAX_URL_BYTES)] })],
+});
+export type Notify = Infer<typeof Notify>;
+
+/** What has become of the message that a gate is open. */
+export const Notice = message("Notice", {
+  /** Times that it was sent, or was to be. */
+  tries: [1, u32()],
+  /** When it is sent next. 0: it is not sent any more. */
+  dueAt: [2, u53()],
+  /** When it was delivered. 0: it was not. */
+  sentAt: [3, u53()],
+  /** Why the latest try failed. */
+  why: [4, withDefault(string(MAX_NOTICE_WHY_BYTES), "")],
+});
+export type Notice = Infer<typeof Notice>;
+
 /** A gate may have these beside its question and its deadline. */
 export const GateRules = message("GateRules", {
   form: [1, list(FormField, MAX_FORM_FIELDS)],
@@ -56,6 +86,7 @@ export const GateRules = message("GateRules", {
   onTimeout: [4, withDefault(enumOf(...GATE_TIMEOUTS), "reject")],
   /** Whether an approval by the person who submitted the run counts. */
   selfApproval: [5, withDefault(bool(), true)],
+  notify: [52, optional(Notify)],
 });
 export type GateRules = Infer<typeof GateRules>;
 
@@ -70,6 +101,7 @@ export type Gate = Infer<typeof Gate>;
 /** Everybody may answer, one approval is enough, and silence is a rejection. */
 export const PLAIN_RULES: GateRules = {
   form: [], approvers: [], required: 1, onTimeout: "reject", selfApproval: true,
+  notify: undefined,
 };
 
 export function rulesOf({ rules }: { readonly rules?: GateRules | undefined }): GateRules {

@@ -37,7 +37,7 @@ import {
 } from "./limits.ts";
 import { AssignedFiles } from "./artifact.ts";
 import { SECRET_BYTES } from "./credential.ts";
-import { FormValues, GateRules, GateVote, MAX_VOTES } from "./gate.ts";
+import { FormValues, GateRules, GateVote, MAX_VOTES, Notice } from "./gate.ts";
 import { MAX_REASON_BYTES, Service, ServiceInfo } from "./service.ts";
 
 /**
@@ -597,6 +597,8 @@ export const GateInfo = message("GateInfo", {
   result: [7, optional(bytes(MAX_RESULT_BYTES))],
   /** The person who submitted the run. */
   submitter: [8, withDefault(name, "")],
+  /** Of a gate that tells people: how that goes. */
+  notice: [52, optional(Notice)],
 });
 export type GateInfo = Infer<typeof GateInfo>;
 export const GateList = message("GateList", { gates: [1, list(GateInfo, MAX_ROWS)] });

@@ -3,14 +3,14 @@
  *
  * Test: test/16-gates.cli.test.ts
  */
-import { gateJson } from "#rows";
+import { gateJson, notifyText } from "#rows";
 import type { Client, GateInfo } from "#sdk";
-import { resultValue, rulesOf, type FormField } from "#wire";
+import { resultValue, rulesOf, type FormField, type Notice, type Notify } from "#wire";
 import { openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { CliError, EXIT } from "../exit.ts";
 import { findRun, parseRef } from "../refs.ts";
-import { durationText, oneLine, printable, table, timeText } from "../text.ts";
+import { durationText, oneLine, plural, printable, table, timeText } from "../text.ts";
 
 export const gates: Command = {
   name: "gates",
@@ -80,8 +80,8 @@ const AFTERWARDS = {
 } as const;
 
 function showGate({ context }: Call, gate: GateInfo): void {
-  const { id, message, openedAt, deadline, votes, result, submitter } = gate;
-  const { form, approvers, required, onTimeout, selfApproval } = rulesOf(gate);
+  const { id, message, openedAt, deadline, votes, result, submitter, notice } = gate;
+  const { form, approvers, required, onTimeout, selfApproval, notify } = rulesOf(gate);
   const lines: [string, string][] = [
     ["gate", id],
     ["question", printable(message)],
@@ -93,6 +93,7 @@ function showGate({ context }: Call, gate: GateInfo): void {
   for (const { by, at, comment } of votes) {
     lines.push(["approved by", oneLine(`${by} at ${timeText(at)}${comment && `: ${comment}`}`)]);
   }
+  if (notify && notice) lines.push(["notify", oneLine(noticeText(notify, notice))]);
   if (!selfApproval) lines.push(["not by", `${submitter || "nobody known"}, who submitted it`]);
   for (const field of form) lines.push(["field", oneLine(fieldText(field))]);
   if (result !== undefined) {
@@ -104,6 +105,15 @@ function showGate({ context }: Call, gate: GateInfo): void {
   }
   const fields = form.map(({ name, type }) => ` --field ${name}=${type.toUpperCase()}`).join("");
   context.note(`titan: titan approve ${id}${fields}, or titan reject ${id}`);
+}
+
+/** Where people are told, and how that went. */
+function noticeText(notify: Notify, { tries, dueAt, sentAt, why }: Notice): string {
+  const to = notifyText(notify);
+  if (sentAt > 0) return `${to}, sent ${timeText(sentAt)}`;
+  if (tries === 0) return `${to}, not sent yet`;
+  const next = dueAt > 0 ? `again at ${timeText(dueAt)}` : "given up";
+  return `${to} failed ${plural(tries, "time")}, ${next}: ${why}`;
 }
 
 /** `share (number, default 10): Percent of users` */

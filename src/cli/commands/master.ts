@@ -53,6 +53,10 @@ export const SERVE_FLAGS: Readonly<Record<string, Flag>> = {
     value: "D",
     summary: "how long artifacts stay after the end of their run (default 14d)",
   },
+  notify: {
+    type: "string", value: "WHAT,…",
+    summary: "how gates may tell people: commands, webhooks, HOST (only there), none",
+  },
   ...STORE_FLAG,
   v1: {
     type: "boolean",

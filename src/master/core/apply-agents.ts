@@ -10,6 +10,7 @@ import type { EventOf } from "./events.ts";
 import {
   addJobs, dropWish, enqueue, leave, pause, releaseWorker, setStatus, wake,
 } from "./jobs.ts";
+import { newNotice } from "./notice-state.ts";
 import { type AskRecord, type Job, type Run, type State } from "./state.ts";
 
 export function jobsSpawned(state: State, run: Run, event: EventOf<"JobsSpawned">): void {
@@ -45,7 +46,8 @@ export function askOpened(state: State, job: Job, event: EventOf<"AskOpened">): 
   const { key, gate, attempt, at } = event;
   // Absolute from here on, as the deadline of a gate behind a job.
   const deadline = at + gate.maxWaitMs;
-  const ask: AskRecord = { key, gate, attempt, deadline, votes: [], decision: undefined };
+  const notice = newNotice(gate, at);
+  const ask: AskRecord = { key, gate, attempt, deadline, votes: [], decision: undefined, notice };
   const agent = agentOf(job);
   leave(state, job, { agent: { ...agent, asks: [...agent.asks, ask] } });
   openAsk(state, job, { key, deadline });

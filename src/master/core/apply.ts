@@ -36,6 +36,7 @@ import {
 } from "./launch-state.ts";
 import { SHORT_BYTES } from "./limits.ts";
 import { runMemory } from "./memory.ts";
+import { newNotice, noticeTried } from "./notice-state.ts";
 import {
   isForgiven, isStopping, moveService, serviceRestarts, serviceStarts, SHORT_REASON_CHARS,
 } from "./service-state.ts";
@@ -54,14 +55,14 @@ export function apply(state: State, event: Event): void {
     case "JobsCancelled": return jobsCancelled(state, event);
     case "GateApproved": return gateApproved(state, event);
     case "GateClosed": return gateClosed(state, event);
+    case "NoticeSent": case "NoticeFailed": return noticeTried(state, jobOf(state, event), event);
     case "StepStarted": return stepStarted(state, running(state, event), event);
     case "StepDone": return stepDone(state, running(state, event), event);
     case "StepFailed": return stepFailed(state, running(state, event), event);
     case "RunSubmitted":
     case "RunForked":
     case "UpdateSubmitted": return runSubmitted(state, event);
-    case "JobsAdded": return jobsAdded(state, event);
-    case "JobsInserted": return jobsAdded(state, event);
+    case "JobsAdded": case "JobsInserted": return jobsAdded(state, event);
     case "ChangesAccepted": return changesAccepted(state, runOf(state, event.run));
     case "JobsSpawned": return jobsSpawned(state, runOf(state, event.run), event);
     case "WaitAsked": return waitAsked(state, running(state, event), event);
@@ -189,6 +190,8 @@ function jobSucceeded(state: State, event: EventOf<"JobSucceeded">): void {
   job.deadline = event.at + gate.maxWaitMs;
   state.gates.add(job);
   state.delayed.push(job, job.deadline);
+  const notice = newNotice(gate, event.at);
+  if (notice !== undefined) leave(state, job, { notice });
   setStatus(state, job, { to: "WAITING", at: event.at });
 }
 

@@ -19,7 +19,7 @@ import { filesBytes, unfitFiles } from "./check-files.ts";
 import { unfitService } from "./check-service.ts";
 import { needKey } from "./knowledge.ts";
 import { MAX_EDGES_PER_RUN, MAX_JOB_BYTES } from "./limits.ts";
-import { Refusal } from "./refusal.ts";
+import { Refusal, type Context } from "./refusal.ts";
 import { buildGraph, isAlone, MAX_REQUIREMENTS, type State } from "./state.ts";
 
 /**
@@ -112,7 +112,7 @@ export function checkGraph(spec: PipelineSpec): void {
 
 /** What the graph itself does not check. Indexes come from a peer and may be anything. */
 export function checkJobs(
-  jobs: readonly JobSpec[], options: { from: number; doing: string },
+  jobs: readonly JobSpec[], options: { from: number; doing: string }, context: Context,
 ): void {
   const { from, doing } = options;
   const refuse = (why: string): Refusal => new Refusal("INVALID", `Cannot ${doing}: ${why}`);
@@ -124,9 +124,16 @@ export function checkJobs(
     throw refuse(`${edges} dependencies exceed ${MAX_EDGES_PER_RUN}`);
   }
   for (const job of jobs) {
-    const why = unfitHere(job, total);
+    const why = unfitHere(job, total) ?? unsendable(job, context);
     if (why !== undefined) throw refuse(`job "${job.id}" ${why}`);
   }
+}
+
+/** Its gate is to tell people in a way in which this master tells nobody. */
+function unsendable({ gate }: JobSpec, { mayNotify }: Context): string | undefined {
+  const notify = gate?.rules?.notify;
+  const why = notify === undefined ? undefined : mayNotify?.(notify);
+  return why === undefined ? undefined : `has a gate that ${why}`;
 }
 
 /** Why a job cannot be one of a run of so many. */

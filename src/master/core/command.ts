@@ -17,6 +17,7 @@ import type {
   JobScope, JobSpec, Limits, LostOutput, PipelineSpec, Report, RolledBack, Scaled, ServicesMeant,
   Spawn, Spawned, StepAnswer, StepEnd, StepStart, WaitReply, WaitWish,
 } from "#wire";
+import type { NoticeRef } from "./state.ts";
 
 // #region commands
 export type Command =
@@ -166,6 +167,12 @@ export type Command =
   // From programs that run as jobs (lesson 18). `by`: which attempt, and on which worker.
   | { readonly type: "StartStep"; readonly by: JobScope; readonly step: StepStart }
   | { readonly type: "EndStep"; readonly by: JobScope; readonly step: StepEnd }
+  // From those who tell people of gates (lesson 16). Without `failure`: they have been told.
+  | {
+    readonly type: "NoticeTried";
+    readonly ref: NoticeRef;
+    readonly failure?: string | undefined;
+  }
   // From those who start and end the workers of pools (lesson 13).
   | {
     readonly type: "Launch";
@@ -249,6 +256,8 @@ export interface Replies {
   StartStep: StepAnswer;
   /** False: the same end was told before. */
   EndStep: { isNew: boolean };
+  /** When it is to be tried again. Undefined: not any more. */
+  NoticeTried: number | undefined;
   Launch: { name: string };
   /** `running`: attempts that live there. */
   Retire: { name: string; pool: string; running: number };

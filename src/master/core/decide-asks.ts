@@ -15,6 +15,7 @@ import { Gate, MAX_ASKS, type Decision } from "#wire";
 import { agentOf, askOf } from "./agent-state.ts";
 import { MAX_WAIT_MS } from "./check.ts";
 import type { CommandOf } from "./command.ts";
+import { announced } from "./decide-notices.ts";
 import { checkKey } from "./decide-spawn.ts";
 import { NO_EFFECTS, onlyReply, type DecidedOn } from "./effect.ts";
 import type { EventOf } from "./events.ts";
@@ -43,7 +44,7 @@ export function decideAsk(
   const deadline = at + gate.maxWaitMs;
   return {
     events: [{ type: "AskOpened", run: run.number, job: index, attempt, at, key, gate }],
-    effects: NO_EFFECTS,
+    effects: announced(gate, { run: run.number, job: index, attempt, key }),
     reply: { gate: askId(job, { key, attempt }), deadline, decision: undefined },
   };
 }
@@ -63,6 +64,9 @@ function checkQuestion(
   }
   const problem = gate.rules === undefined ? undefined : rulesProblem(gate.rules);
   if (problem !== undefined) throw refuse("INVALID", `it ${problem}`);
+  const notify = gate.rules?.notify;
+  const unsendable = notify && context.mayNotify?.(notify);
+  if (unsendable !== undefined) throw refuse("INVALID", `it ${unsendable}`);
   if (agentOf(job).asks.length >= MAX_ASKS) {
     throw refuse("LIMIT", `the job has asked ${MAX_ASKS} questions already`);
   }

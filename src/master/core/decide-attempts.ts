@@ -11,6 +11,7 @@ import { DEFAULT_RETRY, randomFrom, retryDecision, spendsAttempt } from "#retry"
 import type { Report } from "#wire";
 import { wantsPause } from "./agent-state.ts";
 import type { CommandOf } from "./command.ts";
+import { announced } from "./decide-notices.ts";
 import { NO_EFFECTS, NOTHING, onlyEvents, type DecidedOn } from "./effect.ts";
 import { decideServiceEnd } from "./decide-services.ts";
 import type { EventOf } from "./events.ts";
@@ -68,7 +69,10 @@ export function decideReport(
   state: State, finish: CommandOf<"Finish">, context: Context,
 ): DecidedOn<"Finish"> {
   const ending = decideFinish(state, finish, context);
-  return ending === undefined ? STALE : { events: [ending], effects: NO_EFFECTS, reply: true };
+  if (ending === undefined) return STALE;
+  const gate = ending.type === "JobSucceeded"
+    ? runningAttempt(state, ending)?.spec.gate : undefined;
+  return { events: [ending], effects: announced(gate, ending), reply: true };
 }
 
 /** Nobody can ask any more for an attempt that is not the latest one, or was forgotten. */

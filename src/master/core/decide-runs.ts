@@ -116,7 +116,7 @@ export function newRun(
 ): NewRun {
   const { spec, key, by, strict, updateMs = DEFAULT_UPDATE_MS, doing, bytes } = request;
   if (!request.isWeighed) checkRoom(state, { runs: 1, bytes, doing }, context);
-  checkJobs(spec.jobs, { from: 0, doing });
+  checkJobs(spec.jobs, { from: 0, doing }, context);
   checkGraph(spec);
   checkInputs({
     count: spec.jobs.length, spec: (index) => spec.jobs[index]!,

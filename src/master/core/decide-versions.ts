@@ -64,7 +64,7 @@ export function decideScale(
   if (jobs.length === 0) return { events: [...retired, ...returned], effects: NO_EFFECTS, reply };
   const bytes = jobsMemory(jobs);
   checkRoom(state, { runs: 0, bytes, doing }, context);
-  checkJobs(jobs, { from: run.jobs.length, doing });
+  checkJobs(jobs, { from: run.jobs.length, doing }, context);
   const news = admitJobs(run, jobs.length, { doing, now: at });
   const { events, effects } = makeRoom(state, bytes, context);
   const grown: Effect = { type: "Notify", run: run.number };

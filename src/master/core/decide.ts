@@ -22,6 +22,7 @@ import { decideOutputLost, decideReport } from "./decide-attempts.ts";
 import { decideRaise } from "./decide-budget.ts";
 import { decideFork } from "./decide-fork.ts";
 import { decideGate } from "./decide-gates.ts";
+import { decideTried } from "./decide-notices.ts";
 import {
   decideAnswer, decideEndLaunch, decideLaunch, decideStopLaunch,
 } from "./decide-launches.ts";
@@ -72,6 +73,7 @@ const DECIDERS: { readonly [T in Command["type"]]: Decider<T> } = {
   LoseOutput: decideOutputLost,
   StartStep: decideStartStep,
   EndStep: decideEndStep,
+  NoticeTried: decideTried,
   Launch: decideLaunch,
   Retire: decideRetire,
   AnswerLaunch: decideAnswer,

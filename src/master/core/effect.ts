@@ -9,7 +9,7 @@
 import type { AttemptKey } from "#wire";
 import type { Command, Replies } from "./command.ts";
 import type { Event, EventOf } from "./events.ts";
-import type { Job } from "./state.ts";
+import type { Job, NoticeRef } from "./state.ts";
 
 // #region effects
 export type Effect =
@@ -19,6 +19,8 @@ export type Effect =
   | { readonly type: "Kill"; readonly attempts: readonly PlacedAttempt[] }
   /** Jobs were added to a run: its watchers get the new list. */
   | { readonly type: "Notify"; readonly run: number }
+  /** A gate has opened, and people are to be told (lesson 16). */
+  | { readonly type: "Announce"; readonly ref: NoticeRef }
   /** A blob is needed, once more: a project, a step's result, the content of an artifact… */
   | { readonly type: "Hold"; readonly blob: string }
   /** …and this one no longer. */

@@ -162,6 +162,9 @@ function whatOf(event: Event, names: Names): string {
       return `${names.job(event)} by ${event.by}, and it wants more`;
     case "GateClosed":
       return `${names.job(event)}: ${event.outcome} by ${event.by}`;
+    case "NoticeSent":
+    case "NoticeFailed":
+      return noticeText(event, names);
     case "RunRetried":
       return `${names.run(event.run)}: ${jobsText(event, names)}`;
     case "WorkerJoined":
@@ -237,6 +240,12 @@ function agentText(event: AgentEvent, names: Names): string {
     case "AskClosed":
       return `${names.job(event)}:${event.key}: ${event.outcome} by ${event.by}`;
   }
+}
+
+function noticeText(event: EventOf<"NoticeSent" | "NoticeFailed">, names: Names): string {
+  const gate = event.key === undefined
+    ? names.attempt(event) : `${names.job(event)}:${event.key}`;
+  return event.type === "NoticeSent" ? gate : `${gate}, ${again(event.retryAt)}`;
 }
 
 function waitsText({ run, waits }: EventOf<"WaitAsked">, names: Names): string {
@@ -315,6 +324,7 @@ export function eventDetail(event: Event): string {
     case "AskOpened":
       return event.gate.message;
     case "OutputLost":
+    case "NoticeFailed":
       return event.why;
     case "BudgetReached":
       return event.words;

@@ -19,6 +19,7 @@ import { MAX_DOWN_WORD_BYTES, MAX_DOWN_WORDS, MAX_HANDLE_BYTES } from "#scaling"
 import {
   artifactFacts, BudgetKind, Failure, FormValues, Gate, GateOutcome, JobSpec, Limits,
   MAX_ARTIFACT_PATH_BYTES, MAX_FORK_SETS, MAX_JOBS_PER_RUN, MAX_KEY_BYTES, MAX_REASON_BYTES,
+  MAX_NOTICE_WHY_BYTES,
   MAX_REPLICAS, MAX_RESULT_BYTES, MAX_SPAWN_JOBS, MAX_STEP_MESSAGE_BYTES, MAX_STEP_NAME_BYTES,
   MAX_STEP_RESULT_BYTES, MAX_WAITS, PipelineSpec, ServicePhase, STEP_HASH_BYTES, StepBlob,
   StepEffect, StepReserve, StepUsage, Wait,
@@ -168,6 +169,13 @@ export const Event = union("Event", {
   GateClosed: [51, message("GateClosed", {
     ...job, outcome: [3, GateOutcome], by: [4, string(256)], comment: [5, text],
     values: [6, FormValues], at: [7, u53()],
+  })],
+  /** People were told that a gate is open: of the one behind the attempt, or of its question. */
+  NoticeSent: [52, message("NoticeSent", { ...attempt, at: [4, u53()], key: [5, optional(key)] })],
+  /** They were not. `retryAt`: that is tried again. */
+  NoticeFailed: [53, message("NoticeFailed", {
+    ...attempt, at: [4, u53()], key: [5, optional(key)], why: [6, string(MAX_NOTICE_WHY_BYTES)],
+    retryAt: [7, optional(u53())],
   })],
   /** As `ReplicasRetired`, in logs of older versions: what had not started was cancelled by it. */
   ServicesStopped: [25, message("ServicesStopped", wish)],

@@ -351,20 +351,22 @@ export function deadLetter({
 
 export function gateInfo(job: Job): GateInfo {
   const { message, maxWaitMs, rules } = job.spec.gate!;
-  const { deadline, result, votes, run } = job;
+  const { deadline, result, votes, run, notice } = job;
   return {
     id: gateId(job), message, openedAt: deadline - maxWaitMs, deadline, rules,
-    votes: [...votes], result, submitter: run.by ?? "",
+    votes: [...votes], result, submitter: run.by ?? "", notice,
   };
 }
 
 /** A question in the middle of a program, as a row beside the gates behind jobs. */
-export function askInfo({ job, ask: { key } }: OpenAsk): GateInfo {
+export function askInfo(
+  { job, ask: { key } }: { job: Job; ask: Pick<OpenAsk["ask"], "key"> },
+): GateInfo {
   const ask = askOf(job, key)!;
-  const { gate: { message, maxWaitMs, rules }, deadline, votes } = ask;
+  const { gate: { message, maxWaitMs, rules }, deadline, votes, notice } = ask;
   return {
     id: askId(job, ask), message, openedAt: deadline - maxWaitMs, deadline, rules,
-    votes: [...votes], result: undefined, submitter: job.run.by ?? "",
+    votes: [...votes], result: undefined, submitter: job.run.by ?? "", notice,
   };
 }
 

@@ -51,7 +51,7 @@ export function checkGrowth(
   const from = run.jobs.length;
   const bytes = jobBytes + edgesMemory(before.length) + moreBytes;
   checkRoom(state, { runs: 0, bytes, doing }, context);
-  checkJobs(jobs, { from, doing });
+  checkJobs(jobs, { from, doing }, context);
   const ids = new Set<string>();
   for (const [offset, job] of jobs.entries()) {
     if (run.dag.indexOf(job.id) !== undefined || ids.has(job.id)) {

@@ -79,7 +79,8 @@ export function charge(state: State, run: Run, bytes: number): void {
   if (!isOpenRun(run.status) && state.finished.has(run)) state.finishedBytes += bytes;
 }
 
-type Left = Pick<Job, "result" | "failure" | "decision" | "votes" | "lostOutput" | "agent">;
+type Left =
+  Pick<Job, "result" | "failure" | "decision" | "votes" | "notice" | "lostOutput" | "agent">;
 
 /** Changes what a job has left (result, failure, decision), and counts the difference. */
 export function leave(state: State, job: Job, left: Partial<Left>): void {
@@ -442,7 +443,7 @@ function reopenJob(state: State, job: Job, at: number): void {
   job.losses = 0;
   leave(state, job, {
     result: undefined, failure: undefined, decision: undefined, lostOutput: undefined,
-    agent: job.agent && anotherChance(job.agent),
+    notice: undefined, agent: job.agent && anotherChance(job.agent),
   });
   job.startedAt = 0;
   job.stoppedAt = 0;

@@ -127,8 +127,10 @@ export function jobMemory(spec: JobSpec): number {
   }
 }
 
-function rulesMemory({ form, approvers }: GateRules): number {
+function rulesMemory({ form, approvers, notify }: GateRules): number {
   let bytes = textsMemory(approvers);
+  if (notify?.type === "command") bytes += FIELD_BYTES + textsMemory(notify.argv);
+  if (notify?.type === "webhook") bytes += FIELD_BYTES + textMemory(notify.url);
   for (const { name, label, choices, default: preset = "" } of form) {
     bytes += FIELD_BYTES + textsMemory([name, label, preset]) + textsMemory(choices);
   }
@@ -183,7 +185,7 @@ export function artifactMemory(
 }
 
 type Left = Partial<
-  Pick<Job, "result" | "failure" | "decision" | "votes" | "lostOutput" | "agent">
+  Pick<Job, "result" | "failure" | "decision" | "votes" | "notice" | "lostOutput" | "agent">
 >;
 
 function answerMemory({ by, comment, values }: Omit<GateVote, "at">): number {
@@ -192,12 +194,13 @@ function answerMemory({ by, comment, values }: Omit<GateVote, "at">): number {
 
 /** What the attempts of a job have left: a result, the words of a failure or of a decision. */
 export function leftMemory(
-  { result, failure, decision, votes, lostOutput, agent }: Left,
+  { result, failure, decision, votes, notice, lostOutput, agent }: Left,
 ): number {
   let bytes = bufferMemory(result);
   if (failure !== undefined) bytes += textMemory(failure.message);
   if (decision !== undefined) bytes += answerMemory(decision);
   if (votes !== undefined) for (const vote of votes) bytes += FIELD_BYTES + answerMemory(vote);
+  if (notice !== undefined) bytes += FIELD_BYTES + textMemory(notice.why);
   if (lostOutput !== undefined) bytes += textMemory(lostOutput.why);
   if (agent !== undefined) bytes += agentMemory(agent);
   return bytes;
@@ -214,8 +217,8 @@ export function stepMemory({ name, result, blob, message, usage }: Step): number
 function agentMemory({ spawns, asks, waits }: AgentRecord): number {
   let bytes = AGENT_BYTES;
   for (const { key, stage } of spawns) bytes += spawnMemory(key, stage);
-  for (const { key, gate, votes, decision } of asks) {
-    bytes += askMemory(key, gate) + leftMemory({ votes, decision });
+  for (const { key, gate, votes, decision, notice } of asks) {
+    bytes += askMemory(key, gate) + leftMemory({ votes, decision, notice });
   }
   for (const wait of waits) {
     bytes += FIELD_BYTES + (wait.type === "jobs" ? WAIT_JOB_BYTES * wait.jobs.length : 0);

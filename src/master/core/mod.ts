@@ -14,6 +14,7 @@
  *         decide-waits.ts       one that ends, to go on when it need not wait any longer;
  *         decide-asks.ts        one that asks people something while it runs
  *         decide-gates.ts       what becomes of an answer to a gate, and of silence (lesson 16)
+ *         decide-notices.ts     what becomes of the message that a gate is open
  *         decide-launches.ts    workers of pools, which are ordered and end (lesson 13)
  *         decide-steps.ts       whether a step of a job runs (lesson 18)
  *         decide-fork.ts        a run that begins with the steps of another one
@@ -33,6 +34,7 @@
  *         agent-state.ts        what they keep of jobs that ask, wait, or have added others;
  *         apply-agents.ts       how these change
  *         launch-state.ts       what they keep of launches
+ *         notice-state.ts       what they keep of the messages about gates
  *         apply-steps.ts        what they keep of steps; journal.ts the journal of a job
  *         artifact-state.ts     what they keep of artifacts
  *         apply-versions.ts     how a version takes the place of another one
@@ -69,9 +71,11 @@ export type { ArtifactWish, Command, CommandOf, RemovedArtifacts, Replies } from
 export { allArtifacts, artifactInfo } from "./artifact-state.ts";
 export { checkArtifact, findArtifact, nextArtifactExpiry } from "./decide-artifacts.ts";
 export { launchOf, poolRecord } from "./launch-state.ts";
+export type { NoticeRef } from "./state.ts";
 export type { DecidedOn, Effect, PlacedAttempt } from "./effect.ts";
 export { decide } from "./decide.ts";
 export { answerOf, gateId } from "./decide-gates.ts";
+export { dueNotice, dueNotices } from "./notice-state.ts";
 export { decideFinish, nextStart } from "./decide-attempts.ts";
 export { nextTime } from "./decide-runs.ts";
 export { findServices, reachable } from "./decide-services.ts";

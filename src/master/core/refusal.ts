@@ -4,7 +4,7 @@
  * Invariants: a refusal leaves no trace; its message says what was being done and what was found.
  * Test: test/10-master.test.ts
  */
-import type { AttemptKey } from "#wire";
+import type { AttemptKey, Notify } from "#wire";
 import type { ArtifactLimits } from "./limits.ts";
 import { DEFAULT_LIMITS, type MemoryLimits } from "./memory.ts";
 
@@ -23,6 +23,8 @@ export interface Context {
   readonly returnsUntil?: number;
   /** What artifacts may take of the disk. Default: DEFAULT_ARTIFACT_LIMITS. */
   readonly artifacts?: ArtifactLimits;
+  /** Why this master does not tell people of a gate in this way, in words. Default: it does. */
+  mayNotify?(notify: Notify): string | undefined;
   /** How many forwarded connections an attempt of a service has. Default: none. */
   connections?(attempt: AttemptKey): number;
 }

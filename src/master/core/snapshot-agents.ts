@@ -7,7 +7,7 @@
  */
 import { bool, bytes, list, message, optional, string, u32, u53, withDefault } from "#codec";
 import {
-  Decision, Gate, GateVote, MAX_ASKS, MAX_KEY_BYTES, MAX_SPAWNS, MAX_VOTES, MAX_WAITS, Wait,
+  Decision, Gate, GateVote, MAX_ASKS, MAX_KEY_BYTES, MAX_SPAWNS, MAX_VOTES, MAX_WAITS, Notice, Wait,
 } from "#wire";
 import type { AgentRecord } from "./state.ts";
 
@@ -21,6 +21,7 @@ export const AgentPart = message("AgentRecord", {
   asks: [2, list(message("AskRecord", {
     key: [1, key], gate: [2, Gate], attempt: [3, u32()], deadline: [4, u53()],
     votes: [5, list(GateVote, MAX_VOTES)], decision: [6, optional(Decision)],
+    notice: [52, optional(Notice)],
   }), MAX_ASKS)],
   waits: [3, list(Wait, MAX_WAITS)],
   pauses: [4, withDefault(u32(), 0)],

@@ -35,6 +35,7 @@ import {
   LostOutput,
   MAX_RESULT_BYTES,
   MAX_VOTES,
+  Notice,
   PipelineSpec,
   RunStatus,
   UpdateInfo,
@@ -82,6 +83,7 @@ const JobRecord = message("JobRecord", {
   lostOutput: [17, optional(LostOutput)],
   votes: [18, list(GateVote, MAX_VOTES)],
   service: [30, optional(ServiceRecord)],
+  notice: [52, optional(Notice)],
   agent: [75, optional(AgentPart)],
 });
 
@@ -315,8 +317,9 @@ function messageBytes(spec: JobSpec): number {
 }
 
 /** What a job's end has left: a result, or the words of a failure or a decision. */
-function endBytes({ result, failure, decision, votes, agent }: Job): number {
-  let chars = (failure?.message.length ?? 0) + (decision?.comment.length ?? 0);
+function endBytes({ result, failure, decision, votes, notice, agent }: Job): number {
+  let chars = (failure?.message.length ?? 0) + (decision?.comment.length ?? 0) +
+    (notice?.why.length ?? 0);
   for (const { comment } of votes) chars += comment.length;
   for (const text of Object.values(decision?.values ?? {})) chars += text.length;
   return (result?.length ?? 0) + 3 * chars + (agent === undefined ? 0 : leftMemory({ agent }));

@@ -26,7 +26,8 @@ import type { PoolHistory } from "#scaling";
 import {
   isTerminal, JOB_STATUSES, type Budget, type DeadLetter, type Decision, type Failure, type Gate,
   type GateVote, type JobSpec, type JobStatus, type LaunchPhase, type Limits, type LostOutput,
-  type PipelineSpec, type RunStatus, type ServicePhase, type Spent, type UpdateInfo, type Wait,
+  type Notice, type PipelineSpec, type RunStatus, type ServicePhase, type Spent, type UpdateInfo,
+  type Wait,
 } from "#wire";
 import type { Edge } from "./events.ts";
 import type { Journal } from "./journal.ts";
@@ -83,6 +84,16 @@ export interface AskRecord {
   readonly votes: GateVote[];
   /** Undefined: it is open. */
   readonly decision?: Decision | undefined;
+  /** Undefined: people look for themselves. */
+  readonly notice?: Notice | undefined;
+}
+
+/** The gate behind an attempt of a job, or a question that the attempt has asked. */
+export interface NoticeRef {
+  readonly run: number;
+  readonly job: number;
+  readonly attempt: number;
+  readonly key?: string | undefined;
 }
 
 /** What a job keeps that asks its master for something while it runs. Replaced, never changed. */
@@ -203,6 +214,8 @@ export class Job {
   decision: Decision | undefined = undefined;
   /** Approvals of its gate, which wants more. The array is replaced and never changed. */
   votes: GateVote[] = NO_VOTES;
+  /** The message that its gate is open, if it sends one. */
+  notice: Notice | undefined = undefined;
   /** Output of the latest attempt that could not be stored. */
   lostOutput: LostOutput | undefined = undefined;
   /** Of a service that has started once. */
