@@ -34,6 +34,7 @@ import {
 import { openSandboxes } from "../scripts/learn/sandboxes.ts";
 import { diffLines, type Problem } from "../scripts/learn/report.ts";
 import { matchLines, normalise } from "../scripts/learn/transcripts.ts";
+import { recompile } from "../scripts/lib/compiled.mjs";
 
 const ROOT = join(import.meta.dirname, "..");
 const FENCE = "```";
@@ -523,6 +524,28 @@ const UNBUILT: Readonly<Record<string, string | null>> = {
   "dist/echo/mod.js": null,
   "package.json": FILES["package.json"]!.replaceAll("./dist/", "./gone/"),
 };
+
+test("a compiled copy starts titan from few files, until one of its sources changes", async () => {
+  const sandbox = makeSandbox(ROOT, { compile: true });
+  try {
+    const version = async (): Promise<string> => {
+      const main = join(sandbox.root, "dist/cli/main.js");
+      const options = { cwd: sandbox.temp, env: sandboxEnvironment(sandbox), timeoutMs: 20_000 };
+      return (await runProgram([process.execPath, main, "--version"], options)).output;
+    };
+    const modules = (folder: string): number =>
+      readdirSync(join(sandbox.root, folder)).filter((name) => name.endsWith(".js")).length;
+    assert.ok(modules("merged/worker") * 2 <= modules("dist/worker"));
+    assert.ok(modules("merged/cli") < modules("dist/cli"));
+    assert.match(await version(), /^titan \d+\.\d+\.\d+\b/);
+    const source = join(sandbox.root, "src/host/version.ts");
+    writeFileSync(source, 'export const VERSION = "of another source";\n');
+    recompile(sandbox.root, ["src/host/version.ts"]);
+    assert.match(await version(), /^titan of another source\b/);
+  } finally {
+    sandbox.remove();
+  }
+});
 
 test("learn check of a project without a build runs the sources", async () => {
   assert.deepEqual(await check(UNBUILT), []);

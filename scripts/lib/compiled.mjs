@@ -25,6 +25,7 @@ import {
 import { dirname, join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { SOURCE_FLAGS } from "./child.mjs";
+import { mergeProgram, unmerged } from "./merged.mjs";
 
 /**
  * In the copy; its presence says that the copy is compiled. It holds the URL of the original, to
@@ -53,7 +54,6 @@ const COMPILER_FLAGS = [
   "--verbatimModuleSyntax",
   "--rewriteRelativeImportExtensions",
   "--removeComments",
-  "--inlineSourceMap",
 ];
 
 /** @param {string} root */
@@ -77,6 +77,10 @@ export function compileCopy(root, original) {
     root,
     ["src", "test", "scripts", "lessons"].flatMap((folder) => sourcesUnder(root, folder)),
   );
+  mergeProgram(root, (folder) => {
+    const flags = ["--rootDir", "src", "--outDir", folder];
+    run(root, sourcesUnder(root, "src"), flags);
+  });
 }
 
 /**
@@ -86,7 +90,7 @@ export function compileCopy(root, original) {
  */
 export function recompile(root, files) {
   if (!isCompiled(root)) return;
-  const changed = files.filter((file) => file.endsWith(".ts"));
+  const changed = [...files, ...unmerged(root, files)].filter((file) => file.endsWith(".ts"));
   for (const file of changed) rmSync(compiledPath(root, file), { force: true });
   compile(root, changed.filter((file) => existsSync(join(root, file))));
 }
@@ -140,10 +144,12 @@ function compile(root, files) {
   const inSrc = files.filter((file) => file.startsWith("src/"));
   const others = files.filter((file) => !file.startsWith("src/"));
   if (inSrc.length > 0) {
-    run(root, inSrc, ["--rootDir", "src", "--outDir", "dist", "--sourceRoot", `${original}src/`]);
+    const map = ["--inlineSourceMap", "--sourceRoot", `${original}src/`];
+    run(root, inSrc, ["--rootDir", "src", "--outDir", "dist", ...map]);
   }
   if (others.length > 0) {
-    run(root, others, ["--rootDir", ".", "--outDir", ".", "--sourceRoot", original]);
+    const map = ["--inlineSourceMap", "--sourceRoot", original];
+    run(root, others, ["--rootDir", ".", "--outDir", ".", ...map]);
   }
 }
 
