@@ -6,6 +6,13 @@ import { collect, type ReadText } from "../src/dashboard/assets.ts";
 import { tell } from "../src/dashboard/page/announce.ts";
 import { KeyReader, type Pressed } from "../src/dashboard/page/keys.ts";
 import { matching, type Choice } from "../src/dashboard/page/palette.ts";
+import { outline } from "../src/dashboard/page/parts/chart.ts";
+import { filterOf, findRuns } from "../src/dashboard/page/parts/filters.ts";
+import { barsOf, historyOf } from "../src/dashboard/page/parts/history.ts";
+import { countsText, doneText } from "../src/dashboard/page/parts/progress.ts";
+import { queueOf } from "../src/dashboard/page/parts/queue.ts";
+import { relative } from "../src/dashboard/page/parts/time.ts";
+import { addSample, sampleOf, SAMPLE_MS, throughput } from "../src/dashboard/page/samples.ts";
 import { ALL_ROWS, sliceOf } from "../src/dashboard/page/parts/rows.ts";
 import { pathTo, routeOf, sectionOf, withQuery } from "../src/dashboard/page/router.ts";
 import { SseReader } from "../src/dashboard/page/sse.ts";
@@ -165,4 +172,66 @@ test("tell() speaks of gates that open, of failures and of ends, and of nothing 
     "x/ok waits for an approval: Ship it?. A job of a has failed. b is completed");
   assert.equal(tell(next, reduce(next, { type: "tick", wall: 1 })), "");
   assert.equal(tell(EMPTY, next), "", "what was there when the page came is no news");
+});
+
+test("throughput() counts what ends per minute, and survives runs that are forgotten", () => {
+  const row = (completed: number, running = 0) =>
+    ({ ...run("x"), jobs: { COMPLETED: completed, RUNNING: running } });
+  const samples = [sampleOf([row(2), row(3, 1)], 0), sampleOf([row(2), row(7)], 2_000),
+    sampleOf([row(7)], 6_000)];
+  assert.deepEqual(samples[0]!.jobs, { COMPLETED: 5, RUNNING: 1 });
+  assert.deepEqual(throughput(samples), [120, 0]);
+  const [first] = samples;
+  assert.equal(addSample([first!], sampleOf([], SAMPLE_MS - 1)).length, 1, "too soon");
+  assert.equal(addSample(samples, sampleOf([], 0)).length, 1, "the clock was put back");
+});
+
+test("outline() draws the last value at the right, and the highest at the top", () => {
+  assert.equal(outline([], 5), "");
+  assert.equal(outline([0, 2, 1], 5), "M120.0 42.0L180.0 4.0L240.0 23.0");
+});
+
+test("findRuns() filters by state, name and age, and counts what there would be", () => {
+  const all = new Map(["a-1", "a-2", "b-1"].map((id, at) =>
+    [id, { ...run(id, at === 2 ? "FAILED" : "RUNNING"), submittedAt: 1_000 * at }]));
+  const find = (query: string, now = 5_000) => {
+    const { runs, counts, total } =
+      findRuns(all, filterOf(new URLSearchParams(query)), now);
+    return [runs.map(({ id }) => id), [...counts], total];
+  };
+  assert.deepEqual(find(""), [["b-1", "a-2", "a-1"], [["RUNNING", 2], ["FAILED", 1]], 3]);
+  assert.deepEqual(find("name=A-&status=RUNNING"), [["a-2", "a-1"], [["RUNNING", 2]], 2]);
+  assert.deepEqual(find("status=COMPLETED"), [[], [["RUNNING", 2], ["FAILED", 1]], 3]);
+  assert.deepEqual(find("since=1h", 3_601_500), [["b-1"], [["FAILED", 1]], 1]);
+});
+
+test("queueOf() groups what waits for workers by why, and leaves out what waits for jobs", () => {
+  const job = (id: string, reason: string, status = "PENDING") => [id, { id, reason, status }];
+  const jobs = new Map([["x", new Map([
+    job("a", "no worker has GPU"), job("b", "no worker has GPU"),
+    job("c", "no free slot on the only worker (2 slots); the next is free in 3 s"),
+    job("d", "waits for a (PENDING)"), job("e", "no worker has GPU", "RUNNING"),
+  ] as never)]]) as never;
+  assert.deepEqual(queueOf(jobs).map(({ reason, count }) => [reason, count]),
+    [["no worker has GPU", 2], ["no free slot on the only worker (2 slots)", 1]]);
+});
+
+test("countsText() and doneText() say how far a run is", () => {
+  const jobs = { COMPLETED: 3, FAILED: 1, RUNNING: 2, PENDING: 0 };
+  assert.equal(countsText(jobs), "6 jobs: 3 completed, 2 running, 1 failed");
+  assert.equal(doneText(jobs), "4 / 6");
+});
+
+test("relative() says times as people do", () => {
+  const times = [[0, "just now"], [40_000, "40 s ago"], [300_000, "5 min ago"],
+    [7_200_000, "2 h ago"], [3 * 86_400_000, "3 days ago"], [-3_700_000, "in 1 h"]] as const;
+  for (const [ms, text] of times) assert.equal(relative(10 * 86_400_000 - ms, 864_000_000), text);
+});
+
+test("historyOf() keeps the latest runs of each pipeline, the latest last", () => {
+  const all = new Map(Array.from({ length: 20 }, (_, at) =>
+    [`r${at}`, { ...run(`r${at}`), name: "p", submittedAt: at, endedAt: at + 1 + at % 2 }]));
+  const own = historyOf(all).get("p")!;
+  assert.deepEqual([own.length, own.at(-1)!.id, own[0]!.id], [12, "r19", "r8"]);
+  assert.deepEqual(barsOf(own, 99).map(({ share }) => share).slice(0, 2), [0.5, 1]);
 });

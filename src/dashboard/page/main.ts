@@ -5,6 +5,7 @@
  *     frame.ts      what stands around each view: navigation, banners, notices
  *     overlay.ts    what lies above it: the list of keys, questions; palette.ts goes anywhere
  *     state.ts      everything that the page knows, and the function that changes it
+ *     samples.ts    how busy the cluster was: what charts show
  *     rows.ts       the shapes of runs, jobs, workers, …
  *     gates.ts      open gates and answers; agents.ts trees, brakes and stages of agent runs
  *     api.ts        requests, with errors in words
@@ -79,7 +80,8 @@ function current(): { view: View; context: Context } {
 
 function render(): void {
   const { view, context } = current();
-  needs.set([...FRAME_NEEDS, ...(view.needs?.(context, state) ?? [])]);
+  const own = view.needs?.(context, state) ?? [];
+  needs.set([...FRAME_NEEDS, ...own], context.url.pathname);
   document.title = titleOf(state, { view, context });
   patch(root, frame(state, { view, context }));
   listen();

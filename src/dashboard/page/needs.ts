@@ -9,6 +9,9 @@ import { ApiError, type Api } from "./api.ts";
 import type { Action } from "./state.ts";
 import type { Need } from "./views/view.ts";
 
+/** Other runs to follow are another connection. */
+const FOLLOW_MS = 2_000;
+
 interface Asked {
   readonly everyMs: number | undefined;
   timer: ReturnType<typeof setTimeout> | undefined;
@@ -26,6 +29,10 @@ export interface NeedsOptions {
 export class Needs {
   readonly #options: NeedsOptions;
   readonly #asked = new Map<string, Asked>();
+  #wanted: readonly string[] = [];
+  #followed: readonly string[] = [];
+  #place = "";
+  #pause: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: NeedsOptions) {
     this.#options = options;
@@ -34,8 +41,9 @@ export class Needs {
     });
   }
 
-  set(needs: readonly Need[]): void {
-    this.#options.follow(needs.flatMap((need) => (need.type === "run" ? [need.id] : [])));
+  /** `place`: the view that is shown. */
+  set(needs: readonly Need[], place: string): void {
+    this.#follow(needs.flatMap((need) => (need.type === "run" ? [need.id] : [])), place);
     const wanted = new Map(
       needs.flatMap((need) => (need.type === "get" ? [[need.path, need.everyMs] as const] : [])),
     );
@@ -51,6 +59,22 @@ export class Needs {
       this.#asked.set(path, asked);
       void this.#ask(path, asked);
     }
+  }
+
+  /** At once in another view; in one that looks at whatever runs, not more often than it says. */
+  #follow(runs: readonly string[], place: string): void {
+    this.#wanted = runs;
+    const isSoon = place === this.#place && this.#pause !== undefined && this.#followed.length > 0;
+    if (isSoon) return;
+    this.#place = place;
+    this.#followed = runs;
+    this.#options.follow(runs);
+    clearTimeout(this.#pause);
+    this.#pause = setTimeout(() => {
+      this.#pause = undefined;
+      this.#followed = this.#wanted;
+      this.#options.follow(this.#wanted);
+    }, FOLLOW_MS);
   }
 
   /** Asks for everything again, now. */

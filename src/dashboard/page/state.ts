@@ -11,6 +11,7 @@
  * Test: test/19-dashboard.shell.test.ts
  */
 import type { Fact, Job, Run } from "./rows.ts";
+import { addSample, sampleOf, type Sample } from "./samples.ts";
 
 /**
  * `connecting`: nothing came yet. `live`: the stream runs. `polling`: the master has no stream, so
@@ -61,6 +62,8 @@ export interface State {
   /** What views remember besides the address: open dialogs, drafts. By a name of the view's. */
   readonly ui: Readonly<Record<string, unknown>>;
   readonly notices: readonly Notice[];
+  /** How busy the cluster was, the latest last. */
+  readonly samples: readonly Sample[];
 }
 
 export type Action =
@@ -90,7 +93,7 @@ const MAX_NOTICES = 4;
 export const EMPTY: State = {
   connection: "connecting", lostAt: undefined, now: 0, clockOffset: 0, seq: 0, version: "",
   startedAt: 0, runs: undefined, jobs: new Map(), facts: new Map(), loaded: new Map(), ui: {},
-  notices: [],
+  notices: [], samples: [],
 };
 
 // #region reduce
@@ -101,7 +104,7 @@ export function reduce(state: State, action: Action): State {
       return { ...state, seq, now, version, startedAt, clockOffset: now - wall };
     }
     case "connection": return connected(state, action.connection);
-    case "tick": return { ...state, now: action.wall + state.clockOffset };
+    case "tick": return ticked(state, action.wall + state.clockOffset);
     case "snapshot":
       return { ...state, seq: action.seq, runs: new Map(action.runs.map((run) => [run.id, run])) };
     case "run": {
@@ -136,6 +139,14 @@ export function reduce(state: State, action: Action): State {
   }
 }
 // #endregion
+
+function ticked(state: State, now: number): State {
+  const { runs, samples, connection } = state;
+  const isTrue = runs !== undefined && connection !== "lost";
+  return {
+    ...state, now, samples: isTrue ? addSample(samples, sampleOf(runs.values(), now)) : samples,
+  };
+}
 
 function connected(state: State, connection: Connection): State {
   if (connection === state.connection) return state;

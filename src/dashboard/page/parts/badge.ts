@@ -13,9 +13,9 @@ export const STATES = [
 
 /** How far the words of others are words of ours: "ready" looks as COMPLETED does. */
 const LOOKS: Readonly<Record<string, string>> = {
-  ready: "completed", busy: "running", away: "dead", draining: "waiting", drained: "cancelled",
-  healthy: "completed", starting: "pending", unhealthy: "failed", stopped: "cancelled",
-  stopping: "waiting", paused: "waiting",
+  serving: "running", ready: "completed", busy: "running", away: "dead", draining: "waiting",
+  drained: "cancelled", healthy: "completed", starting: "pending", unhealthy: "failed",
+  stopped: "cancelled", stopping: "waiting", paused: "waiting",
 };
 
 /** The class that colours what is in this state. */

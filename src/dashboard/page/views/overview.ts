@@ -1,54 +1,136 @@
 /**
- * Lesson 19: Overview: the workers, what waits for them and why, and what ran lately.
+ * Lesson 19: Overview: how busy the cluster is, its workers, what waits for them and why, the gates
+ * that wait for people, and what ran lately.
  *
- * Test: test/19-dashboard.shell.test.ts
+ * Test: test/19-dashboard.views.test.ts
  */
-import { button, command, empty, loading, page, section } from "../parts/page.ts";
-import { badge } from "../parts/badge.ts";
+import { plural } from "#base";
+import { lineChart } from "../parts/chart.ts";
+import { command, empty, loading, pageWith, section } from "../parts/page.ts";
+import { queueList, queueOf } from "../parts/queue.ts";
+import { runRow } from "../parts/run-row.ts";
 import { ago } from "../parts/time.ts";
+import { launchButtons, placedJobs, workerCard } from "../parts/worker.ts";
 import { pathTo } from "../router.ts";
-import type { Worker } from "../rows.ts";
+import type { Gate, Pool, Run, Worker } from "../rows.ts";
+import { MAX_SAMPLES, sampleOf, throughput } from "../samples.ts";
 import { answerOf, type State } from "../state.ts";
 import { h, type Child, type VNode } from "../vdom.ts";
-import type { Context, View } from "./view.ts";
+import type { Context, Need, View } from "./view.ts";
+
+/** Runs whose jobs the view follows, to say where they run and what they wait for. */
+const MAX_FOLLOWED = 8;
+/** Jobs of such a run: those of a larger one have a view of their own. */
+const MAX_JOBS = 2_000;
+const RECENT = 8;
+const GATES = 5;
 
 export const overview: View = {
   name: "Overview",
-  needs: () => [{ type: "get", path: "workers", everyMs: 2_000 }],
-  render: (state, context) => page("Overview",
-    section("Workers", workers(state, context)), section("Recent runs", recent(state))),
+  needs: (_, { runs }): Need[] => [
+    { type: "get", path: "pools", everyMs: 2_000 },
+    ...activeRuns(runs).map(({ id }): Need => ({ type: "run", id })),
+  ],
+  render(state, context) {
+    const pools = answerOf<Pool[]>(state, "pools") ?? [];
+    return pageWith({ heading: "Overview", beside: launchButtons(pools, context) },
+      tiles(state),
+      section("Workers", workers(state, context)),
+      h("div", { class: "columns" },
+        section("Queue", queue(state)),
+        section("Approvals", gates(state))),
+      section("Recent runs", recent(state)));
+  },
 };
+
+function activeRuns(runs: State["runs"]): Run[] {
+  const found = [...(runs?.values() ?? [])].filter(({ status, jobs }) =>
+    (status === "RUNNING" || status === "SERVING") &&
+    Object.values(jobs).reduce((sum, count) => sum + count, 0) <= MAX_JOBS);
+  return newest(found, MAX_FOLLOWED);
+}
+
+function newest(runs: Iterable<Run>, count: number): Run[] {
+  return [...runs].sort((a, b) => b.submittedAt - a.submittedAt).slice(0, count);
+}
+
+// #region tiles
+function tiles(state: State): VNode {
+  const workers = answerOf<Worker[]>(state, "workers") ?? [];
+  const slots = workers.reduce((sum, worker) => sum + worker.slots, 0);
+  const { samples } = state;
+  const now = sampleOf(state.runs?.values() ?? [], state.now).jobs;
+  const rates = throughput(samples);
+  // The mean of half a minute: single values jump.
+  const last = rates.slice(-15);
+  const rate = last.reduce((sum, value) => sum + value, 0) / Math.max(1, last.length);
+  const running = samples.map(({ jobs }) => jobs.RUNNING ?? 0);
+  const pending = samples.map(({ jobs }) => jobs.PENDING ?? 0);
+  return h("dl", { class: "tiles" },
+    tile("Running", { value: now.RUNNING ?? 0, unit: `of ${plural(slots, "slot")}` }, running),
+    tile("Finished", { value: round(rate), unit: "jobs a minute" }, rates),
+    tile("Pending", { value: now.PENDING ?? 0, unit: "jobs" }, pending),
+    tile("Failed", { value: (now.FAILED ?? 0) + (now.DEAD ?? 0), unit: "jobs of known runs" }));
+}
+
+function round(value: number): string {
+  return value < 10 ? value.toFixed(1).replace(/\.0$/, "") : String(Math.round(value));
+}
+
+function tile(
+  name: string, { value, unit }: { value: number | string; unit: string }, line?: number[],
+): VNode {
+  const top = line === undefined ? 0 : Math.max(0, ...line);
+  const label = `${name} in the last five minutes: ${value} now, ${round(top)} at most`;
+  return h("div", { class: "tile", key: name },
+    h("dt", null, name),
+    h("dd", null, h("strong", null, value), " ", h("span", { class: "soft" }, unit)),
+    line === undefined ? null : h("dd", { class: "tile-chart" },
+      lineChart(line, { label, places: MAX_SAMPLES })));
+}
+// #endregion
 
 function workers(state: State, context: Context): Child {
   const found = answerOf<Worker[]>(state, "workers");
   if (found === undefined) return loading(state, "workers");
   if (found.length === 0) {
-    return empty("No worker is connected.", "Start one: ", command("titan worker"));
+    return empty("No worker is connected.", "Start one with ",
+      command(`titan worker --master ${context.url.hostname}:9090`));
   }
-  return h("ul", { class: "cards" }, found.map((worker) => card(worker, state, context)));
+  const placed = placedJobs(state.jobs);
+  return h("ul", { class: "cards" }, found.map((worker) =>
+    workerCard(worker, placed.get(worker.name) ?? [], { state, context })));
 }
 
-function card(worker: Worker, state: State, context: Context): VNode {
-  const { name, tags, slots, running, draining, version, joinedAt } = worker;
-  const drain = (): Promise<void> => context.act(async () => {
-    await context.api.post(`workers/${encodeURIComponent(name)}/drain`, { undo: draining });
-    context.refresh();
-  });
-  return h("li", { key: name, class: "card" },
-    h("h3", null, name, " ", badge(worker.state)),
-    h("p", null, tags.join(", ")),
-    h("meter", { min: 0, max: slots, value: running, "aria-label": `slots in use of ${name}` }),
-    h("p", null, `${running} of ${slots} slots, ${version}, joined `, ago(joinedAt, state.now)),
-    button(draining ? "Give work again" : "Drain", () => void drain(), {
-      label: `${draining ? "Give work again to" : "Drain"} ${name}`,
-    }));
+function queue({ jobs, runs }: State): Child {
+  const groups = queueOf(jobs);
+  const isKnown = runs !== undefined && activeRuns(runs).every(({ id }) => jobs.has(id));
+  if (groups.length > 0 || isKnown) return queueList(groups);
+  return h("p", { class: "loading" }, "Loading…");
+}
+
+function gates(state: State): Child {
+  const open = answerOf<Gate[]>(state, "gates");
+  if (open === undefined) return loading(state, "gates");
+  if (open.length === 0) return h("p", { class: "soft" }, "Nobody is waited for.");
+  return [
+    h("ul", { class: "queue" }, open.slice(0, GATES).map(({ id, message, openedAt }) =>
+      h("li", { key: id, "data-row": true },
+        h("a", { href: pathTo(["approvals"], { gate: id }) }, id),
+        h("span", { class: "grow" }, message), ago(openedAt, state.now)))),
+    open.length > GATES
+      ? h("p", null, h("a", { href: "/approvals" }, `All ${open.length} gates`)) : null,
+  ];
 }
 
 function recent({ runs, now }: State): Child {
   if (runs === undefined) return h("p", { class: "loading" }, "Loading…");
-  if (runs.size === 0) return empty("No run yet.", "Start one: ", command("titan run FILE"));
-  const newest = [...runs.values()].sort((a, b) => b.submittedAt - a.submittedAt).slice(0, 8);
-  return h("ul", { class: "rows" }, newest.map(({ id, status, submittedAt }) =>
-    h("li", { key: id }, badge(status), " ", h("a", { href: pathTo(["runs", id]) }, id), " ",
-      ago(submittedAt, now))));
+  if (runs.size === 0) {
+    return empty("Nothing has run yet.", "Run a pipeline with ", command("titan run FILE"));
+  }
+  return [
+    h("ul", { class: "run-rows" },
+      newest(runs.values(), RECENT).map((run) => runRow(run, { now }))),
+    runs.size > RECENT ? h("p", null, h("a", { href: "/runs" }, `All ${runs.size} runs`)) : null,
+  ];
 }

@@ -1,0 +1,58 @@
+/**
+ * Lesson 19: which runs are meant: what the address says, and what it makes of a list. Pure.
+ *
+ *     /runs?status=FAILED&name=nightly&since=24h
+ *
+ * Test: test/19-dashboard.shell.test.ts
+ */
+import type { Run } from "../rows.ts";
+
+export const STATUSES = [
+  "RUNNING", "SERVING", "PAUSED", "COMPLETED", "FAILED", "CANCELLED",
+] as const;
+
+const HOUR = 3_600_000;
+/** As the address has it, as a person reads it, and how long it is. */
+export const PERIODS: readonly (readonly [key: string, text: string, ms: number])[] = [
+  ["", "Any time", Infinity], ["1h", "The last hour", HOUR], ["24h", "The last day", 24 * HOUR],
+  ["7d", "The last week", 7 * 24 * HOUR],
+];
+
+export interface Filter {
+  readonly status: string;
+  /** Of a run's id or name: any part, in small letters. */
+  readonly name: string;
+  readonly since: string;
+}
+
+export function filterOf(query: URLSearchParams): Filter {
+  const value = (name: string): string => query.get(name) ?? "";
+  return { status: value("status"), name: value("name").toLowerCase(), since: value("since") };
+}
+
+export interface Found {
+  /** Newest first. */
+  readonly runs: readonly Run[];
+  /** By status, how many there would be. */
+  readonly counts: ReadonlyMap<string, number>;
+  readonly total: number;
+}
+
+export function findRuns(
+  all: ReadonlyMap<string, Run>, { status, name, since }: Filter, now: number,
+): Found {
+  const period = PERIODS.find(([key]) => key === since)?.[2] ?? Infinity;
+  const counts = new Map<string, number>();
+  const runs: Run[] = [];
+  let total = 0;
+  for (const run of all.values()) {
+    if (now - run.submittedAt > period) continue;
+    if (name !== "" && !`${run.id}\n${run.name}`.toLowerCase().includes(name)) continue;
+    total++;
+    counts.set(run.status, (counts.get(run.status) ?? 0) + 1);
+    if (status === "" || run.status === status) runs.push(run);
+  }
+  runs.sort((a, b) => b.submittedAt - a.submittedAt || (a.id < b.id ? 1 : -1));
+  return { runs, counts, total };
+}
+

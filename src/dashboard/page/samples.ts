@@ -1,0 +1,51 @@
+/**
+ * Lesson 19: how busy the cluster was in the last minutes: what the small charts show. Pure; a
+ * sample is made of the rows that the page has anyway.
+ *
+ * Test: test/19-dashboard.shell.test.ts
+ */
+import type { JobStatus, Run } from "./rows.ts";
+
+/** Between two samples: a chart that moves, and costs nothing. */
+export const SAMPLE_MS = 2_000;
+/** Five minutes. */
+export const MAX_SAMPLES = 150;
+const DONE: readonly JobStatus[] = ["COMPLETED", "FAILED", "DEAD", "CANCELLED", "SKIPPED"];
+
+export interface Sample {
+  readonly at: number;
+  /** Jobs of all known runs, by status. */
+  readonly jobs: Readonly<Partial<Record<JobStatus, number>>>;
+}
+
+export function sampleOf(runs: Iterable<Run>, at: number): Sample {
+  const jobs: Partial<Record<JobStatus, number>> = {};
+  for (const run of runs) {
+    for (const [status, count] of Object.entries(run.jobs) as [JobStatus, number][]) {
+      if (count > 0) jobs[status] = (jobs[status] ?? 0) + count;
+    }
+  }
+  return { at, jobs };
+}
+
+export function addSample(samples: readonly Sample[], next: Sample): readonly Sample[] {
+  const last = samples.at(-1);
+  // A clock that was put back begins a new chart.
+  if (last !== undefined && next.at < last.at) return [next];
+  if (last !== undefined && next.at - last.at < SAMPLE_MS) return samples;
+  return [...samples, next].slice(-MAX_SAMPLES);
+}
+
+/** Jobs that came to an end, per minute, between each sample and the one before. */
+export function throughput(samples: readonly Sample[]): number[] {
+  return samples.slice(1).map((sample, at) => {
+    const before = samples[at]!;
+    const minutes = (sample.at - before.at) / 60_000;
+    // Runs that are forgotten take their jobs with them.
+    return Math.max(0, ended(sample) - ended(before)) / minutes;
+  });
+}
+
+function ended({ jobs }: Sample): number {
+  return DONE.reduce((sum, status) => sum + (jobs[status] ?? 0), 0);
+}
