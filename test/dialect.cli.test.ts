@@ -1,23 +1,37 @@
 /** `titan up --v1` as a process, and that nobody pays for it who does not ask for it. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer, type AddressInfo } from "node:net";
 import { test } from "node:test";
 import { start, tempFolder } from "./cli.support.ts";
 import { exchange, frame } from "./dialect.support.ts";
 import { codeOf, read, sources } from "./style.support.ts";
 
 test("titan up serves version 1 on the master's port or on one of its own, and not unless " +
-  "asked", async () => {
+  "asked", async (t) => {
   const cwd = tempFolder();
   const up = ["up", "--port", "0", "--workers", "0", "--no-store", "--json", "--state"];
-  const ready = async (name: string, ...flags: string[]) => {
-    const titan = start([...up, name, ...flags], { cwd });
+  const taken = createServer().listen(0, "127.0.0.1");
+  t.after(() => void taken.close());
+  await once(taken, "listening");
+  const inUse = String((taken.address() as AddressInfo).port);
+  const ready = async (name: string, dashboard: string, ...flags: string[]) => {
+    const titan = start([...up, name, ...flags], { cwd, env: { TITAN_DASHBOARD_PORT: dashboard } });
     const [line] = await titan.until("stdout", /\{.*\}\n/);
-    const { v1, port } = JSON.parse(line) as { v1?: string; port: number };
-    return { titan, v1: Number(v1?.split(":")[1] ?? 0), port };
+    const { v1, manifest, port } =
+      JSON.parse(line) as { v1?: string; manifest: string | null; port: number };
+    return { titan, v1: Number(v1?.split(":")[1] ?? 0), manifest, port };
   };
   const [own, beside, without] = await Promise.all([
-    ready("a", "--v1"), ready("b", "--v1-port", "0"), ready("c"),
+    ready("a", "0", "--v1"), ready("b", inUse, "--v1-port", "0"), ready("c", "0"),
   ]);
+  // The dashboard's port: where the original's SDK posts the names of its DAGs.
+  const told = await fetch(`http://${own.manifest}/api/manifest/sync`, {
+    method: "POST", headers: { "content-type": "application/json" }, body: "{}",
+  });
+  assert.deepEqual([told.status, await told.json()], [200, { status: "ok" }]);
+  assert.deepEqual([beside.manifest, without.manifest], [null, null]);
+  await beside.titan.until("stderr", /tells no names of DAGs at port \d+: the port is in use/);
   const known = frame(0x50, "NULL");
   const ask = (port: number) => exchange(port, frame(0x55, "DAG-a"));
   assert.deepEqual([own.v1, await ask(own.port)], [own.port, known]);

@@ -27,6 +27,8 @@ export interface ServeOptions {
   readonly pools?: PoolsOption | undefined;
   /** Where old clients are served, once they are. */
   readonly older?: Address | undefined;
+  /** Where they tell the names of their DAGs. */
+  readonly names?: Address | undefined;
   /** The HTTP interface, once there is one. */
   readonly http?: HttpDoor | undefined;
   /** The cluster has a store of its own, unless a flag or the environment says otherwise. */
@@ -86,10 +88,10 @@ export async function serve(call: Call, options: ServeOptions): Promise<number> 
   const { view, master, token } = cluster;
   const olderAt = await older?.open({ view, master, token, port: v1?.port });
   const web = http && (await openHttp(call, cluster, http));
-  announce(call, cluster, { ...options, older: olderAt, http: web });
+  const names = older && await openManifest(call, older);
+  announce(call, cluster, { ...options, older: olderAt, names, http: web });
   const fatal = await ended;
-  await web?.close();
-  await older?.close();
+  await Promise.all([web?.close(), older?.close()]);
   await cluster.stop();
   return exitAfter(fatal);
 }
@@ -122,6 +124,29 @@ function v1Of(call: Call): { port: number | undefined } | undefined {
 async function olderDoor(stateDir: string): Promise<OldDoor> {
   const [{ OldDoor }, { nodeHost }] = await Promise.all([import("#dialect"), import("#host")]);
   return new OldDoor({ host: nodeHost(), dir: join(stateDir, "v1") });
+}
+
+/** As the original's SDK reads it. */
+const DASHBOARD_PORT = "TITAN_DASHBOARD_PORT";
+
+/**
+ * The port at which the original's SDK looks for its dashboard. It may be taken: then DAGs
+ * have no names, and all else works.
+ */
+async function openManifest(call: Call, older: OldDoor): Promise<Address | undefined> {
+  const { context } = call;
+  const text = context.setting(DASHBOARD_PORT) ?? "5000";
+  if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535) {
+    throw new UsageError(`Cannot use ${DASHBOARD_PORT}=${text}: it is no port`);
+  }
+  try {
+    return await older.openManifest(Number(text));
+  } catch (error) {
+    const { code, message } = error as { code?: string; message: string };
+    const why = code === "EADDRINUSE" ? "the port is in use" : message;
+    context.note(`titan: warning: version 1 tells no names of DAGs at port ${text}: ${why}`);
+    return undefined;
+  }
 }
 
 function exitAfter(fatal: Error | undefined): number {
@@ -174,7 +199,9 @@ function announce(call: Call, cluster: EmbeddedCluster, options: ServeOptions): 
   context.out(`titan: master at ${where}, state in ${shortPath(stateDir)}`);
   const { older, http } = options;
   if (http !== undefined) context.out(`titan: dashboard at ${http.newLink()}`);
-  if (older !== undefined) context.out(`titan: clients of version 1 at ${hostPort(older)}`);
+  const { names } = options;
+  const told = names === undefined ? "" : `, which tell the names of DAGs at ${hostPort(names)}`;
+  if (older !== undefined) context.out(`titan: clients of version 1 at ${hostPort(older)}${told}`);
   if (recovered.events + recovered.tornBytes > 0) {
     context.out(
       `titan: recovered ${plural(recovered.runs, "run")} from ` +
@@ -211,7 +238,7 @@ function workersText({ workers, scale, pools, tags = [] }: ServeOptions): string
 }
 
 function readyJson(
-  call: Call, cluster: EmbeddedCluster, { workers, scale, pools, older, http }: ServeOptions,
+  call: Call, cluster: EmbeddedCluster, { workers, scale, pools, older, names, http }: ServeOptions,
 ): object {
   const { master, store } = cluster;
   return {
@@ -221,6 +248,7 @@ function readyJson(
     host: master.host,
     port: master.port,
     v1: older && hostPort(older),
+    manifest: names && hostPort(names),
     http: http?.url,
     workers,
     scale,

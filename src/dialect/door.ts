@@ -18,6 +18,8 @@ import { HELLO_TIMEOUT_MS } from "#wire";
 import { Answers } from "./answers.ts";
 import { OldFolder } from "./folder.ts";
 import { encodeReply, MAX_BODY_BYTES, RequestReader, type OldRequest } from "./frame.ts";
+import { ManifestDoor } from "./manifest-door.ts";
+import { OldManifest } from "./manifest.ts";
 import { OldNames } from "./names.ts";
 import type { MasterView, Parts } from "./parts.ts";
 
@@ -65,11 +67,14 @@ export class OldDoor {
   readonly #answers: Promise<Answers | undefined>;
   #opened: (answers: Answers | undefined) => void = () => undefined;
   #listener: Listener | undefined;
+  readonly #manifest = new OldManifest();
+  readonly #manifestDoor: ManifestDoor;
   #client: Promise<Client> | undefined;
   #closed = false;
 
   constructor(options: DoorOptions) {
     this.#options = options;
+    this.#manifestDoor = new ManifestDoor(options.host, this.#manifest);
     this.#answers = new Promise((resolve) => (this.#opened = resolve));
   }
 
@@ -90,7 +95,7 @@ export class OldDoor {
     const listener = { host: dialable(name), port: found, isMasters };
     const parts: Parts = {
       host, listener, view: to.view,
-      names: new OldNames((number) => to.view.runsAfter(number)),
+      names: new OldNames((number) => to.view.runsAfter(number)), manifest: this.#manifest,
       uploads: new OldFolder(host, `${dir}/uploads`),
       scripts: new OldFolder(host, `${dir}/scripts`),
       client: () => this.#session(to),
@@ -102,8 +107,14 @@ export class OldDoor {
     return { host: name, port: found };
   }
 
+  /** Beside the door itself, which works without it. @throws the system's error */
+  openManifest(port: number): Promise<Address> {
+    return this.#manifestDoor.open(port);
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
+    await this.#manifestDoor.close();
     await this.#listener?.close();
     for (const peer of [...this.#reading, ...this.#answering]) peer.close();
     this.#opened(undefined);

@@ -11,6 +11,7 @@
  *     jobs.ts         jobs between pipes, read; plan.ts the same jobs as ours
  *     zip.ts          uploaded projects
  *     names.ts        what a global id means
+ *     manifest.ts     the names of DAGs; manifest-door.ts the port at which they are told
  *     runs.ts         submit, status, logs, cancel, stop
  *     keys.ts         keys of clients; gates.ts the four keys of a gate
  *     stats.ts        two pages about the cluster

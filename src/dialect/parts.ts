@@ -7,6 +7,7 @@ import type { Host } from "#host";
 import type { Master } from "#master";
 import type { Client } from "#sdk";
 import type { OldFolder } from "./folder.ts";
+import type { OldManifest } from "./manifest.ts";
 import type { OldNames } from "./names.ts";
 import type { Listener } from "./plan.ts";
 
@@ -17,6 +18,7 @@ export interface Parts {
   readonly host: Host;
   readonly view: MasterView;
   readonly names: OldNames;
+  readonly manifest: OldManifest;
   /** Files of UPLOAD_ASSET, and of DEPLOY_SCRIPT (the original's `perm_files`). */
   readonly uploads: OldFolder;
   readonly scripts: OldFolder;

@@ -146,7 +146,8 @@ export class OldRuns {
 
   /** What an id means, and how it is. Undefined: nobody knows it (any more). */
   async find(id: string): Promise<Found | undefined> {
-    const meant = this.#parts.names.find(id);
+    const { names, manifest } = this.#parts;
+    const meant = names.find(id) ?? namedDag(manifest.jobsOf(id).map((job) => names.find(job)));
     if (meant === undefined) return undefined;
     const client = await this.#parts.client();
     try {
@@ -232,6 +233,12 @@ export function statusWord({ status, cancelling, service }: {
   if (status === "FAILED") return "DEAD";
   const works = service?.phase === "READY" || service?.phase === "UNHEALTHY";
   return status === "RUNNING" && works ? "COMPLETED" : status;
+}
+
+/** The run of these jobs, as far as they are known. */
+function namedDag(jobs: readonly (Meant | undefined)[]): Meant | undefined {
+  const known = jobs.find((job) => job !== undefined);
+  return known && { ...known, isRun: true };
 }
 
 function checkSource(id: string, source: OldSource): void {
