@@ -49,6 +49,40 @@ test("append() keeps streams, times and order, whoever waits for what", async ()
   assert.deepEqual(await readAll(store, keyOf(1)), []);
 });
 
+test("read() with lastBytes begins at the last page with so much behind it, and goes on",
+  async () => {
+    const store = new OutputStore(world().host("m"), "/out", { isEndless: ({ job }) => job === 1 });
+    for (const key of [keyOf(0), keyOf(1)]) {
+      const pieces = Array.from({ length: 40 }, (_, at) => Buffer.alloc(100_000, 65 + at));
+      for (const piece of pieces) await store.append(key, [chunk(piece)]);
+      const whole = Buffer.concat(pieces);
+      const last = async (lastBytes: number): Promise<Buffer> => {
+        const found: Buffer[] = [];
+        for await (const chunks of store.read(key, () => false, { lastBytes })) {
+          found.push(...chunks.map(({ data }) => Buffer.from(data)));
+        }
+        return Buffer.concat(found);
+      };
+      for (const bytes of [1, 100_000, 150_000, 1_000_000, 3_900_000]) {
+        const found = await last(bytes);
+        assert.ok(found.length >= bytes && found.length < bytes + 2 * BLOB_CHUNK_BYTES, `${bytes}`);
+        assert.ok(whole.subarray(-found.length).equals(found));
+      }
+      assert.ok((await last(whole.length)).equals(whole));
+      assert.ok((await last(2 ** 40)).equals(whole));
+      assert.equal((await last(0)).length < BLOB_CHUNK_BYTES, true);
+    }
+    let running = true;
+    const followed = store.read(keyOf(0), () => running, { lastBytes: 1 });
+    let text = "";
+    for await (const chunks of followed) {
+      text += textOf(chunks);
+      if (text.endsWith("more")) running = false;
+      else await store.append(keyOf(0), [chunk("more")]);
+    }
+    assert.ok(/^g*h{100000}more$/.test(text), text.slice(-8)); // "A" and 39 more
+  });
+
 test("append() keeps MAX_OUTPUT_BYTES and then one line, however often the file " +
   "is opened again", async () => {
   const room = world();

@@ -98,7 +98,7 @@ test("a reader that keeps up sees each byte once; one that falls behind is told 
   const gate = new Promise<void>((open) => { go = open; });
   const follow = async (pace: () => Promise<() => void>): Promise<Read> => {
     const read: Read = { pieces: [], dropped: 0, notes: [] };
-    for await (const page of store.read(KEY, () => running, pace)) take(read, page);
+    for await (const page of store.read(KEY, () => running, { pace })) take(read, page);
     return read;
   };
   const quick = follow(async () => () => undefined);

@@ -109,7 +109,7 @@ test("a native run is known by its pipeline's name, and is cancelled as a whole"
 });
 
 test("the last hundred lines of a log are shown, over all attempts", async (t) => {
-  const { ask, until } = await startOldCluster(t);
+  const { ask, until, client } = await startOldCluster(t);
   const script = "seq 0 69; exit 1";
   await ask(0x04, task("long", script));
   await until("DAG-long", "DEAD");
@@ -117,6 +117,16 @@ test("the last hundred lines of a log are shown, over all attempts", async (t) =
   assert.equal(lines.length, 100);
   assert.deepEqual([lines[0], lines[29], lines[30], lines[99]], ["40", "69", "0", "69"]);
   assert.equal((await ask(0x16, "DAG-nobody")).text, "");
+  // Of a long one the master sends no more than the end.
+  await ask(0x04, task("longer", "seq 400000"));
+  await until("DAG-longer", "COMPLETED");
+  assert.match((await ask(0x16, "DAG-longer")).text, /^399901\n[^]*\n400000$/);
+  const run = (await client.runs()).find(({ name }) => name === "longer")!.id;
+  let bytes = 0;
+  for await (const { data } of client.logs(run, "longer", { lastBytes: 1000 })) {
+    bytes += data.length;
+  }
+  assert.ok(bytes >= 1000 && bytes < 600_000, `${bytes} of 2,688,895 bytes`);
 });
 
 test("a gate holds no slot, is known by its four keys, and the first decision stays", async (t) => {

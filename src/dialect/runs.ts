@@ -253,7 +253,7 @@ async function lastLines(
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {
-    for await (const { data } of client.logs(run, job, { attempt })) {
+    for await (const { data } of client.logs(run, job, { attempt, lastBytes: LOG_BYTES })) {
       chunks.push(data);
       bytes += data.length;
       while (bytes - chunks[0]!.length > LOG_BYTES) bytes -= chunks.shift()!.length;

@@ -395,7 +395,7 @@ async function logs(
   services: Services, request: IncomingRequest, { connection }: Peer,
 ): Promise<void> {
   const { engine, turns } = services;
-  const { run: id, job: jobId, attempt, follow } = OutputRequest.decode(request.body);
+  const { run: id, job: jobId, attempt, follow, lastBytes } = OutputRequest.decode(request.body);
   const run: Run = findRun(engine.state, id);
   const job = findJob(run, jobId);
   const wanted = attempt === 0 ? Math.max(1, job.attempt) : attempt;
@@ -407,7 +407,8 @@ async function logs(
   const isLatest = (): boolean => job.attempt === wanted && job.status === "RUNNING";
   const mayGrow = (): boolean =>
     follow && (job.attempt < wanted ? !isTerminal(job.status) : isLatest());
-  const reader = services.output.read(key, mayGrow, () => turns.pace(request, connection));
+  const pace = (): ReturnType<Pace> => turns.pace(request, connection);
+  const reader = services.output.read(key, mayGrow, { pace, lastBytes });
   request.onCancel(() => reader.stop());
   for await (const chunks of reader) request.item(OutputPage.encode({ chunks }));
   request.end();

@@ -276,21 +276,26 @@ export class OutputStore {
 
   // #region read
   /**
-   * Records from the start; waits for more while `isRunning` says that more may come. Each page
-   * waits for its `pace`.
+   * Records from the start, or from where about `lastBytes` are left; waits for more while
+   * `isRunning` says that more may come. Each page waits for its `pace`.
    */
-  read(key: AttemptKey, isRunning: () => boolean, pace: Pace = atOnce): OutputReader {
+  read(
+    key: AttemptKey, isRunning: () => boolean,
+    { pace = atOnce, lastBytes }: { pace?: Pace; lastBytes?: number | undefined } = {},
+  ): OutputReader {
     const name = nameOf(key);
     const reader = { stopped: false, resume: (): void => undefined };
     const stop = (): void => {
       reader.stopped = true;
       reader.resume();
     };
-    return { stop, [Symbol.asyncIterator]: () => this.#pages(name, { reader, isRunning, pace }) };
+    const reading = { reader, isRunning, pace, lastBytes };
+    return { stop, [Symbol.asyncIterator]: () => this.#pages(name, reading) };
   }
 
-  async *#pages(name: string, { reader, isRunning, pace }: Reading): AsyncGenerator<OutputChunk[]> {
-    const at: Position = { ...START };
+  async *#pages(name: string, reading: Reading): AsyncGenerator<OutputChunk[]> {
+    const { reader, isRunning, pace } = reading;
+    const at = await this.#begin(name, reading);
     while (!reader.stopped) {
       const done = await pace();
       if (done === undefined || reader.stopped) return done?.();
@@ -314,6 +319,25 @@ export class OutputStore {
     }
   }
   // #endregion
+
+  /**
+   * The last page with `lastBytes` behind its beginning, in what there is now. Records have no way
+   * back, so this goes through them; but they stay here, and none of them is copied or sent.
+   */
+  async #begin(name: string, { reader, pace, lastBytes }: Reading): Promise<Position> {
+    const at: Position = { ...START };
+    const begins = [{ at: { ...at }, before: 0 }];
+    let bytes = 0;
+    while (lastBytes !== undefined && !reader.stopped) {
+      const done = await pace();
+      const chunks = done === undefined ? [] : await this.#page(name, at).finally(done);
+      if (chunks.length === 0) break;
+      bytes += sizeOf(chunks);
+      while (begins.length > 1 && bytes - begins[1]!.before >= lastBytes) begins.shift();
+      begins.push({ at: { ...at }, before: bytes });
+    }
+    return begins[0]!.at;
+  }
 
   /**
    * The next time that something is appended or `reader` is stopped. `leave` forgets that anybody
@@ -404,4 +428,5 @@ interface Reading {
   readonly reader: { stopped: boolean; resume(): void };
   readonly isRunning: () => boolean;
   readonly pace: Pace;
+  readonly lastBytes: number | undefined;
 }

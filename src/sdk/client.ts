@@ -421,14 +421,19 @@ export class Client extends ClusterCalls {
     return bytes === undefined ? undefined : (resultValue(bytes) as Result);
   }
 
-  /** The output of a job. With `follow`, also the output to come, until the job ends. */
+  /**
+   * The output of a job. With `follow`, also the output to come, until the job ends. `lastBytes`:
+   * about so many at the end of what there is, and a few more.
+   */
   async *logs(
     run: string,
     job: string,
-    options: { attempt?: number; follow?: boolean; signal?: AbortSignal } = {},
+    options: {
+      attempt?: number; follow?: boolean; lastBytes?: number; signal?: AbortSignal;
+    } = {},
   ): AsyncGenerator<OutputChunk> {
-    const { attempt = 0, follow = false, signal } = options;
-    const request = OutputRequest.encode({ run, job, attempt, follow });
+    const { attempt = 0, follow = false, lastBytes, signal } = options;
+    const request = OutputRequest.encode({ run, job, attempt, follow, lastBytes });
     const pages = this.#connection.stream(Op.LOGS, request, { deadlineMs: STREAM_DEADLINE_MS });
     const leave = (): void => pages.cancel();
     if (signal?.aborted) leave();

@@ -526,6 +526,8 @@ export const OutputRequest = message("OutputRequest", {
   /** 0: the latest. */
   attempt: [3, withDefault(u32(), 0)],
   follow: [4, withDefault(bool(), false)],
+  /** Only about so many bytes at the end of what there is, from the beginning of a record. */
+  lastBytes: [60, optional(u53())],
 });
 export const OutputPage = message("OutputPage", { chunks: [1, list(OutputChunk, 4096)] });
 
