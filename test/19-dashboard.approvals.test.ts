@@ -1,0 +1,147 @@
+/**
+ * Lesson 19: what people do in Approvals, Services, Agents and Store, in a real browser before a
+ * real cluster.
+ */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { startEmbeddedCluster, type EmbeddedCluster } from "#cluster";
+import { nodeHost } from "#host";
+import { HttpDoor } from "#http";
+import { connect, type Client, type JobInput } from "#sdk";
+import { eventually, tempFolder } from "./cli.support.ts";
+import { noBrowser, startBrowser, type Browser, type Page } from "./lib/browser.ts";
+
+let cluster: EmbeddedCluster;
+let door: HttpDoor;
+let titan: Client;
+let browser: Browser | undefined;
+
+before(async () => {
+  cluster = await startEmbeddedCluster({
+    workers: 1, slots: 4, port: 0, listenHost: "127.0.0.1", stateDir: tempFolder(),
+    onNote: () => undefined, onFatal: (error) => assert.fail(error),
+  });
+  const { master } = cluster;
+  const listen = { host: "127.0.0.1", port: 0 };
+  door = new HttpDoor({ host: nodeHost(), master, token: undefined, version: "1.2.3", listen });
+  await door.open();
+  titan = await connect({ master });
+  if (noBrowser === false) browser = await startBrowser();
+});
+
+after(async () => {
+  await browser?.close();
+  titan.close();
+  await door.close();
+  await cluster.stop();
+});
+
+const open = (path: string, width = 1280): Promise<Page> =>
+  browser!.open(`${door.url}${path}`, { width, height: 800 });
+
+const NOTE = "<img src=x onerror=alert(1)>";
+
+/** A run whose only job has been done, and waits at its gate. */
+async function gated(hitl: NonNullable<JobInput["hitl"]>): Promise<string> {
+  const { run } = await titan.submit({
+    name: "release", jobs: [{ id: "build", run: "echo '{\"size\": 88}' > $TITAN_OUTPUT", hitl }],
+  });
+  await eventually("the gate", async () => (await titan.gates()).some(({ id }) =>
+    id.startsWith(run)));
+  return run;
+}
+
+/** Empties the input in focus and types. */
+async function fill(page: Page, name: RegExp, text: string): Promise<void> {
+  await page.focus("textbox", name);
+  await page.press("Control+a");
+  await page.type(text);
+}
+
+test("a gate is approved by keys alone, with a form, a comment and a name", {
+  skip: noBrowser,
+}, async () => {
+  const form: NonNullable<JobInput["hitl"]>["form"] = [
+    { name: "share", type: "number", label: "Share", required: true },
+    { name: "channel", type: "choice", choices: ["stable", "beta"] },
+  ];
+  const run = await gated({ message: `Ship it? ${NOTE}`, form });
+  const page = await open("/approvals");
+  await page.find("heading", `Ship it? ${NOTE}`);
+  assert.ok(await page.evaluate(() => document.body.innerText.includes('"size": 88')));
+  await fill(page, /Your name/, "ada");
+  await page.focus("button", `Approve ${run}/build`);
+  await page.press("Enter");
+  await page.find("alert");
+  assert.equal((await titan.gates()).length, 1, "a form that is not filled in approves nothing");
+  await fill(page, /Share/, "25");
+  await fill(page, /Comment/, "looks good");
+  await page.focus("button", `Approve ${run}/build`);
+  await page.press("Enter");
+  await page.gone("button", `Approve ${run}/build`);
+  const { decision } = (await titan.status(run, "build")).jobs[0]!;
+  const { approved, by, comment, values } = decision!;
+  assert.deepEqual({ approved, by, comment, values }, {
+    approved: true, by: "ada", comment: "looks good", values: { share: "25" },
+  });
+  assert.deepEqual(page.complaints(), []);
+  await page.close();
+});
+
+test("j goes to the next gate, x rejects the one in focus, and keys are letters in a field", {
+  skip: noBrowser,
+}, async () => {
+  const [first, second] = [await gated({ message: "one" }), await gated({ message: "two" })];
+  const page = await open("/approvals");
+  await page.find("button", `Reject ${second}/build`);
+  await fill(page, /Your name/, "xaxa");
+  assert.equal((await titan.gates()).length, 2);
+  await page.evaluate(() => (document.activeElement as HTMLElement).blur());
+  await page.press("j");
+  await page.press("j");
+  await page.press("x");
+  await page.gone("button", `Reject ${second}/build`);
+  assert.equal((await titan.status(second)).run.status, "FAILED");
+  assert.deepEqual((await titan.gates()).map(({ id }) => id), [`${first}/build`]);
+  // The second of two answers is told what the first one was.
+  const late = await open("/approvals");
+  await late.find("button", `Approve ${first}/build`);
+  await titan.decide(`${first}/build`, { approve: false, by: "bob" });
+  await late.click("button", `Approve ${first}/build`);
+  await late.until("it says so", () => /was rejected before, by bob/.test(document.body.innerText));
+  assert.deepEqual([...page.complaints(), ...late.complaints()], []);
+  await page.close();
+  await late.close();
+});
+
+test("Approvals says what to type when nobody is asked, and fits 320 pixels with a gate", {
+  skip: noBrowser,
+}, async () => {
+  const page = await open("/approvals", 320);
+  await page.until("it is empty", () => /hitl_message/.test(document.body.innerText));
+  const run = await gated({ message: "M".repeat(400), approvers: ["a".repeat(60)], required: 1 });
+  await page.find("button", `Approve ${run}/build`);
+  assert.equal(await page.overflow(), 0);
+  await page.close();
+  await titan.cancel(run);
+});
+
+test("a service is scaled and stopped from its page", { skip: noBrowser }, async () => {
+  const server = "require('net').createServer().listen(process.env.TITAN_PORT)";
+  const service = { id: "web", type: "service", command: [process.execPath, "-e", server] };
+  await titan.submit(
+    { name: "web", jobs: [service] } as Parameters<Client["submit"]>[0], { deploy: true },
+  );
+  const page = await open("/services");
+  await page.until("it is ready", () => /ready/.test(document.body.innerText));
+  await page.click("button", "One replica more of web");
+  await page.until("there are two", () => /2 replicas/.test(document.body.innerText));
+  await page.click("link", "web");
+  await page.find("heading", "web");
+  await page.click("button", "Stop web…");
+  await page.click("button", "Stop web for good");
+  await page.until("it has stopped", () => /stopped/.test(document.body.innerText));
+  assert.ok((await titan.services()).every(({ status }) => status === "COMPLETED"));
+  assert.deepEqual(page.complaints(), []);
+  await page.close();
+});
