@@ -4,40 +4,22 @@
  */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { startEmbeddedCluster, type EmbeddedCluster } from "#cluster";
-import { nodeHost } from "#host";
-import { HttpDoor } from "#http";
-import { connect, type Client, type JobInput } from "#sdk";
-import { eventually, tempFolder } from "./cli.support.ts";
-import { noBrowser, startBrowser, type Browser, type Page } from "./lib/browser.ts";
+import type { Client, JobInput } from "#sdk";
+import { noBrowser, type Page } from "./lib/browser.ts";
+import { eventually, openDashboard, type Scene } from "./lib/dashboard.ts";
 
-let cluster: EmbeddedCluster;
-let door: HttpDoor;
+let scene: Scene;
 let titan: Client;
-let browser: Browser | undefined;
 
 before(async () => {
-  cluster = await startEmbeddedCluster({
-    workers: 1, slots: 4, port: 0, listenHost: "127.0.0.1", stateDir: tempFolder(),
-    onNote: () => undefined, onFatal: (error) => assert.fail(error),
-  });
-  const { master } = cluster;
-  const listen = { host: "127.0.0.1", port: 0 };
-  door = new HttpDoor({ host: nodeHost(), master, token: undefined, version: "1.2.3", listen });
-  await door.open();
-  titan = await connect({ master });
-  if (noBrowser === false) browser = await startBrowser();
+  if (noBrowser !== false) return;
+  scene = await openDashboard({ slots: 4 });
+  titan = scene.titan;
 });
-
-after(async () => {
-  await browser?.close();
-  titan.close();
-  await door.close();
-  await cluster.stop();
-});
+after(() => scene?.close());
 
 const open = (path: string, width = 1280): Promise<Page> =>
-  browser!.open(`${door.url}${path}`, { width, height: 800 });
+  scene.browser.open(`${scene.url}${path}`, { width, height: 800 });
 
 const NOTE = "<img src=x onerror=alert(1)>";
 
@@ -46,7 +28,7 @@ async function gated(hitl: NonNullable<JobInput["hitl"]>): Promise<string> {
   const { run } = await titan.submit({
     name: "release", jobs: [{ id: "build", run: "echo '{\"size\": 88}' > $TITAN_OUTPUT", hitl }],
   });
-  await eventually("the gate", async () => (await titan.gates()).some(({ id }) =>
+  await eventually(async () => (await titan.gates()).some(({ id }) =>
     id.startsWith(run)));
   return run;
 }

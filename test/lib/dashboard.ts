@@ -13,8 +13,9 @@ import { startEmbeddedCluster, type EmbeddedCluster } from "#cluster";
 import { nodeHost } from "#host";
 import { HttpDoor } from "#http";
 import { connect, type Client } from "#sdk";
-import { eventually, tempFolder } from "../cli.support.ts";
 import { startBrowser, type Browser } from "./browser.ts";
+
+const PATIENCE_MS = 30_000;
 
 export interface Scene {
   readonly cluster: EmbeddedCluster;
@@ -47,7 +48,7 @@ export async function openDashboard(
   const door = new HttpDoor({ host: nodeHost(), master, token, version: "1.2.3", listen });
   await door.open();
   const titan = await connect({ master, token });
-  await eventually("the workers", async () => (await titan.workers()).length === workers);
+  await eventually(async () => (await titan.workers()).length === workers);
   const browser = await starting;
   const close = async (): Promise<void> => {
     await browser.close();
@@ -56,4 +57,16 @@ export async function openDashboard(
     await cluster.stop();
   };
   return { cluster, titan, door, browser, url: door.url, close };
+}
+
+/**
+ * Until it is so. (Not that of the other tests, which count sockets afterwards: a browser keeps
+ * connections as it likes.)
+ */
+export async function eventually(look: () => Promise<boolean>): Promise<void> {
+  const until = performance.now() + PATIENCE_MS;
+  while (!(await look())) {
+    assert.ok(performance.now() < until, `waited ${PATIENCE_MS / 1000} s for ${look}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
 }
