@@ -123,7 +123,8 @@ test("a service is scaled and stopped from its page", { skip: noBrowser }, async
   await page.click("button", "Stop web…");
   await page.click("button", "Stop web for good");
   await page.until("it has stopped", () => /stopped/.test(document.body.innerText));
-  assert.ok((await titan.services()).every(({ status }) => status === "COMPLETED"));
+  await eventually(async () =>
+    (await titan.services()).every(({ status }) => status === "COMPLETED"));
   assert.deepEqual(page.complaints(), []);
   await page.close();
 });

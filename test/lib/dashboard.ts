@@ -9,10 +9,14 @@
  * The page is the built one (dist/), so the project is built first.
  */
 import assert from "node:assert/strict";
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { startEmbeddedCluster, type EmbeddedCluster } from "#cluster";
 import { nodeHost } from "#host";
 import { HttpDoor } from "#http";
 import { connect, type Client } from "#sdk";
+import { removeTreeSync } from "../../scripts/lib/remove-tree.mjs";
 import { startBrowser, type Browser } from "./browser.ts";
 
 const PATIENCE_MS = 30_000;
@@ -34,8 +38,10 @@ export interface SceneOptions {
   readonly state?: string;
 }
 
+const newFolder = (): string => mkdtempSync(join(tmpdir(), "titan-dashboard-"));
+
 export async function openDashboard(
-  { workers = 1, slots = 2, token, state = tempFolder() }: SceneOptions = {},
+  { workers = 1, slots = 2, token, state = newFolder() }: SceneOptions = {},
 ): Promise<Scene> {
   const starting = startBrowser();
   const cluster = await startEmbeddedCluster({
@@ -55,6 +61,7 @@ export async function openDashboard(
     titan.close();
     await door.close();
     await cluster.stop();
+    removeTreeSync(state);
   };
   return { cluster, titan, door, browser, url: door.url, close };
 }
