@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { eventJson, type Event, type EventNames } from "#core";
 import type { Client, ClusterEvent } from "#sdk";
 import { FactsAsked, FactsPage, Op } from "#wire";
-import { MAX_FOLLOWS, MAX_RECENT_BYTES } from "../src/master/facts.ts";
+import { Facts, MAX_FOLLOWS, MAX_RECENT_BYTES } from "../src/master/facts.ts";
 import { MAX_PAST_FACTS, readPast } from "../src/master/past.ts";
 import { hello, pipeline, report, Room, spec } from "./10-master.support.ts";
 
@@ -167,3 +167,35 @@ test("a follower that does not read costs what is bounded, and misses nothing", 
     raw.close();
     await room.until(() => master.counts().backlog === 0);
   }));
+
+test("a fact names what is forgotten by it, and that is touched", async () => {
+  const [runs, workers] = [new Map([[1, { number: 1, id: "r-1" }]]), new Map([[4, { name: "w" }]])];
+  const durable: (() => void)[] = [];
+  const engine = {
+    state: { runs, workers }, group: 0, whenDurable: (fn: () => void) => void durable.push(fn),
+    answer: (fn: () => void) => fn(),
+  };
+  const pages: Buffer[] = [];
+  const turns = { send: async (_request: unknown, _peer: unknown, make: () => Buffer) =>
+    pages.push(make()) };
+  const log = { nextSeq: 9, durableSeq: 8 };
+  const facts = new Facts({ log, turns, engine: () => engine } as never);
+  facts.follow({ onCancel: () => undefined, over: false } as never, {}, undefined);
+  const events: Event[] = [
+    { type: "RunsForgotten", runs: [1], at: 1 },
+    { type: "WorkerLost", worker: 4, reason: "", at: 1 },
+  ];
+  facts.before(events);
+  runs.clear();
+  workers.clear();
+  facts.after(9, events);
+  durable.forEach((fn) => fn());
+  await new Promise((resolve) => setImmediate(resolve));
+  const told = pages.map((page) => FactsPage.decode(page)).flatMap((page) => page.facts);
+  assert.deepEqual(told.map(({ text }) => JSON.parse(text)), [
+    { seq: 9, type: "RunsForgotten", at: 1, runs: ["r-1"], count: 1 },
+    { seq: 10, type: "WorkerLost", at: 1, worker: "w", reason: "" },
+  ]);
+  const touched = pages.flatMap((page) => FactsPage.decode(page).touched);
+  assert.deepEqual(touched, [{ run: "r-1", jobs: [], all: false }]);
+});

@@ -1,6 +1,8 @@
 /** The event stream: everything once, in order, also after a cut; and what a slow reader gets. */
 import assert from "node:assert/strict";
+import { connect as dial, type Socket } from "node:net";
 import { after, before, test } from "node:test";
+import { MAX_STREAMS } from "../src/http/options.ts";
 import { pipeline, spec } from "./10-master.support.ts";
 import { scene, Stream, type Scene } from "./http.events.support.ts";
 import "./leaks.support.ts";
@@ -91,4 +93,75 @@ test("cut and restored: the facts of the gap once each, and equal state", async 
     from.close();
   }
   for (const stream of [whole, again]) stream.close();
+});
+
+test("a master that starts anew: its readers stay, and miss nothing", async () => {
+  const stream = new Stream(world.port);
+  await stream.until(() => stream.lastId !== undefined);
+  const before = await last();
+  await submit("a");
+  await world.restart();
+  await submit("b");
+  await stream.until(() => stream.of("fact").length === 2);
+  assert.deepEqual(seqs(stream.of("fact")), [before + 1, before + 2]);
+  assert.equal(stream.of("snapshot").length, 1);
+  stream.close();
+});
+
+test("streams are behind the guard: foreign pages, unknown names, no token", async () => {
+  const guarded = await scene("s3cret");
+  const statusOf = async (headers: Record<string, string>): Promise<number> => {
+    const stream = new Stream(guarded.port, "", headers);
+    await stream.until(() => stream.status !== 0);
+    stream.close();
+    return stream.status;
+  };
+  const own = { authorization: "Bearer s3cret" };
+  assert.equal(await statusOf(own), 200);
+  assert.equal(await statusOf({ ...own, origin: `http://127.0.0.1:${guarded.port}` }), 200);
+  for (const origin of ["http://evil.test", "null", `http://127.0.0.1:${guarded.port + 1}`]) {
+    assert.equal(await statusOf({ ...own, origin }), 403, origin);
+  }
+  // The name of a foreign page that leads to this machine by now.
+  assert.equal(await statusOf({ ...own, host: `evil.test:${guarded.port}` }), 403);
+  assert.equal(await statusOf({}), 401);
+  await guarded.end();
+});
+
+test("what cannot be followed is refused in words; an id that is none is no id", async () => {
+  const runs = Array.from({ length: 60 }, (_, n) => `run=r${n}`);
+  const many = new Stream(world.port, `?${runs.join("&")}`);
+  await many.until(() => many.status !== 0);
+  assert.equal(many.status, 400);
+  many.close();
+  const odd = new Stream(world.port, "?lastEventId=-1", { "last-event-id": "<b>" });
+  await odd.until(() => odd.lastId !== undefined);
+  assert.equal(odd.of("snapshot").length, 1);
+  odd.close();
+});
+
+test("two thousand idle streams cost little, and one more is refused", async () => {
+  const head = `GET /api/v1/events HTTP/1.1\r\nhost: 127.0.0.1:${world.port}\r\n\r\n`;
+  const before = process.memoryUsage.rss();
+  const open = (): Promise<Socket> => new Promise((resolve, reject) => {
+    const socket = dial(world.port, "127.0.0.1", () => socket.write(head));
+    socket.once("data", () => resolve(socket)).once("error", reject);
+  });
+  const sockets: Socket[] = [];
+  while (sockets.length < MAX_STREAMS) {
+    sockets.push(...await Promise.all(Array.from({ length: 250 }, open)));
+  }
+  const refused = new Stream(world.port);
+  await refused.until(() => refused.status !== 0);
+  assert.equal(refused.status, 503);
+  refused.close();
+  const each = (process.memoryUsage.rss() - before) / MAX_STREAMS;
+  assert.ok(each < 150_000, `${Math.round(each)} bytes each, both ends together`);
+  const asked = Date.now();
+  await world.titan.info();
+  assert.ok(Date.now() - asked < 2000);
+  const told = new Promise((resolve) => sockets.at(-1)!.once("data", resolve));
+  await submit("a");
+  await told;
+  sockets.forEach((socket) => socket.destroy());
 });

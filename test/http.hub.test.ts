@@ -1,0 +1,269 @@
+/** The event stream without a master: what readers get that are slow, late, or too many. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Client } from "#sdk";
+import { SimWorld } from "#simhost";
+import type { FactsPage, RowsPage, Touched } from "#wire";
+import { MAX_GAP_FACTS } from "../src/http/catch-up.ts";
+import { EventHub } from "../src/http/events.ts";
+import { news, NO_ROWS, type SeenFact } from "../src/http/frames.ts";
+import { MAX_UNREAD_BYTES, SLOW_MS, type Outlet } from "../src/http/reader.ts";
+import { MAX_KEPT_CHARS, RecentFacts } from "../src/http/recent.ts";
+
+const fact = (seq: number, type = "RunSubmitted", more: object = {}): SeenFact => ({
+  seq, type, run: "r-1", text: JSON.stringify({ seq, type, run: "r-1", ...more }),
+});
+const upTo = (first: number, last: number): number[] =>
+  Array.from({ length: last - first + 1 }, (_, index) => first + index);
+
+const runRow = (id: string) => ({
+  id, name: "r", status: "RUNNING", submittedAt: 1, endedAt: undefined, counts: [1],
+  cancelling: false, update: undefined, paused: undefined,
+});
+
+/** A master that says what the test makes it say. */
+class FakeMaster {
+  readonly log: { type: string; pad: string }[] = [];
+  /** Facts before this number are in a snapshot. */
+  first = 1;
+  asked: Touched[][] = [];
+  snapshots = 0;
+  #wake: () => void = () => undefined;
+  #cut = false;
+
+  add(count: number, type = "RunSubmitted", pad = ""): void {
+    for (let n = 0; n < count; n++) this.log.push({ type, pad });
+    this.#wake();
+  }
+
+  /** Ends the subscription, as a master does that goes away. */
+  cut(): void {
+    this.#cut = true;
+    this.#wake();
+  }
+
+  readonly client = {
+    info: async () => ({ startedAt: 7 }),
+    runs: async () => {
+      this.snapshots += 1;
+      return [runRow("r-1")];
+    },
+    rows: async (asked: Touched[]): Promise<RowsPage> => {
+      this.asked.push(asked);
+      const known = asked.filter(({ run }) => run === "r-1");
+      return {
+        runs: known.map(({ run }) => runRow(run)) as never, jobs: [],
+        gone: asked.filter(({ run }) => run !== "r-1").map(({ run }) => run),
+      };
+    },
+    facts: ({ from, signal }: { from?: number; signal?: AbortSignal }) => this.#facts(from, signal),
+  } as unknown as Client;
+
+  async *#facts(from?: number, signal?: AbortSignal): AsyncGenerator<FactsPage> {
+    let next = from ?? this.log.length + 1;
+    const reset = next < this.first;
+    if (reset) next = this.log.length + 1;
+    yield { reset, first: next, facts: [], touched: [] };
+    signal?.addEventListener("abort", () => this.#wake(), { once: true });
+    while (!(signal?.aborted ?? false)) {
+      const facts = this.log.slice(next - 1).map(({ type, pad }, at) =>
+        ({ type, run: "r-1", text: JSON.stringify({ seq: next + at, type, pad }) }));
+      const touched = [{ run: "r-1", jobs: [], all: false }];
+      if (facts.length > 0) yield { reset: false, first: next, facts, touched };
+      next += facts.length;
+      if (this.log.length >= next) continue;
+      if (this.#cut) {
+        this.#cut = false;
+        throw new Error("gone");
+      }
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+  }
+}
+
+class FakeOutlet implements Outlet {
+  text = "";
+  destroyed = false;
+  /** It reads. */
+  flows = true;
+  #held: (() => void)[] = [];
+  #onClose: () => void = () => undefined;
+
+  write(bytes: Uint8Array, done?: () => void): boolean {
+    this.text += Buffer.from(bytes).toString();
+    if (done !== undefined) this.#held.push(done);
+    if (this.flows) queueMicrotask(() => this.flow());
+    return true;
+  }
+
+  flow(): void {
+    this.flows = true;
+    for (const done of this.#held.splice(0)) done();
+  }
+
+  once(_event: "close", fn: () => void): void {
+    this.#onClose = fn;
+  }
+
+  end(): void {
+    this.destroy();
+  }
+
+  destroy(): void {
+    if (this.destroyed) return;
+    this.destroyed = true;
+    this.#onClose();
+  }
+
+  seqs(event: string): number[] {
+    const found = this.text.matchAll(/event: (\w+)\ndata: \{"seq":(\d+)/g);
+    return [...found].filter(([, name]) => name === event).map(([, , seq]) => Number(seq));
+  }
+
+  get lastId(): number {
+    return Number([...this.text.matchAll(/^id: (\d+)$/gm)].at(-1)?.[1]);
+  }
+}
+
+function hall() {
+  const world = new SimWorld({ seed: 1 });
+  const master = new FakeMaster();
+  const session = async (): Promise<Client> => master.client;
+  const hub = new EventHub({ host: world.host("m"), session, version: "1" });
+  const open = (last?: number, runs: string[] = []): FakeOutlet => {
+    const outlet = new FakeOutlet();
+    hub.open(outlet, { all: false, runs }, last);
+    return outlet;
+  };
+  const pass = async (ms = 1000): Promise<void> => {
+    await world.run(world.now + ms);
+    for (let n = 0; n < 20; n++) await new Promise((resolve) => setImmediate(resolve));
+    await world.run(world.now + ms);
+  };
+  return { world, master, hub, open, pass };
+}
+
+test("news() has rows first, and each id only when all before it was told", () => {
+  const rows = { ...NO_ROWS, runs: new Map([["r-1", "{}"]]), gone: ["r-0"] };
+  const interest = { all: false, runs: [] };
+  const told = news(interest, {
+    facts: [fact(5), fact(6, "JobStarted"), fact(7)], rows, end: 7,
+  });
+  assert.deepEqual(told.split("\n").filter((line) => /^(id|event)/.test(line)), [
+    "id: 4", "event: rows", "id: 5", "event: fact", "id: 7", "event: fact",
+  ]);
+  assert.match(news(interest, { facts: [fact(6, "StepDone")], rows, end: 6 }), /^id: 6\n/);
+  assert.equal(news(interest, { facts: [fact(6, "TimePassed")], rows: NO_ROWS, end: 6 }), "");
+  const followed = news({ all: false, runs: ["r-1"] }, {
+    facts: [fact(6, "StepDone")], rows: NO_ROWS, end: 6,
+  });
+  assert.match(followed, /^id: 6\nevent: fact\n/);
+});
+
+test("RecentFacts keeps a bounded number, without a hole", () => {
+  const recent = new RecentFacts();
+  recent.restart(11);
+  const pad = { pad: "x".repeat(MAX_KEPT_CHARS / 4) };
+  for (const seq of upTo(11, 15)) recent.add([fact(seq, "A", pad)], seq);
+  assert.deepEqual([recent.start, recent.end], [12, 15]);
+  assert.deepEqual(recent.after(13).map(({ seq }) => seq), [14, 15]);
+  assert.equal(recent.prepend([fact(12, "A", pad)]), false, "no room");
+  recent.restart(11);
+  assert.equal(recent.prepend([fact(9), fact(10)]), true);
+  assert.deepEqual(recent.after(8).map(({ seq }) => seq), [9, 10]);
+});
+
+test("a slow reader is given nothing more, and one snapshot when it has read", async () => {
+  const { world, master, open, pass } = hall();
+  const [slow, quick] = [open(), open()];
+  await pass();
+  slow.flows = false;
+  const pad = "x".repeat(10_000);
+  for (let n = 0; n < 100; n++) {
+    master.add(1, "RunSubmitted", pad);
+    await pass(100);
+  }
+  assert.deepEqual(quick.seqs("fact"), upTo(1, 100));
+  assert.ok(slow.text.length < MAX_UNREAD_BYTES + 50_000, `${slow.text.length}`);
+  const had = slow.seqs("fact").length;
+  slow.flow();
+  await pass();
+  assert.deepEqual(slow.seqs("fact"), upTo(1, had), "no facts of the gap");
+  assert.equal(slow.seqs("snapshot").length, 2);
+  assert.equal(slow.lastId, 100);
+  master.add(1);
+  await pass();
+  assert.deepEqual(slow.seqs("fact").at(-1), 101);
+  // One that never reads again is cut.
+  slow.flows = false;
+  master.add(30, "RunSubmitted", pad);
+  await pass();
+  await world.run(world.now + SLOW_MS + 20_000);
+  assert.deepEqual([slow.destroyed, quick.destroyed], [true, false]);
+});
+
+test("a reader whose gap the log has swallowed, or that is too long, gets a snapshot", async () => {
+  const { master, open, pass } = hall();
+  master.add(20);
+  open();
+  await pass();
+  const gap = open(10);
+  await pass();
+  assert.deepEqual([gap.seqs("fact"), gap.seqs("snapshot")], [upTo(11, 20), []]);
+  assert.deepEqual(gap.seqs("rows"), [10], "rows have the number that the reader came with");
+  master.first = 9;
+  const gone = open(5);
+  const future = open(99);
+  await pass();
+  for (const reader of [gone, future]) {
+    assert.deepEqual([reader.seqs("fact"), reader.seqs("snapshot")], [[], [20]]);
+  }
+  master.add(MAX_GAP_FACTS + 1);
+  await pass();
+  const late = open(20);
+  await pass();
+  assert.deepEqual([late.seqs("fact"), late.lastId], [[], 20 + MAX_GAP_FACTS + 1]);
+});
+
+test("a fact that changes more than it names brings everything, and is told", async () => {
+  const { master, open, pass } = hall();
+  open();
+  await pass();
+  master.add(2);
+  master.add(1, "BudgetRaised");
+  await pass();
+  const reader = open(1);
+  await pass();
+  assert.deepEqual([reader.seqs("fact"), reader.seqs("snapshot").length], [[2, 3], 1]);
+  assert.deepEqual([...reader.text.matchAll(/^id: (\d+)$/gm)].map(([, id]) => Number(id)),
+    [1, 1, 2, 3]);
+});
+
+test("the subscription is one, and goes on after a break", async () => {
+  const { world, master, hub, open, pass } = hall();
+  const readers = [open(), open(), open()];
+  await pass();
+  master.add(3);
+  await pass();
+  master.cut();
+  await pass();
+  master.add(2);
+  await pass();
+  for (const reader of readers) assert.deepEqual(reader.seqs("fact"), upTo(1, 5));
+  // What is told is made once for all of them.
+  assert.ok(master.asked.length <= 3, `${master.asked.length}`);
+  assert.equal(master.snapshots, 1);
+  const beats = readers[0]!.text.split(": beat").length;
+  await world.run(world.now + 10_000);
+  assert.equal(readers[0]!.text.split(": beat").length, beats + 1);
+  // The gap cannot be told after this break: everybody looks anew.
+  master.cut();
+  await pass(100);
+  master.add(4);
+  master.first = 9;
+  await pass();
+  for (const reader of readers) assert.deepEqual(reader.seqs("snapshot"), [0, 9]);
+  readers.forEach((reader) => reader.destroy());
+  assert.equal(hub.size, 0);
+  hub.close();
+});
