@@ -16,10 +16,12 @@ import { startEmbeddedCluster, type EmbeddedCluster } from "#cluster";
 import { nodeHost } from "#host";
 import { HttpDoor } from "#http";
 import { connect, type Client } from "#sdk";
+import { ensureBuilt } from "../../scripts/bootstrap.mjs";
 import { removeTreeSync } from "../../scripts/lib/remove-tree.mjs";
+import { eventually } from "../processes.support.ts";
 import { startBrowser, type Browser } from "./browser.ts";
 
-const PATIENCE_MS = 30_000;
+await ensureBuilt();
 
 export interface Scene {
   readonly cluster: EmbeddedCluster;
@@ -28,6 +30,8 @@ export interface Scene {
   readonly browser: Browser;
   /** Without a slash at its end. */
   readonly url: string;
+  /** The master and its port end, and come again where they were, after `between`. */
+  restart(between?: () => Promise<unknown>): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -35,45 +39,61 @@ export interface SceneOptions {
   readonly workers?: number;
   readonly slots?: number;
   readonly token?: string;
-  readonly state?: string;
 }
 
-const newFolder = (): string => mkdtempSync(join(tmpdir(), "titan-dashboard-"));
+interface Parts {
+  readonly cluster: EmbeddedCluster;
+  readonly door: HttpDoor;
+  readonly titan: Client;
+}
+
+interface Ports {
+  readonly master: number;
+  readonly http: number;
+}
 
 export async function openDashboard(
-  { workers = 1, slots = 2, token, state = newFolder() }: SceneOptions = {},
+  { workers = 1, slots = 2, token }: SceneOptions = {},
 ): Promise<Scene> {
-  const starting = startBrowser();
-  const cluster = await startEmbeddedCluster({
-    workers, slots, port: 0, listenHost: "127.0.0.1", stateDir: state,
-    ...(token !== undefined && { token }),
-    onNote: () => undefined, onFatal: (error) => assert.fail(error),
-  });
-  const { master } = cluster;
-  const listen = { host: "127.0.0.1", port: 0 };
-  const door = new HttpDoor({ host: nodeHost(), master, token, version: "1.2.3", listen });
-  await door.open();
-  const titan = await connect({ master, token });
-  await eventually(async () => (await titan.workers()).length === workers);
-  const browser = await starting;
-  const close = async (): Promise<void> => {
-    await browser.close();
+  const state = mkdtempSync(join(tmpdir(), "titan-dashboard-"));
+  const begin = async (ports: Ports): Promise<Parts> => {
+    const cluster = await startEmbeddedCluster({
+      workers, slots, port: ports.master, listenHost: "127.0.0.1", stateDir: state,
+      ...(token !== undefined && { token }),
+      onNote: () => undefined, onFatal: (error) => assert.fail(error),
+    });
+    const { master } = cluster;
+    const listen = { host: "127.0.0.1", port: ports.http };
+    const door = new HttpDoor({ host: nodeHost(), master, token, version: "1.2.3", listen });
+    await door.open();
+    const titan = await connect({ master, token });
+    await eventually("the workers", async () => (await titan.workers()).length >= workers);
+    return { cluster, door, titan };
+  };
+  const end = async ({ cluster, door, titan }: Parts): Promise<void> => {
     titan.close();
     await door.close();
     await cluster.stop();
-    removeTreeSync(state);
   };
-  return { cluster, titan, door, browser, url: door.url, close };
-}
-
-/**
- * Until it is so. (Not that of the other tests, which count sockets afterwards: a browser keeps
- * connections as it likes.)
- */
-export async function eventually(look: () => Promise<boolean>): Promise<void> {
-  const until = performance.now() + PATIENCE_MS;
-  while (!(await look())) {
-    assert.ok(performance.now() < until, `waited ${PATIENCE_MS / 1000} s for ${look}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  const starting = startBrowser();
+  let parts = await begin({ master: 0, http: 0 });
+  const browser = await starting;
+  const { url } = parts.door;
+  const ports = { master: parts.cluster.master.port, http: Number(new URL(url).port) };
+  return {
+    browser, url,
+    get cluster() { return parts.cluster; },
+    get titan() { return parts.titan; },
+    get door() { return parts.door; },
+    async restart(between) {
+      await end(parts);
+      await between?.();
+      parts = await begin(ports);
+    },
+    async close() {
+      await browser.close();
+      await end(parts);
+      removeTreeSync(state);
+    },
+  };
 }

@@ -83,7 +83,7 @@ function filters({ counts, total }: Found, { url, navigate }: Context): VNode {
 // #endregion
 
 function capital(word: string): string {
-  return word.charAt(0) + word.slice(1).toLowerCase();
+  return word.charAt(0).toUpperCase() + word.slice(1).toLowerCase();
 }
 
 // #region toolbar
