@@ -6,7 +6,8 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { Client, JobInput } from "#sdk";
 import { noBrowser, type Page } from "./lib/browser.ts";
-import { eventually, openDashboard, type Scene } from "./lib/dashboard.ts";
+import { openDashboard, type Scene } from "./lib/dashboard.ts";
+import { eventually } from "./processes.support.ts";
 
 let scene: Scene;
 let titan: Client;
@@ -14,7 +15,7 @@ let titan: Client;
 before(async () => {
   if (noBrowser !== false) return;
   scene = await openDashboard({ slots: 4 });
-  titan = scene.titan;
+  ({ titan } = scene);
 });
 after(() => scene?.close());
 
@@ -28,7 +29,7 @@ async function gated(hitl: NonNullable<JobInput["hitl"]>): Promise<string> {
   const { run } = await titan.submit({
     name: "release", jobs: [{ id: "build", run: "echo '{\"size\": 88}' > $TITAN_OUTPUT", hitl }],
   });
-  await eventually(async () => (await titan.gates()).some(({ id }) =>
+  await eventually("the gate", async () => (await titan.gates()).some(({ id }) =>
     id.startsWith(run)));
   return run;
 }
@@ -123,7 +124,7 @@ test("a service is scaled and stopped from its page", { skip: noBrowser }, async
   await page.click("button", "Stop web…");
   await page.click("button", "Stop web for good");
   await page.until("it has stopped", () => /stopped/.test(document.body.innerText));
-  await eventually(async () =>
+  await eventually("both have ended", async () =>
     (await titan.services()).every(({ status }) => status === "COMPLETED"));
   assert.deepEqual(page.complaints(), []);
   await page.close();
