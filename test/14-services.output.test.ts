@@ -7,7 +7,7 @@ import type { Host } from "#host";
 import type { Client } from "#sdk";
 import { SimWorld } from "#simhost";
 import { BLOB_CHUNK_BYTES, droppedChunk, type AttemptKey, type OutputChunk } from "#wire";
-import { Reading } from "../src/cli/run-output.ts";
+import { Reading } from "../src/sdk/run-output.ts";
 import { MAX_OUTPUT_BYTES } from "../src/master/output-records.ts";
 import { SEGMENT_BYTES } from "../src/master/output-segments.ts";
 import { OutputStore } from "../src/master/output.ts";

@@ -1,7 +1,7 @@
 /** Tokens that a step emits are output of its job: a watcher that is cut off goes on. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Reading } from "../src/cli/run-output.ts";
+import { Reading } from "../src/sdk/run-output.ts";
 import { pipeline, report, Room, spec } from "./10-master.support.ts";
 
 test("a watcher of a stream of tokens that is cut in the middle, again and again, has no gap and " +

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Client } from "#sdk";
-import { history, Reading } from "../src/cli/run-output.ts";
-import { isSelected, type Line, LineReader, Pieces, Tail } from "../src/cli/output-lines.ts";
+import { history, Reading } from "../src/sdk/run-output.ts";
+import { isSelected, type Line, LineReader, Pieces, Tail } from "../src/sdk/output-lines.ts";
 
 const TEXT = "first\naé世👨‍👩‍👧 end\r\n\nhalf";
 const BYTES = Buffer.from(TEXT);

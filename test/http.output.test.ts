@@ -10,15 +10,13 @@ const chunk = (
 ): OutputChunk => ({ at, stream, data: Buffer.from(data as string) });
 
 async function read(query: string, chunks: readonly OutputChunk[]): Promise<Download> {
-  const asked: unknown[] = [];
   const client = {
-    async *logs(...args: unknown[]) {
-      asked.push(args.slice(0, 2), (args[2] as { attempt: number }).attempt);
+    async *logs() {
       yield* chunks;
     },
     status: () => Promise.resolve(undefined),
   };
-  const found = await OUTPUT.run({
+  const found = await OUTPUT[0]!.run({
     client: client as unknown as Client, path: { run: "r", job: "a" },
     query: new URLSearchParams(query), signal: new AbortController().signal,
   } as unknown as Asked) as Download;
@@ -55,3 +53,49 @@ test("without as=json it is the bytes that were printed", async () => {
   assert.equal(await textOf(found), "a\nb");
   await assert.rejects(read("attempt=x", []), /attempt="x"/);
 });
+
+/** A run of jobs a and b, which both run; the watch says so, and ends when it is told to. */
+function runOfTwo(over: Promise<void>) {
+  const rows = ["a", "b"].map((id, at) => ({
+    index: at, id, status: "RUNNING", attempt: 1, startedAt: 10 * (at + 1),
+  }));
+  const output: Record<string, readonly OutputChunk[]> = {
+    a: [chunk(10, "one\nthr"), chunk(30, "ee\n")], b: [chunk(20, "two\n", "stderr")],
+  };
+  return {
+    status: () => Promise.resolve({ jobs: rows }),
+    async *logs(_: string, job: string, { follow }: { follow: boolean }) {
+      yield* output[job]!;
+      if (!follow) return;
+      await over;
+      yield chunk(40, `last of ${job}\n`);
+    },
+    async *watch() {
+      yield { type: "snapshot", jobs: rows };
+      await over;
+    },
+  } as unknown as Client;
+}
+
+async function readRun(query: string, over: Promise<void>): Promise<Download> {
+  return await OUTPUT[1]!.run({
+    client: runOfTwo(over), path: { run: "r" }, query: new URLSearchParams(query),
+    signal: new AbortController().signal,
+  } as unknown as Asked) as Download;
+}
+
+test("the output of a run is that of its jobs by time, and goes on until the run has ended",
+  async () => {
+    let end = (): void => undefined;
+    const over = new Promise<void>((resolve) => (end = resolve));
+    // A line has the time of its beginning.
+    assert.equal(await textOf(await readRun("", over)), "a: one\na: three\nb: two\n");
+    const lines: { job: string; text: string }[] = [];
+    for await (const piece of (await readRun("as=json&follow=1", over)).pieces) {
+      lines.push(JSON.parse(piece.toString()));
+      if (lines.length === 3) end();
+    }
+    assert.deepEqual(lines.map(({ job, text }) => `${job}: ${text}`).sort(), [
+      "a: last of a\n", "a: one\n", "a: three\n", "b: last of b\n", "b: two\n",
+    ]);
+  });

@@ -19,7 +19,7 @@
  *     waits.ts · summary.ts        why jobs wait; how the run ended
  *     tracker.ts · view.ts         the state of a run as far as it is known, and as lines of text
  *     progress.ts · drawing.ts     those lines on a terminal, redrawn in place
- *     run-output.ts · output-lines.ts · not-begun.ts   the output of jobs, in the order of time
+ *     not-begun.ts                 why a job has no output yet
  *     service-view.ts · agent-view.ts    services on a terminal; agent runs
  *     until-ready.ts               a look at services until they are READY
  *     eventlog.ts                  the event log as a person reads it

@@ -5,11 +5,10 @@
  * Test: test/cli.test.ts
  */
 import { stripVTControlCharacters } from "node:util";
-import type { Client } from "#sdk";
+import { LineReader, Tail, type Client, type Line } from "#sdk";
 import { jobCounts, type RunInfo } from "#wire";
 import type { Context } from "./context.ts";
 import { EXIT } from "./exit.ts";
-import { LineReader, Tail, type Line } from "./output-lines.ts";
 import { addressOf } from "./service-view.ts";
 import { durationText, plural, printable, shellWord } from "./text.ts";
 import type { JobRow, Tracker } from "./tracker.ts";

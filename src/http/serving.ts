@@ -30,7 +30,7 @@ import { Download, findRoute, HttpError, Live, type Asked, type Route } from "./
 import type { Sessions } from "./sessions.ts";
 import { STREAMS } from "./streams.ts";
 
-const ROUTES: readonly Route[] = [...READS, OUTPUT, ...CHANGES, ...STREAMS];
+const ROUTES: readonly Route[] = [...READS, ...OUTPUT, ...CHANGES, ...STREAMS];
 
 export class Serving {
   readonly #options: HttpOptions;

@@ -429,7 +429,7 @@ export class Client extends ClusterCalls {
     run: string,
     job: string,
     options: {
-      attempt?: number; follow?: boolean; lastBytes?: number; signal?: AbortSignal;
+      attempt?: number; follow?: boolean; lastBytes?: number; signal?: AbortSignal | undefined;
     } = {},
   ): AsyncGenerator<OutputChunk> {
     const { attempt = 0, follow = false, lastBytes, signal } = options;

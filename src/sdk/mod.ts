@@ -15,6 +15,7 @@
  *     follow.ts        a watch that outlives its connection
  *     forward.ts       a local port whose connections end at a service
  *     watch.ts         the pages of a watch as events; facts.ts the log of a cluster
+ *     run-output.ts    the output of many jobs by time; output-lines.ts chunks as lines
  *     input.ts         a pipeline as a program writes it
  *     builder.ts       …and job by job
  *     job.ts           the job that a program runs as: "titan-orchestrator/job" (lesson 18);
@@ -54,6 +55,12 @@ export {
 export { toSpec } from "./spec.ts";
 export { type ClusterEvent } from "./facts.ts";
 export { type RunEvent } from "./watch.ts";
+export {
+  isSelected, LineReader, Pieces, Tail, type Line, type Piece, type Selection,
+} from "./output-lines.ts";
+export {
+  followAttempt, history, live, Reading, readingsOf, type JobLine,
+} from "./run-output.ts";
 export { nodeHost, type Address, type Host } from "#host";
 export {
   definePipeline,

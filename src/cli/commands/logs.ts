@@ -4,15 +4,16 @@
  *
  * Test: test/cli.logs.test.ts
  */
-import type { Client } from "#sdk";
+import {
+  followAttempt, history, isSelected, live, Pieces, Reading, readingsOf, Tail, type Client,
+  type JobLine, type Piece, type Selection,
+} from "#sdk";
 import { openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import type { Color, Context } from "../context.ts";
 import { EXIT, UsageError } from "../exit.ts";
 import { notBegunText } from "../not-begun.ts";
-import { isSelected, Pieces, Tail, type Piece, type Selection } from "../output-lines.ts";
 import { parseRef, withRun } from "../refs.ts";
-import { followAttempt, history, live, Reading, readingsOf, type JobLine } from "../run-output.ts";
 import { clip, pad, width } from "../text.ts";
 
 const MAX_ATTEMPT = 2 ** 32 - 1;

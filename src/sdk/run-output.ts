@@ -15,9 +15,9 @@
  * follows.
  * Test: test/cli.logs.test.ts
  */
-import type { Client } from "#sdk";
+import { RpcError } from "#rpc";
 import { droppedChunk, type JobInfo } from "#wire";
-import { isRpcError } from "./exit.ts";
+import type { Client } from "./client.ts";
 import { LineReader, type Line } from "./output-lines.ts";
 
 /** Each costs 256 KiB of window here and a request there; a master serves 1,024 per connection. */
@@ -53,11 +53,12 @@ export class Reading {
   async *read(
     client: Client,
     run: string,
-    options: { follow: boolean },
+    options: { follow: boolean; signal?: AbortSignal | undefined },
   ): AsyncGenerator<JobLine[], void> {
     const { job, attempt } = this;
+    const { follow, signal } = options;
     let skip = this.bytes;
-    for await (const chunk of client.logs(run, job, { attempt, follow: options.follow })) {
+    for await (const chunk of client.logs(run, job, { attempt, follow, signal })) {
       if (chunk.dropped !== undefined) {
         const known = Math.min(skip, chunk.dropped);
         skip -= known;
@@ -163,11 +164,13 @@ export interface LiveOptions {
   /** How far the history has read, by job. */
   readonly readings: ReadonlyMap<string, Reading>;
   print(line: JobLine): Promise<void>;
+  /** Nobody reads it any more. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Follows every attempt that runs or begins, until the run ends. */
 export async function live(options: LiveOptions): Promise<void> {
-  const { client, run, readings } = options;
+  const { client, run, readings, signal } = options;
   /** The latest attempt of each job that has been read or is being followed. */
   const known = new Map<string, number>();
   const followed = new Set<Promise<void>>();
@@ -189,7 +192,7 @@ export async function live(options: LiveOptions): Promise<void> {
       await follow(new Reading(job, next));
     }
   };
-  for await (const event of client.watch(run)) {
+  for await (const event of client.watch(run, { signal })) {
     if (event.type === "job") await moved(event.job, event.change.attempt);
     if (event.type === "snapshot") {
       for (const { id, attempt } of event.jobs) await moved(id, attempt);
@@ -201,15 +204,15 @@ export async function live(options: LiveOptions): Promise<void> {
 /** Follows one attempt to its end. */
 export async function followAttempt(
   reading: Reading,
-  { client, run, print }: LiveOptions,
+  { client, run, print, signal }: LiveOptions,
 ): Promise<void> {
   try {
-    for await (const lines of reading.read(client, run, { follow: true })) {
+    for await (const lines of reading.read(client, run, { follow: true, signal })) {
       for (const line of lines) await print(line);
     }
     for (const line of reading.end()) await print(line);
   } catch (error) {
     // The run was forgotten meanwhile, and its output with it.
-    if (!isRpcError(error, "NOT_FOUND")) throw error;
+    if (!(error instanceof RpcError && error.code === "NOT_FOUND")) throw error;
   }
 }
