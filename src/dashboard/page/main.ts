@@ -18,6 +18,7 @@
  *     theme.ts      light or dark
  *     views/        one file a view; the view by that name says how they are written
  *     parts/        what views consist of
+ *     run/          the page of a run: the address, the chosen job, its twin as a table, events
  *     graph/        the graph of a run, and what the pointer and the keys do there
  *     timeline/     what the jobs of a run did when
  *     logs/         output: lines, colours, search

@@ -30,6 +30,8 @@ export interface Box extends Size {
 /** Ten thousand jobs in one column of 60 units each still fit 1,000 pixels. */
 const MIN_ZOOM = 1 / 1024;
 const MAX_ZOOM = 2;
+/** So many names are worth reading at first sight. */
+const FEW_NODES = 60;
 /** Room around a picture that fits, in pixels. */
 const MARGIN = 24;
 
@@ -38,7 +40,7 @@ export type Detail = "card" | "label" | "box";
 
 /** A line of text is readable from 8 pixels on: two lines in a card, one in a label. */
 const CARD_ZOOM = 0.72;
-const LABEL_ZOOM = 0.4;
+const LABEL_ZOOM = 0.36;
 
 export function detailOf({ zoom }: Camera): Detail {
   if (zoom >= CARD_ZOOM) return "card";
@@ -57,6 +59,19 @@ export function fit(world: Size, screen: Size): Camera {
   return {
     x: (world.width - screen.width / zoom) / 2, y: (world.height - screen.height / zoom) / 2, zoom,
   };
+}
+
+/**
+ * The first look: all of it, unless names could not be read then. A small graph begins where the
+ * run began, and is larger than the screen.
+ */
+export function begin(world: Size, screen: Size, nodes: number): Camera {
+  const whole = fit(world, screen);
+  if (whole.zoom >= LABEL_ZOOM || nodes > FEW_NODES) return whole;
+  const zoom = LABEL_ZOOM * 1.2;
+  const place = (length: number, room: number): number =>
+    length * zoom > room ? -MARGIN / zoom : (length - room / zoom) / 2;
+  return { x: place(world.width, screen.width), y: place(world.height, screen.height), zoom };
 }
 
 /** `point`: on the screen. It shows the same place of the world afterwards. */

@@ -79,8 +79,19 @@ function isStack(jobs: readonly GraphJob[], alike: readonly number[]): boolean {
   return jobs.length > SMALL_RUN && alike.length >= STACK_FROM;
 }
 
-/** Jobs with equal parents, children and kind, in the order of their first ones. */
+/** It is asked with each picture, and changes with the structure only. */
+const known = new WeakMap<readonly GraphJob[], number[][]>();
+
 function groupsOf(jobs: readonly GraphJob[]): number[][] {
+  const before = known.get(jobs);
+  if (before !== undefined) return before;
+  const groups = findGroups(jobs);
+  known.set(jobs, groups);
+  return groups;
+}
+
+/** Jobs with equal parents, children and kind, in the order of their first ones. */
+function findGroups(jobs: readonly GraphJob[]): number[][] {
   const children: number[][] = jobs.map(() => []);
   for (const [at, { parents }] of jobs.entries()) {
     for (const parent of new Set(parents)) children[parent]!.push(at);

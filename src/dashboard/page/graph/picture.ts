@@ -7,7 +7,7 @@
 import { layout, wayOf } from "#layout";
 import type { Box } from "./camera.ts";
 
-export const NODE = { width: 208, height: 52 } as const;
+export const NODE = { width: 196, height: 52 } as const;
 
 export interface Picture {
   readonly width: number;
@@ -32,7 +32,7 @@ export function drawPicture(
   parents: readonly (readonly number[])[], before?: readonly (number | undefined)[],
 ): Picture {
   const { nodes, edges, width, height } = layout(parents, {
-    nodeWidth: NODE.width, nodeHeight: NODE.height, columnGap: 72, rowGap: 20,
+    nodeWidth: NODE.width, nodeHeight: NODE.height, columnGap: 60, rowGap: 18,
     ...(before !== undefined && { before }),
   });
   const heights = edges.map(({ points }) => points.map(([, y]) => y));

@@ -1,25 +1,173 @@
 /**
- * Lesson 19: one run: its jobs and their states.
+ * Lesson 19: one run: graph, timeline, table and log, with one selection that the address has.
  *
- * Test: test/19-dashboard.shell.test.ts
+ * Test: test/19-dashboard.run.browser.test.ts
  */
-import { loading, pageWith } from "../parts/page.ts";
-import { badge } from "../parts/badge.ts";
-import { h } from "../vdom.ts";
-import type { View } from "./view.ts";
+import { shownBoard } from "../graph/graph.ts";
+import { SMALL_RUN } from "../graph/model.ts";
+import { twinTree } from "../lists/twin.ts";
+import { focusLog } from "../logs/log.ts";
+import { badge, STATES } from "../parts/badge.ts";
+import { button, loading, pageWith, problem } from "../parts/page.ts";
+import { ago, took } from "../parts/time.ts";
+import type { Artifact } from "../run/about.ts";
+import { jobButtons, runButtons } from "../run/actions.ts";
+import { definitionPath } from "../run/definition.ts";
+import { findTree } from "../run/find.ts";
+import { jobName } from "../run/jobs.ts";
+import { panelTree } from "../run/panel.ts";
+import { partTree } from "../run/parts.ts";
+import { sceneOf, type Scene } from "../run/scene.ts";
+import { addressOf, RUN_VIEWS, selectionOf, type RunView } from "../run/selection.ts";
+import type { JobStatus, Run } from "../rows.ts";
+import { answerOf, type State } from "../state.ts";
+import { h, type Child, type VNode } from "../vdom.ts";
+import type { Context, Need, Shortcut, View } from "./view.ts";
+
+const NAMES: Readonly<Record<RunView, string>> = {
+  graph: "Graph", timeline: "Timeline", table: "Table", log: "Log", definition: "Definition",
+  events: "Events",
+};
+/** Views in which every job of a small run has an element. */
+const WITH_JOBS: ReadonlySet<RunView> = new Set(["graph", "timeline", "table"]);
+/** What is typed into the search box, and the result that Enter takes. */
+const FIND = "run.find";
+const FIND_AT = "run.find.at";
 
 export const run: View = {
   name: "Run",
   title: ({ params }) => params["run"]!,
-  needs: ({ params }) => [{ type: "run", id: params["run"]! }],
-  render(state, { params }) {
+  needs({ params, url }) {
     const id = params["run"]!;
-    const jobs = state.jobs.get(id);
-    const beside = badge(state.runs?.get(id)?.status ?? "PENDING");
-    if (jobs === undefined) {
-      return pageWith({ heading: id, beside }, loading(state, `runs/${encodeURIComponent(id)}`));
-    }
-    return pageWith({ heading: id, beside }, h("ul", { class: "rows" },
-      [...jobs.values()].map((job) => h("li", { key: job.id }, badge(job.status), " ", job.id))));
+    const { view } = selectionOf(url);
+    const needs: Need[] = [{ type: "run", id }];
+    if (view === "definition") needs.push({ type: "get", path: definitionPath(id) });
+    return needs;
   },
+  render(state, context) {
+    const id = context.params["run"]!;
+    const rows = state.jobs.get(id);
+    const found = state.runs?.get(id) ?? lastRun(id);
+    if (rows === undefined || found === undefined) {
+      return pageWith({ heading: id }, loading(state, `runs/${encodeURIComponent(id)}`));
+    }
+    last = found;
+    return pageTree(sceneOf(state, context, { run: found, rows }));
+  },
+  keys,
 };
+
+/** A run that was forgotten while somebody looks at it is shown as it was. */
+let last: Run | undefined;
+
+function lastRun(id: string): Run | undefined {
+  return last?.id === id ? last : undefined;
+}
+
+function artifactsPath(id: string): string {
+  return `artifacts?run=${encodeURIComponent(id)}`;
+}
+
+function pageTree(scene: Scene): VNode {
+  const { state, context, run: own, selection, jobs, choose } = scene;
+  const isForgotten = state.runs !== undefined && !state.runs.has(own.id);
+  const needsTwin = jobs.rows.length > SMALL_RUN || !WITH_JOBS.has(selection.view);
+  const panel = selection.job === undefined ? null : panelOf(scene);
+  return pageWith({
+    heading: own.id, beside: [badge(own.status), runButtons(own, state, context)],
+    below: [
+      own.name, ", submitted ", ago(own.submittedAt, state.now), ", ",
+      own.endedAt === null ? "running for " : "took ",
+      took(own.submittedAt, own.endedAt, state.now), counts(own),
+    ],
+  },
+    isForgotten ? problem("The master has forgotten this run, as it does with old ones: this is " +
+      "what was known of it last.") : null,
+    own.reason === undefined || own.reason === "" ? null : h("p", { class: "note" }, own.reason),
+    h("div", { class: "run-bar" },
+      h("nav", { class: "tabs", "aria-label": "Views of the run" }, RUN_VIEWS.map((view) => h("a", {
+        key: view, class: "tab", href: scene.address({ view, line: undefined }),
+        "aria-current": view === selection.view ? "page" : undefined,
+      }, NAMES[view]))),
+      h("span", { class: "run-bar-space" }),
+      selection.view === "graph" ? zoomButtons() : null, findBox(scene)),
+    h("div", { class: `run-body${panel === null ? "" : " has-panel"}` },
+      h("div", { class: `run-part run-${selection.view}`, key: selection.view }, partTree(scene)),
+      panel),
+    needsTwin ? twinTree({
+      run: own.id, length: jobs.rows.length, name: (job) => jobName(jobs.rows[job]!), choose,
+    }) : null);
+}
+
+function counts({ jobs }: Run): Child {
+  return h("span", { class: "counts" }, STATES.map((status) => {
+    const count = jobs[status as JobStatus] ?? 0;
+    return count === 0 ? null : badge(status, `${count.toLocaleString()} ${status.toLowerCase()}`);
+  }));
+}
+
+function zoomButtons(): Child {
+  return h("div", { class: "zoom", role: "group", "aria-label": "Zoom" },
+    button("−", () => shownBoard()?.zoom(1 / 1.4), { label: "Zoom out" }),
+    button("+", () => shownBoard()?.zoom(1.4), { label: "Zoom in" }),
+    button("Fit", () => shownBoard()?.fit(), { label: "Show the whole graph" }));
+}
+
+function findBox({ state, context, jobs, choose }: Scene): VNode {
+  const set = (key: string, value: unknown): void => context.dispatch({ type: "ui", key, value });
+  return findTree({
+    jobs, text: (state.ui[FIND] as string | undefined) ?? "",
+    at: (state.ui[FIND_AT] as number | undefined) ?? 0,
+    type(text) {
+      set(FIND, text);
+      set(FIND_AT, 0);
+    },
+    move: (at) => set(FIND_AT, at),
+    choose(job) {
+      choose(job);
+      shownBoard()?.show(job, { isCentered: true });
+    },
+  });
+}
+
+function panelOf({ state, context, run: own, jobs, chosen, selection, address }: Scene): VNode {
+  if (chosen === undefined) {
+    return h("section", { class: "panel", key: "panel" },
+      problem(`This run has no job "${selection.job!}".`,
+        h("a", { href: address({ job: undefined }) }, "Show the whole run")));
+  }
+  const job = jobs.rows[chosen]!;
+  const children = jobs.structure.flatMap(({ parents }, at) =>
+    parents.includes(chosen) ? [jobs.rows[at]!] : []);
+  return panelTree({
+    run: own.id, job, children, selection, now: state.now, address,
+    parents: jobs.structure[chosen]!.parents.map((parent) => jobs.rows[parent]!),
+    artifacts: answerOf<Artifact[]>(state, artifactsPath(own.id)),
+    buttons: jobButtons(own, job, { state, context }),
+  });
+}
+
+function keys({ jobs }: State, { url, params, navigate }: Context): readonly Shortcut[] {
+  const selection = selectionOf(url);
+  const go = (change: Parameters<typeof addressOf>[1]): void => navigate(addressOf(url, change));
+  const first = [...jobs.get(params["run"]!)?.keys() ?? []][0];
+  return [
+    {
+      keys: "l", label: "Output of the job, or of the run", run: () => {
+        go(selection.job === undefined ? { view: "log" } : { tab: "log" });
+        focusLog();
+      },
+    },
+    {
+      keys: "/", label: "Find a job",
+      run: () => document.querySelector<HTMLElement>(".find-input")?.focus(),
+    },
+    { keys: "f", label: "Show the whole graph", run: () => shownBoard()?.fit() },
+    { keys: "Escape", label: "Close the job", run: () => go({ job: undefined }) },
+    ...(selection.view === "graph" && first !== undefined ? [{
+      keys: "n", label: "Into the graph, to its nodes", run: () => shownBoard()?.enter(),
+    }] : []),
+    ...RUN_VIEWS.map((view, at): Shortcut =>
+      ({ keys: String(at + 1), label: NAMES[view], run: () => go({ view }) })),
+  ];
+}

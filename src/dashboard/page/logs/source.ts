@@ -1,0 +1,92 @@
+/**
+ * Lesson 19: where the lines of a log come from: loaded until all of them are here. A connection
+ * that breaks is made again from the beginning, and what is shown stays until there is more of it.
+ *
+ * Test: test/19-dashboard.run.browser.test.ts
+ */
+import { LogLines } from "./lines.ts";
+import { loadLog } from "./loader.ts";
+
+/** Before a log that broke off is loaded again. */
+const RETRY_MS = 1_000;
+
+export class LogSource {
+  readonly #onMore: () => void;
+  readonly #control = new AbortController();
+  #path: string | undefined;
+  #isFollowed = false;
+  #loading = new AbortController();
+  /** Another object after each new beginning. */
+  lines = new LogLines();
+  /** The jobs of a merged log, by their numbers as sources. */
+  jobs: readonly string[] = [];
+  problem = "";
+  isLoaded = false;
+
+  /** `onMore`: there are more lines, other ones, or there is a problem. */
+  constructor(onMore: () => void) {
+    this.#onMore = onMore;
+    document.addEventListener("visibilitychange", () => this.#seen(), {
+      signal: this.#control.signal,
+    });
+  }
+
+  close(): void {
+    this.#control.abort();
+    this.#loading.abort();
+  }
+
+  /** `follow`: until nothing more can come. */
+  open(path: string | undefined, { follow }: { follow: boolean }): void {
+    this.#path = path;
+    this.#isFollowed = follow;
+    this.lines = new LogLines();
+    this.jobs = [];
+    this.problem = "";
+    this.isLoaded = false;
+    void this.#load();
+  }
+
+  async #load(): Promise<void> {
+    this.#loading.abort();
+    this.#loading = new AbortController();
+    const { signal } = this.#loading;
+    if (this.#path === undefined) return;
+    const path = `${this.#path}${this.#isFollowed ? "&follow=1" : ""}`;
+    while (!signal.aborted) {
+      const isEmpty = this.lines.end === 0;
+      const lines = isEmpty ? this.lines : new LogLines();
+      const jobs: string[] = [];
+      const show = ({ isWhole }: { isWhole: boolean }): void => {
+        if (signal.aborted) return;
+        if (!isWhole && lines.end < this.lines.end) return;
+        this.lines = lines;
+        this.jobs = jobs;
+        this.problem = "";
+        this.isLoaded = isWhole;
+        this.#onMore();
+      };
+      try {
+        await loadLog({ path, lines, jobs, signal, onMore: () => show({ isWhole: false }) });
+        show({ isWhole: true });
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        // fetch() says so when there is no connection; all else is an answer.
+        const isAway = error instanceof TypeError;
+        this.problem = isAway ? "The connection broke off; it comes back by itself."
+          : (error as Error).message;
+        this.#onMore();
+        if (!isAway) return;
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
+    }
+  }
+
+  /** A tab that nobody sees holds no connection: a browser has six of them for all tabs. */
+  #seen(): void {
+    if (this.isLoaded) return;
+    if (document.hidden) this.#loading.abort();
+    else void this.#load();
+  }
+}

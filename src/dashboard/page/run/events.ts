@@ -1,0 +1,63 @@
+/**
+ * Lesson 19: what has happened to a run, fact by fact, as the event log has it.
+ *
+ * Test: test/19-dashboard.run.browser.test.ts
+ */
+import { listTree } from "../lists/list.ts";
+import { exact } from "../parts/time.ts";
+import { empty } from "../parts/page.ts";
+import type { Fact } from "../rows.ts";
+import { h, type VNode } from "../vdom.ts";
+
+/** Pixels; style/run.css has the same. */
+const ROW = 32;
+/** Told by columns of their own. */
+const COLUMNS: ReadonlySet<string> = new Set(["type", "at", "run", "job", "seq"]);
+
+export interface EventsProps {
+  readonly run: string;
+  readonly facts: readonly Fact[];
+  readonly isLoaded: boolean;
+  readonly isCut: boolean;
+  /** The facts of this job alone. */
+  readonly job: string | undefined;
+}
+
+export function eventsTree({ run, facts, isLoaded, isCut, job }: EventsProps): VNode {
+  const shown = job === undefined ? facts : facts.filter((fact) => isAbout(fact, job));
+  const note = isCut ? "The log has been compacted: what came before is not in it any more." : "";
+  if (shown.length === 0) {
+    return h("div", null, isLoaded ? empty("The log has no event of this.", note)
+      : h("p", { class: "loading" }, "Reading the log…"));
+  }
+  return h("div", { class: "event-part" },
+    note === "" ? null : h("p", { class: "note" }, note),
+    listTree({
+      key: "events", class: "events", role: "table", label: `events of ${job ?? run}`,
+      rows: shown.length, rowHeight: ROW, chosen: undefined,
+      head: h("div", { class: "event-row event-head", role: "row" },
+        ["Number", "When", "What", "Job", "More"].map((head) =>
+          h("span", { key: head, role: "columnheader" }, head))),
+      // The latest first: that is what a person asks for.
+      row: (at) => rowTree(shown[shown.length - 1 - at]!),
+    }));
+}
+
+function isAbout({ job, jobs }: Fact, wanted: string): boolean {
+  return job === wanted || (Array.isArray(jobs) && jobs.includes(wanted));
+}
+
+function rowTree(fact: Fact): VNode {
+  const { seq, at, type, job = "" } = fact;
+  const cells = [String(seq), at === undefined ? "" : exact(at), type, job, restOf(fact)];
+  return h("div", { key: seq, class: "event-row", role: "row" },
+    cells.map((text, column) => h("span", { key: column, role: "cell", title: text }, text)));
+}
+
+/** "attempt 2, worker w1, failure exit 3". */
+function restOf(fact: Fact): string {
+  return Object.entries(fact).flatMap(([name, value]) => {
+    if (COLUMNS.has(name) || value === null || value === "") return [];
+    return [`${name} ${typeof value === "object" ? JSON.stringify(value) : String(value)}`];
+  }).join(", ");
+}

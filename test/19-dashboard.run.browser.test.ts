@@ -1,0 +1,275 @@
+/** The page of a run, in a real browser, through names, pointer and keys, as a person would. */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { startEmbeddedCluster, type EmbeddedCluster } from "#cluster";
+import { nodeHost } from "#host";
+import { HttpDoor } from "#http";
+import { connect, type Client } from "#sdk";
+import { ensureBuilt } from "../scripts/bootstrap.mjs";
+import { keep, noBrowser, startBrowser, type Browser, type Page } from "./lib/browser.ts";
+
+const options = { skip: noBrowser };
+let cluster: EmbeddedCluster;
+let door: HttpDoor;
+let titan: Client;
+let browser: Browser;
+let origin: string;
+const stateDir = mkdtempSync(join(tmpdir(), "titan-run-page-"));
+
+before(async () => {
+  if (noBrowser) return;
+  ensureBuilt();
+  cluster = await startEmbeddedCluster({
+    workers: 1, slots: 4, port: 0, listenHost: "127.0.0.1", stateDir,
+    onNote: () => undefined, onFatal: (error) => assert.fail(error),
+  });
+  const { master } = cluster;
+  const listen = { host: "127.0.0.1", port: 0 };
+  door = new HttpDoor({ host: nodeHost(), master, token: undefined, version: "1.2.3", listen });
+  origin = `http://127.0.0.1:${(await door.open()).port}`;
+  titan = await connect({ master });
+  browser = await startBrowser();
+});
+
+after(async () => {
+  if (!noBrowser) {
+    await browser.close();
+    titan.close();
+    await door.close();
+    await cluster.stop();
+  }
+  rmSync(stateDir, { recursive: true, force: true });
+});
+
+type Jobs = Parameters<Client["submit"]>[0] extends infer P ? P extends { jobs: infer J } ? J
+  : never : never;
+
+async function open(name: string, jobs: unknown, query = ""): Promise<{ page: Page; run: string }> {
+  const { run } = await titan.submit({ name, jobs: jobs as Jobs } as never);
+  return { run, page: await browser.open(`${origin}/runs/${run}${query}`) };
+}
+
+/** The names of elements of a role that the accessibility tree has. */
+async function names(page: Page, role: string): Promise<string[]> {
+  return (await page.all(role)).map(({ name }) => name);
+}
+
+const logText = (page: Page): Promise<string> => page.evaluate(() =>
+  [...document.querySelectorAll("[role=log] .line-text")].map((line) => line.textContent)
+    .join("\n"));
+
+test("a run goes on before one's eyes; a click shows output, and the address shows it again",
+  options, async () => {
+    const { page, run } = await open("live", [
+      { id: "build", run: "printf '\\033[31mred\\033[0m and <b>not bold</b>\\n'; echo no >&2" },
+      { id: "check", run: "true", depends_on: ["build"], hitl: { message: "Ship?" } },
+      { id: "ship", run: "true", depends_on: ["check"] },
+      { id: "bad", run: "echo attempt; exit 3", retry: { max_attempts: 2, delay: "10ms" } },
+    ]);
+    assert.match((await page.find("heading", new RegExp(run))).name, new RegExp(run));
+    await page.find("group", `graph of ${run}`);
+    await page.find("button", "check, waiting");
+    await page.find("button", "ship, pending");
+    await page.click("button", "build, completed");
+    await page.until("the output is there", () =>
+      document.querySelector("[role=log]")?.textContent!.includes("red and <b>not bold</b>"));
+    await page.find("log", "output of build");
+    assert.match(await page.evaluate(() => location.search), /job=build/);
+    assert.equal(await page.evaluate(() =>
+      document.querySelector(".ansi-color-1")!.textContent), "red");
+    await page.click("button", "stderr only");
+    await page.until("only that line is left", () =>
+      document.querySelectorAll("[role=log] .line").length === 1);
+    assert.equal(await logText(page), "no");
+    await page.click("button", "stderr only");
+
+    await titan.decide(`${run}/check`, { approve: true, by: "ada" });
+    await page.find("button", "ship, completed", 5_000);
+    await page.find("button", "bad, dead", 5_000);
+    await page.click("button", /^bad, /);
+    await page.click("link", "Attempt 1");
+    await page.until("the first attempt is shown", () => /attempt=1/.test(location.search));
+    await page.reload();
+    await page.find("log", "output of bad");
+    assert.deepEqual(page.complaints(), []);
+    await page.close();
+  });
+
+test("timeline, table, events and the merged log are the same jobs, and the same choice", options,
+  async () => {
+    const { page, run } = await open("views", [
+      { id: "a", run: "echo from a" }, { id: "b", run: "exit 1", depends_on: ["a"],
+        retry: { max_attempts: 2, delay: "10ms" } },
+      { id: "c", run: "true", depends_on: ["b"] },
+    ], "?job=a");
+    await page.find("button", "c, skipped");
+    await page.click("link", "Timeline");
+    await page.find("list", `timeline of ${run}`);
+    await page.until("all attempts are bars", () =>
+      document.querySelectorAll(".time-row .time-bar").length === 3);
+    assert.deepEqual((await names(page, "button")).filter((name) => /^[abc], /.test(name)).sort(),
+      ["a, completed", "b, dead", "c, skipped"]);
+    await page.click("link", "Table");
+    await page.find("table", `jobs of ${run}`);
+    await page.click("button", "c, skipped");
+    await page.until("the choice follows", () => /job=c/.test(location.search));
+    assert.match(await page.evaluate(() => document.querySelector(".panel-why")!.textContent!),
+      /a parent failed: b/);
+    await page.press("Escape");
+    await page.click("link", "Events");
+    await page.until("the log is read", () =>
+      /JobFailed[^]*RunSubmitted/.test(document.querySelector(".events")?.textContent ?? ""));
+    assert.deepEqual(page.complaints(), []);
+    await page.close();
+  });
+
+test("by keyboard alone: along edges, into the output, and to a job by its name", options,
+  async () => {
+    const { page } = await open("keys", [
+      { id: "one", run: "echo first" }, { id: "two", run: "echo second", depends_on: ["one"] },
+      { id: "three", run: "true", depends_on: ["one"] },
+    ]);
+    await page.find("button", "three, completed");
+    const focused = (): Promise<string> =>
+      page.evaluate(() => document.activeElement?.getAttribute("aria-label") ?? "");
+    await page.focus("button", "one, completed");
+    await page.press("ArrowRight");
+    assert.match(await focused(), /^(two|three), /);
+    await page.press("ArrowLeft");
+    assert.equal(await focused(), "one, completed");
+    await page.press("Enter");
+    await page.find("log", "output of one");
+    // One button of the graph is in the order of the Tab key.
+    assert.equal(await page.evaluate(() =>
+      document.querySelectorAll(".board [tabindex='0']").length), 1);
+    await page.focus("combobox", "Find a job");
+    await page.type("tw");
+    await page.find("option", "two, completed");
+    await page.press("Enter");
+    await page.find("log", "output of two");
+    assert.deepEqual(page.complaints(), []);
+    await page.close();
+  });
+
+test("2,000 jobs: there within a second, few elements, every name, and a jump to one", options,
+  async () => {
+    const jobs = Array.from({ length: 2_000 }, (_, at) => ({
+      id: `job-${at}`, run: "true", requirement: "GPU",
+      depends_on: at < 40 ? [] : [`job-${at - 40}`, `job-${at - 1 - (at % 40)}`],
+    }));
+    const { page } = await open("large", jobs);
+    const took = await page.until("the picture is there", () =>
+      document.querySelector(".world-paths .far, .board .node") === null ? 0 : performance.now());
+    console.log(`2,000 jobs: ${Math.round(took)} ms after the start of the page`);
+    await page.until(
+      "all are named",
+      () => document.querySelectorAll(".twin > *").length === 2_000,
+    );
+    assert.ok(await page.evaluate(() => document.querySelectorAll(".board *").length) < 4_000);
+    // tsx gives functions their names by a helper that the page does not have.
+    await page.call("Runtime.evaluate", { expression: "globalThis.__name = (it) => it" });
+    const frames = await page.evaluate(panFrames);
+    console.log(`panning: ${frames.join(" ")} ms a frame`);
+    await page.focus("combobox", "Find a job");
+    await page.type("job-1777");
+    await page.press("Enter");
+    await page.until("it is a button on the screen", () => {
+      const node = document.querySelector('.board [aria-label="job-1777, pending"]');
+      const box = node?.getBoundingClientRect();
+      return box !== undefined && box.width > 100 && box.top > 0 && box.bottom < innerHeight;
+    });
+    keep("run-2000", await page.screenshot());
+    assert.deepEqual(page.complaints(), []);
+    await page.close();
+  });
+
+/** Moves the picture as a pointer does, and measures frames: median, and the longest but one. */
+async function panFrames(): Promise<number[]> {
+  const board = document.querySelector(".board")!;
+  const { left, top } = board.getBoundingClientRect();
+  const send = (type: string, x: number): void => {
+    board.dispatchEvent(new PointerEvent(type, {
+      pointerId: 1, button: 0, bubbles: true, clientX: left + x, clientY: top + 200,
+    }));
+  };
+  const frame = (): Promise<number> => new Promise((done) => requestAnimationFrame(done));
+  board.setPointerCapture = () => undefined;
+  send("pointerdown", 200);
+  const times: number[] = [];
+  let before = await frame();
+  for (let step = 0; step < 60; step++) {
+    send("pointermove", 200 + 4 * step);
+    const now = await frame();
+    times.push(now - before);
+    before = now;
+  }
+  send("pointerup", 440);
+  times.sort((a, b) => a - b);
+  return [times[30]!, times[58]!].map(Math.round);
+}
+
+test("output that no terminal would like: NULs, no UTF-8, a line of 10 MB, a million lines",
+  options, async () => {
+    const { page } = await open(
+      "output",
+      [
+        {
+          id: "odd",
+          run: "printf 'a\\000b\\377c\\n'; head -c 10485760 /dev/zero | tr '\\0' x; echo",
+        },
+        { id: "many", run: "seq 1 200000" },
+      ],
+      "?job=odd",
+    );
+    await page.until("both lines are there", () =>
+      document.querySelectorAll("[role=log] .line").length === 2 &&
+      document.querySelector(".line-more") !== null);
+    const [first, long] = (await logText(page)).split("\n");
+    assert.equal(first, "a\u2400b\ufffdc");
+    assert.ok(long!.length < 10_000 && long!.startsWith("xxx"));
+    await page.click("button", /^many, /);
+    await page.until("the end is on the screen", () =>
+      [...document.querySelectorAll("[role=log] .line-text")].at(-1)?.textContent === "200000");
+    assert.ok(await page.evaluate(() => document.querySelectorAll(".line").length) < 200);
+    await page.focus("searchbox", "Search the output");
+    await page.type("^1999[78]$");
+    await page.until("the pattern is found", () =>
+      /^2 lines$/.test(document.querySelector(".log-found")!.textContent!));
+    await page.press("Enter");
+    await page.until("the first of them is shown", () =>
+      document.querySelector(".line-marked .line-text")?.textContent === "19997");
+    await page.click("link", "line 19999");
+    await page.until("the address names the line", () => /line=19999/.test(location.search));
+    await page.reload();
+    await page.until("it is shown again", () =>
+      document.querySelector(".line-marked .line-text")?.textContent === "19999");
+    assert.deepEqual(page.complaints(), []);
+    await page.close();
+  });
+
+test("markup and emoji are text wherever they come from; 320 " +
+  "pixels are enough", options, async () => {
+  const evil = `<img src=x onerror=alert(1)>${"🌍".repeat(128)}`;
+  const { page } = await open("evil", [
+    { id: "a", run: `echo '${evil}'`, hitl: { message: evil } },
+    { id: "b".repeat(128), run: "exit 1", depends_on: ["a"] },
+  ], "?job=a");
+  await page.until("the output is there", () =>
+    document.querySelector("[role=log]")?.textContent!.includes("onerror"));
+  assert.equal(await page.evaluate(() => document.querySelectorAll("main img").length), 0);
+  for (const view of ["graph", "timeline", "table", "events", "log"]) {
+    await page.evaluate((name) => {
+      [...document.querySelectorAll<HTMLElement>(".run-bar .tab")]
+        .find(({ textContent }) => textContent!.toLowerCase() === name)!.click();
+    }, view);
+    for (const width of [320, 1280, 2560]) {
+      await page.resize({ width, height: 800 });
+      assert.equal(await page.overflow(), 0, `${view} at ${width}`);
+    }
+  }
+  assert.deepEqual(page.complaints(), []);
+  await page.close();
+});
