@@ -22,6 +22,7 @@
  *     graph/        the graph of a run, and what the pointer and the keys do there
  *     timeline/     what the jobs of a run did when
  *     logs/         output: lines, colours, search
+ *     build/        the constructor; the view by that name has its map
  *     lists/        long lists, of which only the rows on the screen exist
  *     style/        how it looks
  *

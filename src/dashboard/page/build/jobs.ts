@@ -47,7 +47,7 @@ export function idProblem(document: Document, id: string, own?: Job): string | u
 
 // ── adding ───────────────────────────────────────────────────────────────────────────────────────
 
-const AGENT_SCRIPT = `import { job } from "titan-orchestrator/job";
+const AGENT_SCRIPT = `import { job } from ${JSON.stringify("titan-orchestrator/job")};
 const plan = await job.step("plan", {}, () => ["one", "two"]);
 await job.output({ plan });
 `;
@@ -62,13 +62,12 @@ export function template(
   while (taken.has(`${kind}-${number}`)) number++;
   const id = `${kind}-${number}`;
   if (kind === "service") {
-    const run = 'exec python3 -m http.server --bind 127.0.0.1 "$TITAN_PORT"';
-    return { id, type: "service", run };
+    return { id, type: "service", run: "exec python3 -m http.server -b 127.0.0.1 $TITAN_PORT" };
   }
   if (kind === "gate") return { id, call: "titan:noop", hitl_message: "Go on?" };
   if (kind === "call") return { id, call: "titan:echo", input: { hello: "world" } };
   if (kind === "agent") return { id, shell: "node", run: AGENT_SCRIPT };
-  return { id, run: `echo "${id} is done"` };
+  return { id, run: `echo ${id} is done` };
 }
 
 /** Adds a job of this kind at the end. The first agent brings a budget with it. */

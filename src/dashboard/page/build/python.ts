@@ -19,19 +19,11 @@ const RESERVED: ReadonlySet<string> = new Set([
   "with", "yield",
 ]);
 
-/** Keys of YAML that titan.py refuses. */
-export const NOT_IN_PYTHON = ["agent", "agent_run_id", "outputs", "inputs"] as const;
-
 export function toPython(value: Record<string, unknown>): string {
   const { name, jobs, ...keys } = value;
   const calls = listOf(jobs).map(({ id, ...own }) => call("work.job", id, own));
   const folder = needsFolder(value) ? ", project_dir=\".\"" : "";
-  const missing = NOT_IN_PYTHON.filter(
-    (key) => key in keys || listOf(jobs).some((job) => key in job),
-  );
-  const warning = `# titan.py does not know ${missing.join(", ")} yet: use YAML for this pipeline.`;
   return [
-    ...(missing.length === 0 ? [] : [warning]),
     "from titan import Client, pipeline",
     "",
     call("work = pipeline", name, keys),

@@ -9,6 +9,7 @@
  * Test: test/19-dashboard.build.generate.test.ts
  */
 
+const PACKAGE = "titan-orchestrator";
 const MAX_LINE_CHARS = 96;
 const NAME = /^[A-Za-z_$][\w$]*$/;
 
@@ -23,7 +24,7 @@ export function toTypeScript(value: Record<string, unknown>): string {
   const variable = variableOf(name);
   const submit = needsFolder(value) ? `${variable}, { projectDir: "." }` : variable;
   return [
-    `import { connect, pipeline } from "titan-orchestrator";`,
+    `import { connect, pipeline } from ${quoted(PACKAGE)};`,
     "",
     `${[`const ${variable} = pipeline(${quoted(name ?? "")}${head})`, ...calls].join("\n")};`,
     "",

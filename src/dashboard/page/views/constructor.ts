@@ -1,12 +1,71 @@
 /**
- * Lesson 19: Constructor.
+ * Lesson 19: the constructor: a pipeline as a canvas and as text, side by side. A change of one is
+ * there at once in the other; it can be run from here, and watched.
  *
- * Test: test/19-dashboard.shell.test.ts
+ *     document.ts   the text, read; slots.ts the places in it, fields.ts every key that there is
+ *     edit.ts       a value set or taken out, as splices (splice.ts) of YAML (write.ts)
+ *     jobs.ts       jobs added, connected, renamed, removed; paste.ts copied and pasted
+ *     values.ts     the pipeline as a value; typescript.ts, python.ts as programs
+ *     graph.ts      places and edges; problems.ts what is wrong, and where
+ *     board.ts      all of that as one state, with undo; drafts.ts keeps it
+ *                                                     (up to here no file knows a browser)
+ *     desk.ts       what is looked at; deeds.ts what a person does; tend.ts checks, saves, runs
+ *     area.ts       the canvas: canvas.ts draws it, pointer.ts and keys.ts move it
+ *     panel.ts      the fields, each a control (controls.ts); code.ts the texts
+ *     toolbar.ts    the buttons; dialogs.ts the windows
+ *
+ * Test: test/19-dashboard.build.page.test.ts
  */
-import { page } from "../parts/page.ts";
-import type { View } from "./view.ts";
+import { canvas } from "../build/area.ts";
+import { code } from "../build/code.ts";
+import { currentDesk, deskOf } from "../build/desk.ts";
+import { dialogs } from "../build/dialogs.ts";
+import { listen } from "../build/keys.ts";
+import { panel } from "../build/panel.ts";
+import { unschedulable, type Crew } from "../build/problems.ts";
+import { follow, tend } from "../build/tend.ts";
+import { draftLine, runLine, toolbar } from "../build/toolbar.ts";
+import { pageWith } from "../parts/page.ts";
+import { answerOf, type State } from "../state.ts";
+import { h } from "../vdom.ts";
+import type { Context, Need, View } from "./view.ts";
+
+let now: Context;
 
 export const builder: View = {
   name: "Constructor",
-  render: () => page("Constructor"),
+  needs(): Need[] {
+    const { run } = currentDesk();
+    return [
+      { type: "get", path: "workers", everyMs: 3_000 },
+      { type: "get", path: "pools", everyMs: 9_000 },
+      ...(run === undefined ? [] : [{ type: "run" as const, id: run }]),
+    ];
+  },
+  render(state, context) {
+    now = context;
+    const own = deskOf(state);
+    const desk = { ...own, findings: [...own.findings, ...waiting(state)] };
+    const statuses = own.run === undefined ? undefined : state.jobs.get(own.run);
+    const hook = {
+      mount: () => {
+        follow(now);
+        return listen(() => now);
+      },
+      update: () => tend(now),
+    };
+    return pageWith({ heading: "Constructor", beside: [draftLine(desk, context),
+      runLine(desk, state, context)] },
+    h("div", { class: "build", hook },
+      toolbar(desk, context), canvas(desk, context, statuses), panel(desk, context),
+      code(desk, context), dialogs(desk, state, context)));
+  },
 };
+
+/** Jobs that no worker could run: the master would wait for one. */
+function waiting(state: State): ReturnType<typeof unschedulable> {
+  const workers = answerOf<Crew["workers"]>(state, "workers");
+  if (workers === undefined) return [];
+  const pools = answerOf<Crew["pools"]>(state, "pools") ?? [];
+  return unschedulable(deskOf(state).board.document, { workers, pools });
+}

@@ -1,0 +1,85 @@
+/**
+ * Lesson 19: the row of buttons above the canvas, and the line about the run that is watched.
+ *
+ * Test: test/19-dashboard.build.page.test.ts
+ */
+import { badge } from "../parts/badge.ts";
+import { button } from "../parts/page.ts";
+import { pathTo } from "../router.ts";
+import type { State } from "../state.ts";
+import { h, type Child, type VNode } from "../vdom.ts";
+import type { Context } from "../views/view.ts";
+import { add, arrange, redoNext, undoLast } from "./deeds.ts";
+import { fitted, update, zoomed, type Desk } from "./desk.ts";
+import { textAt, type JobKind } from "./document.ts";
+import { run, save, saveCopy, drafts, openDraft, check } from "./tend.ts";
+
+const KINDS: readonly [JobKind, string][] = [
+  ["task", "Add task"], ["service", "Add service"], ["gate", "Add gate"], ["call", "Add call"],
+  ["agent", "Add agent"],
+];
+
+export function toolbar(desk: Desk, context: Context): VNode {
+  const { board } = desk;
+  const disabled = board.refusal !== undefined;
+  const hasServices = board.document.jobs.some(({ node }) => textAt(node, "type") === "service");
+  const start = (deploy: boolean): void => void context.act(() => run(context, { deploy }));
+  return h("div", { class: "build-toolbar", role: "toolbar", "aria-label": "Constructor" },
+    h("div", { class: "build-row" }, KINDS.map(([kind, name]) =>
+      button(name, () => add(context, kind), { key: kind, icon: "plus", disabled }))),
+    h("div", { class: "build-row" },
+      button("Undo", () => undoLast(context), { disabled: board.past.length === 0 }),
+      button("Redo", () => redoNext(context), { disabled: board.future.length === 0 }),
+      button("Arrange", () => arrange(context), { disabled }),
+      button("Fit", () => void update(context, fitted)),
+      button("−", () => void update(context, (now) => zoomed(now, 0.8)), { label: "Zoom out" }),
+      button("+", () => void update(context, (now) => zoomed(now, 1.25)), { label: "Zoom in" })),
+    h("div", { class: "build-row build-row-end" },
+      button("Open…", () => void update(context, (now) => ({ ...now, dialog: "open" }))),
+      button("Validate", () => void context.act(() => validate(context)), { disabled }),
+      hasServices ? button("Deploy", () => start(true), { disabled,
+        label: "Deploy: the services become the cluster's" }) : null,
+      button("Run", () => start(false), { kind: "main", disabled })));
+}
+
+async function validate(context: Context): Promise<void> {
+  const isValid = await check(context);
+  const text = isValid ? "The pipeline is valid." : "The pipeline has problems.";
+  context.announce(text);
+  context.dispatch({ type: "notice", kind: isValid ? "done" : "problem", text });
+}
+
+const SAVE_WORDS = {
+  saved: "saved in this browser", saving: "saving…", unsaved: "not saved yet",
+  conflict: "changed elsewhere", failed: "could not be saved: there is no room",
+} as const;
+
+/** The name of the draft, and how far it is saved. */
+export function draftLine({ draft, board }: Desk, context: Context): Child {
+  if (draft.status === "conflict") {
+    const theirs = drafts().load(draft.name);
+    return h("div", { class: "problem", role: "alert" },
+      h("p", null, `The draft ${draft.name} was changed in another window meanwhile. ` +
+        "Nothing of either is lost:"),
+      button("Keep mine as a copy", () => saveCopy(context)),
+      button("Open theirs", () => theirs && openDraft(context, theirs)),
+      button("Replace theirs", () => save(context, { anyway: true }), { kind: "danger" }));
+  }
+  if (draft.name === "" && board.past.length === 0) return null;
+  return h("span", { class: "build-draft" },
+    draft.name === "" ? "" : `Draft ${draft.name}: `, SAVE_WORDS[draft.status]);
+}
+
+/** What is watched here: the nodes have the colours of its jobs. */
+export function runLine(desk: Desk, state: State, context: Context): Child {
+  const { run: id } = desk;
+  if (id === undefined) return null;
+  const found = state.runs?.get(id);
+  const isOver = found?.endedAt !== null && found !== undefined;
+  return h("div", { class: "build-run", role: "group", "aria-label": "Run" },
+    badge(found?.status ?? "PENDING"), h("a", { href: pathTo(["runs", id]) }, id),
+    isOver ? null : button("Cancel run", () => void context.act(() =>
+      context.api.post(`runs/${encodeURIComponent(id)}/cancel`)), { kind: "danger" }),
+    button("Hide", () => void update(context, (now) => ({ ...now, run: undefined })),
+      { kind: "quiet", label: "Stop watching this run here" }));
+}

@@ -1,0 +1,225 @@
+/** Chapter 19: the constructor's state: undo and redo, places, problems at nodes, drafts. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parsePipeline, PipelineError } from "#pipeline";
+import { Prng } from "#simulation";
+import {
+  changed, ended, moved, openBoard, redo, selected, typed, undo, type Board,
+} from "../src/dashboard/page/build/board.ts";
+import { envOf, listOf, listText, NOT_YET, valueOf } from "../src/dashboard/page/build/controls.ts";
+import { DraftConflict, Drafts, type Box } from "../src/dashboard/page/build/drafts.ts";
+import { edit } from "../src/dashboard/page/build/document.ts";
+import { setAt } from "../src/dashboard/page/build/edit.ts";
+import { fieldOf } from "../src/dashboard/page/build/fields.ts";
+import {
+  aligned, edgesOf, GRID, inside, layoutAll, neighbour, NODE, settle,
+} from "../src/dashboard/page/build/graph.ts";
+import { addJob, connect, edgeProblem, removeJobs, renameJob } from
+  "../src/dashboard/page/build/jobs.ts";
+import { findingsOf, unschedulable, type Verdict } from "../src/dashboard/page/build/problems.ts";
+import { upTo } from "../src/dashboard/page/build/tend.ts";
+
+const TEXT = "name: n\njobs:\n- {id: a, run: x}\n- {id: b, run: y, needs: a}\n- {id: c, run: z, " +
+  "needs: [a, b]}\n";
+
+const state = ({ text, positions, refusal }: Board): unknown =>
+  ({ text, positions: [...positions].sort(), refused: refusal?.line });
+
+test("undo takes back every step and redo brings it back, exactly", () => {
+  for (let seed = 1; seed <= 60; seed++) {
+    const d = new Prng(seed);
+    let board = openBoard(TEXT);
+    const states = [state(board)];
+    for (let step = 0; step < 12; step++) {
+      const before = board;
+      board = ended(step1(d, board));
+      if (board.past.length > before.past.length) states.push(state(board));
+    }
+    const all = [...states];
+    for (let at = states.length - 1; at > 0; at--) {
+      assert.deepEqual(state(board), all[at], `seed ${seed}, state ${at}`);
+      board = undo(board);
+    }
+    assert.deepEqual(state(board), all[0]);
+    for (let at = 1; at < all.length; at++) {
+      board = redo(board);
+      assert.deepEqual(state(board), all[at], `seed ${seed}, again ${at}`);
+    }
+    assert.equal(redo(board), board);
+  }
+});
+
+function step1(d: Prng, board: Board): Board {
+  const { document, positions, refusal } = board;
+  if (refusal !== undefined) return typed(board, TEXT);
+  const keys = [...document.byKey.keys()];
+  switch (d.int(0, 7)) {
+    case 0: return changed(board, addJob(document, d.pick(["task", "gate", "agent"])).document);
+    case 1: return keys.length < 2 ? board : changed(board, removeJobs(document, [d.pick(keys)]));
+    case 2: return moved(board, new Map(positions).set(d.pick(keys), { x: d.int(0, 99), y: 20 }));
+    case 3: return typed(board, d.chance(0.5) ? `${board.text}# more\n` : `${board.text}\n\tbad`);
+    case 4: return selected(board, [d.pick(keys)]);
+    case 5: return changed(board, renameJob(document, d.pick(keys), `r${d.int(0, 1e6)}`));
+    case 6: return moved(board, layoutAll(document));
+    default: return changed(board, edit(document, setAt(document, ["jobs", 0, "priority"],
+      d.int(2, 90))));
+  }
+}
+
+test("typing in a row is one step, and selecting is none", () => {
+  let board = typed(typed(typed(openBoard(TEXT), `${TEXT}#`), `${TEXT}# `), `${TEXT}# a`);
+  assert.equal(board.past.length, 1);
+  board = selected(board, ["a"]);
+  assert.equal(board.past.length, 1);
+  board = typed(board, `${TEXT}# b`);
+  assert.equal(board.past.length, 2);
+  assert.equal(undo(undo(board)).text, TEXT);
+});
+
+test("a text that cannot be read is kept, and the canvas stays as it was", () => {
+  const board = typed(openBoard(TEXT), "name: n\njobs:\n\t- bad");
+  assert.equal(board.refusal?.line, 3);
+  assert.equal(board.document.jobs.length, 3);
+  assert.equal(board.text, "name: n\njobs:\n\t- bad");
+  const back = typed(board, TEXT);
+  assert.equal(back.refusal, undefined);
+  assert.deepEqual([...back.positions], [...openBoard(TEXT).positions]);
+});
+
+test("a renamed job keeps its place, a new one stands behind its parents and on nobody", () => {
+  const board = openBoard(TEXT);
+  const renamed = typed(board, TEXT.replace(/\bb\b/g, "bb"));
+  assert.deepEqual(renamed.positions.get("bb"), board.positions.get("b"));
+  const grown = typed(board, `${TEXT}- {id: d, run: x, needs: c}\n- {id: e, run: x, needs: c}\n`);
+  const [c, d, e] = ["c", "d", "e"].map((key) => grown.positions.get(key)!);
+  assert.ok(d!.x >= c!.x + NODE.width && e!.x === d!.x && Math.abs(e!.y - d!.y) >= NODE.height);
+  for (const at of grown.positions.values()) assert.equal(at.x % GRID + at.y % GRID, 0);
+  const other = typed(board, "jobs: [{id: z}]");
+  assert.deepEqual(other.positions.get("z"), { x: 0, y: 0 });
+  assert.deepEqual(settle(grown.document, grown.positions), grown.positions);
+});
+
+test("a circle is refused with its way, and one that was typed is still drawn", () => {
+  const { document } = openBoard(TEXT);
+  const job = (key: string) => document.byKey.get(key)!;
+  assert.equal(edgeProblem(document, job("c"), job("a")), "This would be a circle: a → c → a.");
+  assert.equal(edgeProblem(document, job("b"), job("b")), "b cannot wait for itself.");
+  assert.equal(edgeProblem(document, job("a"), job("b")), "b waits for a already.");
+  assert.throws(() => connect(document, "c", "a"), /circle/);
+  const round = openBoard(TEXT.replace("{id: a,", "{id: a, needs: c,"));
+  assert.equal(edgesOf(round.document).length, 4);
+  assert.equal(layoutAll(round.document).size, 3);
+});
+
+test("arrows lead along edges; nodes are aligned, and found in a box", () => {
+  const { document, positions } = openBoard(TEXT);
+  assert.equal(neighbour(document, positions, "a", "right"), "b");
+  assert.equal(neighbour(document, positions, "c", "left"), "b");
+  assert.equal(neighbour(document, positions, "c", "right"), undefined);
+  const row = aligned(positions, ["a", "b", "c"], "left");
+  assert.equal(new Set([...row.values()].map(({ x }) => x)).size, 1);
+  const { x, y } = positions.get("b")!;
+  assert.deepEqual(inside(positions, { x: x + 5, y: y + 5, width: 1, height: 1 }), ["b"]);
+});
+
+function verdictOf(text: string): Verdict {
+  try {
+    return { valid: true, warnings: parsePipeline(text, { file: "body" }).warnings };
+  } catch (error) {
+    return { valid: false, problems: (error as PipelineError).problems };
+  }
+}
+
+test("problems stand at the job and the field, and a tag that no worker has is one", () => {
+  const text = "name: n\nshell: fish\njobs:\n- id: a\n  run: x\n  priority: high\n" +
+    "- id: b\n  run: x\n  requirement: [GPU, BIG]\n  depends_on: [zz]\n";
+  const { document } = openBoard(text);
+  const found = findingsOf(document, verdictOf(text)).map(({ kind, job, field, line }) =>
+    [kind, job, field, line]);
+  assert.deepEqual(found, [
+    ["error", undefined, "shell", 2],
+    ["error", "a", "priority", 6],
+    ["error", "b", "depends_on", 10],
+  ]);
+  const warned = TEXT.replace("run: x", "run: 'echo ${{ a }}'");
+  assert.deepEqual(findingsOf(openBoard(warned).document, verdictOf(warned)).map(
+    ({ kind, job, field }) => [kind, job, field]), [["warning", "a", "run"]]);
+  const crew = { workers: [{ name: "w", tags: ["GPU"] }], pools: [] };
+  const [never, ...more] = unschedulable(document, crew);
+  assert.equal(never!.message, "b can never be scheduled: no worker has BIG");
+  assert.deepEqual([never!.job, never!.field, more.length], ["b", "requirement", 0]);
+  const apart = { workers: crew.workers, pools: [{ name: "p", tags: ["BIG"] }] };
+  assert.match(unschedulable(document, apart)[0]!.message, /no worker has all of GPU, BIG/);
+  const both = { workers: [], pools: [{ name: "p", tags: ["BIG", "GPU"] }] };
+  assert.deepEqual(unschedulable(document, both), []);
+});
+
+test("upTo() leaves a job and all that it waits for", () => {
+  const { document } = openBoard(TEXT);
+  assert.deepEqual(upTo(document, "b").jobs.map(({ id }) => id), ["a", "b"]);
+  assert.equal(upTo(document, "c"), document);
+});
+
+test("a control's text becomes the value of its field, when it is finished", () => {
+  const field = (key: string) => fieldOf("job", key)!;
+  assert.deepEqual([valueOf(field("priority"), "7"), valueOf(field("timeout"), "1.5"),
+    valueOf(field("timeout"), "10m"), valueOf(field("run"), "7"), valueOf(field("priority"), "07"),
+    valueOf(field("affinity"), "true")], [7, 1.5, "10m", "7", "07", true]);
+  assert.deepEqual(listOf(field("requirement"), "GPU, BIG, "), ["GPU", "BIG"]);
+  assert.deepEqual(listOf(field("command"), '["a b", ""]'), ["a b", ""]);
+  assert.equal(listOf(field("command"), '["a b'), NOT_YET);
+  assert.deepEqual(envOf("A=1\nB = x=y \nhalf"), { A: "1", B: " x=y " });
+  assert.equal(envOf("half"), NOT_YET);
+  const { document } = openBoard("jobs: [{id: a, command: [sh, -c, 'x y']}]");
+  const [job] = document.jobs;
+  assert.ok(job!.node.kind === "mapping");
+  assert.equal(listText(job!.node.entries[1]!.value), '["sh","-c","x y"]');
+});
+
+/** As a browser's storage, of so many characters. */
+function box(room = Infinity): Box & Map<string, string> {
+  const map = new Map<string, string>();
+  return Object.assign(map, {
+    length: 0,
+    key: (at: number) => [...map.keys()][at] ?? null,
+    getItem: (key: string) => map.get(key) ?? null,
+    setItem: (key: string, value: string) => {
+      if (value.length > room) throw new Error("QuotaExceededError");
+      map.set(key, value);
+      (map as unknown as { length: number }).length = map.size;
+    },
+    removeItem: (key: string) => void map.delete(key),
+  });
+}
+
+test("two people who save one draft both keep their work", () => {
+  const own = box();
+  const [ann, bob] = [new Drafts(own), new Drafts(own)];
+  const content = (text: string) => ({ text, positions: new Map([["a", { x: 1, y: 2 }]]) });
+  assert.equal(ann.save("n", content("1"), { version: 0, now: 5 }), 1);
+  const seen = bob.load("n")!;
+  assert.deepEqual([seen.version, seen.text, seen.positions.get("a")], [1, "1", { x: 1, y: 2 }]);
+  assert.equal(ann.save("n", content("2"), { version: 1, now: 6 }), 2);
+  assert.throws(() => bob.save("n", content("3"), { version: 1, now: 7 }), DraftConflict);
+  assert.equal(bob.save("n", content("2"), { version: 1, now: 7 }), 2);
+  assert.deepEqual(ann.versions("n").map(({ text }) => text), ["2", "1"]);
+  assert.deepEqual(ann.names(), ["n"]);
+  own.set("titan:drafts:broken", "{");
+  assert.deepEqual(ann.versions("broken"), []);
+});
+
+test("a draft that fills the storage gives up its old versions first", () => {
+  const drafts = new Drafts(box(400));
+  for (let version = 0; version < 9; version++) {
+    drafts.save(
+      "n",
+      { text: "x".repeat(100) + version, positions: new Map() },
+      { version, now: 1 },
+    );
+  }
+  const kept = drafts.versions("n");
+  assert.ok(kept.length > 0 && kept.length < 9);
+  assert.equal(kept[0]!.text.at(-1), "8");
+  const full = { text: "x".repeat(500), positions: new Map() };
+  assert.throws(() => drafts.save("m", full, { version: 0, now: 1 }), /Quota/);
+});
