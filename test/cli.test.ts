@@ -118,7 +118,6 @@ describe("titan", { concurrency: 4 }, () => {
       [["runs", "--master", "host:port"], /expected HOST:PORT/],
       [["runs", "--master", "host:70000"], /not between 1 and 65535/],
       [["logs", "run/"], /expected RUN or RUN\/JOB/],
-      [["mcp"], /not in this version yet/],
       [["drain"], /it takes WORKER, found nothing/],
       [["dead", "x"], /takes no arguments/],
       [["up", "--grace", "11m"], /--grace 11m: must be at most 10m/],

@@ -3,10 +3,12 @@
  *
  * Test: test/http.port.test.ts
  */
+import { hostPort } from "#base";
 import type { EmbeddedCluster } from "#cluster";
 import type { HttpDoor } from "#http";
 import type { Call } from "./command.ts";
 import { CliError, EXIT, UsageError } from "./exit.ts";
+import { lazyMcp } from "./mcp-door.ts";
 import { DEFAULT_MASTER } from "./named-master.ts";
 
 /** Beside the default port of a master. */
@@ -14,6 +16,7 @@ const DEFAULT_HTTP_PORT = 9080;
 
 /** As much of a call as is asked here. */
 type Asked = Pick<Call, "text" | "texts" | "count"> & {
+  readonly command: Pick<Call["command"], "name">;
   readonly context: Pick<Call["context"], "note" | "onExit">;
 };
 
@@ -46,7 +49,13 @@ export async function openHttp(
     await Promise.all([import("#http"), import("#host")]);
   const listen = { host: DEFAULT_MASTER.host, port };
   const names = call.texts("http-host");
-  const door = new HttpDoor({ host: nodeHost(), master, token, version: VERSION, listen, names });
+  // The workers of `titan up` are on this machine: its callers may name files here.
+  const folder = call.command.name === "up" ? process.cwd() : undefined;
+  const mcp = { host: nodeHost(), version: VERSION, master: hostPort(master), folder };
+  const door: HttpDoor = new HttpDoor({
+    host: nodeHost(), master, token, version: VERSION, listen, names,
+    mounts: { "/mcp": lazyMcp(() => door, mcp) },
+  });
   call.context.onExit(() => door.close());
   try {
     await door.open();

@@ -14,6 +14,7 @@
  *         http-port.ts             their HTTP port
  *     store-url.ts · store-dump.ts    which store; the content of one, in the language of Redis
  *     kv-reply.ts                  a store's answer as text
+ *     mcp-door.ts                  MCP on the HTTP door
  *     submit.ts · project-files.ts    from a file to a run
  *     follow.ts · watch.ts         a run to its end
  *     waits.ts · summary.ts        why jobs wait; how the run ended

@@ -40,6 +40,7 @@ const COMMANDS: Program["commands"] = new Map([
   ["step", async () => (await import("./commands/step.ts")).step],
   ["artifact", async () => (await import("./commands/artifact.ts")).artifact],
   ["kv", async () => (await import("./commands/kv.ts")).kv],
+  ["mcp", async () => (await import("./commands/mcp.ts")).mcp],
   ["master", async () => (await import("./commands/master.ts")).master],
   ["worker", async () => (await import("./commands/worker.ts")).worker],
   ["store", async () => (await import("./commands/store.ts")).store],
@@ -56,16 +57,7 @@ const COMMANDS: Program["commands"] = new Map([
   ["help", async () => helpCommand(() => TITAN)],
 ]);
 
-/**
- * Commands that people will look for and that a later version has. A sentence helps them more than
- * "unknown command".
- */
-const LATER: readonly string[] = ["mcp"];
-
-const TITAN: Program = {
-  commands: COMMANDS,
-  whyMissing: (name) => LATER.includes(name) ? "it is not in this version yet" : undefined,
-};
+const TITAN: Program = { commands: COMMANDS, whyMissing: () => undefined };
 
 export function allCommands(): Promise<readonly Command[]> {
   return commandsOf(TITAN);

@@ -7,16 +7,12 @@
  * Invariant: `signal` is aborted once the peer is gone.
  * Test: test/http.test.ts
  */
-import type { Client } from "#sdk";
-
 export interface MountedRequest {
   readonly method: string;
   /** Names in small letters. */
   readonly headers: Readonly<Record<string, string | undefined>>;
   readonly body: Buffer;
   readonly signal: AbortSignal;
-  /** A session with the master, when one is needed. */
-  readonly client: () => Promise<Client>;
 }
 
 export interface MountedAnswer {

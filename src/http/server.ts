@@ -10,6 +10,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { dialable, hostPort } from "#base";
 import type { Address, Timer } from "#host";
+import type { Client } from "#sdk";
 import { namesOf, type Rules } from "./guard.ts";
 import { MAX_STREAMS, type HttpOptions } from "./options.ts";
 import type { Serving } from "./serving.ts";
@@ -79,6 +80,11 @@ export class HttpDoor {
   newLink(): string {
     const code = this.#options.token === undefined ? "" : `login/${this.#sessions!.newCode()}`;
     return `${this.url}/${code}`;
+  }
+
+  /** The door's own session with the master, for what is mounted on it. */
+  async session(): Promise<Client> {
+    return (await this.#load()).session();
   }
 
   async close(): Promise<void> {

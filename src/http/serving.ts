@@ -46,7 +46,7 @@ export class Serving {
     this.#rules = rules;
     this.#sessions = sessions;
     const { host, version } = options;
-    this.#hub = new EventHub({ host, version, session: () => this.#session() });
+    this.#hub = new EventHub({ host, version, session: () => this.session() });
   }
 
   serve(request: IncomingMessage, response: ServerResponse): void {
@@ -94,7 +94,7 @@ export class Serving {
     const gone = new AbortController();
     response.once("close", () => gone.abort());
     const asked: Asked = {
-      client: await this.#session(), host: this.#options.host, path, query: url.searchParams,
+      client: await this.session(), host: this.#options.host, path, query: url.searchParams,
       bytes, contentType, body: bodyOf(route, bytes, contentType), signal: gone.signal,
       hub: this.#hub, lastEventId: flat(request.headers)["last-event-id"],
       tell: (name, value) => response.setHeader(name, value),
@@ -130,9 +130,8 @@ export class Serving {
     const gone = new AbortController();
     response.once("close", () => gone.abort());
     const body = await readBody(request, method);
-    const client = (): Promise<Client> => this.#session();
     const { signal } = gone;
-    await sendMounted(response, await mount({ method, headers, body, signal, client }));
+    await sendMounted(response, await mount({ method, headers, body, signal }));
   }
 
   #login(path: string, response: ServerResponse): void {
@@ -145,13 +144,13 @@ export class Serving {
   }
 
   async #ready(response: ServerResponse): Promise<void> {
-    const { full, workers } = await (await this.#session()).info();
+    const { full, workers } = await (await this.session()).info();
     const isReady = full === "";
     sendJson(response, isReady ? 200 : 503, { ready: isReady, workers, full });
   }
 
   /** One session for all requests, and another one when it breaks. */
-  async #session(): Promise<Client> {
+  async session(): Promise<Client> {
     const known = this.#client;
     const client = await known?.catch(() => undefined);
     if (client !== undefined && !client.closed) return client;

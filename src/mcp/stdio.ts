@@ -1,0 +1,138 @@
+/**
+ * Lesson 20: one client, at the two ends of a pipe.
+ *
+ *     bytes ─▶ lines ─▶ messages ─▶ era ─▶ dispatcher
+ *     lines ◀─ messages ◀───────────────────────┘      (responses in the order of being ready)
+ *
+ * Each request runs by itself, so that a wait holds up nothing. A request that is cancelled is not
+ * answered any more.
+ *
+ * Invariants: each request gets one response, unless it was cancelled; `write` gets whole lines of
+ * JSON and nothing else; requests under way are bounded.
+ * Test: test/20-mcp.test.ts, test/20-mcp.stdio.test.ts
+ */
+import type { Host } from "#host";
+import type { Dispatcher } from "./dispatch.ts";
+import type { Link } from "./caller.ts";
+import { eraOf } from "./era.ts";
+import {
+  CODES, errorOf, readMessage, RpcFailure, type Id, type Message, type Notification, type Request,
+} from "./json-rpc.ts";
+import { LegacySession } from "./legacy.ts";
+import { Lines } from "./lines.ts";
+import { ModernEdge } from "./modern.ts";
+import type { RequestStates } from "./request-state.ts";
+
+/** Twice the largest body of the HTTP door: arguments that are too long are named, by tool. */
+export const MAX_LINE_BYTES = 16 * 1024 * 1024;
+/** At once. A model calls a few tools at a time. */
+const MAX_REQUESTS = 1000;
+
+export interface StdioOptions {
+  readonly dispatcher: Dispatcher;
+  readonly host: Host;
+  readonly states: RequestStates;
+  /** A line, without its end. */
+  readonly write: (line: string) => void;
+}
+
+export class StdioConnection {
+  readonly #write: (line: string) => void;
+  readonly #lines = new Lines(MAX_LINE_BYTES);
+  readonly #modern: ModernEdge;
+  readonly #legacy: LegacySession;
+  /** Requests under way. */
+  readonly #open = new Map<Id, AbortController>();
+  readonly #host: Host;
+  #closed = false;
+  #idle: () => void = () => undefined;
+
+  constructor({ dispatcher, host, states, write }: StdioOptions) {
+    this.#write = write;
+    this.#host = host;
+    this.#modern = new ModernEdge(dispatcher, states);
+    this.#legacy = new LegacySession(dispatcher, host, (message) => this.#send(message));
+  }
+
+  take(chunk: Buffer): void {
+    for (const line of this.#lines.take(chunk)) {
+      if ("text" in line) this.#message(readMessage(line.text));
+      else {
+        const found = `it has ${line.tooLong} bytes, more than ${MAX_LINE_BYTES}`;
+        const why = `Cannot read the message: ${found}`;
+        this.#send(errorOf(undefined, new RpcFailure(CODES.INVALID_REQUEST, why)));
+      }
+    }
+  }
+
+  /** Resolves once every request that has come is answered, or after this long. */
+  async settled(ms: number): Promise<void> {
+    if (this.#open.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = this.#host.timers.after(ms, resolve);
+      this.#idle = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+  }
+
+  /** Nobody is there any more: what waits stops waiting. Runs go on. */
+  close(): void {
+    this.#closed = true;
+    for (const stop of this.#open.values()) stop.abort();
+    this.#legacy.close();
+  }
+
+  #send(message: object): void {
+    if (!this.#closed) this.#write(JSON.stringify(message));
+  }
+
+  // #region message
+  #message(message: Message): void {
+    switch (message.type) {
+      case "request": return void this.#request(message);
+      case "notification": return this.#notification(message);
+      case "response": return void this.#legacy.take(message);
+      case "bad": return this.#send(
+        errorOf(message.id, new RpcFailure(message.code, message.message)));
+    }
+  }
+
+  async #request(request: Request): Promise<void> {
+    const { id, method, params } = request;
+    const refuse = (why: string): void => this.#send(
+      errorOf(id, new RpcFailure(CODES.INVALID_REQUEST, `Cannot serve ${method}: ${why}`)));
+    if (this.#open.has(id)) return refuse(`a request with id ${id} is under way`);
+    if (this.#open.size >= MAX_REQUESTS) return refuse(`${MAX_REQUESTS} requests are under way`);
+    const stop = new AbortController();
+    this.#open.set(id, stop);
+    const isLegacy = eraOf(method, params) === "handshake" && this.#isGreeted(method);
+    const edge = isLegacy ? this.#legacy : this.#modern;
+    const link: Link = {
+      signal: stop.signal, principal: "stdio",
+      send: (message) => {
+        if (!stop.signal.aborted || isCancel(message)) this.#send(message);
+      },
+    };
+    const { message } = await edge.answer(request, link);
+    this.#open.delete(id);
+    if (!stop.signal.aborted) this.#send(message);
+    if (this.#open.size === 0) this.#idle();
+  }
+  // #endregion
+
+  /** Before a handshake only a modern request has all that is needed; it is told what it lacks. */
+  #isGreeted(method: string): boolean {
+    return this.#legacy.version !== undefined || method === "initialize" || method === "ping";
+  }
+
+  #notification({ method, params }: Notification): void {
+    if (method === "notifications/cancelled") this.#open.get(params["requestId"] as Id)?.abort();
+  }
+}
+
+/** Of a question of ours, whose request was cancelled: the person need not answer any more. */
+function isCancel(message: object): boolean {
+  return (message as { method?: string }).method === "notifications/cancelled";
+}
