@@ -2,7 +2,7 @@
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { nodeHost } from "#host";
 import { HttpDoor } from "#http";
-import { startMaster, type Master } from "#master";
+import { startMaster, type Master, type MasterStore } from "#master";
 import { connect, type Client } from "#sdk";
 import { tempFolder } from "./cli.support.ts";
 
@@ -18,11 +18,13 @@ export interface Scene {
   end(): Promise<void>;
 }
 
-export async function scene(token?: string): Promise<Scene> {
+export async function scene(
+  { token, store }: { token?: string; store?: MasterStore } = {},
+): Promise<Scene> {
   const dir = tempFolder();
   const start = (port: number): Promise<Master> => startMaster({
     host, dir, listen: { host: "127.0.0.1", port }, version: "1.2.3",
-    ...(token !== undefined && { token }),
+    ...(token !== undefined && { token }), ...(store && { store }),
   });
   let master = await start(0);
   const listen = { host: "127.0.0.1", port: 0 };

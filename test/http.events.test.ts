@@ -35,6 +35,13 @@ test("a stream greets, shows everything, then facts and the rows they changed", 
   const rows = stream.of("rows").flatMap((each) => each.runs);
   assert.deepEqual([rows.at(-1).id, rows.at(-1).status], [run, "CANCELLED"]);
   assert.equal(stream.lastId, `${await last()}`);
+  for (const path of ["runs", `runs/${run}`]) {
+    const found = await fetch(`${world.door.url}/api/v1/${path}`, {
+      headers: { connection: "close" },
+    });
+    assert.equal(found.headers.get("x-titan-seq"), stream.lastId);
+    await found.text();
+  }
   stream.close();
 });
 
@@ -109,7 +116,7 @@ test("a master that starts anew: its readers stay, and miss nothing", async () =
 });
 
 test("streams are behind the guard: foreign pages, unknown names, no token", async () => {
-  const guarded = await scene("s3cret");
+  const guarded = await scene({ token: "s3cret" });
   const statusOf = async (headers: Record<string, string>): Promise<number> => {
     const stream = new Stream(guarded.port, "", headers);
     await stream.until(() => stream.status !== 0);

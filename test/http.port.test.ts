@@ -11,7 +11,7 @@ function call(flags: Record<string, string> = {}) {
     text: (name: string) => flags[name],
     texts: (name: string) => (flags[name] === undefined ? [] : [flags[name]]),
     count: (name: string) => (flags[name] === undefined ? undefined : Number(flags[name])),
-    command: { name: \"up\" },
+    command: { name: "up" },
     context: { note: (text: string) => void notes.push(text), onExit: () => undefined },
   };
 }

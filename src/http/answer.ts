@@ -8,6 +8,7 @@ import { CodecError } from "#codec";
 import type { Asset } from "#dashboard";
 import { PipelineError } from "#pipeline";
 import { RpcError, type RpcErrorCode } from "#rpc";
+import { StoreError } from "#store";
 import type { MountedAnswer } from "./mount.ts";
 import { Download, HttpError, type Live } from "./route.ts";
 
@@ -127,6 +128,10 @@ function asHttp(error: unknown): HttpError {
   if (error instanceof RpcError) {
     const headers = error.code === "OVERLOADED" ? { "retry-after": RETRY_AFTER_S } : {};
     return new HttpError(STATUS[error.code], error.code, error.message, headers);
+  }
+  if (error instanceof StoreError) {
+    const isAway = error.code === "UNREACHABLE" || error.code === "LOST";
+    return new HttpError(isAway ? 502 : 422, "STORE", error.message);
   }
   if (error instanceof PipelineError) return new HttpError(422, "INVALID", error.message);
   // A text that does not fit into a message of the wire.

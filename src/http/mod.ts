@@ -8,6 +8,7 @@
  *     sessions.ts   a link that works once, and the cookie that it becomes
  *     route.ts      a route, and the way from a path to it
  *     reads.ts      what can be read; changes.ts what can be changed; output.ts what jobs print
+ *     agents.ts     agent runs and steps; files.ts artifacts; keys.ts the store
  *     mount.ts      another protocol at a path of its own: MCP
  *     streams.ts    the route of the event stream; events.ts one subscription for all its readers;
  *         reader.ts     one of them; frames.ts what is said to them

@@ -39,7 +39,9 @@ export const READS: readonly Route[] = [
   {
     method: "GET", path: "/api/v1/runs/{run}", summary: "A run and its jobs.",
     answer: object({ run, jobs: list(job) }),
-    run: async ({ client, path, host }) => {
+    run: async (asked) => {
+      const { client, path, host } = asked;
+      await tellSeq(asked);
       const found = await client.status(path["run"]!);
       const ids = found.jobs.map(({ id }) => id);
       const now = host.clock.wall();
@@ -87,11 +89,13 @@ export const READS: readonly Route[] = [
   },
 ];
 
-async function readRuns({ client, query }: Asked): Promise<object[]> {
+async function readRuns(asked: Asked): Promise<object[]> {
+  const { client, query } = asked;
   const [status, name] = [query.get("status"), query.get("name") ?? ""];
   const since = numberOf(query, "since", { usual: 0, max: Number.MAX_SAFE_INTEGER });
   const limit = numberOf(query, "limit", { usual: RUNS_PER_PAGE, max: MAX_RUNS });
   const found = [];
+  await tellSeq(asked);
   for (const each of (await client.runs()).reverse()) {
     if (found.length === limit) break;
     if (status !== null && each.status !== status) continue;
@@ -99,6 +103,11 @@ async function readRuns({ client, query }: Asked): Promise<object[]> {
     if (each.id.startsWith(name) || each.name.startsWith(name)) found.push(runJson(each));
   }
   return found;
+}
+
+/** What follows has all that is in the log up to this number, and perhaps more. */
+async function tellSeq({ client, tell }: Asked): Promise<void> {
+  tell("x-titan-seq", String((await client.info()).nextSeq - 1));
 }
 
 /** @throws {HttpError} 400 */

@@ -14,13 +14,16 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { dialable } from "#base";
 import { Dashboard } from "#dashboard";
 import { connect, type Client } from "#sdk";
+import { AGENTS } from "./agents.ts";
 import {
   SAFE_HEADERS, sendAsset, sendDownload, sendError, sendJson, sendLive, sendMounted,
 } from "./answer.ts";
 import { bodyOf, mediaType, readBody } from "./body.ts";
 import { CHANGES } from "./changes.ts";
 import { EventHub } from "./events.ts";
+import { FILES } from "./files.ts";
 import { REQUEST_HEADER, strangeRequest, unknownPerson, type Head, type Rules } from "./guard.ts";
+import { KEYS } from "./keys.ts";
 import type { Mount } from "./mount.ts";
 import { openApi } from "./openapi.ts";
 import type { HttpOptions } from "./options.ts";
@@ -30,7 +33,9 @@ import { Download, findRoute, HttpError, Live, type Asked, type Route } from "./
 import type { Sessions } from "./sessions.ts";
 import { STREAMS } from "./streams.ts";
 
-const ROUTES: readonly Route[] = [...READS, ...OUTPUT, ...CHANGES, ...STREAMS];
+const ROUTES: readonly Route[] = [
+  ...READS, ...OUTPUT, ...AGENTS, ...FILES, ...KEYS, ...CHANGES, ...STREAMS,
+];
 
 export class Serving {
   readonly #options: HttpOptions;

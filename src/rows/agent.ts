@@ -3,7 +3,16 @@
  *
  * Test: test/18-agents.rows.test.ts
  */
-import { jobCounts, MICROS_PER_USD, type AgentInfo, type AgentJob, type Limits } from "#wire";
+import {
+  jobCounts, MICROS_PER_USD, type AgentInfo, type AgentJob, type Limits, type RunInfo,
+} from "#wire";
+import { runJson } from "./run.ts";
+
+interface Report {
+  readonly agent: AgentInfo;
+  readonly runs: readonly RunInfo[];
+  readonly jobs: readonly AgentJob[];
+}
 
 /** A limit that is none is null. */
 export function limitsJson(limits: Limits): object {
@@ -33,5 +42,15 @@ export function agentJobJson(row: AgentJob, spawner: string | undefined): object
   return {
     run, id, status, attempt, stage, spawner: spawner ?? null, startedAt: startedAt ?? null,
     endedAt: endedAt ?? null, reason, steps, tokens, usd: usdMicros / MICROS_PER_USD,
+  };
+}
+
+/** An agent run as it is, with its runs and the jobs of all of them. */
+export function agentReportJson({ agent, runs, jobs }: Report): object {
+  const idOf = ({ run, spawner }: AgentJob): string | undefined =>
+    jobs.find((job) => job.run === run && job.index === spawner)?.id;
+  return {
+    ...agentJson(agent), runs: runs.map(runJson),
+    tasks: jobs.map((job) => agentJobJson(job, idOf(job))),
   };
 }

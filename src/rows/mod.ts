@@ -20,7 +20,7 @@ export { artifactJson } from "./artifact.ts";
 export {
   allTags, deadJson, launchJson, poolJson, workerJson, workerState, type WorkerFacts,
 } from "./cluster.ts";
-export { agentJobJson, agentJson, limitsJson } from "./agent.ts";
+export { agentJobJson, agentJson, agentReportJson, limitsJson } from "./agent.ts";
 export { gateJson, notifyText } from "./gate.ts";
 export { replyJson } from "./reply.ts";
 export {

@@ -3,7 +3,10 @@
  *
  * Test: test/http.test.ts
  */
-import { FAILURE_KINDS, FIELD_TYPES, JOB_STATUSES, RUN_STATUSES, SERVICE_PHASES } from "#wire";
+import {
+  FAILURE_KINDS, FIELD_TYPES, JOB_STATUSES, RUN_STATUSES, SERVICE_PHASES, STEP_EFFECTS,
+  STEP_STATUSES, WAIT_KINDS,
+} from "#wire";
 import {
   any, boolean, integer, list, mapOf, object, oneOf, orNull, text, time, type Schema,
 } from "./schema.ts";
@@ -21,10 +24,12 @@ const service = object({
   pid: orNull(integer), restarts: integer, since: time,
 });
 
+const counts = object(Object.fromEntries(JOB_STATUSES.map((status) => [status, integer])));
+
 export const run = object({
   id: text, name: text, status: oneOf(...RUN_STATUSES), submittedAt: time, endedAt: orNull(time),
   cancelling: boolean,
-  jobs: object(Object.fromEntries(JOB_STATUSES.map((status) => [status, integer]))),
+  jobs: counts, "reason?": text,
 });
 
 export const job = object({
@@ -33,7 +38,7 @@ export const job = object({
   waitedMs: orNull(integer), retryAt: orNull(time), reason: text, cancelling: boolean,
   dependsOn: list({ anyOf: [text, integer] }), decision: orNull(object(decision)),
   failure: orNull(failure), result: any, outputLost: integer, outputProblem: orNull(text),
-  "service?": service,
+  "service?": service, "paused?": oneOf(...WAIT_KINDS),
 });
 
 export const worker = object({
@@ -82,5 +87,42 @@ export const dead = object({
 });
 
 export const answer = object({ gate: text, ...decision, already: boolean, missing: integer });
+
+const number: Schema = { type: "number" };
+
+export const limits = object({
+  jobs: orNull(integer), depth: orNull(integer), fanOut: orNull(integer), steps: orNull(integer),
+  tokens: orNull(integer), usd: orNull(number), deadlineAt: orNull(time),
+});
+
+const agentFields = {
+  id: text, status: oneOf(...RUN_STATUSES), startedAt: time, endedAt: orNull(time), limits,
+  used: { type: "object" }, reserved: object({ tokens: integer, usd: number }), jobs: counts,
+  questions: integer, reason: text,
+} as const;
+
+export const agent = object({ ...agentFields, runs: integer });
+
+const agentJob = object({
+  run: text, id: text, status: oneOf(...JOB_STATUSES), attempt: integer, stage: text,
+  spawner: orNull(text), startedAt: orNull(time), endedAt: orNull(time), reason: text,
+  steps: integer, tokens: integer, usd: number,
+});
+
+export const agentReport = object({ ...agentFields, runs: list(run), tasks: list(agentJob) });
+
+export const step = object({
+  step: text, job: text, status: oneOf(...STEP_STATUSES), effect: oneOf(...STEP_EFFECTS),
+  attempt: integer, startedAt: time, endedAt: orNull(time), inputHash: text, result: any,
+  blob: orNull(object({ sha256: text, size: integer })), failure: text,
+  usage: orNull(object({
+    model: text, tokensIn: integer, tokensOut: integer, usd: number, ms: integer,
+  })),
+});
+
+export const artifact = object({
+  name: text, run: orNull(text), size: integer, sha256: text, at: time, by: orNull(text),
+  from: orNull(object({ run: text, job: orNull(text), attempt: orNull(integer) })),
+});
 
 export const error = object({ error: object({ code: text, message: text }) });

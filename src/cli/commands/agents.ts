@@ -9,8 +9,8 @@
  *
  * Test: test/18-agents.list.test.ts
  */
-import { agentJobJson, agentJson, limitsJson, runJson } from "#rows";
-import type { AgentInfo, AgentJob, AgentReport, BudgetChange, Client } from "#sdk";
+import { agentJson, agentReportJson, limitsJson } from "#rows";
+import type { AgentInfo, BudgetChange, Client } from "#sdk";
 import { BUDGET_KINDS, jobCounts, MICROS_PER_USD, type BudgetKind } from "#wire";
 import { openMaster } from "../address.ts";
 import { budgetLines, stageRows, treeLines, usedText } from "../agent-view.ts";
@@ -111,7 +111,7 @@ function lineOf(agent: AgentInfo): string[] {
 async function show(call: Call, typed: string): Promise<number> {
   const { context } = call;
   const report = await meant(await openMaster(call), typed, (client, id) => client.agent(id));
-  if (call.json) context.json(reportJson(report));
+  if (call.json) context.json(agentReportJson(report));
   else {
     const { agent, jobs } = report;
     const { COMPLETED } = jobCounts(agent);
@@ -128,15 +128,6 @@ async function show(call: Call, typed: string): Promise<number> {
     if (agent.questions > 0) context.note("titan: titan gates shows what it asks");
   }
   return EXIT.OK;
-}
-
-function reportJson({ agent, runs, jobs }: AgentReport): object {
-  const idOf = ({ run, spawner }: AgentJob): string | undefined =>
-    jobs.find((job) => job.run === run && job.index === spawner)?.id;
-  return {
-    ...agentJson(agent), runs: runs.map(runJson),
-    tasks: jobs.map((job) => agentJobJson(job, idOf(job))),
-  };
 }
 
 /** Does it for an agent run whose name begins like this, if there is one such. */
