@@ -54,8 +54,9 @@ const ALL: readonly Prompt[] = [
       "for each approach, without dependencies between them, so that they run side by side; and " +
       "a job `report` that depends on all of them, reads their results from the file " +
       "$TITAN_INPUTS (JSON, by job id), and hands on report.md in its outputs. Jobs write " +
-      "their result, as JSON, to the file $TITAN_OUTPUT. Wait with wait_run, read report/report.md with " +
-      "get_artifact, and give me the report with the differences between the approaches.",
+      "their result, as JSON, to the file $TITAN_OUTPUT. Wait with wait_run, read " +
+      "report/report.md with get_artifact, and give me the report with the differences between " +
+      "the approaches.",
   },
 ];
 
