@@ -7,6 +7,7 @@
 import type { StoreClient } from "#store";
 import type { OnAmbiguous, StepEffect } from "#wire";
 import type { JobInput } from "./input.ts";
+import type { JobArtifacts } from "./job-artifacts.ts";
 import type {
   Answer, HoldOptions, Question, SettledJob, SpawnedJobs, SpawnOptions,
 } from "./job-waits.ts";
@@ -91,6 +92,8 @@ export interface JobContext {
   ask(key: string, question: Question, options?: HoldOptions): Promise<Answer>;
   /** Goes on after so many milliseconds, counted from the first attempt that came here. */
   sleep(key: string, ms: number, options?: HoldOptions): Promise<void>;
+  /** Files: those of this run, and those that are kept by their names. */
+  readonly artifact: JobArtifacts;
   /** The store of the cluster, if it has one. */
   readonly store: Promise<StoreClient>;
   /** Aborted when the job is to end: cancelled, timed out, or its worker stops. */

@@ -79,6 +79,11 @@ export class JobSession {
     }
   }
 
+  /** Goes on with what a request has begun: the process does not end meanwhile. */
+  hold<T>(work: () => Promise<T>): Promise<T> {
+    return this.#once(work);
+  }
+
   async #once<T>(request: (client: Client) => Promise<T>): Promise<T> {
     const client = await this.#open();
     this.#asked += 1;

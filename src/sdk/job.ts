@@ -18,6 +18,7 @@ import { MAX_INPUTS_BYTES, MAX_RESULT_BYTES } from "#wire";
 import type { Client } from "./client.ts";
 import type { JobInput } from "./input.ts";
 import { type JobContext, type StepCall, type StepOptions } from "./job-context.ts";
+import { jobArtifacts, type ArtifactDoor, type JobArtifacts } from "./job-artifacts.ts";
 import { JobSession, jobSettings, type JobSettings } from "./job-session.ts";
 import { JobSteps, type AmbiguousAnswer } from "./job-steps.ts";
 import {
@@ -29,6 +30,7 @@ import { connectStore } from "./store.ts";
 export {
   StepError, type JobContext, type StepCall, type StepCost, type StepErrorCode, type StepOptions,
 } from "./job-context.ts";
+export { type JobArtifacts, type KeepOption } from "./job-artifacts.ts";
 export { jobSettings, type JobSettings } from "./job-session.ts";
 export {
   JobFailed, type Answer, type HoldOptions, type Question, type SettledJob, type SpawnedJobs,
@@ -183,6 +185,18 @@ export class JobProgram implements JobContext {
     options?: StepOptions & { ordinal?: number },
   ): Promise<T> {
     return this.#steps.step(name, input, fn, options);
+  }
+
+  readonly artifact: JobArtifacts = jobArtifacts(() => this.#artifactDoor());
+
+  #artifactDoor(): ArtifactDoor {
+    const { run, id: job, attempt } = this;
+    const [session, waits] = [this.#session, this.#waits];
+    return {
+      run, job, attempt,
+      ask: (request) => waits.track(() => session.ask(request)),
+      hold: (work) => waits.track(() => session.hold(work)),
+    };
   }
 
   get store(): JobContext["store"] {

@@ -20,7 +20,8 @@
  *     builder.ts       …and job by job
  *     job.ts           the job that a program runs as: "titan-orchestrator/job" (lesson 18);
  *                      job-context.ts what it offers, job-session.ts its session,
- *                      job-requests.ts what it asks there, job-steps.ts its durable steps
+ *                      job-requests.ts what it asks there, job-steps.ts its durable steps,
+ *                      job-artifacts.ts its files
  *     options.ts       checks of arguments that no type checker has seen
  *     project-need.ts  does it need its folder?
  *     spec.ts          a pipeline as it travels

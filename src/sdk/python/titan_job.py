@@ -16,12 +16,13 @@ Left out: work of other threads beside their steps and waits. It is cut off when
 wait, and begins again in the next attempt: put it into a step.
 Test: test/sdk.python.test.ts, which runs test/python
 """
-import contextlib, datetime, functools, hashlib, itertools, json, os, secrets, signal, sys
-import threading, time
+import contextlib, datetime, functools, hashlib, itertools, json, os, pathlib, secrets, signal
+import sys, threading, time
 from typing import Any, Callable, Iterable, Iterator, Optional, TypeVar, Union
-from titan import (BudgetError, Client, ConnectError, InvalidError, Keys, Pipeline, Request, Row,
-                   Source, Store, TitanError, TooLargeError, UnsupportedError, gate_of, job_keys,
-                   job_specs, json_of, read_requests, read_schema, value_of, wire)
+from titan import (BudgetError, Client, ClosedError, ConnectError, InvalidError, Keys, Pipeline,
+                   Request, Row, Source, Store, TitanError, TooLargeError, UnsupportedError,
+                   gate_of, job_keys, job_specs, json_of, read_requests, read_schema, value_of,
+                   wire)
 __all__ = ["Job", "JobFailedError", "StepCall", "StepError", "job"]
 own = read_schema("""
 StepStart(name t, ordinal u, input_hash r, effect read|idempotent|once,
@@ -148,11 +149,17 @@ class Artifacts:
     """Files of this run, or with `keep` files that live by a name (lesson 11)."""
     def __init__(self, job: "Job") -> None: self._job = job
     def put(self, name: str, source: Source, *, keep: bool = False) -> Row:
-        """`source`: bytes, a text, a pathlib.Path, or pieces of bytes as they come."""
-        me = self._job
-        with me.waits.busy():
-            return me.titan.put_artifact(name, source, keep=keep, run=None if keep else me.run,
-                                         job=me.id, attempt=me.attempt)
+        """`source`: bytes, a text, a pathlib.Path, or pieces of bytes as they come. While the
+        master is away it is sent again; pieces are not, as they are gone."""
+        me, until = self._job, time.monotonic() + PATIENCE_S
+        place = {"run": None if keep else me.run, "job": me.id, "attempt": me.attempt}
+        while True:
+            try:
+                with me.waits.busy(): return me.titan.put_artifact(name, source, keep=keep, **place)
+            except (ClosedError, ConnectError):
+                is_gone = not isinstance(source, (bytes, str, pathlib.Path))
+                if is_gone or time.monotonic() > until: raise
+            time.sleep(0.2)
     def get(self, name: str, *, keep: bool = False) -> Row:
         """`info`, and its `bytes` as they come: of this run, or else (or with `keep`) a kept one.
         Files that a job before this one has declared are called JOB/PATH."""
