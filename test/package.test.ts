@@ -150,6 +150,7 @@ const PRINTED = [
   "[ 'ask COMPLETED', 'ship COMPLETED' ]\n",
   /^6 [0-9a-f]{64}\nhello\n\[ 'greeting\.txt' \]\n$/,
   "1\n",
+  "approved: about tides, about craters\n",
 ];
 
 test("the programs of docs/sdk.md run without a checkout and print the right thing", async (t) => {
@@ -162,7 +163,15 @@ test("the programs of docs/sdk.md run without a checkout and print the right thi
     const { master, store } = cluster.ready;
     const variables = { ...env, TITAN_MASTER: master, TITAN_STORE: store, NO_COLOR: "1" };
     const options = { cwd: home, env: variables, timeout: 20_000 };
-    const { stdout } = await promisify(execFile)(process.execPath, [`doc-${index}.mjs`], options);
+    const node = (words: string[]) => promisify(execFile)(process.execPath, words, options);
+    const isJob = program.includes(`"${NAME}/job"`);
+    if (isJob) {
+      const yaml = `name: doc\njobs:\n  - { id: a, file: doc-${index}.mjs }\n`;
+      writeFileSync(join(home, "doc.yaml"), yaml);
+      await node([main, "run", "doc.yaml"]);
+    }
+    const words = isJob ? [main, "logs", "doc/a"] : [`doc-${index}.mjs`];
+    const { stdout } = await node(words);
     const expected = PRINTED[index]!;
     if (typeof expected === "string") assert.equal(stdout, expected, program);
     else assert.match(stdout, expected, program);

@@ -478,3 +478,5 @@ test("titan.py works with a cluster, which is killed and comes back", () =>
   withCluster("test_cluster"));
 
 test("titan_job.py keeps what a job has done, whoever is killed", () => withCluster("test_job"));
+
+test("the programs in Python of the documentation run", () => withCluster("test_docs"));
