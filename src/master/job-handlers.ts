@@ -6,8 +6,11 @@
  * request says.
  * Test: test/18-agents.session.test.ts
  */
+import { isPausing } from "#core";
 import { RpcError } from "#rpc";
-import { Ask, Asked, Op, Spawn, Spawned, WaitReply, WaitRequest, type JobScope } from "#wire";
+import {
+  Ask, Asked, AttemptKey, Op, Pausing, Spawn, Spawned, WaitReply, WaitRequest, type JobScope,
+} from "#wire";
 import type { Handler, Peer, Services } from "./services.ts";
 
 export const JOB_HANDLERS: Readonly<Record<number, Handler>> = {
@@ -27,6 +30,10 @@ export const JOB_HANDLERS: Readonly<Record<number, Handler>> = {
     checkBacklog(engine);
     const { key, gate } = Ask.decode(request.body);
     request.reply(Asked.encode(await engine.execute({ type: "Ask", by, key, gate })));
+  },
+  [Op.PAUSING]: ({ engine }, request, { link }) => {
+    const pausing = isPausing(engine.state, AttemptKey.decode(request.body), link?.id ?? 0);
+    request.reply(Pausing.encode({ pausing }));
   },
 };
 

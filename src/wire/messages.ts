@@ -105,6 +105,8 @@ export const Op = {
   STEP_END: 97,
   /** What the jobs of a run have in their journals; and a new run that begins with some of it. */
   STEPS: 98,
+  /** A worker asks: does an attempt that has ended go on later? */
+  PAUSING: 115,
   /** Agent runs (lesson 18): all of them, one, a larger budget, an end. */
   AGENTS: 104,
   AGENT: 105,

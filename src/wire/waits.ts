@@ -108,3 +108,6 @@ export const StatusRequest = message("StatusRequest", {
   /** Only these. Empty: all. */
   only: [75, list(id, MAX_SPAWN_JOBS)],
 });
+
+/** The answer to PAUSING: the attempt has said that it would end, and what it waits for. */
+export const Pausing = message("Pausing", { pausing: [1, bool()] });

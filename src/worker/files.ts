@@ -5,8 +5,9 @@
  *     dispatch ─▶ inputs into the cache ─▶ folder ─▶ inputs laid out ─▶ program … exit 0
  *                                                    ─▶ outputs sent ─▶ folder removed ─▶ report
  *
- * Invariants: a success is reported once all its outputs are durable at the master; uploads of one
- * worker are as many at once as the master takes.
+ * Invariants: a success is reported once all its outputs are durable at the master; an attempt
+ * that ends only to wait hands on nothing; uploads of one worker are as many at once as the master
+ * takes.
  * Test: test/11-worker.artifacts.test.ts
  */
 import { join } from "node:path";
@@ -17,8 +18,8 @@ import {
 } from "#project";
 import { RpcError, type RpcConnection } from "#rpc";
 import {
-  ArtifactRef, Op, type ArtifactHead, type AssignedFiles, type AssignedInput, type Assignment,
-  type FailureKind,
+  ArtifactRef, AttemptKey, Op, Pausing, type ArtifactHead, type AssignedFiles, type AssignedInput,
+  type Assignment, type FailureKind,
 } from "#wire";
 
 /** A piece waits for the master's disk, which may be slow. */
@@ -108,10 +109,25 @@ export class WorkerFiles {
     };
   }
 
+  /**
+   * The attempt has ended only to wait (lesson 18): what it hands on will be there when a later one
+   * has completed. The program has told the master, and nobody else knows.
+   */
+  async #isPausing({ run, job, attempt }: Assignment): Promise<boolean> {
+    const key = AttemptKey.encode({ run, job, attempt });
+    try {
+      const ask = (connection: RpcConnection) => connection.request(Op.PAUSING, key);
+      return Pausing.decode(await this.#options.insist(ask)).pausing;
+    } catch {
+      return false; // an older master; or we stop, and then nothing is collected either
+    }
+  }
+
   /** Sends what its program has left. Resolves with the reason if it cannot. */
   async #collect(
     { assignment }: Owner, paths: readonly string[], { folder, signal }: Place,
   ): Promise<FileTrouble | undefined> {
+    if (await this.#isPausing(assignment)) return undefined;
     for (const path of paths) {
       const file = join(folder, path);
       const found = await this.#options.host.storage.stat(file).catch(() => undefined);

@@ -8,7 +8,7 @@
  */
 import { invariant } from "#base";
 import { DEFAULT_RETRY, randomFrom, retryDecision, spendsAttempt } from "#retry";
-import type { Report } from "#wire";
+import type { AttemptKey, Report } from "#wire";
 import { wantsPause } from "./agent-state.ts";
 import type { CommandOf } from "./command.ts";
 import { announced } from "./decide-notices.ts";
@@ -62,6 +62,12 @@ export function decideFinish(
   // #end-exercise
 }
 // #endregion
+
+/** It runs on this worker, and its success would be a pause: see `decideFinish`. */
+export function isPausing(state: State, key: AttemptKey, worker: number): boolean {
+  const job = runningAttempt(state, key);
+  return job !== undefined && job.worker === worker && !job.cancelling && wantsPause(job);
+}
 
 const STALE: DecidedOn<"Finish"> = { events: [], effects: NO_EFFECTS, reply: false };
 

@@ -76,7 +76,7 @@ export type { DecidedOn, Effect, PlacedAttempt } from "./effect.ts";
 export { decide } from "./decide.ts";
 export { answerOf, gateId } from "./decide-gates.ts";
 export { dueNotice, dueNotices } from "./notice-state.ts";
-export { decideFinish, nextStart } from "./decide-attempts.ts";
+export { decideFinish, isPausing, nextStart } from "./decide-attempts.ts";
 export { nextTime } from "./decide-runs.ts";
 export { findServices, reachable } from "./decide-services.ts";
 export { staleAttempts } from "./decide-workers.ts";

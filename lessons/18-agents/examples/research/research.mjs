@@ -1,5 +1,4 @@
 /** Plans, lets researchers work, looks for gaps and deepens up to three times, and writes the report. */
-import { connect } from "titan-orchestrator";
 import { job } from "titan-orchestrator/job";
 import { agent } from "titan-orchestrator/agent";
 import { model } from "./model.mjs";
@@ -56,9 +55,7 @@ const writer = agent({
   system: "You write reports in Markdown from research notes, and use nothing but the notes. Name the documents.",
 });
 const { answer: report } = await writer.run(job, asked());
-const titan = await connect();
-await titan.putArtifact("report.md", report, { run: job.run });
-titan.close();
+await job.artifact.put("report.md", report);
 await job.output({ question, topics: notes.map(({ topic }) => topic), report });
 
 function asked() {
