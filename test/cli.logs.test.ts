@@ -107,6 +107,7 @@ test("titan logs refuses a bad pattern, time, or number with exit code 2", async
     [["--tail", "-1"], /--tail needs a value/],
     [["--tail", "many"], /Cannot use --tail many: must be a whole number/],
     [["--attempt", "1", "-f"], /Cannot follow attempts of a whole run/],
+    [["--all"], /Cannot use --all: it is for RUN\/JOB/],
   ] as const) {
     const { code, stderr } = await quiet("logs", done, ...flags);
     assert.deepEqual([code, said.test(stderr)], [2, true], stderr);
@@ -131,6 +132,30 @@ test("titan logs RUN -f follows jobs that begin later, and the attempts of a ret
     [code, stdout.split("\n")],
     [0, ["first | begun", "first | goes on", "flaky | try 1", "flaky | try 2", ""]],
   );
+  const one = await quiet("logs", `${run}/flaky`);
+  assert.deepEqual([one.stdout, one.stderr], ["try 2\n", ""]);
+  const all = await quiet("logs", `${run}/flaky`, "--all");
+  const heads = [1, 2].map((n) => `titan: attempt ${n} of ${run}/flaky\n`).join("");
+  assert.deepEqual([all.stdout, all.stderr], ["try 1\ntry 2\n", heads]);
+  assert.equal((await quiet("logs", `${run}/flaky`, "--all", "--grep", "try")).stdout, all.stdout);
+});
+
+test("titan logs RUN/JOB -f goes on with the attempts that come, until the job ends", async () => {
+  const script = (keys: string) =>
+    `run: "echo $TITAN_ATTEMPT; until [ -e ${join(cwd, "on")} ]; do sleep 0.02; done; ` +
+    `[ $TITAN_ATTEMPT = 2 ]", ${keys}`;
+  const run = await submit("again", {
+    j: script("retries: 1"), k: script("retry: {max_attempts: 2, delay: 1h, jitter: 0}"),
+  });
+  const follow = (job: string) => start(["logs", `${run}/${job}`, "-f"], { cwd, env });
+  const [again, never] = [follow("j"), follow("k")];
+  await Promise.all([again.until("stdout", /^1\n/), never.until("stdout", /^1\n/)]);
+  writeFileSync(join(cwd, "on"), "");
+  const { code, stdout, stderr } = await again.ended;
+  assert.deepEqual([code, stdout, stderr], [0, "1\n2\n", `titan: attempt 2 of ${run}/j\n`]);
+  // It waits for an attempt that never comes.
+  await quiet("cancel", `${run}/k`);
+  assert.equal((await never.ended).stdout, "1\n");
 });
 
 test("titan logs -f --tail shows the end of what was, then all that comes, and a " +

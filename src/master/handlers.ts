@@ -399,7 +399,9 @@ async function logs(
   const run: Run = findRun(engine.state, id);
   const job = findJob(run, jobId);
   const wanted = attempt === 0 ? Math.max(1, job.attempt) : attempt;
-  if (wanted > Math.max(1, job.attempt)) {
+  // A reader who follows may be here before the next attempt is.
+  const next = follow && !isTerminal(job.status) ? 1 : 0;
+  if (wanted > Math.max(1, job.attempt + next)) {
     const found = `its latest attempt is ${job.attempt}, not ${wanted}`;
     throw new Refusal("NOT_FOUND", `Cannot read output of ${id}/${jobId}: ${found}`);
   }

@@ -22,7 +22,7 @@ import {
 import type { Address, Host, Listener, Socket } from "#host";
 import { LogError, openLog, type Log, type LogFull } from "#log";
 import { RpcConnection } from "#rpc";
-import { REJOIN_GRACE_MS, MAX_GRACE_MS, type AttemptKey } from "#wire";
+import { isTerminal, REJOIN_GRACE_MS, MAX_GRACE_MS, type AttemptKey } from "#wire";
 import { BlobStore } from "./blobs.ts";
 import { countsOf, type MasterCounts } from "./counts.ts";
 import { Doors } from "./doors.ts";
@@ -353,6 +353,8 @@ function makeObserver(
       if (!output.busy || job.status === "RUNNING") return;
       const key = { run: job.run.number, job: job.index, attempt: Math.max(1, job.attempt) };
       output.ended(key);
+      // Somebody may wait for an attempt that does not come.
+      if (isTerminal(job.status)) output.ended({ ...key, attempt: key.attempt + 1 });
       // Not here, in the middle of another event.
       if (output.lossOf(key)) engine().whenDurable(() => tellLost(key));
     },

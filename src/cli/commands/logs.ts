@@ -4,10 +4,12 @@
  *
  * Test: test/cli.logs.test.ts
  */
+import { RpcError } from "#rpc";
 import {
   followAttempt, history, isSelected, live, Pieces, Reading, readingsOf, Tail, type Client,
   type JobLine, type Piece, type Selection,
 } from "#sdk";
+import { isAtGate, isTerminal, type JobInfo } from "#wire";
 import { openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import type { Color, Context } from "../context.ts";
@@ -29,7 +31,7 @@ export const logs: Command = {
   usage: "RUN[/JOB]",
   args: [1, 1],
   flags: {
-    follow: { type: "boolean", short: "f", summary: "go on until the attempt ends, or the run" },
+    follow: { type: "boolean", short: "f", summary: "go on until the job ends, or the run" },
     tail: { type: "string", value: "N", summary: "only the last N lines, of all jobs together" },
     since: {
       type: "string",
@@ -43,12 +45,16 @@ export const logs: Command = {
     },
     timestamps: { type: "boolean", summary: "when each line was printed, in front of it (UTC)" },
     attempt: { type: "string", value: "N", summary: "of an earlier attempt (default: the latest)" },
+    all: { type: "boolean", summary: "of all attempts, one after the other" },
   },
   notes: [
     "RUN/JOB: its stdout comes to stdout and its stderr to stderr, unchanged; with --tail, " +
       "--since, --grep or --timestamps whole lines of it.",
     "RUN: all jobs, each line behind the name of its job, in the order of time, all on stdout. " +
       "With -f also the jobs and attempts that begin later.",
+    "A job that was tried again, or that waited for something, has an output for each attempt. " +
+      "--all prints all of them, and -f goes on with those that come; a line on stderr tells " +
+      "where one begins.",
     "With --json each piece is a line: stream, at (ms since 1970), and data (text, or base64 " +
       "where it is no UTF-8). Where older output of a service was dropped, also dropped, in bytes.",
   ],
@@ -67,12 +73,15 @@ export const logs: Command = {
         "Cannot follow attempts of a whole run: --attempt and -f go together for RUN/JOB only",
       );
     }
+    if (call.on("all") && (job === undefined || attempt > 0)) {
+      throw new UsageError("Cannot use --all: it is for RUN/JOB, without --attempt");
+    }
     const client = await openMaster(call);
     const isRaw =
       job !== undefined && !["tail", "since", "grep", "timestamps"].some((flag) => call.on(flag));
     await withRun(client, typed, async (run) => {
       if (job !== undefined && attempt === 0) await noteNotBegun(call, client, { run, job });
-      if (isRaw) return copyOutput(call, client, { run, job, attempt });
+      if (isRaw) return copyAttempts(call, client, { run, job, attempt });
       return printLines(call, client, { run, job, attempt, select });
     });
     return EXIT.OK;
@@ -112,10 +121,33 @@ async function noteNotBegun(
 
 // ── one job, byte for byte ───────────────────────────────────────────────────────────────────────
 
+/** Of one attempt; with --all of those before it, too, and with -f of those that follow. */
+async function copyAttempts(
+  call: Call, client: Client, { run, job, attempt }: Wanted & { job: string },
+): Promise<void> {
+  if (attempt > 0) return copyOutput(call, client, { run, job, attempt });
+  const look = async (): Promise<JobInfo> => (await client.status(run, job)).jobs[0]!;
+  const follow = call.on("follow");
+  let row = await look();
+  const latest = Math.max(1, row.attempt);
+  const first = call.on("all") ? 1 : latest;
+  for (let next = first; ; next++) {
+    const isOne = next === first && first === latest;
+    const heading = isOne ? undefined : `titan: attempt ${next} of ${run}/${job}`;
+    await copyOutput(call, client, { run, job, attempt: next, heading }).catch((error: unknown) => {
+      const isGone = error instanceof RpcError && error.code === "NOT_FOUND";
+      if (next <= row.attempt || !isGone) throw error; // else the job has ended meanwhile
+    });
+    if (follow && next >= row.attempt) row = await look();
+    if (next < row.attempt) continue;
+    if (!follow || isTerminal(row.status) || isAtGate(row)) return;
+  }
+}
+
 async function copyOutput(
   call: Call,
   client: Client,
-  { run, job, attempt }: Wanted & { job: string },
+  { run, job, attempt, heading }: Wanted & { job: string; heading?: string | undefined },
 ): Promise<void> {
   const { context } = call;
   const pieces = { stdout: new Pieces(), stderr: new Pieces() };
@@ -127,6 +159,7 @@ async function copyOutput(
   let last = 0;
   const options = { attempt, follow: call.on("follow") };
   for await (const { stream, at, data, dropped } of client.logs(run, job, options)) {
+    if (last === 0 && heading !== undefined) context.note(heading);
     last = at;
     if (!call.json) await context.pour(stream, data);
     else if (dropped === undefined) await say(stream, at, pieces[stream].take(data));
@@ -154,7 +187,10 @@ async function printLines(
   const { jobs } = await client.status(run, job);
   const follow = call.on("follow");
   const running = new Set(jobs.filter(({ status }) => status === "RUNNING").map(({ id }) => id));
-  const readings = readingsOf(jobs, attempt);
+  const [{ attempt: latest = 0 } = {}] = jobs;
+  const readings = call.on("all")
+    ? Array.from({ length: latest }, (_, index) => new Reading(job!, index + 1))
+    : readingsOf(jobs, attempt);
   const show = printer(call, run, job === undefined ? jobs.map(({ id }) => id) : undefined);
   const print = async (line: JobLine): Promise<void> => {
     if (isSelected(line, select)) await show(line);
@@ -174,7 +210,7 @@ async function printLines(
     print,
   };
   if (job === undefined) return live(following);
-  await followAttempt(readings[0] ?? new Reading(job, attempt), following);
+  await followAttempt(readings.at(-1) ?? new Reading(job, attempt), following);
 }
 
 /**
