@@ -399,7 +399,7 @@ test("artifacts stay within what they may take, uploads under way included", () 
     client.close();
   }));
 
-test("artifacts of runs that ended long ago go by themselves", () =>
+test("artifacts of runs that ended long ago go with whatever happens next, and wake nobody", () =>
   Room.run(async (room) => {
     await room.start({ artifacts: { totalBytes: 1e9, ageMs: 60_000 } });
     const client = await room.client();
@@ -411,9 +411,13 @@ test("artifacts of runs that ended long ago go by themselves", () =>
     await room.sleep(120_000);
     assert.equal((await blobFiles(room)).length, 2, "the run goes on");
     await worker.finish(report(worker.assigned[0]!));
+    const { run: other } = await client.submitSpec(pipeline([spec("b")]));
     await room.sleep(59_000);
+    await client.cancel(other);
     assert.deepEqual(await namesOf(client), [`${run}:a`, "kept"]);
     await room.sleep(2000);
+    assert.deepEqual(await namesOf(client), [`${run}:a`, "kept"], "an idle master sleeps");
+    await client.submitSpec(pipeline([spec("c")]));
     assert.deepEqual(await namesOf(client), ["kept"]);
     await untilBlobs(room, 1);
     await client.removeArtifact("kept");

@@ -17,7 +17,8 @@
  *     mcp-door.ts                  MCP on the HTTP door
  *     submit.ts · project-files.ts    from a file to a run
  *     follow.ts · watch.ts         a run to its end
- *     waits.ts · summary.ts        why jobs wait; how the run ended
+ *     waits.ts · summary.ts        why jobs wait; how the run ended,
+ *     agent-result.ts              and what an agent has come to
  *     tracker.ts · view.ts         the state of a run as far as it is known, and as lines of text
  *     progress.ts · drawing.ts     those lines on a terminal, redrawn in place
  *     not-begun.ts                 why a job has no output yet

@@ -7,6 +7,7 @@
 import { stripVTControlCharacters } from "node:util";
 import { LineReader, Tail, type Client, type Line } from "#sdk";
 import { jobCounts, type RunInfo } from "#wire";
+import { tellResult } from "./agent-result.ts";
 import type { Context } from "./context.ts";
 import { EXIT } from "./exit.ts";
 import { addressOf } from "./service-view.ts";
@@ -61,6 +62,8 @@ export async function summarize(run: RunInfo, options: SummaryOptions): Promise<
   const took = durationText((run.endedAt ?? run.submittedAt) - run.submittedAt);
   const status = context.paint(runColor(run.status), run.status);
   context.out(`${run.id} ${status} in ${took} (${progressText(tracker)})`);
+  if (run.status !== "COMPLETED") return;
+  await tellResult(run, { ...options, later: (...words) => later(options, ...words) });
 }
 
 /** Where the services are that go on. */

@@ -18,8 +18,8 @@
  * Test: test/10-master.test.ts, test/10-master.full.test.ts
  */
 import {
-  apply, decide, Event, Forecast, nextAdvance, nextArtifactExpiry, nextStart, nextTime, Refusal,
-  SnapshotReader, State, weighPart, type ArtifactLimits, type Command, type CommandOf,
+  apply, decide, Event, Forecast, nextAdvance, nextStart, nextTime, Refusal, SnapshotReader,
+  State, weighPart, type ArtifactLimits, type Command, type CommandOf,
   type Context, type Effect, type MemoryLimits, type Observer, type Replies,
 } from "#core";
 import type { Host, Timer } from "#host";
@@ -457,15 +457,14 @@ export class Engine {
     const { updates, draining } = this.state;
     if (updates.size + draining.size > 0) this.commit({ type: "Advance" });
     this.commit({ type: "Forget" });
+    // Old files wake nobody: they go when something happens next, and when others need the room.
     if (this.state.leaving.size > 0) this.commit({ type: "ExpireArtifacts" });
   }
 
   /** Sleeps until the next delay or deadline: to the millisecond, and at no cost until then. */
   #arm(): void {
     const { state, context } = this;
-    const at = Math.min(
-      nextTime(state), nextAdvance(state, context), nextArtifactExpiry(state, context),
-    );
+    const at = Math.min(nextTime(state), nextAdvance(state, context));
     if (at === this.#wakeAt) return;
     this.#wake?.cancel();
     this.#wake = undefined;

@@ -219,12 +219,6 @@ export function decideExpireArtifacts(
 }
 // #endregion
 
-/** When the next ones are too old; Infinity: none will be. */
-export function nextArtifactExpiry(state: State, context: Context): number {
-  for (const run of state.leaving) return run.endedAt + limitsOf(context).ageMs;
-  return Infinity;
-}
-
 /** Uploads are under way, and are to take so many bytes of the disk beside what is there. */
 export function decideMakeArtifactRoom(
   state: State, { bytes, name }: CommandOf<"MakeArtifactRoom">, context: Context,

@@ -69,7 +69,7 @@ export { eventDetail, eventText, Names } from "./event-text.ts";
 export { eventJson, runOf, type EventNames } from "./event-json.ts";
 export type { ArtifactWish, Command, CommandOf, RemovedArtifacts, Replies } from "./command.ts";
 export { allArtifacts, artifactInfo } from "./artifact-state.ts";
-export { checkArtifact, findArtifact, nextArtifactExpiry } from "./decide-artifacts.ts";
+export { checkArtifact, findArtifact } from "./decide-artifacts.ts";
 export { launchOf, poolRecord } from "./launch-state.ts";
 export type { NoticeRef } from "./state.ts";
 export type { DecidedOn, Effect, PlacedAttempt } from "./effect.ts";
