@@ -362,6 +362,8 @@ test("only a job has steps; and a program that is no job is told so", () =>
     assert.throws(() => none.run, /TITAN_RUN is not set: this is no job of Titan/);
     await assert.rejects(none.output(1), /TITAN_OUTPUT is not set/);
     assert.deepEqual(none.input(), {});
+    assert.equal(none.store, none.store, "one connection, however often it is asked for");
+    await assert.rejects(none.store, /TITAN_STORE is not set/);
   }));
 
 // ── fork ─────────────────────────────────────────────────────────────────────────────────────────

@@ -25,7 +25,6 @@ import {
   JobWaits, type Answer, type HoldOptions, type JobDoor, type Question, type SettledJob,
   type SpawnedJobs, type SpawnOptions,
 } from "./job-waits.ts";
-import { connectStore } from "./store.ts";
 
 export {
   StepError, type JobContext, type StepCall, type StepCost, type StepErrorCode, type StepOptions,
@@ -201,7 +200,9 @@ export class JobProgram implements JobContext {
 
   get store(): JobContext["store"] {
     const { store: url } = this.#settings;
-    return (this.#store ??= connectStore(url === undefined ? {} : { url }));
+    // Seventy modules, which every program of the SDK would load for the few that have a store.
+    return (this.#store ??= import("./store.ts")
+      .then(({ connectStore }) => connectStore(url === undefined ? {} : { url })));
   }
 
   /** From the first look at it on, a program decides for itself how it ends. */
