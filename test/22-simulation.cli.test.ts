@@ -23,14 +23,14 @@ function sim(...args: string[]) {
 }
 
 test("sim --json sums up the lives of several processes", () => {
-  const { status, stdout, stderr } = sim("--seeds", "6", "--from", "10", "--jobs", "2", "--json");
+  const { status, stdout, stderr } = sim("--seeds", "3", "--from", "10", "--jobs", "2", "--json");
   assert.equal(status, 0, stderr);
   const { lives, broken, events, virtualMs } = JSON.parse(stdout) as Record<
     string,
     number & unknown[]
   >;
-  assert.deepEqual([lives, broken], [6, []]);
-  assert.ok(events! > 1000 && virtualMs! > 6 * 4000);
+  assert.deepEqual([lives, broken], [3, []]);
+  assert.ok(events! > 500 && virtualMs! > 3 * 4000);
 });
 
 test("sim --plan lives the plan of a file, as --seed --json printed it", async () => {

@@ -16,17 +16,25 @@ import {
 } from "#simulation";
 
 /**
- * All of them in `npm test`: each bug of lessons/22-simulation/bugs shows itself in one of them.
- * Half of them in `npm run chapter`, for which somebody waits. More of them: npm run sim.
+ * All of them in `npm test`, half of them in `npm run chapter`, for which somebody waits. More of
+ * them: npm run sim.
  */
-const LIVES = process.env["TITAN_TEST_SHARE"] === undefined ? 100 : 50;
-/** Of which some are lived twice, to compare. */
-const REPEATED = LIVES / 10;
+const SEEDS = process.env["TITAN_TEST_SHARE"] === undefined ? 100 : 50;
+/** The first of them are lived twice, to compare: there is one of each kind among them. */
+const REPEATED = 10;
+/**
+ * Lives with steps, pools and services, by their seeds modulo 9. Beyond the first they are lived,
+ * and more of them, in 22-simulation.{steps,pools,services}.test.ts.
+ */
+const LIVED_ELSEWHERE: ReadonlySet<number> = new Set([0, 2, 4, 8]);
+const LIVED = Array.from({ length: SEEDS }, (_, at) => at + 1)
+  .filter((seed) => seed <= REPEATED || !LIVED_ELSEWHERE.has(seed % 9));
+const LIVES = LIVED.length;
 
 const outcomes: Outcome[] = [];
 
 test(`simulate() breaks no invariant in ${LIVES} lives`, async () => {
-  for (let seed = 1; seed <= LIVES; seed++) {
+  for (const seed of LIVED) {
     const outcome = await simulate(generatePlan(seed));
     outcomes.push(outcome);
     const { violation, trace } = outcome;
@@ -89,7 +97,8 @@ test("generatePlan() gives plain data: a plan that was written to a file lives "
     const plan = generatePlan(seed);
     const read = JSON.parse(JSON.stringify(plan)) as Plan;
     assert.deepEqual(read, plan);
-    assert.equal((await simulate(read)).traceHash, outcomes[seed - 1]!.traceHash);
+    const lived = outcomes.find((outcome) => outcome.seed === seed);
+    assert.equal((await simulate(read)).traceHash, lived!.traceHash);
   }
 });
 
