@@ -5,19 +5,22 @@
  *     titan-worker/   bin/titan  start_worker.sh  titan.env  systemd/  dist/  …
  *
  * Invariants: the same commit gives the same bytes (with the same Node, whose zlib compresses);
- * `dist/` holds the modules that the entries reach, and no other; package.json names their faces,
- * and no other.
+ * `dist/` holds the modules that the entries reach, and no other, and in dist/dashboard/page what
+ * browsers load from a master; package.json names their faces, and no other.
  * Test: test/24-packaging.bundles.test.ts
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import {
+  existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
+import { collect } from "#dashboard";
 import {
   merge, reach, sha256, statementsOf, SUMS, sumsText, tarball, type Modules, type TarEntry,
 } from "#packaging";
-import { ROOT } from "../bootstrap.mjs";
+import { buildPage, ROOT } from "../bootstrap.mjs";
 import { reindent } from "./reindent.ts";
 
 const FILES = join(ROOT, "scripts", "package", "files");
@@ -64,14 +67,16 @@ export interface Bundle {
   readonly modules: number;
 }
 
-export function makeBundles(): Bundle[] {
+export async function makeBundles(): Promise<Bundle[]> {
   const folder = mkdtempSync(join(tmpdir(), "titan-package-"));
   try {
     compile(join(folder, "dist"));
+    buildPage(join(folder, "dist"), ["--noCheck"]);
+    const page = await pageOf(join(folder, "dist"));
     const imports = Object.entries(MANIFEST.imports)
       .map(([name, target]) => [name, target.default.replace(/^\.\//, "")] as const);
     const modules: Modules = { imports: new Map(imports), read: (file) => textOf(folder, file) };
-    return ROLES.map((role) => makeBundle(role, modules));
+    return ROLES.map((role) => makeBundle(role, modules, role.name === "master" ? page : []));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -90,12 +95,24 @@ function compile(outDir: string): void {
   throw new Error(`Cannot package: the sources do not compile\n${stdout}${stderr}`.trimEnd());
 }
 
+/** The files of the dashboard, as they are sent. */
+async function pageOf(dist: string): Promise<[path: string, text: string][]> {
+  const folder = join(dist, "dashboard", "page");
+  const own = readdirSync(folder, { recursive: true }).map(String)
+    .filter((path) => statSync(join(folder, path)).isFile()).sort();
+  const texts = await collect(own, async (path) => textOf(dist, path));
+  return [...texts].sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([path, text]) => [path, path.endsWith(".js") ? reindent(text) : text]);
+}
+
 function textOf(folder: string, file: string): string | undefined {
   const path = join(folder, file);
   return existsSync(path) ? readFileSync(path, "utf8") : undefined;
 }
 
-function makeBundle(role: Role, modules: Modules): Bundle {
+function makeBundle(
+  role: Role, modules: Modules, page: readonly (readonly [path: string, text: string])[],
+): Bundle {
   const faces = Object.values(MANIFEST.exports).flatMap((target) =>
     typeof target === "string" ? [] : [target.default.replace(/^\.\//, "")]);
   const roots = [role.entry, ...(role.hasSdk ? faces : [])];
@@ -107,6 +124,7 @@ function makeBundle(role: Role, modules: Modules): Bundle {
     entries.set(path, { path, content: Buffer.from(content), executable });
   };
   for (const [file, code] of merged) add(file, code);
+  for (const [path, text] of page) add(`dist/dashboard/page/${path}`, text);
   if (!role.hasSdk) for (const face of faces) add(face, absent(modules.read(face) as string));
   add("package.json", packageJson([...merged.values()].join("")));
   add("bin/titan", filled("bin/titan", role), true);

@@ -30,7 +30,7 @@ function outFolder(): string {
 const out = outFolder();
 try {
   mkdirSync(out, { recursive: true });
-  const bundles = makeBundles();
+  const bundles = await makeBundles();
   for (const { name, bytes, modules } of bundles) {
     const path = join(out, name);
     writeFileSync(`${path}.part`, bytes);

@@ -16,4 +16,4 @@
  * Left out: bundlers and minifiers. A person may read in the browser what stands in the repository.
  * Test: test/19-dashboard.shell.test.ts
  */
-export { Dashboard, type Asset } from "./assets.ts";
+export { collect, Dashboard, type Asset } from "./assets.ts";

@@ -59,7 +59,7 @@ const ended = (child: ChildProcess): Promise<void> =>
     : new Promise((done) => child.once("exit", () => done()));
 
 try {
-  for (const { name, bytes } of makeBundles()) {
+  for (const { name, bytes } of await makeBundles()) {
     writeFileSync(join(home, name), bytes);
     execFileSync("tar", ["xzf", name], { cwd: home });
   }
