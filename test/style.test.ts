@@ -159,7 +159,7 @@ function impurities(file: string, source: string): string[] {
     )
     // HTTP is Node's own: one file has the port, and others have the types of what comes there.
     .filter(({ specifier }) => !(/^node:(http|net)$/.test(specifier) &&
-      /^src\/http\/(?:server|serving|answer|body)\.ts$/.test(file)))
+      /^src\/http\/(?:server|serving|answer|body|pages)\.ts$/.test(file)))
     .map(({ specifier, line }) => `${file}:${line} imports ${specifier}`);
   return [...calls, ...modules];
 }

@@ -67,6 +67,11 @@ export class Dashboard {
     return new Dashboard(await collect(own, read));
   }
 
+  /** Whether there is a program at all: sources alone have none. */
+  get isBuilt(): boolean {
+    return this.#texts.has(ENTRY);
+  }
+
   /** `path`: what stands behind `/assets/`. */
   find(path: string): Asset | undefined {
     const known = this.#assets.get(path);

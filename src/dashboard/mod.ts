@@ -17,3 +17,4 @@
  * Test: test/19-dashboard.shell.test.ts
  */
 export { collect, Dashboard, type Asset } from "./assets.ts";
+export { lockedPage } from "./shell.ts";

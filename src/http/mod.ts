@@ -14,6 +14,7 @@
  *         reader.ts     one of them; frames.ts what is said to them
  *         catch-up.ts   one that is new, back or late; recent.ts the facts that it may have missed
  *         touched.ts    rows of what has changed
+ *     pages.ts      the dashboard: its files and its page
  *     openapi.ts    the interface, described by itself
  *     answer.ts     answers and errors, with the headers that all of them have
  *

@@ -12,11 +12,10 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { dialable } from "#base";
-import { Dashboard } from "#dashboard";
 import { connect, type Client } from "#sdk";
 import { AGENTS } from "./agents.ts";
 import {
-  SAFE_HEADERS, sendAsset, sendDownload, sendError, sendJson, sendLive, sendMounted,
+  SAFE_HEADERS, sendDownload, sendError, sendJson, sendLive, sendMounted,
 } from "./answer.ts";
 import { bodyOf, mediaType, readBody } from "./body.ts";
 import { CHANGES } from "./changes.ts";
@@ -28,6 +27,7 @@ import type { Mount } from "./mount.ts";
 import { openApi } from "./openapi.ts";
 import type { HttpOptions } from "./options.ts";
 import { OUTPUT } from "./output.ts";
+import { isOfApi, Pages, sendLocked, wantsPage } from "./pages.ts";
 import { READS } from "./reads.ts";
 import { Download, findRoute, HttpError, Live, type Asked, type Route } from "./route.ts";
 import type { Sessions } from "./sessions.ts";
@@ -43,14 +43,14 @@ export class Serving {
   readonly #sessions: Sessions;
   readonly #hub: EventHub;
   #client: Promise<Client> | undefined;
-  /** Read when the first person looks. */
-  #dashboard: Promise<Dashboard> | undefined;
+  readonly #pages: Pages;
 
   constructor(options: HttpOptions, rules: Rules, sessions: Sessions) {
     this.#options = options;
     this.#rules = rules;
     this.#sessions = sessions;
     const { host, version } = options;
+    this.#pages = new Pages(host);
     this.#hub = new EventHub({ host, version, session: () => this.session() });
   }
 
@@ -76,7 +76,10 @@ export class Serving {
     if (url.pathname.startsWith("/login/")) return this.#login(url.pathname, response);
     const mount = this.#options.mounts?.[url.pathname];
     const unknown = unknownPerson(mount === undefined ? head : asProgram(head), rules);
-    if (unknown !== undefined) throw new HttpError(unknown.status, "UNAUTHORIZED", unknown.why);
+    if (unknown !== undefined) {
+      if (wantsPage(url.pathname, request)) return sendLocked(response, unknown.why);
+      throw new HttpError(unknown.status, "UNAUTHORIZED", unknown.why);
+    }
     if (mount !== undefined) return this.#mounted(mount, head, { request, response });
     if (this.#options.mountsOnly) {
       throw new HttpError(404, "NOT_FOUND", `There is no path ${url.pathname}`);
@@ -86,7 +89,7 @@ export class Serving {
       return sendJson(response, 200, openApi(ROUTES, this.#options.version));
     }
     if (isOfApi(url.pathname)) return this.#answer(url, { request, response });
-    await this.#page(url.pathname, { request, response });
+    await this.#pages.serve(url.pathname, { request, response });
   }
   // #endregion
 
@@ -109,23 +112,6 @@ export class Serving {
     else if (found instanceof Live && request.method !== "HEAD") sendLive(response, found);
     else if (found instanceof Live) response.end();
     else sendJson(response, 200, found);
-  }
-
-  /** Files of the dashboard; every other path is a view of it, and answers its page. */
-  async #page(
-    path: string, { request, response }: { request: IncomingMessage; response: ServerResponse },
-  ): Promise<void> {
-    const { method } = request;
-    if (method !== "GET" && method !== "HEAD") {
-      const what = `Cannot ${method} ${path}: it takes GET`;
-      throw new HttpError(405, "UNSUPPORTED", what, { allow: "GET, HEAD" });
-    }
-    this.#dashboard ??= Dashboard.load(this.#options.host);
-    const dashboard = await this.#dashboard;
-    const isAsset = path.startsWith("/assets/");
-    const asset = isAsset ? dashboard.find(path.slice("/assets/".length)) : dashboard.shell;
-    if (asset === undefined) throw new HttpError(404, "NOT_FOUND", `There is no file ${path}`);
-    sendAsset(asset, { request, response });
   }
 
   async #mounted(
@@ -166,11 +152,6 @@ export class Serving {
     }
     return this.#client!;
   }
-}
-
-/** Paths of programs. A wrong one is an error in words, and never a page. */
-function isOfApi(path: string): boolean {
-  return /^\/(?:api|login|mcp|metrics)(?:\/|$)/.test(path);
 }
 
 /**

@@ -1,0 +1,99 @@
+/** The dashboard's files over HTTP: types, ETags, headers, paths, and the login. No browser. */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { nodeHost } from "#host";
+import { HttpDoor } from "#http";
+import { ensureBuilt } from "../scripts/bootstrap.mjs";
+
+/** All code of the page, as it travels. */
+const MAX_CODE_BYTES = 150_000;
+/** Nobody is there: no page needs the master before its program asks. */
+const NOWHERE = { host: "127.0.0.1", port: 1 };
+
+await ensureBuilt();
+
+let open: HttpDoor;
+let locked: HttpDoor;
+
+before(async () => {
+  const listen = { host: "127.0.0.1", port: 0 };
+  const common = { host: nodeHost(), master: NOWHERE, version: "1.2.3", listen };
+  open = new HttpDoor({ ...common, token: undefined });
+  locked = new HttpDoor({ ...common, token: "s3cret" });
+  await Promise.all([open.open(), locked.open()]);
+});
+after(() => Promise.all([open.close(), locked.close()]));
+
+const load = (path: string, headers: Record<string, string> = {}, door = open): Promise<Response> =>
+  fetch(door.url + path, { headers, redirect: "manual" });
+
+const links = (shell: string): string[] =>
+  [...shell.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map(([, path]) => path!);
+
+test("every path of a view answers one page, with the strict headers", async () => {
+  const shell = await (await load("/")).text();
+  for (const path of ["/", "/runs", "/runs/a%2Fb?job=x", "/constructor", "/no/such/view"]) {
+    const response = await load(path);
+    assert.equal(response.status, 200, path);
+    assert.equal(await response.text(), shell, path);
+    assert.match(response.headers.get("content-type")!, /^text\/html; charset=utf-8$/);
+    const policy = response.headers.get("content-security-policy")!;
+    assert.match(policy, /^default-src 'self'/);
+    assert.match(policy, /frame-ancestors 'none'/);
+    assert.doesNotMatch(policy, /unsafe|\*|https?:/);
+    assert.equal(response.headers.get("x-content-type-options"), "nosniff");
+    assert.equal(response.headers.get("access-control-allow-origin"), null);
+  }
+  for (const path of ["/api/v1/nothing", "/assets/nothing.js", "/assets/..%2f..%2fbase/mod.js"]) {
+    assert.equal((await load(path)).status, 404, path);
+  }
+  assert.equal((await fetch(`${open.url}/runs`, { method: "POST" })).status, 403);
+});
+
+test("all files are there, in few bytes, and are not sent twice", async () => {
+  const paths = links(await (await load("/")).text());
+  assert.ok(paths.length > 30, `${paths.length} files`);
+  let bytes = 0;
+  for (const path of new Set(paths)) {
+    const response = await load(path);
+    assert.equal(response.status, 200, path);
+    bytes += Number(response.headers.get("content-length"));
+    const text = await response.text();
+    const type = { js: /^text\/javascript/, css: /^text\/css/, svg: /^image\/svg/ }[
+      path.split(".").at(-1)!]!;
+    assert.match(response.headers.get("content-type")!, type);
+    assert.equal(response.headers.get("cache-control"), "no-cache");
+    assert.doesNotMatch(text, /from "#|sourceMappingURL|https?:\/\/(?!www\.w3\.org)/, path);
+    const etag = response.headers.get("etag")!;
+    const again = await load(path, { "if-none-match": etag });
+    assert.deepEqual([again.status, (await again.arrayBuffer()).byteLength], [304, 0], path);
+  }
+  assert.ok(bytes <= MAX_CODE_BYTES, `${bytes} bytes`);
+});
+
+test("gzip is for those who take it", async () => {
+  const plain = await load("/assets/main.js", { "accept-encoding": "identity" });
+  assert.equal(plain.headers.get("content-encoding"), null);
+  const text = await plain.text();
+  assert.match(text, /^import /m);
+  const zipped = await load("/assets/main.js", { "accept-encoding": "gzip" });
+  assert.equal(zipped.headers.get("content-encoding"), "gzip");
+  assert.equal(zipped.headers.get("vary"), "accept-encoding");
+  assert.equal(await zipped.text(), text);
+});
+
+test("with a token nothing is there without a login, and a person is told how", async () => {
+  const html = { accept: "text/html,*/*" };
+  for (const path of ["/", "/runs", "/assets/main.js", "/api/v1/runs"]) {
+    assert.equal((await load(path, {}, locked)).status, 401, path);
+  }
+  const page = await load("/", html, locked);
+  assert.equal(page.status, 401);
+  assert.match(await page.text(), /<h1>This dashboard needs a login<\/h1>[\s\S]*titan up/);
+  assert.match((await load("/api/v1/runs", html, locked)).headers.get("content-type")!, /json/);
+  const login = await load(new URL(locked.newLink()).pathname, {}, locked);
+  assert.deepEqual([login.status, login.headers.get("location")], [303, "/"]);
+  const cookie = login.headers.get("set-cookie")!.split(";")[0]!;
+  assert.equal((await load("/", { cookie }, locked)).status, 200);
+  assert.equal((await load("/assets/main.js", { cookie }, locked)).status, 200);
+});
