@@ -59,7 +59,7 @@ test("treeOf() puts jobs below those that have added them, with the sums of all 
   assert.equal(top.reduce((sum, { usd }) => sum + usd, 0), 2.5);
 });
 
-test("treeOf() ends with jobs that name one another, and with a job that names nobody known", () => {
+test("treeOf() ends with jobs that name one another, and with one that names nobody", () => {
   const lost = treeOf([agentJob("x", { spawner: "no" }), agentJob("y", { spawner: "y" })]);
   assert.deepEqual(lost.map(({ job, depth }) => [job.id, depth]), [["x", 0], ["y", 0]]);
   assert.deepEqual(treeOf([agentJob("p", { spawner: "q" }), agentJob("q", { spawner: "p" })]), []);
