@@ -263,6 +263,10 @@ test("a run is submitted, watched, read and answered; every answer fits openapi.
   ]);
   const one = await fits("/api/v1/runs/{run}/jobs/{job}", ask(`/api/v1/runs/${run}/jobs/bad`));
   assert.deepEqual([one.job.failure.kind, one.job.failure.exitCode], ["exit", 3]);
+  const definition = await fits("/api/v1/runs/{run}/definition",
+    ask(`/api/v1/runs/${run}/definition`));
+  assert.deepEqual(definition.jobs.map(({ id, run: script }: any) => [id, script]).slice(1),
+    [["ship", "echo shipped"], ["bad", "exit 3"]]);
   const log = await ask(`/api/v1/runs/${run}/jobs/build/logs`);
   assert.equal(log.text, "building <b>\n");
   assert.match(String(log.headers["content-type"]), /^text\/plain/);

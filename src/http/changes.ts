@@ -65,6 +65,15 @@ export const CHANGES: readonly Route[] = [
       ({ run: path["run"], jobs: await client.retry(path["run"]!, textOf(body, "from")) }),
   },
   {
+    ...post("runs/{run}/duplicate", "Submits the pipeline of a run again."),
+    body: object(by),
+    answer: object({
+      run: text, existing: boolean, warnings: list(text), forgotten: boolean, replaces: text,
+    }),
+    run: async ({ client, path, body }) =>
+      client.submitSpec(await client.definition(path["run"]!), whoOf(body)),
+  },
+  {
     ...post("gates/answer", "Answers a gate, named as the list of gates does."),
     body: object({
       gate: text, answer: oneOf("approve", "reject"), "comment?": text, "fields?": mapOf(text),

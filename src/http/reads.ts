@@ -4,8 +4,8 @@
  * Test: test/http.test.ts
  */
 import {
-  deadJson, gateJson, grouped, groupJson, integer, jobJson, list, object, poolJson, runJson, shapes,
-  text, time, workerJson,
+  any, deadJson, definitionJson, gateJson, grouped, groupJson, integer, jobJson, list, object,
+  poolJson, runJson, shapes, text, time, workerJson,
 } from "#rows";
 import { HttpError, type Asked, type Route } from "./route.ts";
 
@@ -58,6 +58,12 @@ export const READS: readonly Route[] = [
       const [first] = found.jobs;
       return { run: runJson(found.run), job: jobJson(first!, found.parents, host.clock.wall()) };
     },
+  },
+  {
+    method: "GET", path: "/api/v1/runs/{run}/definition",
+    summary: "The pipeline of a run as it was submitted, without values of variables.",
+    answer: object({ name: text, "version?": text, "agent?": any, jobs: list(any) }),
+    run: async ({ client, path }) => definitionJson(await client.definition(path["run"]!)),
   },
   {
     method: "GET", path: "/api/v1/workers", summary: "Workers, and how busy they are.",

@@ -32,7 +32,8 @@ import { takeJobs } from "./intake.ts";
 import { list, mapped } from "./lists.ts";
 import type { Pace } from "./output.ts";
 import {
-  gateBytes, jobBytes, jobRows, letterBytes, poolBytes, runBytes, serviceBytes, stepBytes,
+  definitionPages, gateBytes, jobBytes, jobRows, letterBytes, poolBytes, runBytes, serviceBytes,
+  stepBytes,
 } from "./pages.ts";
 import { checkBacklog, JOB_HANDLERS } from "./job-handlers.ts";
 import type { Handler, Peer, Services } from "./services.ts";
@@ -156,6 +157,9 @@ export const HANDLERS: Readonly<Record<number, Handler>> = {
     bytesOf: stepBytes,
     encode: (steps) => StepPage.encode({ steps }),
   })),
+  [Op.DEFINITION]: (services, request, peer) => peer.alone(() => list(services, request, {
+    peer, ...definitionPages(findRun(services.engine.state, RunRef.decode(request.body).run)),
+  })),
   [Op.STATUS]: status,
   [Op.WATCH]: ({ engine, watchers }, request, { connection }) => {
     const { run } = RunRef.decode(request.body);
@@ -219,7 +223,7 @@ export const CHANGES: Readonly<Record<number, string>> = {
 /** Those whose answers may be long, and that end by themselves. */
 export const LONG: ReadonlySet<number> = new Set([
   Op.RUNS, Op.SERVICES, Op.POOLS, Op.STATUS, Op.WHY, Op.WORKERS, Op.DEAD, Op.GATES, Op.BLOB_GET,
-  Op.STEPS, Op.ARTIFACT_GET, Op.ARTIFACTS, Op.ROWS, ...AGENT_LISTS,
+  Op.STEPS, Op.DEFINITION, Op.ARTIFACT_GET, Op.ARTIFACTS, Op.ROWS, ...AGENT_LISTS,
 ]);
 
 // ── from workers ─────────────────────────────────────────────────────────────────────────────────

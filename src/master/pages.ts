@@ -9,10 +9,11 @@
  * that even "nothing" is an answer.
  * Test: test/10-master.server.test.ts
  */
-import { jobInfo, type AgentRow, type Job } from "#core";
-import type {
-  AgentInfo, ArtifactInfo, DeadLetter, GateInfo, JobChange, JobInfo, LaunchInfo, PoolInfo, RunInfo,
-  ServiceInfo, ServiceRow, StepInfo,
+import { jobInfo, type AgentRow, type Job, type Run } from "#core";
+import {
+  DefinitionPage, JobSpec, type AgentInfo, type ArtifactInfo, type DeadLetter, type GateInfo,
+  type JobChange, type JobInfo, type LaunchInfo, type PoolInfo, type RunInfo, type ServiceInfo,
+  type ServiceRow, type StepInfo,
 } from "#wire";
 import type { Engine } from "./engine.ts";
 
@@ -81,6 +82,17 @@ export function poolBytes(row: PoolInfo | LaunchInfo): number {
   }
   const texts = row.tags.reduce((sum, tag) => sum + text(tag), 0);
   return FIXED_BYTES + texts + text(row.name) + text(row.why) + text(row.lastFailure);
+}
+
+/** The pipeline of a run in pages. Its head is in each of them. */
+export function definitionPages({ spec }: Run) {
+  const head = { ...spec, jobs: [] };
+  return {
+    rows: spec.jobs,
+    // A job may be larger than a page; it then has one of its own.
+    bytesOf: (job: JobSpec): number => JobSpec.encode(job).length,
+    encode: (jobs: JobSpec[]): Buffer => DefinitionPage.encode({ head, jobs }),
+  };
 }
 
 export function agentBytes({ id, reason }: AgentInfo): number {

@@ -3,7 +3,7 @@
  * other doors: one encoder, so that all have the same fields). Programs rely on the names.
  *
  *     run.ts       a run, a job, a failure, an answer
- *     gate.ts      a gate that is open
+ *     gate.ts      a gate that is open; definition.ts a pipeline
  *     agent.ts     agent runs, and what they have used; step.ts a step of a job
  *     artifact.ts  a file that a run hands on, or that lives by its name
  *     cluster.ts   workers, pools, dead letters
@@ -21,6 +21,7 @@ export {
   allTags, deadJson, launchJson, poolJson, workerJson, workerState, type WorkerFacts,
 } from "./cluster.ts";
 export { agentJobJson, agentJson, agentReportJson, limitsJson } from "./agent.ts";
+export { definitionJson } from "./definition.ts";
 export { gateJson, notifyText } from "./gate.ts";
 export { replyJson } from "./reply.ts";
 export {

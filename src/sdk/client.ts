@@ -40,6 +40,7 @@ import {
   RetryRun,
   RunList,
   RunRef,
+  DefinitionPage,
   StatusPage,
   StepPage,
   StepsOf,
@@ -460,6 +461,18 @@ export class Client extends ClusterCalls {
     const { acceptChanged } = options;
     const body = RetryRun.encode({ run, from, acceptChanged });
     return Affected.decode(await this.#ask(Op.RETRY, body)).jobs;
+  }
+
+  /** The pipeline of a run, as it was submitted: without the jobs that others have added. */
+  async definition(run: string): Promise<PipelineSpec> {
+    const all: JobSpec[] = [];
+    let spec: PipelineSpec = { name: "", jobs: all };
+    for await (const body of this.#pages(Op.DEFINITION, RunRef.encode({ run }))) {
+      const { head, jobs } = DefinitionPage.decode(body);
+      for (const job of jobs) all.push(job);
+      spec = { ...head, jobs: all };
+    }
+    return spec;
   }
 
   /** What jobs of this run have in their journals, in the order in which their steps began. */

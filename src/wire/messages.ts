@@ -116,6 +116,8 @@ export const Op = {
   /** The log's facts as they happen, and the rows that they have changed. */
   FACTS: 110,
   ROWS: 111,
+  /** The pipeline of a run, as it was submitted. */
+  DEFINITION: 120,
   /** It waits, asks people, adds jobs. */
   WAIT: 100,
   ASK: 101,

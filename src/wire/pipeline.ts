@@ -105,6 +105,11 @@ export const PipelineSpec = message("PipelineSpec", {
 });
 export type PipelineSpec = Infer<typeof PipelineSpec>;
 
+/** DEFINITION answers with a stream of pages: the pipeline without its jobs, and some of them. */
+export const DefinitionPage = message("DefinitionPage", {
+  head: [1, PipelineSpec], jobs: [2, list(JobSpec, MAX_JOBS_PER_RUN)],
+});
+
 /** Jobs that are still bytes. They travel as the list of them does (lesson 02). */
 export const SealedJobs = optional(bytes(MAX_SPEC_BYTES));
 /** The same pipeline, for a reader who wants to weigh its jobs while they are decoded. */

@@ -4,6 +4,7 @@
  *
  * Test: test/19-dashboard.run.browser.test.ts
  */
+import { emitYaml } from "#yaml";
 import { problem } from "../parts/page.ts";
 import { answerOf, type State } from "../state.ts";
 import { h, type VNode } from "../vdom.ts";
@@ -17,12 +18,12 @@ export function definitionPath(run: string): string {
 
 export function definitionTree(state: State, run: string): VNode {
   const path = definitionPath(run);
-  const found = answerOf<{ yaml: string }>(state, path);
+  const found = answerOf<object>(state, path);
   const error = state.loaded.get(path)?.error;
   if (found === undefined) {
     return error === undefined ? h("p", { class: "loading" }, "Loading…") : problem(error.message);
   }
-  const { yaml } = found;
+  const yaml = emitYaml(found);
   const more = yaml.length - MAX_CHARS;
   return h("pre", { class: "value definition", tabindex: 0, "aria-label": `pipeline of ${run}` },
     yaml.slice(0, MAX_CHARS),
