@@ -104,12 +104,13 @@ test("timeline, table, events and the merged log are the same jobs, and the same
       { id: "a", run: "echo from a" }, { id: "b", run: "exit 1", depends_on: ["a"],
         retry: { max_attempts: 2, delay: "10ms" } },
       { id: "c", run: "true", depends_on: ["b"] },
+      { id: "d", run: "sleep 600" },
     ], "?job=a");
     await page.find("button", "c, skipped");
     await page.click("link", "Timeline");
     await page.find("list", `timeline of ${run}`);
     await page.until("all attempts are bars", () =>
-      document.querySelectorAll(".time-row .time-bar").length === 3);
+      document.querySelectorAll(".time-row .time-bar").length === 4);
     assert.deepEqual((await names(page, "button")).filter((name) => /^[abc], /.test(name)).sort(),
       ["a, completed", "b, dead", "c, skipped"]);
     await page.click("link", "Table");
@@ -122,6 +123,13 @@ test("timeline, table, events and the merged log are the same jobs, and the same
     await page.click("link", "Events");
     await page.until("the log is read", () =>
       /JobFailed[^]*RunSubmitted/.test(document.querySelector(".events")?.textContent ?? ""));
+    await page.click("link", "Log");
+    await page.find("log", `output of ${run}`);
+    await page.until("the merged log is there", () =>
+      document.querySelector("[role=log]")?.textContent!.includes("afrom a"));
+    await page.click("link", "Definition");
+    await page.until("the pipeline is there", () =>
+      document.querySelector(".definition")?.textContent!.includes("run: echo from a"));
     assert.deepEqual(page.complaints(), []);
     await page.close();
   });

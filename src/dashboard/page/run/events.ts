@@ -49,9 +49,12 @@ function isAbout({ job, jobs }: Fact, wanted: string): boolean {
 
 function rowTree(fact: Fact): VNode {
   const { seq, at, type, job = "" } = fact;
-  const cells = [String(seq), at === undefined ? "" : exact(at), type, job, restOf(fact)];
+  const when = at === undefined ? "" : new Date(at).toLocaleTimeString();
+  const cells = [String(seq), when, type, job, restOf(fact)];
   return h("div", { key: seq, class: "event-row", role: "row" },
-    cells.map((text, column) => h("span", { key: column, role: "cell", title: text }, text)));
+    cells.map((text, column) => h("span", {
+      key: column, role: "cell", title: column === 1 && at !== undefined ? exact(at) : text,
+    }, text)));
 }
 
 /** "attempt 2, worker w1, failure exit 3". */
