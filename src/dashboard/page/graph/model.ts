@@ -49,11 +49,15 @@ export function graphModel(
 ): GraphModel {
   const nodeOf = new Int32Array(jobs.length);
   const nodes: GraphNode[] = [];
-  for (const alike of groupsOf(jobs)) {
+  const stacked = new Set<number>();
+  for (const alike of stacksOf(jobs)) {
     const key = stackKey(jobs, alike);
-    if (!isStack(jobs, alike) || opened.has(key)) {
-      for (const job of alike) nodes.push({ key: jobs[job]!.id, jobs: [job] });
-    } else nodes.push({ key, jobs: alike });
+    if (opened.has(key)) continue;
+    nodes.push({ key, jobs: alike });
+    for (const job of alike) stacked.add(job);
+  }
+  for (const [at, { id }] of jobs.entries()) {
+    if (!stacked.has(at)) nodes.push({ key: id, jobs: [at] });
   }
   nodes.sort((a, b) => a.jobs[0]! - b.jobs[0]!);
   for (const [at, node] of nodes.entries()) for (const job of node.jobs) nodeOf[job] = at;
@@ -71,40 +75,43 @@ function stackKey(jobs: readonly GraphJob[], alike: readonly number[]): string {
 
 /** The stack that would hold this job if it were closed, if there is one. */
 export function stackOf(jobs: readonly GraphJob[], job: number): string | undefined {
-  const alike = groupsOf(jobs).find((group) => group.includes(job));
-  return alike !== undefined && isStack(jobs, alike) ? stackKey(jobs, alike) : undefined;
-}
-
-function isStack(jobs: readonly GraphJob[], alike: readonly number[]): boolean {
-  return jobs.length > SMALL_RUN && alike.length >= STACK_FROM;
+  const alike = stacksOf(jobs).find((stack) => stack.includes(job));
+  return alike === undefined ? undefined : stackKey(jobs, alike);
 }
 
 /** It is asked with each picture, and changes with the structure only. */
 const known = new WeakMap<readonly GraphJob[], number[][]>();
 
-function groupsOf(jobs: readonly GraphJob[]): number[][] {
+/** Jobs with equal parents, children and kind, where there are enough of them. */
+function stacksOf(jobs: readonly GraphJob[]): number[][] {
   const before = known.get(jobs);
   if (before !== undefined) return before;
-  const groups = findGroups(jobs);
-  known.set(jobs, groups);
-  return groups;
+  const stacks = jobs.length > SMALL_RUN ? findStacks(jobs) : [];
+  known.set(jobs, stacks);
+  return stacks;
 }
 
-/** Jobs with equal parents, children and kind, in the order of their first ones. */
-function findGroups(jobs: readonly GraphJob[]): number[][] {
+function findStacks(jobs: readonly GraphJob[]): number[][] {
+  const parents = jobs.map((job) => [...new Set(job.parents)].sort((a, b) => a - b));
   const children: number[][] = jobs.map(() => []);
-  for (const [at, { parents }] of jobs.entries()) {
-    for (const parent of new Set(parents)) children[parent]!.push(at);
-  }
+  for (const [at, own] of parents.entries()) for (const parent of own) children[parent]!.push(at);
+  // Most jobs are told apart by their first neighbours. The rest are compared as a whole.
+  const nearly = grouped(jobs.keys(), (at) => [jobs[at]!.kind, parents[at]!.length,
+    parents[at]![0], children[at]!.length, children[at]![0]].join());
+  return nearly.flatMap((alike) =>
+    grouped(alike, (at) => `${parents[at]!.join()}|${children[at]!.join()}`));
+}
+
+/** Groups of at least STACK_FROM. */
+function grouped(numbers: Iterable<number>, like: (at: number) => string): number[][] {
   const groups = new Map<string, number[]>();
-  for (const [at, { parents, kind }] of jobs.entries()) {
-    const sorted = [...new Set(parents)].sort((a, b) => a - b);
-    const like = `${kind}|${sorted.join()}|${children[at]!.join()}`;
-    const found = groups.get(like);
-    if (found === undefined) groups.set(like, [at]);
+  for (const at of numbers) {
+    const key = like(at);
+    const found = groups.get(key);
+    if (found === undefined) groups.set(key, [at]);
     else found.push(at);
   }
-  return [...groups.values()];
+  return [...groups.values()].filter(({ length }) => length >= STACK_FROM);
 }
 
 /** Two sums of FNV-1a over all edges: 64 bits, as text. */

@@ -40,19 +40,30 @@ function inWorker(
   parents: PictureAsked["parents"], before: PictureAsked["before"],
 ): Promise<Picture> {
   return new Promise((resolve, reject) => {
-    worker ??= startWorker();
+    const painter = startPainter();
     const number = ++lastNumber;
     waiting.set(number, resolve);
-    worker.addEventListener("error", reject, { once: true });
-    worker.postMessage({ number, parents, before } satisfies PictureAsked);
+    painter.addEventListener("error", reject, { once: true });
+    painter.postMessage({ number, parents, before } satisfies PictureAsked);
   });
 }
 
-function startWorker(): Worker {
+/** A worker takes a while to start, and then stays: it may start before there is work. */
+export function warmPainter(): void {
+  try {
+    startPainter();
+  } catch {
+    // There are no workers: pictures are made in the page.
+  }
+}
+
+function startPainter(): Worker {
+  if (worker !== undefined) return worker;
   const made = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
   made.onmessage = ({ data }: MessageEvent<{ number: number; picture: Picture }>) => {
     waiting.get(data.number)?.(data.picture);
     waiting.delete(data.number);
   };
+  worker = made;
   return made;
 }

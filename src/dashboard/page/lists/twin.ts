@@ -8,7 +8,8 @@ import { h, type VNode } from "../vdom.ts";
 
 export interface TwinProps {
   readonly run: string;
-  readonly length: number;
+  /** Another object where something is another. */
+  readonly jobs: readonly object[];
   /** "JOB, STATE". */
   name(job: number): string;
   choose(job: number): void;
@@ -36,7 +37,8 @@ export function twinTree(props: TwinProps): VNode {
 
 class Twin {
   readonly #root: HTMLElement;
-  readonly #names: string[] = [];
+  /** As they were when their names were made. */
+  readonly #seen: object[] = [];
   #props: TwinProps | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -59,15 +61,15 @@ class Twin {
 
   update(props: TwinProps): void {
     this.#props = props;
-    while (this.#names.length > props.length) {
-      this.#names.pop();
+    while (this.#seen.length > props.jobs.length) {
+      this.#seen.pop();
       this.#root.lastElementChild?.remove();
     }
-    for (const [at, before] of this.#names.entries()) {
-      const name = props.name(at);
-      if (name === before) continue;
-      this.#names[at] = name;
-      this.#root.children[at]!.setAttribute("aria-label", name);
+    for (const [at, before] of this.#seen.entries()) {
+      const job = props.jobs[at]!;
+      if (job === before) continue;
+      this.#seen[at] = job;
+      this.#root.children[at]!.setAttribute("aria-label", props.name(at));
     }
     clearTimeout(this.#timer);
     this.#grow();
@@ -75,17 +77,16 @@ class Twin {
 
   #grow(): void {
     const props = this.#props!;
-    const to = Math.min(props.length, this.#names.length + SLICE);
-    for (let at = this.#names.length; at < to; at++) {
+    const to = Math.min(props.jobs.length, this.#seen.length + SLICE);
+    for (let at = this.#seen.length; at < to; at++) {
       const element = document.createElement("div");
       element.setAttribute("role", "button");
       element.tabIndex = -1;
       element.dataset["job"] = String(at);
-      const name = props.name(at);
-      element.setAttribute("aria-label", name);
-      this.#names.push(name);
+      element.setAttribute("aria-label", props.name(at));
+      this.#seen.push(props.jobs[at]!);
       this.#root.append(element);
     }
-    if (to < props.length) this.#timer = setTimeout(() => this.#grow());
+    if (to < props.jobs.length) this.#timer = setTimeout(() => this.#grow());
   }
 }

@@ -4,6 +4,7 @@
  * Test: test/19-dashboard.run.browser.test.ts
  */
 import { shownBoard } from "../graph/graph.ts";
+import { warmPainter } from "../graph/painter.ts";
 import { SMALL_RUN } from "../graph/model.ts";
 import { twinTree } from "../lists/twin.ts";
 import { focusLog } from "../logs/log.ts";
@@ -49,6 +50,8 @@ export const run: View = {
     const rows = state.jobs.get(id);
     const found = state.runs?.get(id) ?? lastRun(id);
     if (rows === undefined || found === undefined) {
+      // It starts while the jobs are on their way.
+      warmPainter();
       return pageWith({ heading: id }, loading(state, `runs/${encodeURIComponent(id)}`));
     }
     last = found;
@@ -95,7 +98,7 @@ function pageTree(scene: Scene): VNode {
       h("div", { class: `run-part run-${selection.view}`, key: selection.view }, partTree(scene)),
       panel),
     needsTwin ? twinTree({
-      run: own.id, length: jobs.rows.length, name: (job) => jobName(jobs.rows[job]!), choose,
+      run: own.id, jobs: jobs.rows, name: (job) => jobName(jobs.rows[job]!), choose,
     }) : null);
 }
 
