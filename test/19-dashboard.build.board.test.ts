@@ -9,13 +9,13 @@ import {
 import { envOf, listOf, listText, NOT_YET, valueOf } from "../src/dashboard/page/build/controls.ts";
 import { DraftConflict, Drafts, type Box } from "../src/dashboard/page/build/drafts.ts";
 import { edit } from "../src/dashboard/page/build/document.ts";
+import { connect, edgeProblem, reached } from "../src/dashboard/page/build/edges.ts";
 import { setAt } from "../src/dashboard/page/build/edit.ts";
 import { fieldOf } from "../src/dashboard/page/build/fields.ts";
 import {
   aligned, edgesOf, GRID, inside, layoutAll, neighbour, NODE, settle,
 } from "../src/dashboard/page/build/graph.ts";
-import { addJob, connect, edgeProblem, removeJobs, renameJob } from
-  "../src/dashboard/page/build/jobs.ts";
+import { addJob, removeJobs, renameJob } from "../src/dashboard/page/build/jobs.ts";
 import { findingsOf, unschedulable, type Verdict } from "../src/dashboard/page/build/problems.ts";
 import { upTo } from "../src/dashboard/page/build/tend.ts";
 
@@ -106,6 +106,8 @@ test("a circle is refused with its way, and one that was typed is still drawn", 
   assert.equal(edgeProblem(document, job("b"), job("b")), "b cannot wait for itself.");
   assert.equal(edgeProblem(document, job("a"), job("b")), "b waits for a already.");
   assert.throws(() => connect(document, "c", "a"), /circle/);
+  assert.deepEqual([...reached(document, "a")], ["b", "c"]);
+  assert.deepEqual([...reached(document, "b", { up: true })], ["a"]);
   const round = openBoard(TEXT.replace("{id: a,", "{id: a, needs: c,"));
   assert.equal(edgesOf(round.document).length, 4);
   assert.equal(layoutAll(round.document).size, 3);

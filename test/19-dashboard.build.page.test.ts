@@ -125,6 +125,7 @@ test("nodes are added, connected from port to port, and moved; a circle says its
 test("fields, canvas and YAML are one: each change is in the " +
   "others at once", { skip }, async () => {
   await page.click("button", /^task-1, task/);
+  await page.find("heading", "Job task-1");
   await fill("run", "make all");
   await untilYaml(/run: make all/);
   await fill("id", "first");

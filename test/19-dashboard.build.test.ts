@@ -12,9 +12,8 @@ import {
   type Document,
 } from "../src/dashboard/page/build/document.ts";
 import { removeAt, setAt, withChange } from "../src/dashboard/page/build/edit.ts";
-import {
-  addJob, connect, disconnect, removeJobs, renameJob, wayBetween,
-} from "../src/dashboard/page/build/jobs.ts";
+import { connect, disconnect, wayBetween } from "../src/dashboard/page/build/edges.ts";
+import { addJob, removeJobs, renameJob } from "../src/dashboard/page/build/jobs.ts";
 import { copyJobs, pasteJobs } from "../src/dashboard/page/build/paste.ts";
 import { plainValue, type Path } from "../src/dashboard/page/build/slots.ts";
 import { applySplices, difference } from "../src/dashboard/page/build/splice.ts";

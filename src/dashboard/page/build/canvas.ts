@@ -18,6 +18,7 @@ import { h, type Child, type VNode } from "../vdom.ts";
 import type { Desk } from "./desk.ts";
 import { textAt, valueOf, type Job, type JobKind } from "./document.ts";
 import { edgesOf, NODE, type Edge, type Point } from "./graph.ts";
+import { memo } from "./memo.ts";
 import { requirementOf, type Finding } from "./problems.ts";
 
 /** From so many nodes on, only those near the visible part are in the document. */
@@ -35,8 +36,20 @@ export const KINDS: Readonly<Record<JobKind, { name: string; icon: string }>> = 
 export type Statuses = ReadonlyMap<string, RunJob> | undefined;
 
 export function world(desk: Desk, statuses: Statuses): VNode {
-  const { board, view } = desk;
+  const { board, view, gesture, findings, focus } = desk;
   const keys = visible(desk);
+  const deps = [
+    board.document, board.positions, board.selection, board.edge, gesture, findings, focus,
+    statuses, keys.join("\n"),
+  ];
+  // While only the view moves, all that is in it stays the same list.
+  const { children } = memo("world", deps, () => contents(desk, statuses, keys));
+  const transform = `translate(${view.x}px, ${view.y}px) scale(${view.zoom})`;
+  return { ...h("div", { class: "build-world", style: { transform } }), children };
+}
+
+function contents(desk: Desk, statuses: Statuses, keys: readonly string[]): VNode {
+  const { board } = desk;
   const shown = new Set(keys);
   const findings = byJob(desk.findings);
   const cards = keys.flatMap((key) => {
@@ -45,9 +58,7 @@ export function world(desk: Desk, statuses: Statuses): VNode {
       findings: findings.get(key) ?? NONE, status: statuses?.get(job.id ?? ""),
     });
   });
-  const transform = `translate(${view.x}px, ${view.y}px) scale(${view.zoom})`;
-  return h("div", { class: "build-world", style: { transform } }, edges(desk, shown), cards,
-    band(desk));
+  return h("div", null, edges(desk, shown), cards, band(desk));
 }
 
 const NONE: readonly Finding[] = [];
@@ -89,43 +100,21 @@ interface Around {
   readonly status: RunJob | undefined;
 }
 
-const kept = new Map<string, { deps: readonly unknown[]; node: VNode }>();
-
 function card(desk: Desk, job: Job, { findings, status }: Around): VNode {
   const { board, gesture, focus } = desk;
   const { x, y } = placeOf(desk, job.key);
   const isSelected = board.selection.has(job.key);
-  const target = gesture?.type === "edge" && gesture.over === job.key
-    ? gesture.problem === undefined ? "good" : "bad" : "";
-  const isFirst = focus === undefined && job.index === 0;
+  const target = gesture?.type !== "edge" || gesture.over !== job.key ? ""
+    : gesture.problem === undefined ? "good" : "bad";
+  const tabindex = focus === job.key || (focus === undefined && job.index === 0) ? 0 : -1;
+  // The tree is another one after each change of the text: the text of the job itself tells.
+  const text = board.document.places.text.slice(job.span.start, job.span.end);
   const deps = [
-    job.node,
-    x,
-    y,
-    isSelected,
-    target,
-    focus === job.key || isFirst,
-    status?.status,
-    findings.length,
+    text, job.kind, x, y, isSelected, target, tabindex, status?.status, findings.length,
     findings[0]?.message,
   ];
-  const before = kept.get(job.key);
-  // The node of an unchanged text is another object after each change: its text tells.
-  const text = board.document.places.text.slice(job.span.start, job.span.end);
-  const all = [text, ...deps.slice(1)];
-  if (before && all.every((each, at) => each === before.deps[at])) return before.node;
-  const made = drawCard(job, {
-    x,
-    y,
-    isSelected,
-    target,
-    tabindex: deps[5] ? 0 : -1,
-    status,
-    findings,
-  });
-  if (kept.size > 20_000) kept.clear();
-  kept.set(job.key, { deps: all, node: made });
-  return made;
+  return memo(`card ${job.key}`, deps, () =>
+    drawCard(job, { x, y, isSelected, target, tabindex, status, findings }));
 }
 
 interface CardLook extends Point {
@@ -207,18 +196,11 @@ function edges(desk: Desk, shown: ReadonlySet<string>): VNode {
     if (!shown.has(from) && !shown.has(to)) return [];
     const path = curve(outOf(placeOf(desk, from)), inTo(placeOf(desk, to)));
     const isSelected = board.edge?.from === from && board.edge.to === to;
-    return h(
-      "g",
-      {
-        key: `${from}\n${to}`,
-        class: "build-edge",
-        "data-from": from,
-        "data-to": to,
-        "data-selected": isSelected || undefined,
-      },
-      h("path", { class: "build-edge-near", d: path }),
-      h("path", { class: "build-edge-line", d: path }),
-    );
+    return memo(`edge ${from}\n${to}`, [path, isSelected], () => h("g", {
+      key: `${from}\n${to}`, class: "build-edge", "data-from": from, "data-to": to,
+      "data-selected": isSelected || undefined,
+    }, h("path", { class: "build-edge-near", d: path }),
+    h("path", { class: "build-edge-line", d: path })));
   });
   const draft = gesture?.type === "edge"
     ? h("path", {

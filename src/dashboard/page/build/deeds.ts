@@ -8,11 +8,12 @@ import type { Context } from "../views/view.ts";
 import { changed, moved, redo, selected, undo, type Board } from "./board.ts";
 import { currentDesk, fitted, onBoard, shownAt, toWorld, update } from "./desk.ts";
 import { edit, type Document, type JobKind } from "./document.ts";
+import { connect, disconnect } from "./edges.ts";
 import { EditError, removeAt, setAt } from "./edit.ts";
 import {
   aligned, freePlace, GRID, layoutAll, NODE, type Direction, type Point, type Side,
 } from "./graph.ts";
-import { addJob, connect, disconnect, removeJobs, renameJob } from "./jobs.ts";
+import { addJob, removeJobs, renameJob } from "./jobs.ts";
 import { copyJobs, pasteJobs } from "./paste.ts";
 import type { Path } from "./slots.ts";
 

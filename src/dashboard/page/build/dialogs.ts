@@ -10,10 +10,11 @@ import { h, type Child, type VNode } from "../vdom.ts";
 import type { Context } from "../views/view.ts";
 import { connectJobs, focusNode } from "./deeds.ts";
 import { newDesk, update, type Desk } from "./desk.ts";
-import { edgeProblem } from "./jobs.ts";
+import { edgeProblem, reached } from "./edges.ts";
 import { drafts, openDraft, openText } from "./tend.ts";
 
 const MAX_RUNS = 30;
+const MAX_CHOICES = 300;
 const MAX_FILE_BYTES = 8 * 1024 * 1024;
 
 export function dialogs(desk: Desk, state: State, context: Context): Child {
@@ -111,7 +112,8 @@ function connectDialog({ board }: Desk, context: Context): Child {
   const [key] = board.selection;
   const job = key === undefined ? undefined : board.document.byKey.get(key);
   if (job === undefined) return null;
-  const others = board.document.jobs.filter((each) => each !== job);
+  const others = board.document.jobs.filter((each) => each !== job).slice(0, MAX_CHOICES);
+  const before = job.id === undefined ? new Set() : reached(board.document, job.id, { up: true });
   const choose = (to: string): void => {
     close(context);
     connectJobs(context, job.key, to);
@@ -121,7 +123,8 @@ function connectDialog({ board }: Desk, context: Context): Child {
     h("p", { class: "build-help" }, `Jobs that wait for ${job.key}:`),
     others.length === 0 ? h("p", null, "There is no other job yet.") :
       h("ul", { class: "build-list" }, others.map((other) => {
-        const problem = edgeProblem(board.document, job, other);
+        const isOpen = !before.has(other.id) && !other.parents.includes(job.id ?? "");
+        const problem = isOpen ? undefined : edgeProblem(board.document, job, other);
         return h("li", { key: other.key },
           button(other.key, () => choose(other.key), { disabled: problem !== undefined }),
           problem === undefined ? null : h("span", { class: "build-help" }, problem));

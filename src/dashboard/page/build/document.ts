@@ -141,3 +141,9 @@ export function textAt(node: YamlNode, key: string): string | undefined {
   const value = valueOf(node, key);
   return value?.kind === "scalar" && value.text !== "" ? value.text : undefined;
 }
+
+export function jobOf({ byKey }: Document, key: string): Job {
+  const job = byKey.get(key);
+  if (job === undefined) throw new EditError(`There is no job ${key} any more.`);
+  return job;
+}

@@ -1,19 +1,18 @@
 /**
  * Lesson 19: what a person does to jobs on the canvas, as edits of the text.
  *
- *     addJobs · removeJobs · renameJob · connect · disconnect
+ *     addJobs · removeJobs · renameJob        (edges.ts: connect · disconnect)
  *
- * Invariants: an edge that would close a circle is refused with the way around; whoever names a job
- * follows it when it is renamed, and stops naming it when it is removed.
+ * Invariant: a job that names another one follows it when it is renamed, and stops naming it when
+ * it is removed.
  * Test: test/19-dashboard.build.test.ts
  */
 import type { ScalarNode, YamlNode } from "#yaml";
 import {
-  edit, jobsNode, parentsNode, valueOf, type Document, type Job, type JobKind,
+  edit, jobOf, jobsNode, parentsNode, valueOf, type Document, type Job, type JobKind,
 } from "./document.ts";
-import {
-  appendItem, EditError, removeAt, removePart, replaceValue, setAt,
-} from "./edit.ts";
+import { forget } from "./edges.ts";
+import { appendItem, EditError, removePart, replaceValue, setAt } from "./edit.ts";
 import type { Splice } from "./splice.ts";
 import { flow } from "./write.ts";
 
@@ -112,107 +111,6 @@ export function isSpaced({ places, jobs, root }: Document): boolean {
   return /\n[ \t]*\n/.test(places.text.slice(before.span.end - 1, last.span.start));
 }
 
-// ── edges ────────────────────────────────────────────────────────────────────────────────────────
-
-/** The ids from `from` along edges to `to`; undefined if there is no way. */
-export function wayBetween({ jobs }: Document, from: string, to: string): string[] | undefined {
-  const children = new Map<string, string[]>();
-  for (const { id, parents } of jobs) {
-    if (id === undefined) continue;
-    for (const parent of parents) children.set(parent, [...(children.get(parent) ?? []), id]);
-  }
-  const cameFrom = new Map<string, string>([[from, from]]);
-  const queue = [from];
-  for (const at of queue) {
-    if (at === to) break;
-    for (const child of children.get(at) ?? []) {
-      if (cameFrom.has(child)) continue;
-      cameFrom.set(child, at);
-      queue.push(child);
-    }
-  }
-  if (!cameFrom.has(to)) return undefined;
-  const way = [to];
-  while (way[0] !== from) way.unshift(cameFrom.get(way[0]!)!);
-  return way;
-}
-
-/** Why no edge can go from one job to another; undefined if it can. */
-export function edgeProblem(document: Document, parent: Job, child: Job): string | undefined {
-  if (parent.id === undefined || child.id === undefined) return "A job without an id has no edges.";
-  if (parent.id === child.id) return `${parent.id} cannot wait for itself.`;
-  if (child.parents.includes(parent.id)) return `${child.id} waits for ${parent.id} already.`;
-  const way = wayBetween(document, child.id, parent.id);
-  if (way === undefined) return undefined;
-  return `This would be a circle: ${[...way, child.id].join(" → ")}.`;
-}
-
-export function connect(document: Document, parentKey: string, childKey: string): Document {
-  const [parent, child] = [jobOf(document, parentKey), jobOf(document, childKey)];
-  const problem = edgeProblem(document, parent, child);
-  if (problem !== undefined) throw new EditError(problem);
-  return edit(document, addParent(document, child, parent.id!));
-}
-
-function addParent(document: Document, child: Job, id: string): Splice[] {
-  const { places, root } = document;
-  const key = parentsNode(child.node)?.key ?? "depends_on";
-  const path = ["jobs", child.index, key];
-  const slot = places.find(root, path);
-  const ids = [...child.parents, id];
-  if (slot === undefined) return setAt(document, path, [id]);
-  const { node } = slot;
-  if (!slot.isOwn) return setAt(document, path, ids);
-  if (node.kind === "sequence" && node.items.length > 0) {
-    return appendItem(places, { ...slot, node }, id);
-  }
-  const isWord = node.kind === "scalar" && node.text !== "" && places.offset(node) + node.length ===
-    slot.span.end;
-  if (!isWord) return replaceValue(places, slot, ids);
-  const from = places.offset(node);
-  return [
-    { from, to: from, text: "[" },
-    { from: slot.span.end, to: slot.span.end, text: `, ${flow(id, node.style === "double")}]` },
-  ];
-}
-
-export function disconnect(document: Document, parentId: string, childKey: string): Document {
-  const child = jobOf(document, childKey);
-  return forget(document, new Set([parentId]), [child]);
-}
-
-/**
- * These jobs stop naming those ids, as parents and as the place to run. Files that they wanted of
- * them stay wanted: the check says so, and only the author knows who makes them now.
- */
-function forget(document: Document, ids: ReadonlySet<string>, jobs: readonly Job[]): Document {
-  const indexes = jobs.map(({ index }) => index);
-  const first = edit(document, jobs.flatMap((job) => withoutParents(document, job, ids)));
-  return edit(first, indexes.flatMap((index) => {
-    const job = first.jobs[index]!;
-    const place = valueOf(job.node, "affinity");
-    const names = place?.kind === "scalar" ? place.text : "";
-    const isGone = ids.has(names) || (names === "true" && job.parents.length === 0);
-    return isGone ? removeAt(first, ["jobs", index, "affinity"]) : [];
-  }));
-}
-
-function withoutParents(document: Document, job: Job, ids: ReadonlySet<string>): Splice[] {
-  const { places, root } = document;
-  const found = parentsNode(job.node);
-  const rest = job.parents.filter((id) => !ids.has(id));
-  if (found === undefined || rest.length === job.parents.length) return [];
-  const path = ["jobs", job.index, found.key];
-  if (rest.length === 0) return removeAt(document, path);
-  const slot = places.find(root, path)!;
-  const { node } = slot;
-  if (node.kind !== "sequence" || !slot.isOwn) return replaceValue(places, slot, rest);
-  const gone = node.items.flatMap((item, at) =>
-    (item.kind === "scalar" && ids.has(item.text) ? [node.spans![at]!] : []));
-  if (gone.length !== 1) return replaceValue(places, slot, rest);
-  return [removePart(places, node, gone[0]!)];
-}
-
 // ── removing, renaming ───────────────────────────────────────────────────────────────────────────
 
 export function removeJobs(document: Document, keys: readonly string[]): Document {
@@ -295,10 +193,4 @@ export function renames(
     if (inputs?.kind === "sequence") for (const item of inputs.items) rename(valueOf(item, "job"));
   }
   return [...found.values()];
-}
-
-export function jobOf({ byKey }: Document, key: string): Job {
-  const job = byKey.get(key);
-  if (job === undefined) throw new EditError(`There is no job ${key} any more.`);
-  return job;
 }

@@ -14,8 +14,12 @@ import {
 import { update, type Desk } from "./desk.ts";
 import { parentsNode, textAt, valueOf, type Job } from "./document.ts";
 import { FIELDS, GROUPS, type Field } from "./fields.ts";
-import { edgeProblem } from "./jobs.ts";
+import { reached } from "./edges.ts";
 import type { Side } from "./graph.ts";
+import { run } from "./tend.ts";
+
+/** A longer list is no help: the YAML is there. */
+const MAX_CHOICES = 300;
 
 export function panel(desk: Desk, context: Context): VNode {
   const { board } = desk;
@@ -102,6 +106,8 @@ function jobPanel(desk: Desk, context: Context, job: Job): Child {
         disabled,
       }),
       button("Duplicate", () => duplicate(context), { disabled }),
+      button("Run to here", () => void context.act(() => run(context, { until: job.key })),
+        { disabled, label: `Run ${job.key} and the jobs before it` }),
       button("Delete", () => remove(context), { kind: "danger", disabled }),
     ),
     findings
@@ -133,8 +139,10 @@ function idField(context: Context, job: Job, disabled: boolean): VNode {
 /** The edges of a job as lists, for the keyboard and for fingers. */
 function edgeFields(desk: Desk, context: Context, job: Job): VNode {
   const { document } = desk.board;
-  const others = document.jobs.filter((each) => each.id !== undefined && each !== job);
-  const parents = others.filter((other) => edgeProblem(document, other, job) === undefined);
+  // A job that comes later, or before it already, cannot become a parent.
+  const later = job.id === undefined ? new Set<string>() : reached(document, job.id);
+  const parents = document.jobs.filter(({ id }) => id !== undefined && id !== job.id &&
+    !later.has(id) && !job.parents.includes(id)).slice(0, MAX_CHOICES);
   const key = parentsNode(job.node)?.key ?? "depends_on";
   const id = `build-parent-${job.index}`;
   const onchange = (event: Event): void => {

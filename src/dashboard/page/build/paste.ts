@@ -12,10 +12,11 @@
  */
 import { parseYaml, YamlError } from "#yaml";
 import {
-  edit, isDocument, jobsNode, readDocument, valueOf, type Document, type Job,
+  edit, isDocument, jobOf, jobsNode, readDocument, valueOf, type Document, type Job,
 } from "./document.ts";
+import { disconnect } from "./edges.ts";
 import { EditError, setAt } from "./edit.ts";
-import { addJobs, disconnect, freshId, idsOf, isSpaced, jobOf, renames } from "./jobs.ts";
+import { addJobs, freshId, idsOf, isSpaced, renames } from "./jobs.ts";
 import { plainValue } from "./slots.ts";
 import { behindDash, indented } from "./write.ts";
 

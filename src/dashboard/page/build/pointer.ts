@@ -16,7 +16,7 @@ import {
 } from "./desk.ts";
 import { inside, snap, type Box, type Point } from "./graph.ts";
 import { connectJobs } from "./deeds.ts";
-import { edgeProblem } from "./jobs.ts";
+import { edgeProblem } from "./edges.ts";
 
 /** A hand shakes: less than this is a click. */
 const CLICK_PX = 4;

@@ -4,7 +4,7 @@
  *
  *     document.ts   the text, read; slots.ts the places in it, fields.ts every key that there is
  *     edit.ts       a value set or taken out, as splices (splice.ts) of YAML (write.ts)
- *     jobs.ts       jobs added, connected, renamed, removed; paste.ts copied and pasted
+ *     jobs.ts       jobs added, renamed, removed; edges.ts connected; paste.ts copied, pasted
  *     values.ts     the pipeline as a value; typescript.ts, python.ts as programs
  *     graph.ts      places and edges; problems.ts what is wrong, and where
  *     board.ts      all of that as one state, with undo; drafts.ts keeps it
@@ -12,17 +12,18 @@
  *     desk.ts       what is looked at; deeds.ts what a person does; tend.ts checks, saves, runs
  *     area.ts       the canvas: canvas.ts draws it, pointer.ts and keys.ts move it
  *     panel.ts      the fields, each a control (controls.ts); code.ts the texts
- *     toolbar.ts    the buttons; dialogs.ts the windows
+ *     toolbar.ts    the buttons; dialogs.ts the windows; memo.ts keeps what has not changed
  *
  * Test: test/19-dashboard.build.page.test.ts
  */
 import { canvas } from "../build/area.ts";
 import { code } from "../build/code.ts";
-import { currentDesk, deskOf } from "../build/desk.ts";
+import { currentDesk, deskOf, type Desk } from "../build/desk.ts";
 import { dialogs } from "../build/dialogs.ts";
 import { listen } from "../build/keys.ts";
 import { panel } from "../build/panel.ts";
-import { unschedulable, type Crew } from "../build/problems.ts";
+import { memo } from "../build/memo.ts";
+import { unschedulable, type Crew, type Finding } from "../build/problems.ts";
 import { follow, tend } from "../build/tend.ts";
 import { draftLine, runLine, toolbar } from "../build/toolbar.ts";
 import { pageWith } from "../parts/page.ts";
@@ -45,7 +46,9 @@ export const builder: View = {
   render(state, context) {
     now = context;
     const own = deskOf(state);
-    const desk = { ...own, findings: [...own.findings, ...waiting(state)] };
+    const desk = { ...own, findings: findings(own, state) };
+    const { board } = desk;
+    const { href } = context.url;
     const statuses = own.run === undefined ? undefined : state.jobs.get(own.run);
     const hook = {
       mount: () => {
@@ -57,15 +60,25 @@ export const builder: View = {
     return pageWith({ heading: "Constructor", beside: [draftLine(desk, context),
       runLine(desk, state, context)] },
     h("div", { class: "build", hook },
-      toolbar(desk, context), canvas(desk, context, statuses), panel(desk, context),
-      code(desk, context), dialogs(desk, state, context)));
+      toolbar(desk, context), canvas(desk, context, statuses),
+      memo("panel", [board.document, board.selection, board.refusal, desk.findings, href],
+        () => panel(desk, context)),
+      memo("code", [board.text, board.refusal, desk.tab, desk.findings, href],
+        () => code(desk, context)),
+      dialogs(desk, state, context)));
   },
 };
 
-/** Jobs that no worker could run: the master would wait for one. */
-function waiting(state: State): ReturnType<typeof unschedulable> {
+/** What the master has found, and jobs that no worker could run: it would wait for one. */
+function findings({ findings: found, board }: Desk, state: State): readonly Finding[] {
   const workers = answerOf<Crew["workers"]>(state, "workers");
-  if (workers === undefined) return [];
-  const pools = answerOf<Crew["pools"]>(state, "pools") ?? [];
-  return unschedulable(deskOf(state).board.document, { workers, pools });
+  const pools = answerOf<Crew["pools"]>(state, "pools");
+  const never = memo("never", [board.document, tagsOf(workers), tagsOf(pools)], () =>
+    (workers === undefined ? [] : unschedulable(board.document, { workers, pools: pools ?? [] })));
+  return memo("findings", [found, never], () => [...found, ...never]);
+}
+
+/** The answer is another object every few seconds; its tags hardly ever change. */
+function tagsOf(crew: Crew["workers"] | undefined): string | undefined {
+  return crew?.map(({ tags }) => tags.join(",")).join("\n");
 }
