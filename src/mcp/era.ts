@@ -50,8 +50,6 @@ export function eraOf(method: string, params: Params): "modern" | "handshake" {
  * The version that a handshake agrees on: the one that was asked for, else our newest of its era.
  */
 export function agreedVersion(asked: unknown): string {
-  // #exercise agreedVersion
   return HANDSHAKE_VERSIONS.find((version) => version === asked) ?? HANDSHAKE_VERSIONS[0]!;
-  // #end-exercise
 }
 // #endregion

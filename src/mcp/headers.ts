@@ -18,7 +18,6 @@ type Headers = Readonly<Record<string, string | undefined>>;
 // #region headers
 /** What is wrong with the headers of a message, if anything. */
 export function checkHeaders(headers: Headers, message: Message): RpcFailure | undefined {
-  // #exercise checkHeaders
   const version = headers[VERSION_HEADER];
   const isModern = message.type === "request"
     && eraOf(message.method, message.params) === "modern";
@@ -42,7 +41,6 @@ export function checkHeaders(headers: Headers, message: Message): RpcFailure | u
       `Header mismatch: ${name} ${what}, and the body ${JSON.stringify(inBody)?.slice(0, 200)}`);
   }
   return undefined;
-  // #end-exercise
 }
 // #endregion
 

@@ -16,7 +16,8 @@ import {
 import type { Dispatcher } from "./dispatch.ts";
 import { META, metaOf, MODERN_VERSIONS, VERSIONS } from "./era.ts";
 import {
-  CODES, errorOf, isObject, notificationOf, resultOf, RpcFailure, type Params, type Request,
+  CODES, errorOf, isObject, notificationOf, resultOf, RpcFailure, type Id,
+  type Params, type Request,
 } from "./json-rpc.ts";
 import type { RequestStates } from "./request-state.ts";
 import { readFilter, watchResources } from "./subscriptions.ts";
@@ -152,6 +153,11 @@ export class ModernEdge {
     await watchResources(this.#dispatcher, { uris, signal, changed });
     return tag;
   }
+}
+
+/** The response to a subscription that ends because we do. */
+export function endOfListening(id: Id): object {
+  return resultOf(id, { resultType: "complete", _meta: { [META.subscription]: id } });
 }
 
 /** @throws {RpcFailure} */

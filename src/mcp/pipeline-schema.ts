@@ -33,7 +33,10 @@ const JOB = strict("A job: an id and one of file, command, run and call.", {
   command: list("A program and its arguments; no shell looks at them."),
   run: text("A script for the shell. Results: echo JSON > $TITAN_OUTPUT. Results of the jobs " +
     "before it: the JSON file $TITAN_INPUTS, by job id."),
-  shell: { ...text("What runs the script of run."), enum: ["sh", "bash", "python3", "node"] },
+  shell: {
+    ...text("What runs the script of run; node takes it as an ES module."),
+    enum: ["sh", "bash", "python3", "node"],
+  },
   call: text("path/module.js#function of the project."), input: open("The argument of call."),
   with: open("Another name for input."),
   depends_on: list("Ids of the jobs before this one. Left out: it starts at once."),

@@ -16,11 +16,12 @@ import type { Dispatcher } from "./dispatch.ts";
 import type { Link } from "./caller.ts";
 import { eraOf } from "./era.ts";
 import {
-  CODES, errorOf, readMessage, RpcFailure, type Id, type Message, type Notification, type Request,
+  CODES, errorOf, notificationOf, readMessage, RpcFailure, type Id, type Message,
+  type Notification, type Request,
 } from "./json-rpc.ts";
 import { LegacySession } from "./legacy.ts";
 import { Lines } from "./lines.ts";
-import { ModernEdge } from "./modern.ts";
+import { endOfListening, ModernEdge } from "./modern.ts";
 import type { RequestStates } from "./request-state.ts";
 
 /** Twice the largest body of the HTTP door: arguments that are too long are named, by tool. */
@@ -43,6 +44,8 @@ export class StdioConnection {
   readonly #legacy: LegacySession;
   /** Requests under way. */
   readonly #open = new Map<Id, AbortController>();
+  /** Those of them that last until somebody ends them. */
+  readonly #listening = new Set<Id>();
   readonly #host: Host;
   #closed = false;
   #idle: () => void = () => undefined;
@@ -79,6 +82,10 @@ export class StdioConnection {
 
   /** Nobody is there any more: what waits stops waiting. Runs go on. */
   close(): void {
+    for (const id of this.#listening) {
+      this.#send(notificationOf("notifications/cancelled", { requestId: id }));
+      this.#send(endOfListening(id));
+    }
     this.#closed = true;
     for (const stop of this.#open.values()) stop.abort();
     this.#legacy.close();
@@ -115,7 +122,9 @@ export class StdioConnection {
         if (!stop.signal.aborted || isCancel(message)) this.#send(message);
       },
     };
+    if (method === "subscriptions/listen") this.#listening.add(id);
     const { message } = await edge.answer(request, link);
+    this.#listening.delete(id);
     this.#open.delete(id);
     if (!stop.signal.aborted) this.#send(message);
     if (this.#open.size === 0) this.#idle();
