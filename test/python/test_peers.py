@@ -1,4 +1,5 @@
 """What a client does with a peer that is no master, that is full, or that goes away."""
+import hashlib
 import os
 import socket
 import time
@@ -294,3 +295,41 @@ class JobTest(unittest.TestCase):
         for value in (float("nan"), {1, 2}):
             with self.assertRaises((ValueError, TypeError)):
                 titan.job.output(value)
+
+
+class ArtifactTest(unittest.TestCase):
+    DATA = bytes(range(256)) * 4
+
+    def served(self, answer):
+        """What a client reads of an artifact that `answer(connection, frame, dial)` sends."""
+        with serve(answer) as peer, client(peer) as titan_:
+            found = titan_.get_artifact("a")
+            self.assertEqual(found.info.name, "a")
+            return b"".join(found.bytes)
+
+    def items(self, *parts):
+        info = {"name": "a", "sha256": hashlib.sha256(self.DATA).hexdigest(),
+                "size": len(self.DATA), "at": 1}
+        yield wire.ArtifactItem.encode({"info": info, "data": b""})
+        for part in parts:
+            yield wire.ArtifactItem.encode({"data": part})
+
+    def test_bytes_that_are_not_what_was_put_are_an_error(self):
+        for parts in ((self.DATA[:-1],), (self.DATA[:-1], b"x"), (self.DATA, b"x")):
+            def answer(connection, frame, dial):
+                for item in self.items(*parts):
+                    reply(connection, frame, item, REPLY | MORE)
+                reply(connection, frame)
+            with self.assertRaisesRegex(titan.InternalError, "Cannot use artifact a: "):
+                self.served(answer)
+
+    def test_a_break_in_the_middle_goes_on_behind_what_was_read(self):
+        def answer(connection, frame, dial):
+            whole = dial > 1
+            for item in self.items(*([self.DATA[:700], self.DATA[700:]] if whole
+                                     else [self.DATA[:300]])):
+                reply(connection, frame, item, REPLY | MORE)
+            if not whole:
+                return False
+            reply(connection, frame)
+        self.assertEqual(self.served(answer), self.DATA)
