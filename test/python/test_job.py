@@ -153,16 +153,17 @@ job.output([job.run, parts.jobs, job.results(parts), job.results(["part-2"], hol
 
     def test_a_spawn_may_stand_before_a_job_that_has_not_started(self):
         jobs = pipeline("before").job("a", **script("""
-job.spawn("k", [{"id": "b", "run": "exit 3"}, {"id": "c", "run": "true", "needs": "first"}],
-          before="last")
+job.spawn("k", [{"id": "b", "run": "exit 3"},
+                {"id": "c", "run": "true", "needs": ["first", "zero"]}], before="last")
 settled = job.settled(["b", "c"])
 try: job.results(["b"])
 except JobFailedError as error: words = [str(error), error.job, error.code]
 job.output([[each.status, each.failure] for each in settled] + words)
 """))
         jobs.job("first", run="true", hitl_message="Go?").job("last", run="true", needs="first")
-        run = self.titan.submit(jobs).run
-        until(lambda: len(self.titan.status(run).jobs) == 5)
+        run = self.titan.submit(jobs.job("zero", run="true")).run
+        until(lambda: len(self.titan.status(run).jobs) == 6)
+        self.assertEqual(self.titan.status(run, "c").parents, ["first", "zero"])
         self.approve(f"{run}/first")
         self.assertEqual(self.titan.wait(run, TIMEOUT_S).status, "FAILED")
         words = 'Cannot give the results: job "b" is FAILED: exited with code 3'
@@ -208,6 +209,8 @@ job.output(job.step("pay", 5, ({dies}) if job.attempt == 1 else lambda call: 7, 
                               if each.id.startswith(f"{run}/gives-up:")])[0]
         self.titan.reject(long)
         self.assertEqual(self.result(run, "asks"), {"id": 9})
+        step = self.titan.steps(run, "asks")[0]
+        self.assertEqual((step.status, step.result), ("DONE", b'{"id": 9}'))
         self.assertEqual(self.titan.result(run, "again"), 7)
         self.assertEqual(self.titan.result(run, "reads"), 6)
         code, words = self.titan.result(run, "fails")
@@ -235,6 +238,10 @@ if job.attempt == 1:
     try: job.step("fails", None, fails)
     except ValueError: pass
     found.append(code_of("unfit", None, lambda call: object()))
+    def twice(call):
+        try: job.step("twice", None, lambda call: 2, ordinal=1)
+        except Exception as error: return error.code
+    found.append(job.step("twice", None, twice))
     found.append(code_of("nan", float("nan"), lambda call: 1))
     found.append(code_of("once", None, lambda call: {1, 2}, effect="once"))
     with open(os.environ["FIRST"], "w") as file: file.write(repr(found))
@@ -246,7 +253,7 @@ job.output(found)
         kept = [{"1": [2, "ä"]}, 200_000, None]
         self.assertEqual(self.result(run), [*kept, "STEP_CHANGED", "now"])
         with open(os.path.join(os.environ["TITAN_FOLDER"], "first"), encoding="utf-8") as file:
-            self.assertEqual(file.read(), repr([*kept, "UNFIT", "UNFIT", "UNFIT"]))
+            self.assertEqual(file.read(), repr([*kept, "UNFIT", "CONFLICT", "UNFIT", "UNFIT"]))
         steps = {each.name: each for each in self.titan.steps(run, "a")}
         self.assertEqual(steps["keeps"].usage, {"model": "m", "tokens_in": 7, "tokens_out": 1,
                                                 "usd_micros": 5, "ms": 0})
@@ -255,7 +262,7 @@ job.output(found)
         self.assertEqual(steps["keeps"].input_hash, titan.hashlib.sha256(text).hexdigest())
         self.assertEqual((steps["big"].blob.size, steps["none"].result), (200_002, b""))
         self.assertEqual((steps["once"].status, steps["unfit"].status), ("STARTED", "FAILED"))
-        self.assertEqual(self.titan.agent(run).agent.used, {"jobs": 1, "steps": 8, "tokens": 8,
+        self.assertEqual(self.titan.agent(run).agent.used, {"jobs": 1, "steps": 9, "tokens": 8,
                                                             "usd_micros": 5})
         forked = self.titan.fork(run, "keeps#1", {"keeps": "other"})
         self.assertEqual(forked.steps, 1)

@@ -132,8 +132,8 @@ class Waits:
             self._waiting.append(me)
             while not me.over:
                 moves, quiet = self._moves, None if self._busy else QUIET_S
-                moved = self._turn.wait_for(lambda: me.over or self._moves != moves, quiet)
-                if not moved and self._busy == 0: self._ask()
+                if not self._turn.wait_for(lambda: me.over or self._moves != moves, quiet):
+                    self._ask()  # for a while nobody was busy
         if me.error: raise me.error
     def _ask(self) -> None:
         asked, error = self._waiting, None
