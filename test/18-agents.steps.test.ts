@@ -388,3 +388,21 @@ test("a run that is forked at 7 of its 10 steps makes 3 calls, and may be given 
     assert.equal(before[1]!.result!.toString(), "4", "the run itself is as it was");
     await assert.rejects(client.fork(first.run, "none"), refusal("NOT_FOUND", /no step "none"/));
   }));
+
+test("inside a step there is no other step, and no wait", () => Room.run(async (room) => {
+  const { job, worker, assigned } = await begun(room);
+  const nested = { code: "NESTED", message: /inside step outer/ };
+  const tried = await job.step("outer", 1, async () => {
+    await Promise.resolve();
+    await assert.rejects(job.step("inner", 1, () => 2), nested);
+    await assert.rejects(job.sleep("nap", 1000), nested);
+    await assert.rejects(job.ask("q", { message: "Go on?" }), nested);
+    return "refused";
+  });
+  assert.equal(tried, "refused");
+  // Beside it there may be others.
+  const both = [job.step("a", 1, () => "a"), job.step("b", 1, () => "b")];
+  assert.deepEqual(await Promise.all(both), ["a", "b"]);
+  job.close();
+  await worker.finish(report(assigned));
+}));

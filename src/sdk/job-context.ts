@@ -62,7 +62,7 @@ export interface JobContext {
    * A durable step: `fn` runs, and its result is kept. In a later attempt it is not run again, and
    * the result is there at once. The result is JSON, at most 64 MiB.
    *
-   * @throws {StepError} STEP_CHANGED, AMBIGUOUS, GIVEN_UP, UNFIT
+   * @throws {StepError} STEP_CHANGED, AMBIGUOUS, GIVEN_UP, UNFIT, NESTED
    * @throws what `fn` throws: the step has failed, and the next attempt runs it again
    */
   step<T>(
@@ -108,7 +108,9 @@ export type StepErrorCode =
   /** A person has given it up. */
   | "GIVEN_UP"
   /** Its input or its result cannot be kept. */
-  | "UNFIT";
+  | "UNFIT"
+  /** It was called inside the function of another step. */
+  | "NESTED";
 
 /** Why a step has no result. The message says it in words. */
 export class StepError extends Error {

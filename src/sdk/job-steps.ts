@@ -14,6 +14,7 @@
  * Left out: a replay. A program does in each attempt again whatever it does between its steps.
  * Test: test/18-agents.steps.test.ts
  */
+import { AsyncLocalStorage } from "node:async_hooks";
 import { createHash } from "node:crypto";
 import type { Host } from "#host";
 import { RpcError } from "#rpc";
@@ -53,9 +54,23 @@ export class JobSteps {
   readonly #door: StepDoor;
   /** How many steps of each name have been called. */
   readonly #ordinals = new Map<string, number>();
+  /** The step whose function has called, whatever it has awaited since. */
+  readonly #inside = new AsyncLocalStorage<string>();
 
   constructor(door: StepDoor) {
     this.#door = door;
+  }
+
+  /**
+   * Refuses what must not happen inside a step. In a later attempt the step is done, and its
+   * function is not called: so what is in it would not be counted, and other steps of the same name
+   * would be taken for it. And a job cannot end to wait while a step of it is under way.
+   */
+  checkOutside(doing: string): void {
+    const step = this.#inside.getStore();
+    if (step === undefined) return;
+    const why = `it is inside step ${step}, which would not call it again`;
+    throw new StepError("NESTED", `Cannot ${doing}: ${why}; call it before or after that step`);
   }
 
   // #region step
@@ -63,6 +78,7 @@ export class JobSteps {
   async step<T>(
     name: string, input: unknown, fn: Fn<T>, options: StepOptions & { ordinal?: number } = {},
   ): Promise<T> {
+    this.checkOutside(`begin step ${name}`);
     const ordinal = options.ordinal ?? (this.#ordinals.get(name) ?? 0) + 1;
     this.#ordinals.set(name, ordinal);
     const start = this.#start({ name, ordinal }, input, options);
@@ -117,7 +133,7 @@ export class JobSteps {
     };
     let bytes: Buffer;
     try {
-      const value = await this.#door.track(() => fn(call));
+      const value = await this.#door.track(() => this.#inside.run(start.name, () => fn(call)));
       bytes = toBytes(start, value);
     } catch (error) {
       // It has happened, and nobody can keep what came of it: a person has to look.

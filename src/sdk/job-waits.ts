@@ -91,6 +91,8 @@ export interface JobDoor {
   step<T>(name: string, input: unknown, fn: () => T): Promise<T>;
   /** Waits keep the slot, whatever they say themselves. */
   readonly hold?: boolean;
+  /** Throws if a step is under way that has called this. Default: none has. */
+  checkOutside?(doing: string): void;
   /** Ends this process with exit code 0, its output written. Does not come back. */
   end(): void;
 }
@@ -149,7 +151,8 @@ export class JobWaits {
     }
   }
 
-  #blocked(wish: WaitWish): Promise<void> {
+  async #blocked(wish: WaitWish): Promise<void> {
+    this.#door.checkOutside?.("wait");
     return new Promise((resolve, reject) => {
       this.#blockers.push({ wish, resolve, reject });
       this.#look();

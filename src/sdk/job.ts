@@ -94,6 +94,7 @@ export class JobProgram implements JobContext {
       host: session.host,
       client,
       step: (name, input, fn) => this.step(name, input, fn),
+      checkOutside: (doing) => this.#steps.checkOutside(doing),
     };
   }
 
