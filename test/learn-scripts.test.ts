@@ -8,7 +8,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
-import { suggest } from "../scripts/lib/chapters.mjs";
+import { findChapter, suggest } from "../scripts/lib/chapters.mjs";
 import { removeTreeSync } from "../scripts/lib/remove-tree.mjs";
 import { runTests } from "../scripts/lib/run-tests.mjs";
 import { programOf, together } from "../scripts/lib/together.mjs";
@@ -73,7 +73,10 @@ function script(
 }
 
 test("chapter runs the tests of one chapter by number or name, and prints node's counts", () => {
-  for (const name of ["1", "01", "echo", "01-echo"]) {
+  for (const name of ["7", "07", "queue", "07-queue"]) {
+    assert.equal(findChapter(name).id, "07-queue", name);
+  }
+  for (const name of ["1", "echo"]) {
     const { code, out } = script("chapter.mjs", [name]);
     assert.equal(code, 0, name);
     assert.match(out, /\btests 2\b/);
@@ -212,7 +215,8 @@ test("every script and titan itself refuse a Node that is too old in one sentenc
     const versions = `{ ...process.versions, node: ${JSON.stringify(version)} }`;
     const pretend = `Object.defineProperty(process, "versions", { value: ${versions} })`;
     const url = `data:text/javascript,${encodeURIComponent(pretend)}`;
-    const flags = ["--import", url, "--import", "tsx", "-C", "source"];
+    const loader = file.endsWith(".ts") ? ["--import", "tsx", "-C", "source"] : [];
+    const flags = ["--import", url, ...loader];
     return spawnSync(process.execPath, [...flags, join(ROOT, file), "version"], {
       cwd: ROOT, encoding: "utf8",
     });
