@@ -222,28 +222,36 @@ async function check(changes: Readonly<Record<string, string | null>> = {}): Pro
   return results.flatMap((result) => result.problems);
 }
 
+/** The fixture without breaks and exercises: a second less, for tests of what else is run. */
+const PLAIN_SOURCE = SOURCE.replace(/.*#(end-)?exercise.*\n/g, "");
+const PLAIN: Readonly<Record<string, string | null>> = {
+  "src/echo/mod.ts": PLAIN_SOURCE,
+  "lessons/01-echo/hints.md": null,
+  "lessons/01-echo/break/one-too-many.patch": null,
+  "lessons/01-echo/break/again.patch": null,
+};
+
+/** That they are missing is two problems of its own. */
+async function checkPlain(changes: Readonly<Record<string, string | null>>): Promise<Problem[]> {
+  return (await check({ ...PLAIN, ...changes })).filter(
+    ({ rule }) => rule !== "break" && rule !== "exercise",
+  );
+}
+
 /** The lesson alone, without anything that has to be run: for rules that reading suffices for. */
 function lessonWith(edit: (text: string) => string): Record<string, string | null> {
   const still = LESSON.replace(/```(console|ts run)\n[\s\S]*?```\n/g, "");
   const edited = edit(still);
   assert.ok(edited !== still, "the edit must change something");
   return {
+    ...PLAIN,
     "lessons/01-echo/README.md": edited,
-    "lessons/01-echo/break/one-too-many.patch": null,
-    "lessons/01-echo/break/again.patch": null,
-    "lessons/01-echo/hints.md": null,
-    "src/echo/mod.ts": SOURCE.replace(/.*#(end-)?exercise.*\n/g, "").replace(
-      / \* ```[\s\S]*?```\n/,
-      "",
-    ),
+    "src/echo/mod.ts": PLAIN_SOURCE.replace(/ \* ```[\s\S]*?```\n/, ""),
   };
 }
 
-/** The still fixture has no breaks and no exercise, which is two problems of its own. */
 async function checkLesson(edit: (text: string) => string): Promise<Problem[]> {
-  return (await check(lessonWith(edit))).filter(
-    ({ rule }) => rule !== "break" && rule !== "exercise",
-  );
+  return checkPlain(lessonWith(edit));
 }
 
 const rules = (problems: readonly Problem[]): string[] =>
@@ -352,12 +360,12 @@ test("learn check refuses code of a later chapter, quoted or imported", async ()
 });
 
 test("learn check runs examples and reports what an expression is instead", async () => {
-  const problems = await check({
+  const problems = await checkPlain({
     "lessons/01-echo/README.md": LESSON.replace(
       "twice.length // => 4",
       "twice.length // => 5",
     ).replace('JSON.parse("{") // => throws', 'JSON.parse("{") // => returns'),
-    "src/echo/mod.ts": SOURCE.replace("// => 'hihi'", "// => 'hi'"),
+    "src/echo/mod.ts": PLAIN_SOURCE.replace("// => 'hihi'", "// => 'hi'"),
   });
   assert.deepEqual(rules(problems), ["example"]);
   const line = LESSON.split("\n").findIndex((text) => text.startsWith("twice.length")) + 1;
@@ -389,7 +397,7 @@ test("learn check reports an example that throws, never ends, or asserts nothing
       "## Exercise",
       `${FENCE}ts run\nawait new Promise(() => {}) // => 1\n${FENCE}\n\n## Exercise`,
     );
-  const problems = await check({ "lessons/01-echo/README.md": lesson });
+  const problems = await checkPlain({ "lessons/01-echo/README.md": lesson });
   assert.deepEqual(rules(problems), ["example"]);
   const messages = problems.map(({ message }) => message).join("\n");
   assert.match(messages, /stops with Error: boom 1/);
@@ -405,7 +413,7 @@ test("learn check reports an example that throws, never ends, or asserts nothing
 test("learn check re-runs transcripts and finds other output, left files " +
   "and left processes", async () => {
   const fence = (text: string): string => `${FENCE}console\n${text}\n${FENCE}\n\n## Break it`;
-  const problems = await check({
+  const problems = await checkPlain({
     "lessons/01-echo/README.md": LESSON.replace(
       "$ printf 'one\\ntwo\\nthree\\n'",
       "$ printf 'two\\nthree\\n'",
@@ -425,7 +433,7 @@ test("learn check re-runs transcripts and finds other output, left files " +
 test("learn check compares durations in a fence of type console exact and only there", async () => {
   const fence = (type: string): string =>
     `${FENCE}${type}\n$ echo 6.493 s\n99.493 s\n${FENCE}\n\n## Break it`;
-  const found = async (type: string): Promise<string[]> => rules(await check({
+  const found = async (type: string): Promise<string[]> => rules(await checkPlain({
     "lessons/01-echo/README.md": LESSON.replace("## Break it", fence(type)),
   }));
   assert.deepEqual(await found("console exact"), ["console"]);
@@ -571,7 +579,7 @@ test("learn check finds what an example is instead below a type, and wrong synta
     "## Break it",
     `${FENCE}ts run\nconst open = (1;\nopen // => 1\n${FENCE}\n\n## Break it`,
   );
-  const problems = await check({ "lessons/01-echo/README.md": lesson });
+  const problems = await checkPlain({ "lessons/01-echo/README.md": lesson });
   assert.deepEqual(rules(problems), ["example"]);
   const lineOf = (text: string): number =>
     lesson.split("\n").findIndex((line) => line.startsWith(text)) + 1;
