@@ -10,7 +10,7 @@ import { PipelineError } from "#pipeline";
 import { RpcError, type RpcErrorCode } from "#rpc";
 import { StoreError } from "#store";
 import type { MountedAnswer } from "./mount.ts";
-import { Download, HttpError, type Live } from "./route.ts";
+import { Download, HttpError, type Live, type Plain } from "./route.ts";
 
 /**
  * Of every answer. A page of ours loads nothing from elsewhere, runs no script that stands in a
@@ -104,6 +104,11 @@ function drained(response: ServerResponse): Promise<void> {
     };
     response.on("drain", done).on("close", done);
   });
+}
+
+export function sendPlain(response: ServerResponse, { type, text }: Plain): void {
+  const body = Buffer.from(text);
+  response.writeHead(200, { "content-type": type, "content-length": body.length }).end(body);
 }
 
 /** An answer that does not end. A proxy on the way is not to keep any of it. */

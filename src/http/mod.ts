@@ -10,11 +10,13 @@
  *     reads.ts      what can be read; changes.ts what can be changed; output.ts what jobs print
  *     agents.ts     agent runs and steps; files.ts artifacts; keys.ts the store
  *     mount.ts      another protocol at a path of its own: MCP
- *     streams.ts    the route of the event stream; events.ts one subscription for all its readers;
+ *     streams.ts    routes of the event stream and of metrics
+ *         events.ts     one subscription for all readers
  *         reader.ts     one of them; frames.ts what is said to them
  *         catch-up.ts   one that is new, back or late; recent.ts the facts that it may have missed
  *         touched.ts    rows of what has changed
  *     pages.ts      the dashboard: its files and its page
+ *     metrics.ts    what is measured, as text; lag.ts how long the process did not listen
  *     openapi.ts    the interface, described by itself
  *     answer.ts     answers and errors, with the headers that all of them have
  *

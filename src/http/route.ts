@@ -12,6 +12,7 @@ import type { Host } from "#host";
 import type { Schema } from "#rows";
 import type { Client } from "#sdk";
 import type { EventHub } from "./events.ts";
+import type { LoopLag } from "./lag.ts";
 import type { Outlet } from "./reader.ts";
 
 /** What a handler is given. */
@@ -30,6 +31,7 @@ export interface Asked {
   /** Aborted when the peer is gone. */
   readonly signal: AbortSignal;
   readonly hub: EventHub;
+  readonly lag: LoopLag;
   /** What a browser has of a stream that it opens again. */
   readonly lastEventId: string | undefined;
   /** A header of the answer. */
@@ -46,6 +48,17 @@ export class Download {
     this.type = type;
     this.name = name;
     this.pieces = pieces;
+  }
+}
+
+/** An answer that is a text of its own kind. */
+export class Plain {
+  readonly type: string;
+  readonly text: string;
+
+  constructor(type: string, text: string) {
+    this.type = type;
+    this.text = text;
   }
 }
 

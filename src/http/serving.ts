@@ -15,7 +15,7 @@ import { dialable } from "#base";
 import { connect, type Client } from "#sdk";
 import { AGENTS } from "./agents.ts";
 import {
-  SAFE_HEADERS, sendDownload, sendError, sendJson, sendLive, sendMounted,
+  SAFE_HEADERS, sendDownload, sendError, sendJson, sendLive, sendMounted, sendPlain,
 } from "./answer.ts";
 import { bodyOf, mediaType, readBody } from "./body.ts";
 import { CHANGES } from "./changes.ts";
@@ -23,13 +23,14 @@ import { EventHub } from "./events.ts";
 import { FILES } from "./files.ts";
 import { REQUEST_HEADER, strangeRequest, unknownPerson, type Head, type Rules } from "./guard.ts";
 import { KEYS } from "./keys.ts";
+import { LoopLag } from "./lag.ts";
 import type { Mount } from "./mount.ts";
 import { openApi } from "./openapi.ts";
 import type { HttpOptions } from "./options.ts";
 import { OUTPUT } from "./output.ts";
 import { isOfApi, Pages, sendLocked, wantsPage } from "./pages.ts";
 import { READS } from "./reads.ts";
-import { Download, findRoute, HttpError, Live, type Asked, type Route } from "./route.ts";
+import { Download, findRoute, HttpError, Live, Plain, type Asked, type Route } from "./route.ts";
 import type { Sessions } from "./sessions.ts";
 import { STREAMS } from "./streams.ts";
 
@@ -42,6 +43,7 @@ export class Serving {
   readonly #rules: Rules;
   readonly #sessions: Sessions;
   readonly #hub: EventHub;
+  readonly #lag: LoopLag;
   #client: Promise<Client> | undefined;
   readonly #pages: Pages;
 
@@ -51,6 +53,7 @@ export class Serving {
     this.#sessions = sessions;
     const { host, version } = options;
     this.#pages = new Pages(host);
+    this.#lag = new LoopLag(host);
     this.#hub = new EventHub({ host, version, session: () => this.session() });
   }
 
@@ -60,6 +63,7 @@ export class Serving {
 
   async close(): Promise<void> {
     this.#hub.close();
+    this.#lag.stop();
     (await this.#client?.catch(() => undefined))?.close();
   }
 
@@ -104,11 +108,12 @@ export class Serving {
     const asked: Asked = {
       client: await this.session(), host: this.#options.host, path, query: url.searchParams,
       bytes, contentType, body: bodyOf(route, bytes, contentType), signal: gone.signal,
-      hub: this.#hub, lastEventId: flat(request.headers)["last-event-id"],
+      hub: this.#hub, lag: this.#lag, lastEventId: flat(request.headers)["last-event-id"],
       tell: (name, value) => response.setHeader(name, value),
     };
     const found = await route.run(asked);
     if (found instanceof Download) await sendDownload(response, found);
+    else if (found instanceof Plain) sendPlain(response, found);
     else if (found instanceof Live && request.method !== "HEAD") sendLive(response, found);
     else if (found instanceof Live) response.end();
     else sendJson(response, 200, found);

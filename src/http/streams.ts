@@ -1,10 +1,11 @@
 /**
- * Lesson 19: the route of the event stream.
+ * Lesson 19: the routes of the event stream, and of what is measured.
  *
- * Test: test/http.events.test.ts
+ * Test: test/http.events.test.ts, test/http.metrics.test.ts
  */
+import { metricsText } from "./metrics.ts";
 import { MAX_STREAMS } from "./options.ts";
-import { HttpError, Live, type Asked, type Route } from "./route.ts";
+import { HttpError, Live, Plain, type Asked, type Route } from "./route.ts";
 
 /** Runs that one stream follows with their jobs: a page looks at one, or at those of an agent. */
 export const MAX_FOLLOWED = 50;
@@ -21,6 +22,15 @@ export const STREAMS: readonly Route[] = [
       lastEventId: "go on behind this message, as the header Last-Event-ID says",
     },
     run: async (asked) => events(asked),
+  },
+  {
+    method: "GET", path: "/metrics", type: "text/plain",
+    summary: "What the master measures, in the text format of Prometheus.",
+    run: async ({ client, hub, lag }) => {
+      const [measured, workers] = await Promise.all([client.metrics(), client.workers()]);
+      const text = metricsText(measured, { workers, streams: hub.size, lagMs: lag.take() });
+      return new Plain("text/plain; version=0.0.4; charset=utf-8", text);
+    },
   },
 ];
 

@@ -96,6 +96,8 @@ export interface LogState extends RoomEvents {
 export class Log {
   /** What opening found. */
   readonly recovery: LogRecovery;
+  /** Is told how long each write has taken that was synced at once, in milliseconds. */
+  onSync: (ms: number) => void = () => undefined;
   readonly #host: Host;
   readonly #folder: LogFolder;
   readonly #durability: Durability;
@@ -281,12 +283,18 @@ export class Log {
       size += used;
     }
     const sync = group.mustSync || this.#durability === "always";
+    const before = this.#host.clock.monotonic();
     if (parts.length === 0) await folder.file.sync();
     else await this.#put(parts, sync);
-    if (sync) this.#counts.fsyncs++;
+    if (sync) this.#synced(before);
     if (group.bytes > 0) this.#counts.commits++;
     this.#counts.bytes += group.bytes;
     this.#setDirty(!sync);
+  }
+
+  #synced(since: number): void {
+    this.#counts.fsyncs++;
+    this.onSync(this.#host.clock.monotonic() - since);
   }
 
   async #put(parts: readonly Buffer[], sync: boolean): Promise<void> {

@@ -23,7 +23,7 @@ import {
   type Context, type Effect, type MemoryLimits, type Observer, type Replies,
 } from "#core";
 import type { Host, Timer } from "#host";
-import type { Log, LogFull } from "#log";
+import type { Log, LogFull, LogStats } from "#log";
 import { RpcError } from "#rpc";
 import { isOpenRun, type AttemptKey } from "#wire";
 import { Snapshots, type StateHash } from "./snapshots.ts";
@@ -376,6 +376,11 @@ export class Engine {
   /** The number that the log gives next, as far as it is durable. */
   get nextSeq(): number {
     return this.#options.log.durableSeq + 1;
+  }
+
+  /** How much the log has done since it was opened. */
+  get logStats(): LogStats {
+    return this.#options.log.stats;
   }
 
   /** Bytes of events that wait for the disk. */

@@ -22,6 +22,7 @@ import type { Log } from "#log";
 import { RpcError, type IncomingRequest } from "#rpc";
 import { FactsPage, type Touched } from "#wire";
 import type { Engine } from "./engine.ts";
+import { Meter } from "./meter.ts";
 import { keptFact, readPast, type KeptFact, type KnownNames } from "./past.ts";
 import type { Turns } from "./turns.ts";
 
@@ -64,6 +65,8 @@ export interface FactsOptions {
 }
 
 export class Facts {
+  /** Looks at every event, whether somebody follows or not. */
+  readonly meter: Meter;
   readonly #options: FactsOptions;
   readonly #followers = new Set<Follower>();
   /** The number of `recent[0]`, or of the next fact. */
@@ -78,6 +81,8 @@ export class Facts {
 
   constructor(options: FactsOptions) {
     this.#options = options;
+    this.meter = new Meter(() => this.#state);
+    options.log.onSync = this.meter.synced;
   }
 
   /** Those who follow. */
@@ -99,6 +104,7 @@ export class Facts {
 
   /** They are applied, and have numbers from `first` on in the log. */
   after(first: number, events: readonly Event[]): void {
+    for (const event of events) this.meter.look(event);
     if (this.#followers.size === 0) return;
     const batch = this.#batchNow();
     for (const [at, event] of events.entries()) {

@@ -32,7 +32,8 @@
  *     intake.ts       jobs as they arrive, weighed while they are decoded
  *     watch.ts        people who watch a run
  *     facts.ts        those who follow the whole log; past.ts what they have missed;
- *         handlers-facts.ts     how they ask, and the rows that have changed
+ *         handlers-facts.ts     how they ask, and the rows that have changed;
+ *         meter.ts              how long things take
  *     output.ts       what jobs print, a file per attempt; holes.ts the output that was lost
  *         output-records.ts     what is in a file
  *         output-segments.ts    the files of a service, whose output has no end

@@ -21,6 +21,7 @@ import {
   InfoRequest,
   Launched,
   LaunchWorker,
+  Metrics,
   Op,
   PoolPage,
   RaiseBudget,
@@ -234,6 +235,11 @@ export abstract class ClusterCalls {
   async info(options: { hash?: boolean } = {}): Promise<Info> {
     const body = InfoRequest.encode({ hash: options.hash ?? false });
     return Info.decode(await this.request(Op.INFO, body));
+  }
+
+  /** What the master measures. */
+  async metrics(): Promise<Metrics> {
+    return Metrics.decode(await this.request(Op.METRICS, Empty.encode({})));
   }
 
   async ping(): Promise<void> {

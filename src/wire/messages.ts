@@ -118,6 +118,8 @@ export const Op = {
   ROWS: 111,
   /** The pipeline of a run, as it was submitted. */
   DEFINITION: 120,
+  /** What the master measures. */
+  METRICS: 112,
   /** It waits, asks people, adds jobs. */
   WAIT: 100,
   ASK: 101,
