@@ -34,7 +34,8 @@ export function lineChart(values: readonly number[], { label, places }: LineOpti
   return h("svg", {
     class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img",
     "aria-label": label,
-  }, h("path", { class: "chart-area", d: area }), h("path", { class: "chart-line", d: line }));
+  }, h("path", { class: "chart-ground", d: `M0 ${HEIGHT - 1}H${WIDTH}` }),
+  h("path", { class: "chart-area", d: area }), h("path", { class: "chart-line", d: line }));
 }
 
 export interface Bar {

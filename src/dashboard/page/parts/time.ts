@@ -22,9 +22,12 @@ export function relative(at: number, now: number): string {
   return at <= now ? `${text} ago` : `in ${text}`;
 }
 
+/** Made once: it takes longer than a row. */
+const EXACT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+
 /** Local, to the second: what stands behind a relative time. */
 export function exact(at: number): string {
-  return new Date(at).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  return EXACT.format(at);
 }
 
 export function ago(at: number, now: number): VNode {

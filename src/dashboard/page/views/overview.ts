@@ -70,7 +70,12 @@ function tiles(state: State): VNode {
     tile("Running", { value: now.RUNNING ?? 0, unit: `of ${plural(slots, "slot")}` }, running),
     tile("Finished", { value: round(rate), unit: "jobs a minute" }, rates),
     tile("Pending", { value: now.PENDING ?? 0, unit: "jobs" }, pending),
-    tile("Failed", { value: (now.FAILED ?? 0) + (now.DEAD ?? 0), unit: "jobs of known runs" }));
+    tile("Failed", { value: failed(now), unit: "jobs" },
+      samples.map(({ jobs }) => failed(jobs))));
+}
+
+function failed(jobs: Run["jobs"]): number {
+  return (jobs.FAILED ?? 0) + (jobs.DEAD ?? 0);
 }
 
 function round(value: number): string {
@@ -78,15 +83,15 @@ function round(value: number): string {
 }
 
 function tile(
-  name: string, { value, unit }: { value: number | string; unit: string }, line?: number[],
+  name: string, { value, unit }: { value: number | string; unit: string },
+  line: readonly number[],
 ): VNode {
-  const top = line === undefined ? 0 : Math.max(0, ...line);
+  const top = Math.max(0, ...line);
   const label = `${name} in the last five minutes: ${value} now, ${round(top)} at most`;
-  return h("div", { class: "tile", key: name },
+  return h("div", { class: `tile tile-${name.toLowerCase()}`, key: name },
     h("dt", null, name),
     h("dd", null, h("strong", null, value), " ", h("span", { class: "soft" }, unit)),
-    line === undefined ? null : h("dd", { class: "tile-chart" },
-      lineChart(line, { label, places: MAX_SAMPLES })));
+    h("dd", { class: "tile-chart" }, lineChart(line, { label, places: MAX_SAMPLES })));
 }
 // #endregion
 
