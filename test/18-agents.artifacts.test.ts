@@ -29,7 +29,8 @@ test("job.artifact puts, gets, lists and removes files of its run, and keeps som
 
     const { info } = await artifact.put("r.md", "of the run");
     assert.deepEqual([info.run, info.byJob, info.byAttempt], [run, "a", 1]);
-    await artifact.put("r.md", Buffer.from("kept"), { keep: true });
+    const kept = await artifact.put("r.md", Buffer.from("kept"), { keep: true });
+    assert.deepEqual([kept.info.run, kept.info.byRun], ["", run]);
     await artifact.put("kept.md", (async function* () { yield Buffer.from("piece"); })(),
       { keep: true });
     assert.equal(await text((await artifact.get("r.md")).bytes), "of the run");

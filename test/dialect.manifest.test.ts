@@ -34,10 +34,11 @@ test("a DAG's name means the newest run of its jobs, once the SDK has told it", 
     assert.equal((await ask(0x55, id)).text, "COMPLETED", id);
   }
   assert.equal((await ask(0x55, "DAG-OTHER")).text, "NULL", "none of its jobs is known");
-  await ask(0x04, `${task("etl-a", "sleep 60")} ; ${second("true")}`);
-  await until("DAG-NIGHTLY", "RUNNING", "PENDING");
+  await ask(0x04, `${task("etl-a", "true")} ; ${second("sleep 60")}`);
+  await until("DAG-etl-b", "RUNNING");
+  assert.equal((await ask(0x55, "DAG-NIGHTLY")).text, "RUNNING", "the run, and not its first job");
   assert.equal((await ask(0x56, "DAG-NIGHTLY")).text, "CANCELLED", "all of the run");
-  for (const id of ["DAG-NIGHTLY", "DAG-etl-a", "DAG-etl-b"]) await until(id, "CANCELLED");
+  for (const id of ["DAG-NIGHTLY", "DAG-etl-b"]) await until(id, "CANCELLED");
 });
 
 test("the port takes one request, from this machine, and refuses others in words", async (t) => {
@@ -98,4 +99,6 @@ test("OldManifest keeps names of jobs and nothing else, the newest of many", () 
   manifest.merge(Object.fromEntries(
     Array.from({ length: 10_000 }, (_, at) => [`DAG-${at}`, entry("many")])));
   assert.deepEqual([manifest.size, manifest.jobsOf("B")], [10_000, []]);
+  manifest.merge({ "DAG-0": entry("again"), "DAG-new": entry("new") });
+  assert.deepEqual([manifest.size, manifest.jobsOf("again")], [10_000, ["DAG-0"]]);
 });

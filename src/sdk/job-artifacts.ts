@@ -44,9 +44,9 @@ export function jobArtifacts(door: () => ArtifactDoor): JobArtifacts {
   return {
     put: async (name, source, { keep = false } = {}) => {
       const { ask, run, job, attempt } = door();
-      const place = { keep, job, attempt, ...(!keep && { run }) };
       const bytes = again(source);
-      return ask((client) => client.putArtifact(name, bytes(), place));
+      // The run of one that is kept is where it comes from.
+      return ask((client) => client.putArtifact(name, bytes(), { keep, run, job, attempt }));
     },
     get: async (name, { keep = false } = {}) => {
       const { ask, hold, run } = door();

@@ -286,12 +286,13 @@ except Exception as error: code = error.code
 assert read("only") == "kept"
 job.output([put.info.size, put.replaced, len(read("file")), read("pieces"),
             read("pieces", keep=True), names, again.info.run, code,
+            again.info.by_run == job.run,
             sorted(each.name for each in job.artifact.list(keep=True) if each.by_job == "a"),
             job.run])
 """)
         run = found.pop()
         self.assertEqual(found, [700_000, None, 700_000, "newer", "new", ["file", "pieces"], "",
-                                 "NOT_FOUND", ["only", "pieces"]])
+                                 "NOT_FOUND", True, ["only", "pieces"]])
         self.assertEqual(b"".join(self.titan.get_artifact("pieces", run=run).bytes), b"newer")
         self.titan.remove_artifact("only")
         self.assertEqual(self.titan.remove_artifact("pieces").artifacts[0].size, 3)

@@ -152,7 +152,7 @@ class Artifacts:
         """`source`: bytes, a text, a pathlib.Path, or pieces of bytes as they come. While the
         master is away it is sent again; pieces are not, as they are gone."""
         me, until = self._job, time.monotonic() + PATIENCE_S
-        place = {"run": None if keep else me.run, "job": me.id, "attempt": me.attempt}
+        place = {"run": me.run, "job": me.id, "attempt": me.attempt}  # or where it comes from
         while True:
             try:
                 with me.waits.busy(): return me.titan.put_artifact(name, source, keep=keep, **place)
