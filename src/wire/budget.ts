@@ -33,7 +33,7 @@ export const BUDGET_KINDS = [
 export type BudgetKind = (typeof BUDGET_KINDS)[number];
 export const BudgetKind = enumOf(...BUDGET_KINDS);
 
-export const Budget = message("Budget", {
+const amounts = {
   /** Jobs of all its runs together, those that were added later included. */
   jobs: [1, optional(u53())],
   /** How far a spawned job may be from one that was submitted: 1 for its children. */
@@ -45,22 +45,14 @@ export const Budget = message("Budget", {
   /** Tokens in and out, as steps report them. */
   tokens: [5, optional(u53())],
   usdMicros: [6, optional(u53())],
-  /** From the submission of the group's first run. */
-  deadlineMs: [7, optional(u53())],
-});
+} as const;
+
+/** What a pipeline asks for. `deadlineMs`: from the submission of the group's first run. */
+export const Budget = message("Budget", { ...amounts, deadlineMs: [7, optional(u53())] });
 export type Budget = Infer<typeof Budget>;
 
-/** The limits as they hold: what a budget became when its time began. */
-export const Limits = message("Limits", {
-  jobs: [1, optional(u53())],
-  depth: [2, optional(u32())],
-  fanOut: [3, optional(u53())],
-  steps: [4, optional(u53())],
-  tokens: [5, optional(u53())],
-  usdMicros: [6, optional(u53())],
-  /** Milliseconds since 1970. */
-  deadlineAt: [7, optional(u53())],
-});
+/** The limits as they hold. `deadlineAt`: what it became, in milliseconds since 1970. */
+export const Limits = message("Limits", { ...amounts, deadlineAt: [7, optional(u53())] });
 export type Limits = Infer<typeof Limits>;
 
 /**
