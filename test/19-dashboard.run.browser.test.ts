@@ -281,3 +281,55 @@ test("markup and emoji are text wherever they come from; 320 " +
   assert.deepEqual(page.complaints(), []);
   await page.close();
 });
+
+test("cancel, retry and duplicate by keyboard; what happened without a connection is caught up",
+  options, async () => {
+    const { page, run } = await open("acts", [
+      { id: "slow", run: "sleep 600" }, { id: "next", run: "true", depends_on: ["slow"] },
+    ]);
+    await page.find("button", "slow, running");
+    await page.focus("button", "Cancel the whole run");
+    await page.press("Enter");
+    await page.focus("button", "Yes, Cancel the whole run");
+    await page.offline(true);
+    await titan.cancel(run);
+    await titan.wait(run);
+    await page.offline(false);
+    await page.find("button", "slow, cancelled", 10_000);
+    await page.focus("button", "Retry what did not complete");
+    await page.press("Enter");
+    await page.find("button", "slow, running", 5_000);
+    await page.focus("button", "Submit the same pipeline again");
+    await page.press("Enter");
+    await page.until("the new run is shown", (old) =>
+      location.pathname.includes("/runs/acts-") && !location.pathname.includes(old), run);
+    await page.find("button", "slow, running", 5_000);
+    const made = await page.evaluate(() => decodeURIComponent(location.pathname.split("/")[2]!));
+    await page.focus("button", "slow, running");
+    await page.press("Enter");
+    await page.focus("button", "Cancel slow");
+    await page.press("Enter");
+    await page.focus("button", "Yes, Cancel slow");
+    await page.press("Enter");
+    await page.find("button", "slow, cancelled", 5_000);
+    await titan.wait(made);
+    await titan.cancel(run);
+    assert.deepEqual(page.complaints(), []);
+    await page.close();
+  });
+
+test("jobs that a run grows appear beside their spawner, and nothing else moves", options,
+  async () => {
+    const { page, run } = await open("grows", [
+      { id: "agent", run: "sleep 600" }, { id: "other", run: "sleep 600" },
+    ]);
+    await page.find("button", "agent, running");
+    await titan.addJobs(run, [
+      { id: "found", action: { type: "shell", script: "echo new" }, dependsOn: [], requirement: [],
+        priority: 1, delayMs: 0, when: "success", timeoutMs: 0, env: {} } as never,
+    ]).catch((error: Error) => assert.fail(error));
+    await page.find("button", "found, completed", 5_000);
+    await titan.cancel(run);
+    assert.deepEqual(page.complaints(), []);
+    await page.close();
+  });

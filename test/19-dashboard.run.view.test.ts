@@ -6,7 +6,9 @@ import { allFacts, HistoryReader } from "../src/dashboard/page/run/history.ts";
 import { jobName, runJobs } from "../src/dashboard/page/run/jobs.ts";
 import { sceneOf } from "../src/dashboard/page/run/scene.ts";
 import { addressOf, selectionOf } from "../src/dashboard/page/run/selection.ts";
-import { EMPTY } from "../src/dashboard/page/state.ts";
+import { EMPTY, type State } from "../src/dashboard/page/state.ts";
+import type { VNode } from "../src/dashboard/page/vdom.ts";
+import { run as runView } from "../src/dashboard/page/views/run.ts";
 import type { Context } from "../src/dashboard/page/views/view.ts";
 
 const row = (id: string, status: JobStatus = "PENDING", dependsOn: Job["dependsOn"] = []): Job => ({
@@ -103,4 +105,78 @@ test("sceneOf() opens the stack of the job that the address names, and keeps it 
   assert.equal(went, "/runs/r-1?job=p8");
   const none = { ...context, url: new URL("http://t/runs/r-1?job=nobody") };
   assert.equal(sceneOf(EMPTY, none, { run: runOf(), rows }).chosen, undefined);
+});
+
+/** All texts and names of a tree, in their order. */
+function words(tree: VNode | string): string[] {
+  if (typeof tree === "string") return [tree];
+  const label = tree.props["aria-label"];
+  return [...(label === undefined ? [] : [`(${String(label)})`]), ...tree.children.flatMap(words)];
+}
+
+function shown(state: State, query = ""): string {
+  const context = {
+    url: new URL(`http://t/runs/r-1${query}`), params: { run: "r-1" },
+    navigate: () => undefined, dispatch: () => undefined,
+  } as unknown as Context;
+  return words(runView.render(state, context)).join(" ");
+}
+
+const knowing = (rows: readonly Job[], more: Partial<Run> = {}): State => ({
+  ...EMPTY, runs: new Map([["r-1", { ...runOf(), ...more }]]),
+  jobs: new Map([["r-1", mapOf(rows)]]),
+});
+
+test("a run is loading, unknown, there, or forgotten while somebody looks", () => {
+  assert.match(shown(EMPTY), /r-1 .*Loading/);
+  const error = { status: 404, message: "There is no run r-1" };
+  assert.match(shown({ ...EMPTY, loaded: new Map([["runs/r-1", { error }]]) }), /There is no run/);
+  const there = knowing([row("a", "RUNNING")]);
+  assert.match(shown(there), /\(graph of r-1\)/);
+  assert.doesNotMatch(shown(there), /forgotten/);
+  const gone = shown({ ...there, runs: new Map() }, "?job=a");
+  assert.match(gone, /has forgotten this run/);
+  assert.match(gone, /\(graph of r-1\).*\(job a\)/);
+});
+
+test("the page offers what can be done: cancel what goes on, retry what did not complete", () => {
+  const open = shown(knowing([row("a", "RUNNING")]), "?job=a");
+  assert.match(open, /\(Cancel the whole run\).*\(Submit the same pipeline again\).*\(Cancel a\)/);
+  assert.doesNotMatch(open, /Retry/);
+  const over = shown(knowing([row("a", "FAILED")], { status: "FAILED", jobs: { FAILED: 1 } }),
+    "?job=a");
+  assert.match(over, /\(Retry what did not complete\).*\(Retry a and all that comes after it\)/);
+  assert.doesNotMatch(over, /Cancel/);
+  const asked = shown({ ...knowing([row("a", "RUNNING")]), ui: { "run.sure": "cancel" } });
+  assert.match(asked, /\(Yes, Cancel the whole run\).*\(No, go on\)/);
+});
+
+test("the chosen job says why it waits, in the latest words, and a job that is not there", () => {
+  const waits = { ...row("b", "PENDING", ["a"]), reason: "waits for a" };
+  const state = knowing([{ ...row("a", "COMPLETED"), result: { rows: 12 } }, waits]);
+  assert.match(shown(state, "?job=b"), /waits for a/);
+  const value = { job: { ...waits, reason: "all workers are busy" } };
+  const later = { ...state, loaded: new Map([["runs/r-1/jobs/b", { value }]]) };
+  assert.match(shown(later, "?job=b"), /all workers are busy/);
+  assert.match(shown(state, "?job=b&tab=inputs"), /may read the results of.* a .*"rows": 12/s);
+  assert.match(shown(state, "?job=a&tab=result"), /"rows": 12/);
+  assert.match(shown(state, "?job=zzz"), /has no job "zzz"/);
+  const tried = knowing([{ ...row("a", "DEAD"), attempt: 12,
+    failure: { kind: "exit", message: "exited with code 3", exitCode: 3 } }]);
+  const text = shown(tried, "?job=a");
+  assert.match(text, /exited with code 3.*Attempt 5 .*Attempt 12/);
+  assert.doesNotMatch(text, /Attempt 4 /);
+  assert.match(shown(tried, "?job=a&tab=about"), /Exit code 3/);
+});
+
+test("every job of a large run is named, whatever the view shows; of a small one in its view", () => {
+  const many = knowing(Array.from({ length: 101 }, (_, at) => row(`j${at}`)));
+  const few = knowing([row("a")]);
+  for (const view of ["graph", "timeline", "table"]) {
+    assert.match(shown(many, `?view=${view}`), /\(jobs of r-1\)/);
+    assert.equal(/\(jobs of r-1\)/.test(shown(few, `?view=${view}`)), view === "table");
+  }
+  for (const view of ["log", "definition", "events"]) {
+    assert.match(shown(few, `?view=${view}`), /\(jobs of r-1\)/);
+  }
 });

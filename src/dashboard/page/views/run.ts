@@ -20,7 +20,7 @@ import { panelTree } from "../run/panel.ts";
 import { partTree } from "../run/parts.ts";
 import { sceneOf, type Scene } from "../run/scene.ts";
 import { addressOf, RUN_VIEWS, selectionOf, type RunView } from "../run/selection.ts";
-import type { JobStatus, Run } from "../rows.ts";
+import type { Job, JobStatus, Run } from "../rows.ts";
 import { answerOf, type State } from "../state.ts";
 import { h, type Child, type VNode } from "../vdom.ts";
 import type { Context, Need, Shortcut, View } from "./view.ts";
@@ -40,9 +40,16 @@ export const run: View = {
   title: ({ params }) => params["run"]!,
   needs({ params, url }) {
     const id = params["run"]!;
-    const { view } = selectionOf(url);
+    const { view, job, tab } = selectionOf(url);
     const needs: Need[] = [{ type: "run", id }];
     if (view === "definition") needs.push({ type: "get", path: definitionPath(id) });
+    // Why it waits changes without a change of the job: others have taken the worker.
+    if (job !== undefined && forgotten !== id) {
+      needs.push({ type: "get", path: jobPath(id, job), everyMs: WHY_MS });
+    }
+    if (job !== undefined && tab === "result") {
+      needs.push({ type: "get", path: artifactsPath(id), everyMs: ARTIFACTS_MS });
+    }
     return needs;
   },
   render(state, context) {
@@ -60,11 +67,19 @@ export const run: View = {
   keys,
 };
 
+const WHY_MS = 2_000;
+const ARTIFACTS_MS = 10_000;
+
 /** A run that was forgotten while somebody looks at it is shown as it was. */
 let last: Run | undefined;
+let forgotten: string | undefined;
 
 function lastRun(id: string): Run | undefined {
   return last?.id === id ? last : undefined;
+}
+
+function jobPath(id: string, job: string): string {
+  return `runs/${encodeURIComponent(id)}/jobs/${encodeURIComponent(job)}`;
 }
 
 function artifactsPath(id: string): string {
@@ -74,6 +89,7 @@ function artifactsPath(id: string): string {
 function pageTree(scene: Scene): VNode {
   const { state, context, run: own, selection, jobs, choose } = scene;
   const isForgotten = state.runs !== undefined && !state.runs.has(own.id);
+  forgotten = isForgotten ? own.id : undefined;
   const needsTwin = jobs.rows.length > SMALL_RUN || !WITH_JOBS.has(selection.view);
   const panel = selection.job === undefined ? null : panelOf(scene);
   return pageWith({
@@ -139,7 +155,8 @@ function panelOf({ state, context, run: own, jobs, chosen, selection, address }:
       problem(`This run has no job "${selection.job!}".`,
         h("a", { href: address({ job: undefined }) }, "Show the whole run")));
   }
-  const job = jobs.rows[chosen]!;
+  const job = withReason(jobs.rows[chosen]!,
+    answerOf<{ job: Job }>(state, jobPath(own.id, selection.job!))?.job);
   const children = jobs.structure.flatMap(({ parents }, at) =>
     parents.includes(chosen) ? [jobs.rows[at]!] : []);
   return panelTree({
@@ -148,6 +165,12 @@ function panelOf({ state, context, run: own, jobs, chosen, selection, address }:
     artifacts: answerOf<Artifact[]>(state, artifactsPath(own.id)),
     buttons: jobButtons(own, job, { state, context }),
   });
+}
+
+/** The row, with the latest words for why it waits. */
+function withReason(row: Job, asked: Job | undefined): Job {
+  return asked !== undefined && asked.status === row.status && asked.attempt === row.attempt
+    ? { ...row, reason: asked.reason } : row;
 }
 
 function keys({ jobs }: State, { url, params, navigate }: Context): readonly Shortcut[] {
