@@ -14,7 +14,7 @@ let titan: Client;
 
 before(async () => {
   if (noBrowser !== false) return;
-  scene = await openDashboard({ slots: 4 });
+  scene = await openDashboard({ slots: 4, store: true });
   ({ titan } = scene);
 });
 after(() => scene?.close());
@@ -126,6 +126,51 @@ test("a service is scaled and stopped from its page", { skip: noBrowser }, async
   await page.until("it has stopped", () => /stopped/.test(document.body.innerText));
   await eventually("both have ended", async () =>
     (await titan.services()).every(({ status }) => status === "COMPLETED"));
+  assert.deepEqual(page.complaints(), []);
+  await page.close();
+});
+
+test("an agent run shows its tree and its brakes, and its budget is raised there", {
+  skip: noBrowser,
+}, async () => {
+  const { run } = await titan.submit({
+    name: "dig", agent: { id: "dig-1", budget: { jobs: 9, tokens: 50 } },
+    jobs: [{ id: "plan", run: "sleep 60" }, { id: "read", needs: "plan", run: "true" }],
+  });
+  const page = await open("/agents");
+  await page.click("link", "dig-1");
+  await page.find("heading", "dig-1");
+  await page.until("the brakes are there", () => /2 of 9/.test(document.body.innerText));
+  await page.find("link", "plan");
+  await page.focus("textbox", "More jobs");
+  await page.type("4");
+  await page.press("Enter");
+  await page.until("there is more", () => /2 of 13/.test(document.body.innerText));
+  await page.click("button", "Cancel…");
+  await page.click("button", "Cancel all of dig-1");
+  await page.until("it is over", () => /cancelled/.test(document.body.innerText));
+  await eventually("the end", async () => (await titan.status(run)).run.status === "CANCELLED");
+  assert.deepEqual(page.complaints(), []);
+  await page.close();
+});
+
+test("a key of the store is found by its prefix, and overwritten after a second word", {
+  skip: noBrowser,
+}, async () => {
+  await titan.kv("SET", "note:a", NOTE);
+  await titan.kv("SADD", "note:b", "x", "y");
+  await titan.kv("SET", "other", "1");
+  const page = await open("/store?prefix=note");
+  await page.find("link", /note:b/);
+  assert.equal((await page.all("link", /other/)).length, 0);
+  await page.click("link", /note:a/);
+  await page.focus("textbox", "value of note:a");
+  await page.press("Control+a");
+  await page.type("new");
+  await page.click("button", "Write…");
+  assert.equal(await titan.kv("GET", "note:a"), NOTE);
+  await page.click("button", "Overwrite note:a");
+  await eventually("it is written", async () => (await titan.kv("GET", "note:a")) === "new");
   assert.deepEqual(page.complaints(), []);
   await page.close();
 });

@@ -39,6 +39,8 @@ export interface SceneOptions {
   readonly workers?: number;
   readonly slots?: number;
   readonly token?: string;
+  /** With a store, in memory. */
+  readonly store?: boolean;
 }
 
 interface Parts {
@@ -53,13 +55,13 @@ interface Ports {
 }
 
 export async function openDashboard(
-  { workers = 1, slots = 2, token }: SceneOptions = {},
+  { workers = 1, slots = 2, token, store = false }: SceneOptions = {},
 ): Promise<Scene> {
   const state = mkdtempSync(join(tmpdir(), "titan-dashboard-"));
   const begin = async (ports: Ports): Promise<Parts> => {
     const cluster = await startEmbeddedCluster({
       workers, slots, port: ports.master, listenHost: "127.0.0.1", stateDir: state,
-      ...(token !== undefined && { token }),
+      ...(token !== undefined && { token }), ...(store && { store: { memory: true } }),
       onNote: () => undefined, onFatal: (error) => assert.fail(error),
     });
     const { master } = cluster;

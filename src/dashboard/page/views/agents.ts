@@ -17,11 +17,11 @@ import type { Context, View } from "./view.ts";
 
 const LIST = "agents";
 
-interface Report {
-  readonly agent: Agent;
+/** An agent run with its runs, and their jobs as tasks. */
+type Report = Omit<Agent, "runs"> & {
   readonly runs: readonly Run[];
-  readonly jobs: readonly AgentJob[];
-}
+  readonly tasks: readonly AgentJob[];
+};
 
 function pathOf(name: string): string {
   return `agents/${encodeURIComponent(name)}`;
@@ -100,7 +100,8 @@ function one(name: string, state: State, context: Context): VNode {
   const report = answerOf<Report>(state, path);
   const below = h("a", { href: "/agents" }, "All agent runs");
   if (report === undefined) return pageWith({ heading: name, below }, loading(state, path));
-  const { agent, runs, jobs } = report;
+  const { runs, tasks: jobs } = report;
+  const agent: Agent = { ...report, runs: runs.length };
   const beside = [badge(agent.status), stopper(agent, state, context)];
   return pageWith({ heading: name, below, beside },
     facts(agent, state.now), reason(agent),
@@ -140,12 +141,15 @@ function raiser(agent: Agent, state: State, context: Context): Child {
   if (isOver(agent) || kinds.length === 0) return null;
   const key = `raise ${agent.id}`;
   const typed = (state.ui[key] ?? {}) as Readonly<Record<string, string>>;
-  const given = kinds.filter((kind) => Number(typed[kind]) > 0);
   const raise = (event: Event): void => {
     event.preventDefault();
+    // As it stands in the form: the last key may not have been drawn yet.
+    const form = new FormData(event.target as HTMLFormElement);
+    const changes = kinds.map((what) => ({ what, amount: Number(form.get(what)), add: true }))
+      .filter(({ amount }) => amount !== 0);
     void context.act(async () => {
-      const body = Object.fromEntries(given.map((kind) => [kind, `+${typed[kind]}`]));
-      await context.api.post(`${pathOf(agent.id)}/budget`, body);
+      if (changes.length === 0) throw new Error("Say by how much the budget is to be raised");
+      await context.api.post(`${pathOf(agent.id)}/budget`, { changes });
       context.dispatch({ type: "ui", key, value: {} });
       context.refresh();
     }, "The budget is raised, and what waited for it goes on");
@@ -154,13 +158,13 @@ function raiser(agent: Agent, state: State, context: Context): Child {
     kinds.map((kind) => h("label", { key: kind, class: "field field-small" },
       h("span", null, `More ${kind}`),
       h("input", {
-        type: "text", inputmode: "decimal", value: typed[kind] ?? "", placeholder: "0",
+        type: "text", name: kind, inputmode: "decimal", value: typed[kind] ?? "",
+        placeholder: "0",
         oninput: (event: InputEvent) => context.dispatch({
           type: "ui", key, value: { ...typed, [kind]: (event.target as HTMLInputElement).value },
         }),
       }))),
-    h("button", { type: "submit", class: "button button-main", disabled: given.length === 0 },
-      "Raise the budget"));
+    h("button", { type: "submit", class: "button button-main" }, "Raise the budget"));
 }
 
 function stages(jobs: readonly AgentJob[], now: number): Child {

@@ -18,12 +18,14 @@ interface StoreKey {
 
 interface StoreKeys {
   readonly keys: readonly StoreKey[];
-  /** There are more. */
-  readonly truncated: boolean;
+  /** Where more of them begin; "0": there are no more. */
+  readonly cursor: string;
 }
 
 interface StoreValue extends StoreKey {
   readonly value: unknown;
+  /** False: it was cut, and cannot be changed here. */
+  readonly whole: boolean;
 }
 
 function listPath({ url }: Context): string {
@@ -59,7 +61,7 @@ function search({ url, navigate }: Context): VNode {
     }));
 }
 
-function keys({ keys: found, truncated }: StoreKeys, { url }: Context): Child {
+function keys({ keys: found, cursor }: StoreKeys, { url }: Context): Child {
   if (found.length === 0) {
     const isAll = (url.searchParams.get("prefix") ?? "") === "";
     return empty(isAll ? "The store is empty." : "No key begins so.",
@@ -73,7 +75,8 @@ function keys({ keys: found, truncated }: StoreKeys, { url }: Context): Child {
           href: withQuery(url, { key }), "aria-current": key === chosen ? "true" : undefined,
         }, h("span", { class: "mono" }, key),
           h("span", { class: "soft" }, ttlMs === null ? type : `${type}, ${left(ttlMs)}`))))),
-    truncated ? h("p", { class: "soft" }, "There are more: type more of the name.") : null);
+    cursor === "0" ? null
+      : h("p", { class: "soft" }, "There are more: type more of the name."));
 }
 
 function left(ms: number): string {
@@ -91,8 +94,10 @@ function value(state: State, context: Context): Child {
   return h("section", { class: "card store-value", "aria-label": `value of ${key}` },
     h("h2", { class: "mono" }, key),
     h("p", { class: "soft" }, found.type, found.ttlMs === null ? "" : `, ${left(found.ttlMs)}`),
-    typeof found.value === "string" ? editor(key, found.value, { state, context })
-      : h("pre", { tabindex: 0 }, JSON.stringify(found.value, null, 2)));
+    typeof found.value === "string" && found.whole ? editor(key, found.value, { state, context })
+      : h("pre", { tabindex: 0 }, typeof found.value === "string" ? found.value
+        : JSON.stringify(found.value, null, 2)),
+    found.whole ? null : h("p", { class: "soft" }, "It is longer than what is shown."));
 }
 
 /** A text can be changed; the button says what will be overwritten before it does. */
