@@ -1,7 +1,8 @@
 /** Following the whole log: each durable fact once and in order, also after a gap. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { eventJson, type Event, type EventNames } from "#core";
+import { eventJson, Event, type EventNames } from "#core";
+import { LogError } from "#log";
 import type { Client, ClusterEvent } from "#sdk";
 import { FactsAsked, FactsPage, Op } from "#wire";
 import { Facts, MAX_FOLLOWS, MAX_RECENT_BYTES } from "../src/master/facts.ts";
@@ -130,11 +131,61 @@ test("a gap is told exactly: from memory, from the disk, or as a gap that nobody
     await after.stop();
   }));
 
-test("a gap that is too long is not read", async () => {
-  const log = { replay: () => assert.fail("it is read") } as never;
-  const range = { from: 1, to: MAX_PAST_FACTS + 2 };
-  assert.equal(await readPast({ log, names, range }), undefined);
+test("readPast() gives all of a gap and nothing else, or says that it cannot", async () => {
+  const events = upTo(1, 6).map((seq): Event =>
+    ({ type: "JobStopped", run: seq === 5 ? 2 : 1, job: 0, attempt: 1, at: seq }));
+  let failure: Error | undefined;
+  const log = {
+    replay: async (onRecord: (seq: number, body: Buffer) => void, { from }: { from: number }) => {
+      if (failure !== undefined) throw failure;
+      for (let seq = from; seq <= 6; seq++) onRecord(seq, Event.encode(events[seq - 1]!));
+    },
+  } as never;
+  const known = { ...names, run: (number: number) => (number === 1 ? "r-1" : undefined) };
+  const past = (from: number, to: number) => readPast({ log, names: known, range: { from, to } });
+  assert.deepEqual((await past(2, 5))!.map(({ fact }) => JSON.parse(fact.text).seq), [2, 3, 4]);
+  assert.equal(await past(2, 6), undefined, "a run that nobody knows any more");
+  assert.equal(await past(6, 8), undefined, "not all of it is there");
+  failure = new LogError("GAP", "compacted");
+  assert.equal(await past(2, 5), undefined);
+  failure = new LogError("DAMAGED", "broken");
+  await assert.rejects(past(2, 5), failure);
+  assert.equal(await past(1, MAX_PAST_FACTS + 2), undefined, "it is too long to be read");
 });
+
+test("jobs that are added to a run are touched", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const client = await room.client();
+    const { run } = await client.submitSpec(pipeline([spec("a")]));
+    const leaving = new AbortController();
+    const touched: unknown[] = [];
+    const reading = (async () => {
+      for await (const page of client.facts({ signal: leaving.signal })) {
+        touched.push(...page.touched);
+      }
+    })().catch(() => undefined);
+    await room.sleep(10);
+    await client.addJobs(run, [spec("b"), spec("c")]);
+    await room.until(() => touched.length > 0);
+    assert.deepEqual(touched, [{ run, jobs: [1, 2], all: false }]);
+    leaving.abort();
+    await reading;
+  }));
+
+test("who begins to follow while a fact is on its way to the disk gets it once it is there", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const client = await room.client();
+    const first = await client.submitSpec(pipeline([spec("a")]));
+    void client.submitSpec(pipeline([spec("b")]));
+    void client.cancel(first.run);
+    await room.sleep(20);
+    const { told, stop } = follow(client, 1);
+    await room.until(() => told.length === 3);
+    assert.deepEqual(numbers(told), upTo(1, 3));
+    await stop();
+  }, { syncMs: [100, 100] }));
 
 test("a follower that does not read costs what is bounded, and misses nothing", () =>
   Room.run(async (room) => {
@@ -168,7 +219,8 @@ test("a follower that does not read costs what is bounded, and misses nothing", 
     await room.until(() => master.counts().backlog === 0);
   }));
 
-test("a fact names what is forgotten by it, and that is touched", async () => {
+/** The facts of a master that is not there. */
+function bareFacts() {
   const [runs, workers] = [new Map([[1, { number: 1, id: "r-1" }]]), new Map([[4, { name: "w" }]])];
   const durable: (() => void)[] = [];
   const engine = {
@@ -178,9 +230,35 @@ test("a fact names what is forgotten by it, and that is touched", async () => {
   const pages: Buffer[] = [];
   const turns = { send: async (_request: unknown, _peer: unknown, make: () => Buffer) =>
     pages.push(make()) };
-  const log = { nextSeq: 9, durableSeq: 8 };
+  const log = { nextSeq: 9, durableSeq: 8, onSync: () => undefined };
   const facts = new Facts({ log, turns, engine: () => engine } as never);
-  facts.follow({ onCancel: () => undefined, over: false } as never, {}, undefined);
+  const follow = (): (() => void) => {
+    let leave = (): void => undefined;
+    const onCancel = (fn: () => void): void => void (leave = fn);
+    facts.follow({ onCancel, over: false } as never, {}, undefined);
+    return leave;
+  };
+  return { facts, follow, runs, workers, durable, pages, log };
+}
+
+test("a fact of before is not told to one who has begun since", async () => {
+  const { facts, follow, durable, pages, log } = bareFacts();
+  const leave = follow();
+  facts.after(9, [{ type: "TimePassed", at: 1 }]);
+  leave();
+  log.nextSeq = 10;
+  follow();
+  facts.after(10, [{ type: "TimePassed", at: 2 }]);
+  log.durableSeq = 10;
+  durable.forEach((fn) => fn());
+  await new Promise((resolve) => setImmediate(resolve));
+  const told = pages.flatMap((page) => FactsPage.decode(page).facts);
+  assert.deepEqual(told.map(({ text }) => JSON.parse(text).seq), [10]);
+});
+
+test("a fact names what is forgotten by it, and that is touched", async () => {
+  const { facts, follow, runs, workers, durable, pages } = bareFacts();
+  follow();
   const events: Event[] = [
     { type: "RunsForgotten", runs: [1], at: 1 },
     { type: "WorkerLost", worker: 4, reason: "", at: 1 },

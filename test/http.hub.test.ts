@@ -36,6 +36,9 @@ class FakeMaster {
     this.#wake();
   }
 
+  /** The next question about rows fails. */
+  isDeaf = false;
+
   /** Ends the subscription, as a master does that goes away. */
   cut(): void {
     this.#cut = true;
@@ -50,6 +53,10 @@ class FakeMaster {
     },
     rows: async (asked: Touched[]): Promise<RowsPage> => {
       this.asked.push(asked);
+      if (this.isDeaf) {
+        this.isDeaf = false;
+        throw new Error("away");
+      }
       const known = asked.filter(({ run }) => run === "r-1");
       return {
         runs: known.map(({ run }) => runRow(run)) as never, jobs: [],
@@ -194,6 +201,17 @@ test("a slow reader is given nothing more, and one snapshot when it has read", a
   master.add(1);
   await pass();
   assert.deepEqual(slow.seqs("fact").at(-1), 101);
+  // With a short gap it gets what it has missed.
+  slow.flows = false;
+  master.add(27, "RunSubmitted", pad);
+  await pass(100);
+  master.add(3);
+  await pass(100);
+  assert.equal(slow.seqs("fact").at(-1), 128);
+  slow.flow();
+  await pass();
+  assert.deepEqual(slow.seqs("fact").slice(-31), upTo(101, 131));
+  assert.equal(slow.seqs("snapshot").length, 2);
   // One that never reads again is cut.
   slow.flows = false;
   master.add(30, "RunSubmitted", pad);
@@ -229,14 +247,46 @@ test("a fact that changes more than it names brings everything, and is told", as
   const { master, open, pass } = hall();
   open();
   await pass();
+  open();
+  await pass(100);
+  const before = master.snapshots;
   master.add(2);
   master.add(1, "BudgetRaised");
-  await pass();
+  await pass(100);
   const reader = open(1);
-  await pass();
+  await pass(100);
   assert.deepEqual([reader.seqs("fact"), reader.seqs("snapshot").length], [[2, 3], 1]);
+  assert.equal(master.snapshots, before + 1, "the one of a moment ago is too old");
   assert.deepEqual([...reader.text.matchAll(/^id: (\d+)$/gm)].map(([, id]) => Number(id)),
     [1, 1, 2, 3]);
+});
+
+test("a snapshot is shared while all that came after it is at hand", async () => {
+  const { master, open, pass } = hall();
+  open();
+  await pass(50);
+  master.add(1);
+  await pass(100);
+  const second = open();
+  await pass(50);
+  assert.equal(master.snapshots, 1);
+  assert.deepEqual([second.seqs("snapshot"), second.seqs("rows"), second.seqs("fact")],
+    [[0], [1], []], "and the rows of what has changed since");
+  master.add(9, "RunSubmitted", "x".repeat(MAX_KEPT_CHARS / 8));
+  await pass(100);
+  open();
+  await pass(50);
+  assert.equal(master.snapshots, 2);
+});
+
+test("rows that could not be read are read later", async () => {
+  const { master, open, pass } = hall();
+  const reader = open();
+  await pass();
+  master.isDeaf = true;
+  master.add(2);
+  await pass();
+  assert.deepEqual([reader.seqs("rows"), reader.seqs("fact")], [[0], [1, 2]]);
 });
 
 test("the subscription is one, and goes on after a break", async () => {

@@ -41,7 +41,6 @@ export async function catchUp(reader: Reader, from: Sources): Promise<void> {
   const wasSlow = !reader.isNew;
   if (reader.isNew) greet(reader, from);
   reader.isNew = false;
-  if (reader.at !== undefined && reader.at > recent.end) reader.at = undefined; // of another log
   const isKnown = reader.at !== undefined && (await reaches(reader.at, from));
   const gap = isKnown ? recent.after(reader.at!) : undefined;
   const isLate = wasSlow && gap !== undefined && charsOf(gap) > MAX_LATE_CHARS;
@@ -143,7 +142,7 @@ interface As {
  * older than this. `id`: what it has in place of its own, because more belongs to it.
  */
 async function sendSnapshot(reader: Reader, from: Sources, as: As = {}): Promise<void> {
-  const { least = reader.at ?? 0, id } = as;
+  const { least = 0, id } = as;
   const { recent } = from;
   const { end } = recent;
   let parts = await partsOf(reader, least, from);

@@ -242,15 +242,12 @@ export class EventHub {
     }
   }
 
-  /** For all who had been told something here. The others may still come with a short gap. */
+  /** Everybody catches up, each from where it is. */
   #startAnew(next: number): void {
     this.#resetAt = undefined;
     this.#recent.restart(next);
     this.#rows.forget();
-    for (const reader of this.#readers) {
-      this.#unlive(reader);
-      if (!reader.isNew) reader.at = undefined;
-    }
+    for (const reader of this.#readers) this.#unlive(reader);
   }
 
   #unlive(reader: Reader): void {
