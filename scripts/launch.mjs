@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 // @ts-check
 /**
- * `npm run bench`, `chaos`, `demo`, `replay`, `sim`, and `./package_cloud.sh`: the programs of this
- * folder that are written in TypeScript, each in a process of its own. A name means
- * scripts/NAME/main.ts.
+ * `npm run bench`, `chaos`, `demo`, `replay`, `screenshots`, `sim`, and `./package_cloud.sh`: the
+ * programs of this folder that are written in TypeScript, each in a process of its own. A name
+ * means scripts/NAME/main.ts.
  */
 import { BootstrapError, ensureBuilt, ensureDeps, ROOT, runMain } from "./bootstrap.mjs";
 import { runNode, SOURCE_FLAGS } from "./lib/child.mjs";
@@ -22,6 +22,8 @@ const PROGRAMS = {
   // It compiles for itself: a bundle has no comments.
   package: { built: false, flags: loaderFlags(ROOT) },
   replay: { built: true, flags: TSX },
+  // Pages are the built ones; cluster and browser come from the sources.
+  screenshots: { built: true, flags: SOURCE_FLAGS },
   sim: { built: false, flags: loaderFlags(ROOT) },
 };
 

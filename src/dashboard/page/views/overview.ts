@@ -13,7 +13,7 @@ import { ago } from "../parts/time.ts";
 import { launchButtons, placedJobs, workerCard } from "../parts/worker.ts";
 import { pathTo } from "../router.ts";
 import type { Gate, Pool, Run, Worker } from "../rows.ts";
-import { MAX_SAMPLES, sampleOf, throughput } from "../samples.ts";
+import { sampleOf, throughput } from "../samples.ts";
 import { answerOf, type State } from "../state.ts";
 import { h, type Child, type VNode } from "../vdom.ts";
 import type { Context, Need, View } from "./view.ts";
@@ -22,6 +22,8 @@ import type { Context, Need, View } from "./view.ts";
 const MAX_FOLLOWED = 8;
 /** Jobs of such a run: those of a larger one have a view of their own. */
 const MAX_JOBS = 2_000;
+/** A chart that has just begun has the width of a minute. */
+const MIN_PLACES = 30;
 const RECENT = 8;
 const GATES = 5;
 
@@ -87,11 +89,12 @@ function tile(
   line: readonly number[],
 ): VNode {
   const top = Math.max(0, ...line);
-  const label = `${name} in the last five minutes: ${value} now, ${round(top)} at most`;
+  const label = `${name}, at most the last five minutes: ${value} now, ${round(top)} at most`;
   return h("div", { class: `tile tile-${name.toLowerCase()}`, key: name },
     h("dt", null, name),
     h("dd", null, h("strong", null, value), " ", h("span", { class: "soft" }, unit)),
-    h("dd", { class: "tile-chart" }, lineChart(line, { label, places: MAX_SAMPLES })));
+    h("dd", { class: "tile-chart" },
+      lineChart(line, { label, places: Math.max(MIN_PLACES, line.length) })));
 }
 // #endregion
 
