@@ -200,9 +200,9 @@ export async function ensureBuilt(options = {}) {
     if (!options.force && readStamp() === digest) return;
     const staging = stagingFolder();
     try {
-      if (existsSync(PAGE)) buildPage(staging);
-      // After the page: what both compile is then what Node runs.
       compile("tsconfig.json", ["--outDir", staging, ...DECLARATIONS]);
+      // Behind the rest: bricks that browsers load, too, are then without comments.
+      if (existsSync(PAGE)) buildPage(staging);
       publish(staging);
       writeFileSync(STAMP, digest);
     } finally {

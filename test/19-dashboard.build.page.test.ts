@@ -13,7 +13,7 @@ before(async () => {
   if (noBrowser !== false) return;
   scene = await openDashboard({ workers: 1, slots: 4 });
   page = await scene.browser.open(`${scene.url}/constructor`, SIZE);
-  await page.find("heading", "Constructor");
+  await page.find("textbox", "YAML");
 });
 after(() => scene?.close());
 
@@ -277,7 +277,7 @@ test("a finger moves a node, and two fingers zoom", { skip }, async () => {
 test("a draft is saved by itself, and two windows do not overwrite each other", { skip },
   async () => {
     await page.navigate(`${scene.url}/constructor`);
-    await page.find("heading", "Constructor");
+    await page.find("textbox", "YAML");
     await write("name: shared\njobs:\n  - {id: mine, run: x}\n");
     await page.until("it is saved", () => location.search === "?draft=shared");
     const other = await scene.browser.open(`${scene.url}/constructor?draft=shared`, SIZE);

@@ -144,5 +144,7 @@ test("a master that comes again is noticed within 15 s, with what it did meanwhi
 test("nothing went wrong on the way: no error, no request elsewhere, no report", {
   skip: noBrowser,
 }, () => {
-  assert.deepEqual(page.complaints(), []);
+  // This cluster has no store, which its view says.
+  const wrong = page.complaints().filter((text) => !/404 .*\/store\/keys/.test(text));
+  assert.deepEqual(wrong, []);
 });

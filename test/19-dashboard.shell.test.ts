@@ -22,24 +22,25 @@ import { EMPTY, reduce, type Action, type State } from "../src/dashboard/page/st
 const tree = (files: Record<string, string>): ReadText => async (path) => files[path];
 
 test("collect() follows modules to bricks, and writes addresses for names", async () => {
-  const found = await collect(["main.js", "a.css", "tsconfig.json"], tree({
+  const found = await collect(["main.js", "b.css", "a.css", "tsconfig.json"], tree({
     "dashboard/page/main.js": 'import { a } from "#layout";\nimport "./near.js";\n' +
       'await import("#yaml");\n//# sourceMappingURL=data:x\n',
     "dashboard/page/near.js": 'export { b } from "./parts/c.js";',
     "dashboard/page/parts/c.js": "",
-    "dashboard/page/a.css": "a {}",
+    "dashboard/page/a.css": "/* a */\na {}\n", "dashboard/page/b.css": "b {}\n",
     "layout/mod.js": 'export * from "./x.js"; import { n } from "#base";',
     "layout/x.js": "", "base/mod.js": "", "yaml/mod.js": "", "never/mod.js": "",
   }));
   assert.deepEqual([...found.keys()].sort(), [
-    "a.css", "base/mod.js", "layout/mod.js", "layout/x.js", "main.js", "near.js", "parts/c.js",
-    "yaml/mod.js",
+    "base/mod.js", "layout/mod.js", "layout/x.js", "main.js", "near.js", "parts/c.js",
+    "style.css", "yaml/mod.js",
   ]);
   assert.equal(found.get("main.js"), 'import { a } from "/assets/layout/mod.js";\n' +
     'import "./near.js";\nawait import("/assets/yaml/mod.js");\n');
   const shell = new Dashboard(found).shell.bytes.toString();
   assert.match(shell, /modulepreload" href="\/assets\/parts\/c\.js"/);
-  assert.match(shell, /stylesheet" href="\/assets\/a\.css"/);
+  assert.match(shell, /stylesheet" href="\/assets\/style\.css"/);
+  assert.equal(found.get("style.css"), "a {}\nb {}\n");
   assert.doesNotMatch(shell, /style="|<style|https?:|<script(?![^>]* src=)/);
 });
 

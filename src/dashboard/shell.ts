@@ -6,15 +6,14 @@
  */
 
 export interface ShellOptions {
-  /** Paths below /assets/: all modules that are needed at the start, and the styles. */
+  /** Paths below /assets/: all modules that are needed at the start, and the style sheet. */
   readonly modules: readonly string[];
-  readonly styles: readonly string[];
+  readonly style: string;
 }
 
-export function shellOf({ modules, styles }: ShellOptions): string {
+export function shellOf({ modules, style }: ShellOptions): string {
   // Without these lines a browser finds the modules one level of imports after the other.
   const preloads = modules.map((path) => `<link rel="modulepreload" href="/assets/${path}">`);
-  const sheets = styles.map((path) => `<link rel="stylesheet" href="/assets/${path}">`);
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -23,7 +22,8 @@ export function shellOf({ modules, styles }: ShellOptions): string {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <link rel="icon" href="/assets/style/icon.svg" type="image/svg+xml">
-${[...sheets, ...preloads].join("\n")}
+<link rel="stylesheet" href="/assets/${style}">
+${preloads.join("\n")}
 <script type="module" src="/assets/theme.js" blocking="render"></script>
 <script type="module" src="/assets/main.js"></script>
 </head>

@@ -39,7 +39,7 @@ import { routeOf } from "./router.ts";
 import { EMPTY, reduce, type Action, type State } from "./state.ts";
 import { Stream } from "./stream.ts";
 import { patch } from "./vdom.ts";
-import { VIEWS } from "./views/all.ts";
+import { VIEWS, warmRun } from "./views/all.ts";
 import type { Context, View } from "./views/view.ts";
 
 /** Relative times and waits go on by themselves. */
@@ -174,3 +174,4 @@ setInterval(() => dispatch({ type: "tick", wall: Date.now() }), TICK_MS);
 dispatch({ type: "tick", wall: Date.now() });
 render();
 void stream.run();
+requestIdleCallback(warmRun);

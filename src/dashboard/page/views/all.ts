@@ -8,9 +8,8 @@ import { page } from "../parts/page.ts";
 import { h } from "../vdom.ts";
 import { agents } from "./agents.ts";
 import { approvals } from "./approvals.ts";
-import { builder } from "./constructor.ts";
+import { later } from "./later.ts";
 import { overview } from "./overview.ts";
-import { run } from "./run.ts";
 import { runs } from "./runs.ts";
 import { services } from "./services.ts";
 import { store } from "./store.ts";
@@ -24,6 +23,15 @@ const missing: View = {
     h("p", null, h("a", { href: "/" }, "Go to the overview"))),
 };
 
+const run = later("Run", () => import("./run.ts").then((module) => module.run),
+  ({ params }) => params["run"]!);
+const builder = later("Constructor", () =>
+  import("./constructor.ts").then((module) => module.builder));
+
+/** Most people who come look at a run next: its code comes while they look at the first page. */
+export const warmRun = run.warm;
+
 export const VIEWS: Readonly<Record<ViewName, View>> = {
-  agents, approvals, constructor: builder, missing, overview, run, runs, services, store, workers,
+  agents, approvals, constructor: builder.view, missing, overview, run: run.view, runs, services,
+  store, workers,
 };
