@@ -106,6 +106,8 @@ test("LogLines keeps streams and jobs apart, in the order in which lines began",
   add(lines, `${ESC}[31mred\nstill\n`);
   add(lines, "plain\n", { isError: true });
   assert.deepEqual([4, 5, 6].map((at) => lines.line(at).before), [{}, { color: 1 }, {}]);
+  add(lines, `${ESC}[1mbold\nboth\n`);
+  assert.deepEqual(lines.line(8).before, { color: 1, bold: true });
 });
 
 test("LogLines shows bytes that are no text, and the beginning of a line of 10 MB", () => {
@@ -132,6 +134,14 @@ test("LogLines keeps the newest of more than it may hold", () => {
   while (all.advance());
   assert.equal(all.length, lines.end - lines.first);
   assert.equal(all.at(0), lines.first);
+  // A line that has not ended goes with those behind it; the newest one stays.
+  const open = new LogLines(2 * 1024 * 1024);
+  add(open, "a prompt", { source: 1 });
+  for (let at = 0; at < 4 * 1024; at++) add(open, line);
+  add(open, "> ", { source: 2 });
+  for (let at = 0; at < 1024; at++) add(open, line);
+  assert.ok(open.first > 2000 && open.first < 4097, `${open.first}`);
+  assert.equal(open.line(4097).text, "> ");
   // Lines that are dropped later are no matches any more.
   for (let at = 0; at < 1024; at++) add(lines, line);
   assert.equal(all.at(all.length - 1), 8191);

@@ -87,7 +87,7 @@ function overwritten(pieces: readonly Piece[]): Piece[] {
     const at = bare.lastIndexOf("\r");
     const rest = bare.slice(at + 1);
     if (rest !== "") kept.push({ text: rest, style });
-    if (at >= 0 && kept.length > 0) break;
+    if (at >= 0) break;
   }
   return kept.reverse();
 }

@@ -197,10 +197,11 @@ export class LogLines {
     if (oldest === current) return false;
     this.#bytes -= this.#blocks[oldest]!.length;
     this.#blocks[oldest] = undefined;
-    while (this.#first < this.end) {
-      const block = this.#block.get(this.#first);
-      if (block === 0 || block > oldest + 1) break;
-      this.#first += 1;
+    for (let at = this.#first; at < this.end; at++) {
+      const block = this.#block.get(at);
+      if (block > oldest + 1) break;
+      // A line that has not ended goes with those behind it.
+      if (block !== 0) this.#first = at + 1;
     }
     return true;
   }
