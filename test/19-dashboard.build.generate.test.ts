@@ -115,3 +115,29 @@ test("titan.py knows every key that a program in Python may have", () => {
     assert.match(known, new RegExp(`\\b${key}\\b`), key);
   }
 });
+
+test("programs in TypeScript satisfy the types of the SDK", () => {
+  const folder = mkdtempSync(join(tmpdir(), "titan-types-"));
+  const root = join(import.meta.dirname, "..");
+  try {
+    for (let seed = 1; seed <= 40; seed++) {
+      const d = new Prng(seed);
+      const program = toTypeScript(valueOf(written(d, pipelineOf(d))));
+      writeFileSync(join(folder, `p${seed}.ts`), program);
+    }
+    writeFileSync(join(folder, "package.json"), '{"type": "module"}');
+    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({
+      extends: join(root, "tsconfig.json"),
+      compilerOptions: {
+        noEmit: true, rootDir: "/", typeRoots: [join(root, "node_modules/@types")],
+        paths: { "titan-orchestrator": [join(root, "src/sdk/mod.ts")] },
+      },
+      include: ["*.ts"],
+    }));
+    execFileSync(join(root, "node_modules/.bin/tsc"), ["-p", folder], { encoding: "utf8" });
+  } catch (error) {
+    assert.fail((error as { stdout?: string }).stdout ?? String(error));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});

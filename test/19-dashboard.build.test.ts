@@ -94,6 +94,18 @@ test("setAt() puts a new key where its kind stands, and removeAt() takes its lin
     "name: n\njobs:\n  - {id: a, run: b, needs: [x]}\n");
 });
 
+test("a text that keeps its blank lines keeps them, and a comment behind a list " +
+  "goes with it", () => {
+  const keeping = "jobs:\n- id: a\n  run: |+\n    x\n\n\n  # next\n- id: b\n";
+  assert.equal(set(keeping, ["jobs", 0, "shell"], "sh"),
+    keeping.replace("x\n\n\n", "x\n\n\n  shell: sh\n"));
+  const listed = "jobs:\n- id: a\n  needs:\n  - b # why\n  - c # too\n  run: x # x\n";
+  assert.equal(
+    set(listed, ["jobs", 0, "needs"], ["d"]),
+    "jobs:\n- id: a\n  needs: [d]\n  run: x # x\n",
+  );
+});
+
 test("an alias and a merge key are not edited through: the job gets its own value", () => {
   const text = "x-e: &e {A: 1}\nx-b: &b {retries: 1}\nname: n\njobs:\n" +
     "  - {id: a, run: b, env: *e}\n  - id: c\n    <<: *b\n    run: d\n    env: *e # shared\n";
