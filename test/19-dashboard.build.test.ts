@@ -293,6 +293,19 @@ test("600 edits of pipelines in many hands change the value as meant, and no oth
   }
 });
 
+test("an edge to a job that is in neither document is left out of what is pasted", () => {
+  const target = doc("name: n\njobs:\n  - {id: a, run: x}\n");
+  const { document, keys } = pasteJobs(target, "- {id: b, run: y, needs: [a, zz]}\n- {run: z}\n");
+  assert.deepEqual(jobsOf(document).slice(1), [
+    { id: "b", run: "y", needs: ["a"] }, { id: "job", run: "z" },
+  ]);
+  assert.deepEqual(keys, ["b", "job"]);
+  for (const [text, why] of [["a: [", "line 1 is no YAML"], ["x", "no job in it"],
+    ["- 1", "no job in it"], ["", "no job in it"]] as const) {
+    assert.throws(() => pasteJobs(target, text), new RegExp(why));
+  }
+});
+
 test("difference() is the one splice that makes a text of an editor", () => {
   for (const [from, to] of [
     ["a\r\nb", "a\nxb"],

@@ -10,6 +10,7 @@
 import type { State } from "../state.ts";
 import type { Context } from "../views/view.ts";
 import { openBoard, type Board } from "./board.ts";
+import type { DraftInfo } from "./drafts.ts";
 import { boundsOf, type Box, type Point } from "./graph.ts";
 import type { Finding } from "./problems.ts";
 
@@ -40,6 +41,8 @@ export interface Desk {
   readonly run: string | undefined;
   readonly dialog: "open" | "connect" | undefined;
   readonly draft: DraftState;
+  /** For the window that opens them; undefined until they have come. */
+  readonly drafts: readonly DraftInfo[] | undefined;
   /** The node that the keyboard is at. */
   readonly focus: string | undefined;
 }
@@ -48,8 +51,10 @@ export interface DraftState {
   readonly name: string;
   /** Of the last save; a save that does not know it is refused. */
   readonly version: number;
-  readonly saved: string;
+  readonly where: string;
   readonly status: "saved" | "saving" | "unsaved" | "conflict" | "failed";
+  /** Why it has failed. */
+  readonly why: string;
 }
 
 export const MIN_ZOOM = 0.1;
@@ -62,12 +67,12 @@ name: my-pipeline
 jobs: []
 `;
 
-export function newDesk(text = START, name = ""): Desk {
+export function newDesk(text = START): Desk {
   return {
     board: openBoard(text), view: { x: MARGIN, y: MARGIN, zoom: 1 },
     size: { width: 0, height: 0 }, tab: "file", gesture: undefined, findings: [],
     checked: undefined, run: undefined, dialog: undefined, focus: undefined,
-    draft: { name, version: 0, saved: text, status: "saved" },
+    draft: { name: "", version: 0, where: "", status: "saved", why: "" }, drafts: undefined,
   };
 }
 

@@ -4,21 +4,22 @@
  * Test: test/19-dashboard.build.page.test.ts
  */
 import { button } from "../parts/page.ts";
-import { ago } from "../parts/time.ts";
+import { ago, exact } from "../parts/time.ts";
 import type { State } from "../state.ts";
 import { h, type Child, type VNode } from "../vdom.ts";
 import type { Context } from "../views/view.ts";
 import { connectJobs, focusNode } from "./deeds.ts";
 import { newDesk, update, type Desk } from "./desk.ts";
+import type { DraftInfo } from "./drafts.ts";
 import { edgeProblem, reached } from "./edges.ts";
-import { drafts, openDraft, openText } from "./tend.ts";
+import { openDraft, openText } from "./saves.ts";
 
 const MAX_RUNS = 30;
 const MAX_CHOICES = 300;
 const MAX_FILE_BYTES = 8 * 1024 * 1024;
 
 export function dialogs(desk: Desk, state: State, context: Context): Child {
-  if (desk.dialog === "open") return openDialog(state, context);
+  if (desk.dialog === "open") return openDialog(desk, state, context);
   return desk.dialog === "connect" ? connectDialog(desk, context) : null;
 }
 
@@ -45,9 +46,7 @@ function modal(title: string, context: Context, ...content: Child[]): VNode {
 
 // ── open ─────────────────────────────────────────────────────────────────────────────────────────
 
-function openDialog(state: State, context: Context): VNode {
-  const own = drafts();
-  const names = own.names();
+function openDialog({ drafts, draft }: Desk, state: State, context: Context): VNode {
   const runs = [...state.runs?.values() ?? []]
     .sort((a, b) => b.submittedAt - a.submittedAt).slice(0, MAX_RUNS);
   return modal("Open a pipeline", context,
@@ -59,17 +58,10 @@ function openDialog(state: State, context: Context): VNode {
       h("label", { class: "button" }, "YAML file…",
         h("input", { type: "file", class: "spoken", accept: ".yaml,.yml,.json", onchange:
           (event: Event) => void context.act(() => openFile(event, context)) }))),
-    h("h3", null, "Drafts in this browser"),
-    names.length === 0 ? h("p", { class: "build-help" }, "None yet: a change is saved as one.") :
-      h("ul", { class: "build-list" }, names.map((name) => {
-        const versions = own.versions(name);
-        const [latest] = versions;
-        return h("li", { key: name }, latest === undefined ? name : button(name, () => {
-          openDraft(context, latest);
-          close(context);
-        }, { kind: "quiet" }), latest === undefined ? null : ago(latest.savedAt, state.now),
-        versions.length < 2 ? null : older(versions, context));
-      })),
+    h("h3", null, `Drafts ${draft.where}`),
+    drafts === undefined ? h("p", { class: "loading" }, "Loading…")
+      : drafts.length === 0 ? h("p", { class: "build-help" }, "None yet: a change is saved as one.")
+      : h("ul", { class: "build-list" }, drafts.map((each) => draftRow(each, state, context))),
     h("h3", null, "Past runs"),
     runs.length === 0 ? h("p", { class: "build-help" }, "No run yet.") :
       h("ul", { class: "build-list" }, runs.map(({ id, submittedAt }) => h("li", { key: id },
@@ -80,19 +72,21 @@ function openDialog(state: State, context: Context): VNode {
         }), { kind: "quiet" }), ago(submittedAt, state.now)))));
 }
 
-type Versions = ReturnType<ReturnType<typeof drafts>["versions"]>;
-
-function older(versions: Versions, context: Context): VNode {
-  const onchange = (event: Event): void => {
-    const chosen = versions[Number((event.target as HTMLSelectElement).value)];
-    if (chosen === undefined) return;
-    openDraft(context, chosen);
+function draftRow({ name, versions }: DraftInfo, state: State, context: Context): VNode {
+  const open = (version?: number): void => void context.act(async () => {
+    await openDraft(context, name, version);
     close(context);
+  });
+  const onchange = (event: Event): void => {
+    const { value } = event.target as HTMLSelectElement;
+    if (value !== "") open(Number(value));
   };
-  return h("select", { "aria-label": `Versions of ${versions[0]!.name}`, onchange },
-    h("option", { value: "" }, "older…"),
-    versions.slice(1).map(({ version, savedAt }, at) => h("option", { value: at + 1 },
-      `version ${version}, ${new Date(savedAt).toLocaleTimeString()}`)));
+  return h("li", { key: name },
+    button(name, () => open(), { kind: "quiet" }), ago(versions[0]!.savedAt, state.now),
+    versions.length < 2 ? null : h("select", { "aria-label": `Versions of ${name}`, onchange },
+      h("option", { value: "" }, "older…"),
+      versions.slice(1).map(({ version, savedAt }) => h("option", { value: version },
+        `version ${version}, ${exact(savedAt)}`))));
 }
 
 async function openFile(event: Event, context: Context): Promise<void> {

@@ -4,14 +4,12 @@
  *
  * Test: test/19-dashboard.build.page.test.ts
  */
-import { withQuery } from "../router.ts";
 import type { Context } from "../views/view.ts";
-import { openBoard } from "./board.ts";
-import { currentDesk, fitted, newDesk, update, type Desk } from "./desk.ts";
+import { currentDesk, update, type Desk } from "./desk.ts";
 import type { Document } from "./document.ts";
-import { Drafts, DraftConflict, type Draft } from "./drafts.ts";
-import { freshId, removeJobs } from "./jobs.ts";
+import { removeJobs } from "./jobs.ts";
 import { findingsOf, type Verdict } from "./problems.ts";
+import { save } from "./saves.ts";
 
 /** A person who types is not asked at each letter. */
 const CHECK_MS = 400;
@@ -21,8 +19,6 @@ const YAML = "application/yaml";
 let checkTimer: ReturnType<typeof setTimeout> | undefined;
 let saveTimer: ReturnType<typeof setTimeout> | undefined;
 let seen: Desk["board"] | undefined;
-
-export const drafts = (): Drafts => new Drafts(localStorage);
 
 /** After each picture: starts what the latest change needs. */
 export function tend(context: Context): void {
@@ -36,9 +32,10 @@ export function tend(context: Context): void {
     clearTimeout(checkTimer);
     checkTimer = setTimeout(() => void check(context), isFirst ? 0 : CHECK_MS);
   }
+  // A board without a past was just opened: nothing of it has been done here.
   if (isFirst || !(isText || isMoved) || board.past.length === 0) return;
   clearTimeout(saveTimer);
-  saveTimer = setTimeout(() => save(context), SAVE_MS);
+  saveTimer = setTimeout(() => void save(context), SAVE_MS);
   if (draft.status === "saved") {
     update(context, (desk) => ({ ...desk, draft: { ...desk.draft, status: "unsaved" } }));
   }
@@ -102,70 +99,4 @@ export function upTo(document: Document, key: string): Document {
   }
   const others = document.jobs.filter((job) => !wanted.has(job)).map((job) => job.key);
   return others.length === 0 ? document : removeJobs(document, others);
-}
-
-// ── drafts ───────────────────────────────────────────────────────────────────────────────────────
-
-/** `anyway`: over what somebody else has saved. */
-export function save(context: Context, { anyway = false }: { anyway?: boolean } = {}): void {
-  clearTimeout(saveTimer);
-  const { board, draft } = currentDesk();
-  if (draft.status === "conflict" && !anyway) return;
-  const own = drafts();
-  const isNew = draft.name === "";
-  const name = isNew
-    ? freshId(board.document.name || "untitled", new Set(own.names())) : draft.name;
-  const version = anyway ? own.load(name)?.version ?? 0 : draft.version;
-  try {
-    const saved = own.save(name, board, { version, now: Date.now() });
-    update(context, (desk) => ({ ...desk,
-      draft: { name, version: saved, saved: board.text, status: "saved" } }));
-    if (isNew) context.navigate(withQuery(context.url, { draft: name }), { replace: true });
-  } catch (error) {
-    const status = error instanceof DraftConflict ? "conflict" : "failed";
-    update(context, (desk) => ({ ...desk, draft: { ...desk.draft, name, status } }));
-  }
-}
-
-/** Mine gets another name, and theirs stays as it is. */
-export function saveCopy(context: Context): void {
-  update(context, (desk) => ({ ...desk,
-    draft: { ...desk.draft, name: "", version: 0, status: "unsaved" } }));
-  save(context);
-}
-
-export function openDraft(context: Context, draft: Draft): void {
-  const { name, version, text, positions } = draft;
-  const latest = drafts().load(name)?.version ?? version;
-  show(context, { text, name }, (desk) => ({
-    ...desk, board: openBoard(text, positions),
-    draft: { name, version: latest, saved: text, status: "saved" },
-  }));
-  context.navigate(withQuery(context.url, { draft: name }), { replace: true });
-}
-
-/** A text from elsewhere: a file, a past run. It becomes a draft when it is changed. */
-export function openText(context: Context, text: string): void {
-  show(context, { text, name: "" }, (desk) => desk);
-  context.navigate(withQuery(context.url, { draft: undefined, run: undefined }), { replace: true });
-}
-
-function show(
-  context: Context, { text, name }: { text: string; name: string }, change: (desk: Desk) => Desk,
-): void {
-  clearTimeout(saveTimer);
-  seen = undefined;
-  update(context, (desk) => {
-    const { size, tab } = desk;
-    return fitted(change({ ...newDesk(text, name), size, tab }));
-  });
-}
-
-/** The draft or run that the address names, when it is opened. */
-export function follow(context: Context): void {
-  const name = context.url.searchParams.get("draft");
-  if (name === null || name === currentDesk().draft.name) return;
-  const draft = drafts().load(name);
-  if (draft !== undefined) return openDraft(context, draft);
-  update(context, (desk) => ({ ...desk, draft: { ...desk.draft, name } }));
 }

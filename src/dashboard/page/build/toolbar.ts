@@ -12,7 +12,8 @@ import type { Context } from "../views/view.ts";
 import { add, arrange, redoNext, undoLast } from "./deeds.ts";
 import { fitted, update, zoomed, type Desk } from "./desk.ts";
 import { textAt, type JobKind } from "./document.ts";
-import { run, save, saveCopy, drafts, openDraft, check } from "./tend.ts";
+import { listDrafts, openDraft, save, saveCopy } from "./saves.ts";
+import { check, run } from "./tend.ts";
 
 const KINDS: readonly [JobKind, string][] = [
   ["task", "Add task"], ["service", "Add service"], ["gate", "Add gate"], ["call", "Add call"],
@@ -35,7 +36,10 @@ export function toolbar(desk: Desk, context: Context): VNode {
       button("−", () => void update(context, (now) => zoomed(now, 0.8)), { label: "Zoom out" }),
       button("+", () => void update(context, (now) => zoomed(now, 1.25)), { label: "Zoom in" })),
     h("div", { class: "build-row build-row-end" },
-      button("Open…", () => void update(context, (now) => ({ ...now, dialog: "open" }))),
+      button("Open…", () => {
+        update(context, (now) => ({ ...now, dialog: "open" }));
+        void context.act(() => listDrafts(context));
+      }),
       button("Validate", () => void context.act(() => validate(context)), { disabled }),
       hasServices ? button("Deploy", () => start(true), { disabled,
         label: "Deploy: the services become the cluster's" }) : null,
@@ -49,25 +53,23 @@ async function validate(context: Context): Promise<void> {
   context.dispatch({ type: "notice", kind: isValid ? "done" : "problem", text });
 }
 
-const SAVE_WORDS = {
-  saved: "saved in this browser", saving: "saving…", unsaved: "not saved yet",
-  conflict: "changed elsewhere", failed: "could not be saved: there is no room",
-} as const;
-
 /** The name of the draft, and how far it is saved. */
 export function draftLine({ draft, board }: Desk, context: Context): Child {
-  if (draft.status === "conflict") {
-    const theirs = drafts().load(draft.name);
+  const { name, status, where, why } = draft;
+  if (status === "conflict") {
     return h("div", { class: "problem", role: "alert" },
-      h("p", null, `The draft ${draft.name} was changed in another window meanwhile. ` +
+      h("p", null, `The draft ${name} was changed in another window meanwhile. ` +
         "Nothing of either is lost:"),
-      button("Keep mine as a copy", () => saveCopy(context)),
-      button("Open theirs", () => theirs && openDraft(context, theirs)),
-      button("Replace theirs", () => save(context, { anyway: true }), { kind: "danger" }));
+      button("Keep mine as a copy", () => void saveCopy(context)),
+      button("Open theirs", () => void context.act(() => openDraft(context, name))),
+      button("Replace theirs", () => void save(context, { anyway: true }), { kind: "danger" }));
   }
-  if (draft.name === "" && board.past.length === 0) return null;
-  return h("span", { class: "build-draft" },
-    draft.name === "" ? "" : `Draft ${draft.name}: `, SAVE_WORDS[draft.status]);
+  if (name === "" && board.past.length === 0) return null;
+  const words = {
+    saved: `saved ${where}`, saving: "saving…", unsaved: "not saved yet",
+    failed: `could not be saved: ${why}`,
+  };
+  return h("span", { class: "build-draft" }, name === "" ? "" : `Draft ${name}: `, words[status]);
 }
 
 /** What is watched here: the nodes have the colours of its jobs. */

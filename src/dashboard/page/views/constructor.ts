@@ -7,9 +7,10 @@
  *     jobs.ts       jobs added, renamed, removed; edges.ts connected; paste.ts copied, pasted
  *     values.ts     the pipeline as a value; typescript.ts, python.ts as programs
  *     graph.ts      places and edges; problems.ts what is wrong, and where
- *     board.ts      all of that as one state, with undo; drafts.ts keeps it
+ *     board.ts      all of that as one state, with undo; drafts.ts keeps texts
  *                                                     (up to here no file knows a browser)
- *     desk.ts       what is looked at; deeds.ts what a person does; tend.ts checks, saves, runs
+ *     desk.ts       what is looked at; deeds.ts what a person does; tend.ts checks and runs,
+ *                   saves.ts saves and opens, in one of the boxes.ts
  *     area.ts       the canvas: canvas.ts draws it, pointer.ts and keys.ts move it
  *     panel.ts      the fields, each a control (controls.ts); code.ts the texts
  *     toolbar.ts    the buttons; dialogs.ts the windows; memo.ts keeps what has not changed
@@ -24,7 +25,8 @@ import { listen } from "../build/keys.ts";
 import { panel } from "../build/panel.ts";
 import { memo } from "../build/memo.ts";
 import { unschedulable, type Crew, type Finding } from "../build/problems.ts";
-import { follow, tend } from "../build/tend.ts";
+import { follow } from "../build/saves.ts";
+import { tend } from "../build/tend.ts";
 import { draftLine, runLine, toolbar } from "../build/toolbar.ts";
 import { pageWith } from "../parts/page.ts";
 import { answerOf, type State } from "../state.ts";
@@ -52,7 +54,7 @@ export const builder: View = {
     const statuses = own.run === undefined ? undefined : state.jobs.get(own.run);
     const hook = {
       mount: () => {
-        follow(now);
+        void now.act(() => follow(now));
         return listen(() => now);
       },
       update: () => tend(now),
