@@ -78,27 +78,33 @@ test("a question of the handshake era comes on the stream of its request", async
 test("a modern client that dies ends its waiting; an old one may come back; " +
   "runs go on", async () => {
   await Stage.run(async (stage) => {
+    /** The calls that wait for a run, by how their waiting was ended. */
+    const waits: AbortSignal[] = [];
+    const wait = stage.titan.wait.bind(stage.titan);
+    stage.titan.wait = (run, options) => {
+      waits.push(options!.signal!);
+      return wait(run, options);
+    };
     const http = stage.http();
-    const submit = modern(1, "tools/call", {
-      name: "submit_yaml_pipeline",
-      arguments: { yaml: YAML },
-    });
-    const { messages: [sent] } = await http.post(submit.body, submit.headers);
-    const { run } = sent!["result"].structuredContent;
-    const gone = new AbortController();
-    const wait = modern(2, "tools/call", {
-      name: "wait_run", arguments: { run }, _meta: { progressToken: 1 },
-    });
-    const { body } = await http.open(wait.body, wait.headers, { signal: gone.signal });
-    const pieces = (body as AsyncIterable<string>)[Symbol.asyncIterator]();
-    assert.match((await pieces.next()).value!, /"progress":0/);
-    gone.abort();
-    assert.equal((await pieces.next()).done, true);
-    await stage.pass(10_000);
-    assert.equal((await stage.titan.status(run)).jobs[0]!.status, "WAITING");
-    await stage.titan.decide(`${run}/a`, { approve: true, by: "ada" });
-    const over = await stage.titan.wait(run);
-    assert.equal(over.status, "COMPLETED");
+    const { run } = await stage.titan.submit({ name: "w", jobs: [{ id: "a", run: "sleep 60" }] });
+    const params = { name: "wait_run", arguments: { run }, _meta: { progressToken: 1 } };
+    const young = modern(2, "tools/call", params);
+    const session = await greeted(http);
+    const old = { jsonrpc: "2.0", id: 2, method: "tools/call", params };
+    for (const [body, headers] of [[young.body, young.headers], [old, session]] as const) {
+      const gone = new AbortController();
+      const { body: stream } = await http.open(body, headers, { signal: gone.signal });
+      const pieces = (stream as AsyncIterable<string>)[Symbol.asyncIterator]();
+      assert.match((await pieces.next()).value!, /"progress":0/);
+      gone.abort();
+      assert.equal((await pieces.next()).done, true);
+      await stage.pass(10);
+    }
+    assert.deepEqual(waits.map(({ aborted }) => aborted), [true, false]);
+    const cancel = { jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 2 } };
+    await http.post(cancel, session);
+    assert.equal(waits[1]!.aborted, true);
+    assert.equal((await wait(run)).status, "COMPLETED");
   });
 });
 

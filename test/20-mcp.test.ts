@@ -157,6 +157,11 @@ test("a state is accepted once, in time, and for the request that it was made fo
     assert.match((await answered(pipe, changed, state))["error"].message, /another request/);
     const { error } = await answered(await asker(stage, "other"), first, state);
     assert.match(error.message, /none of ours/);
+    // The same server, and a client that calls itself otherwise.
+    const mine = pipe.meta;
+    pipe.meta = { ...mine, "io.modelcontextprotocol/clientInfo": { name: "other" } };
+    assert.match((await answered(pipe, first, state))["error"].message, /another request/);
+    pipe.meta = mine;
     // An answer that is missing is asked for again.
     const silent = await pipe.ask("tools/call",
       { name: "approve_hitl_gate", arguments: second, requestState: await question(pipe, second) });
@@ -264,6 +269,16 @@ test("a subscription begins with an acknowledgement, tells of changes, and ends 
       const before = pipe.seen.length;
       await stage.pass(30_000);
       assert.equal(pipe.seen.length, before);
+      // A run that stands still has no news, and the run as it stands is none.
+      const still = await pipe.call("submit_yaml_pipeline", { yaml: GATED });
+      const quiet = still["structuredContent"].run;
+      await pipe.call("wait_run", { run: quiet });
+      const one = { resourceSubscriptions: [`titan://runs/${quiet}`] };
+      void pipe.ask("subscriptions/listen", { notifications: one }, 78);
+      assert.match((await pipe.next())["method"], /acknowledged$/);
+      const heard = pipe.seen.length;
+      await stage.pass(5000);
+      assert.equal(pipe.seen.length, heard);
       const { error } = await pipe.ask("subscriptions/listen",
         { notifications: { resourceSubscriptions: ["titan://nothing"] } });
       assert.deepEqual([error.code, error.data], [-32_602, { uri: "titan://nothing" }]);

@@ -1,6 +1,7 @@
 /** Chapter 20: the tools: what they answer, refuse, and ask people, in virtual time. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { KNOWN_KEYS } from "#pipeline";
 import { mismatch, type Schema } from "#rows";
 import { Stage, type Json, type Pipe } from "./20-mcp.stage.ts";
 
@@ -266,5 +267,38 @@ test("why jobs wait: each with its reason", async () => {
     assert.match(waiting[0].reason, /GPU/);
     const { status } = await fits(pipe, "cancel_run", { run });
     assert.match(status, /CANCELLED|RUNNING/);
+  });
+});
+
+test("titan://pipelines/schema has the keys that the reader of pipelines knows", async () => {
+  await Stage.run(async (stage) => {
+    const pipe = await greeted(stage);
+    const { result } = await pipe.ask("resources/read", { uri: "titan://pipelines/schema" });
+    const { properties } = JSON.parse(result.contents[0].text);
+    const keys = (of: Json): string[] => Object.keys(of).sort();
+    assert.deepEqual(keys(properties), [...KNOWN_KEYS.pipeline].sort());
+    assert.deepEqual(keys(properties.jobs.items.properties), [...KNOWN_KEYS.job].sort());
+    const { agent } = properties;
+    assert.deepEqual(keys(agent.properties), [...KNOWN_KEYS.agent].sort());
+    assert.deepEqual(keys(agent.properties.budget.properties), [...KNOWN_KEYS.budget].sort());
+    const { retry } = properties.jobs.items.properties;
+    assert.deepEqual(keys(retry.properties), [...KNOWN_KEYS.retry].sort());
+  });
+});
+
+test("prompts are for people: what they need, and what they say then", async () => {
+  await Stage.run(async (stage) => {
+    const pipe = await greeted(stage);
+    const { result: { prompts } } = await pipe.ask("prompts/list");
+    for (const { name, arguments: wanted } of prompts) {
+      const given = Object.fromEntries(wanted.map(({ name }: Json) => [name, `the ${name}`]));
+      const { result } = await pipe.ask("prompts/get", { name, arguments: given });
+      for (const value of Object.values(given) as string[]) {
+        assert.ok(result.messages[0].content.text.includes(value), name);
+      }
+      const { error } = await pipe.ask("prompts/get", { name });
+      assert.deepEqual([error.code, /is missing/.test(error.message)], [-32_602, true]);
+    }
+    assert.equal((await pipe.ask("prompts/get", { name: "none" }))["error"].code, -32_602);
   });
 });

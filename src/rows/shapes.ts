@@ -74,10 +74,16 @@ const field: Schema = object({
   required: boolean,
 });
 
+/** What became of the message to people that a gate is open. */
+const notice = object({
+  to: text, state: oneOf("sent", "waits", "failed"), tries: integer, sentAt: orNull(time),
+  nextAt: orNull(time), why: text,
+});
+
 export const gate = object({
   id: text, message: text, openedAt: time, deadline: time, submitter: text, form: list(field),
   approvers: list(text), required: integer, onTimeout: oneOf("reject", "approve", "skip"),
-  selfApproval: boolean, result: any,
+  selfApproval: boolean, result: any, notice: orNull(notice),
   approvals: list(object({ by: text, comment: text, fields: mapOf(text), at: time })),
 });
 
