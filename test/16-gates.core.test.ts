@@ -4,11 +4,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  answerOf, apply, Event, gateInfo, hashState, leftMemory, readSnapshot, Refusal, State,
-  writeSnapshot,
+  answerOf, apply, decide, dueNotice, dueNotices, Event, gateInfo, hashState, leftMemory,
+  readSnapshot, Refusal, State, writeSnapshot, type Job,
 } from "#core";
-import { PLAIN_RULES, type GateRules, type JobSpec } from "#wire";
+import { PLAIN_RULES, type Gate, type GateRules, type JobSpec } from "#wire";
 import { Bench, spec } from "./10-master.core.ts";
+import { ask, by, question } from "./18-agents.core.ts";
 
 function asks(id: string, rules?: Partial<GateRules>, fields: Partial<JobSpec> = {}): JobSpec {
   const all = rules === undefined ? undefined : { ...PLAIN_RULES, ...rules };
@@ -165,4 +166,57 @@ test("a log of an older version, which knows yes and no alone, gives the same st
   }
   assert.equal(hashState(old), hashState(now));
   assert.equal(now.runs.get(1)!.jobs[0]!.failure?.message, "Rejected by ada: go");
+});
+
+// ── people are told ──────────────────────────────────────────────────────────────────────────────
+
+const PAGER = { type: "command" as const, argv: ["pager"] };
+
+/** A job that runs, and has asked a question that tells people. */
+function asking(): { bench: Bench; run: string; job: Job; gate: Gate } {
+  const bench = new Bench();
+  bench.join();
+  const run = bench.submit([spec("plan")]);
+  const [job] = bench.schedule();
+  const gate = question("Where?", { rules: { ...PLAIN_RULES, notify: PAGER } });
+  ask(bench, job!, "q", gate);
+  return { bench, run, job: job!, gate };
+}
+
+test("what has become of a message survives a restart, and is counted in bytes", () => {
+  const { bench, run } = atGate({ notify: PAGER });
+  const before = leftMemory(bench.job(run, "build"));
+  const failure = "x".repeat(400);
+  bench.execute({ type: "NoticeTried", ref: by(bench.job(run, "build")), failure });
+  assert.ok(leftMemory(bench.job(run, "build")) - before >= 400);
+  const asked = asking();
+  asked.bench.execute({ type: "NoticeTried", ref: { ...by(asked.job), key: "q" }, failure });
+  for (const { state } of [bench, asked.bench]) {
+    const again = readSnapshot(writeSnapshot(state));
+    assert.equal(hashState(again), hashState(state));
+    assert.deepEqual([...dueNotices(again)], [...dueNotices(state)]);
+    for (const due of dueNotices(again)) {
+      assert.deepEqual([dueNotice(again, due)!.tries, dueNotice(again, due)!.why], [1, failure]);
+    }
+    assert.equal([...dueNotices(again)].length, 1);
+  }
+  answer(bench, `${run}/build`, { approve: false });
+  bench.execute({ type: "Retry", run, from: "build" });
+  assert.equal(bench.job(run, "build").notice, undefined);
+});
+
+test("nobody is told of a question that has its answer, whatever became of the message", () => {
+  const { bench, run, job } = asking();
+  answer(bench, `${run}/plan:q`);
+  const ref = { ...by(job), key: "q" };
+  for (const failure of [undefined, "busy"]) {
+    assert.deepEqual(bench.decide({ type: "NoticeTried", ref, failure }).events, []);
+  }
+});
+
+test("a question that would tell people in another way than the master does is refused", () => {
+  const { bench, job, gate } = asking();
+  const context = { ...bench.context, mayNotify: () => "tells people by a program" };
+  const command = { type: "Ask", by: by(job), key: "other", gate } as const;
+  assert.match(why(() => decide(bench.state, command, context)), /it tells people by a program/);
 });
