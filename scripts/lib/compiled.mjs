@@ -54,6 +54,7 @@ const COMPILER_FLAGS = [
   "--verbatimModuleSyntax",
   "--rewriteRelativeImportExtensions",
   "--removeComments",
+  "--inlineSourceMap",
 ];
 
 /** @param {string} root */
@@ -77,10 +78,7 @@ export function compileCopy(root, original) {
     root,
     ["src", "test", "scripts", "lessons"].flatMap((folder) => sourcesUnder(root, folder)),
   );
-  mergeProgram(root, (folder) => {
-    const flags = ["--rootDir", "src", "--outDir", folder];
-    run(root, sourcesUnder(root, "src"), flags);
-  });
+  mergeProgram(root);
 }
 
 /**
@@ -144,12 +142,10 @@ function compile(root, files) {
   const inSrc = files.filter((file) => file.startsWith("src/"));
   const others = files.filter((file) => !file.startsWith("src/"));
   if (inSrc.length > 0) {
-    const map = ["--inlineSourceMap", "--sourceRoot", `${original}src/`];
-    run(root, inSrc, ["--rootDir", "src", "--outDir", "dist", ...map]);
+    run(root, inSrc, ["--rootDir", "src", "--outDir", "dist", "--sourceRoot", `${original}src/`]);
   }
   if (others.length > 0) {
-    const map = ["--inlineSourceMap", "--sourceRoot", original];
-    run(root, others, ["--rootDir", ".", "--outDir", ".", ...map]);
+    run(root, others, ["--rootDir", ".", "--outDir", ".", "--sourceRoot", original]);
   }
 }
 

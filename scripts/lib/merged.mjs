@@ -2,8 +2,9 @@
 /**
  * In a compiled copy, the command line in few files: those that package_cloud.sh would ship.
  *
- *     dist/cli/main.js      loads the next, and nothing else
- *     merged/cli/main.js    the program, with a file or two for each folder of src/
+ *     dist/cli/main.js           loads the next, and nothing else
+ *     merged/dist/cli/main.js    the program, with a file or two for each folder of src/
+ *     merged/dist/sdk/mod.js     what a job's program finds as "titan-orchestrator"
  *
  * Node takes half a millisecond of a processor to find and read a module. `titan runs` has 284:
  * 0.26 s, and 0.13 s when they are merged; and `npm test` starts hundreds of such processes. A test
@@ -15,7 +16,7 @@
  */
 import { spawnSync } from "node:child_process";
 import {
-  existsSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync,
+  copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync,
 } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -29,18 +30,18 @@ const PROGRAM = "dist/cli/main.js";
 /** What merges them. */
 const PACKAGING = "dist/packaging/mod.js";
 
-/** As deep as `dist/`: a module finds the project's folder where it was. */
+/** A package of its own, whose `dist/` is what package.json says. */
 const MERGED = "merged";
-const PARTS = "merged-parts";
+
+/** The map of a module, behind its last line. */
+const MAP = /^\/\/# sourceMappingURL=.*\n?/m;
 
 /**
  * Merges the program of a compiled copy.
  * @param {string} root
- * @param {(folder: string) => void} compileSources `src/`, without comments
  */
-export function mergeProgram(root, compileSources) {
+export function mergeProgram(root) {
   if (!existsSync(join(root, PROGRAM)) || !existsSync(join(root, PACKAGING))) return;
-  compileSources(PARTS);
   const { status, stderr } = spawnSync(process.execPath, [SELF, root], { encoding: "utf8" });
   if (status !== 0) throw new Error(`Cannot merge the modules of ${PROGRAM}: ${stderr}`);
 }
@@ -61,46 +62,56 @@ async function merge(root) {
   /** @type {typeof import("../../src/packaging/mod.ts")} */
   const packaging = await import(pathToFileURL(join(root, PACKAGING)).href);
   const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-  /** @type {Map<string, string>} */
-  const imports = new Map();
-  for (const [name, target] of Object.entries(manifest.imports)) {
-    imports.set(name, target.default.replace(/^\.\//, ""));
-  }
+  const imports = new Map(targetsOf(manifest.imports));
+  const roots = [PROGRAM, ...targetsOf(manifest.exports).map(([, file]) => file)];
   /** @param {string} file */
   const read = (file) => {
-    const path = join(root, file.replace(/^dist/, PARTS));
-    return existsSync(path) ? readFileSync(path, "utf8") : undefined;
+    const path = join(root, file);
+    return existsSync(path) ? readFileSync(path, "utf8").replace(MAP, "") : undefined;
   };
-  const reached = packaging.reach([PROGRAM], { imports, read });
-  for (const [file, text] of packaging.merge(reached, { roots: [PROGRAM], imports })) {
-    const path = join(root, file.replace(/^dist/, MERGED));
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, text);
+  const reached = packaging.reach(roots, { imports, read });
+  for (const [file, text] of packaging.merge(reached, { roots, imports })) {
+    write(join(root, MERGED, file), text);
   }
-  rmSync(join(root, PARTS), { recursive: true });
-  linkOthers(join(root, "dist"), join(root, MERGED));
-  // A program loads some faces later, by their names.
-  const faces = [...imports].map(([name, file]) => [name, file.replace(/^dist/, ".")]);
-  const scope = { type: "module", imports: Object.fromEntries(faces) };
-  writeFileSync(join(root, MERGED, "package.json"), JSON.stringify(scope));
-  const program = join(root, PROGRAM.replace(/^dist/, MERGED));
-  const from = relative(dirname(join(root, PROGRAM)), program);
+  copyFileSync(join(root, "package.json"), join(root, MERGED, "package.json"));
+  await writePage(root);
+  const from = relative(dirname(PROGRAM), join(MERGED, PROGRAM));
   writeFileSync(join(root, PROGRAM), `#!/usr/bin/env node\nimport "${from}";\n`);
 }
 
 /**
- * What a module finds beside itself, besides modules: the files of a page, say.
- * @param {string} dist
- * @param {string} merged
+ * @param {Record<string, string | { default: string }>} names
+ * @returns {[name: string, file: string][]}
  */
-function linkOthers(dist, merged) {
-  for (const entry of readdirSync(dist, { withFileTypes: true })) {
-    const [from, to] = [join(dist, entry.name), join(merged, entry.name)];
-    if (entry.isDirectory() && existsSync(to)) linkOthers(from, to);
-    else if (entry.isDirectory() || !/^\.|\.js$|\.d\.ts(\.map)?$/.test(entry.name)) {
-      symlinkSync(relative(dirname(to), from), to);
-    }
+function targetsOf(names) {
+  return Object.entries(names).flatMap(([name, target]) =>
+    typeof target === "string" ? [] : [[name, target.default.replace(/^\.\//, "")]]);
+}
+
+/**
+ * The page of the dashboard, with the modules that it shares with the program: in one folder, as a
+ * bundle has it.
+ * @param {string} root
+ */
+async function writePage(root) {
+  const dist = join(root, "dist");
+  const page = join(dist, "dashboard/page");
+  if (!existsSync(page)) return;
+  /** @type {typeof import("../../src/dashboard/mod.ts")} */
+  const { collect } = await import(pathToFileURL(join(dist, "dashboard/mod.js")).href);
+  const own = readdirSync(page, { recursive: true, encoding: "utf8" });
+  const isFile = (/** @type {string} */ path) => existsSync(path) && statSync(path).isFile();
+  const read = async (/** @type {string} */ file) =>
+    isFile(join(dist, file)) ? readFileSync(join(dist, file), "utf8") : undefined;
+  for (const [file, text] of await collect(own, read)) {
+    write(join(root, MERGED, "dist/dashboard/page", file), text);
   }
+}
+
+/** @param {string} path @param {string} text */
+function write(path, text) {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, text);
 }
 
 if (process.argv[1] === SELF) await merge(process.argv[2] ?? "");
