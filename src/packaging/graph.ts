@@ -30,26 +30,33 @@ export interface Modules {
 /** What has to be shipped for these programs: by file, the text that they can reach. */
 export function reach(entries: readonly string[], modules: Modules): Map<string, string> {
   const shipped = new Map<string, string>();
+  const texts = new Map<string, string>();
   const wanted = new Map<string, Names>();
+  const waiting = new Set<string>(); // for a slice with all that is wanted of them now
   const want = (file: string, names: Names, by: string): void => {
-    const code = modules.read(file);
-    if (code === undefined) {
+    const text = texts.get(file) ?? modules.read(file);
+    if (text === undefined) {
       throw new Error(`Cannot pack ${file}: ${by} needs it, and it is not there`);
     }
+    texts.set(file, text);
     // #exercise reach
     const before = wanted.get(file);
     const after = union(before, names);
     if (before !== undefined && sizeOf(after) === sizeOf(before)) return;
     wanted.set(file, after);
-    const kept = slice(code, after);
-    shipped.set(file, kept.code);
-    for (const found of kept.imports) {
-      if (found.specifier.startsWith("node:")) continue;
-      want(resolve(file, found.specifier, modules), found.names, file);
-    }
+    waiting.delete(file); // and to the end: more may be wanted meanwhile
+    waiting.add(file);
     // #end-exercise
   };
   for (const entry of entries) want(entry, "all", "the caller");
+  for (const file of waiting) {
+    waiting.delete(file);
+    const kept = slice(texts.get(file)!, wanted.get(file)!);
+    shipped.set(file, kept.code);
+    for (const { specifier, names } of kept.imports) {
+      if (!specifier.startsWith("node:")) want(resolve(file, specifier, modules), names, file);
+    }
+  }
   return shipped;
 }
 // #endregion
