@@ -260,7 +260,8 @@ function sourceDigest() {
     hash.update(`${relative(ROOT, path)}\0${size}\0${Math.round(mtimeMs)}\n`);
   };
   for (const path of filesUnder(join(ROOT, "src"))) {
-    if (path.endsWith(".ts") || path.startsWith(PAGE)) add(path);
+    // JavaScript in src/ is what a compiled copy has there (lib/compiled.mjs).
+    if (path.endsWith(".ts") || (path.startsWith(PAGE) && !path.endsWith(".js"))) add(path);
   }
   add(join(ROOT, "tsconfig.json"));
   add(join(ROOT, "package.json"));
