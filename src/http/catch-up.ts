@@ -36,17 +36,21 @@ export interface Sources {
   readonly startedAt: number;
 }
 
+// #region come
 export async function catchUp(reader: Reader, from: Sources): Promise<void> {
   const { recent } = from;
   const wasSlow = !reader.isNew;
   if (reader.isNew) greet(reader, from);
   reader.isNew = false;
+  // #exercise catchUp
   const isKnown = reader.at !== undefined && (await reaches(reader.at, from));
   const gap = isKnown ? recent.after(reader.at!) : undefined;
   const isLate = wasSlow && gap !== undefined && charsOf(gap) > MAX_LATE_CHARS;
   if (gap === undefined || isLate) await sendSnapshot(reader, from);
   else if (gap.length > 0) await sendGap(reader, gap, from);
+  // #end-exercise
 }
+// #endregion
 
 /** Without an id, or that of the reader itself: it does not know anything yet. */
 function greet(reader: Reader, { host, recent, version, startedAt }: Sources): void {

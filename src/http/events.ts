@@ -227,6 +227,7 @@ export class EventHub {
   }
   // #endregion
 
+  // #region tell
   /** One text for all of them. */
   #tell(readers: ReadonlySet<Reader>, told: News): void {
     const [first] = readers;
@@ -241,6 +242,7 @@ export class EventHub {
       if (bytes.length > 0) reader.write(bytes, now);
     }
   }
+  // #endregion
 
   /** Everybody catches up, each from where it is. */
   #startAnew(next: number): void {

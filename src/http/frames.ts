@@ -61,15 +61,19 @@ export function isWanted({ all, runs }: Interest, { type, run }: SeenFact): bool
   return all || !DETAILS.has(type) || (run !== undefined && runs.includes(run));
 }
 
+// #region news
 /**
  * Rows first, then facts, of which the last has the number `end` or a lower one. A reader that is
  * cut off between the two comes again with the number before the first fact.
  */
 export function news(interest: Interest, { facts, rows, end }: News): string {
+  // #exercise news
   const wanted = facts.filter((fact) => isWanted(interest, fact));
   const told = rowsText(interest, rows, (wanted[0]?.seq ?? end + 1) - 1);
   return told + wanted.map(({ seq, text }) => message("fact", text, seq)).join("");
+  // #end-exercise
 }
+// #endregion
 
 function rowsText({ runs: followed }: Interest, rows: SeenRows, seq: number): string {
   const jobs = followed.flatMap((run) => rows.jobs.get(run) ?? []);

@@ -24,6 +24,9 @@
  * of another origin; the fields are those of `--json`.
  * Test: test/http.test.ts
  */
+export { EventHub, type HubOptions } from "./events.ts";
+export { news, NO_ROWS, type SeenFact } from "./frames.ts";
 export type { Mount, MountedAnswer, MountedRequest } from "./mount.ts";
 export { HttpDoor } from "./server.ts";
 export type { HttpOptions } from "./options.ts";
+export type { Outlet } from "./reader.ts";

@@ -51,6 +51,7 @@ export class Reader {
     return this.#unread > MAX_UNREAD_BYTES;
   }
 
+  // #region write
   /** The same bytes may be written to many. `now` as in Host.clock.monotonic. */
   write(bytes: Uint8Array, now: number): void {
     if (this.isGone) return;
@@ -62,6 +63,7 @@ export class Reader {
       if (this.#unread === 0) this.onDrained();
     });
   }
+  // #endregion
 
   /** All that was written has left. */
   onDrained: () => void = () => undefined;

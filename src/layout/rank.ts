@@ -17,6 +17,7 @@ export function ranksOf(parents: Graph): Int32Array {
   const children = childrenOf(parents);
   const ranks = new Int32Array(parents.length);
   const order = topological(parents, children);
+  // #exercise ranksOf
   for (const index of order) {
     for (const parent of parents[index]!) {
       ranks[index] = Math.max(ranks[index]!, ranks[parent]! + 1);
@@ -32,6 +33,7 @@ export function ranksOf(parents: Graph): Int32Array {
     ranks[index] = latest;
   }
   return ranks;
+  // #end-exercise
 }
 // #endregion
 

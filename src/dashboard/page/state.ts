@@ -154,6 +154,7 @@ function connected(state: State, connection: Connection): State {
   return { ...state, connection, lostAt };
 }
 
+// #region rows
 function withRows(state: State, { seq, runs, jobs, gone }: Action & { type: "rows" }): State {
   let next: State = { ...state, seq };
   if (runs !== undefined || gone !== undefined) {
@@ -175,6 +176,7 @@ function withRows(state: State, { seq, runs, jobs, gone }: Action & { type: "row
   }
   return { ...next, jobs: followed };
 }
+// #endregion
 
 function withFact(state: State, fact: Fact): State {
   const next = { ...state, seq: fact.seq };
