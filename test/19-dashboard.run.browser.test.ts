@@ -163,7 +163,7 @@ test("by keyboard alone: along edges, into the output, and to a job by its name"
   });
 
 test("2,000 jobs: there within a second, few elements, every name, and a jump to one", options,
-  async () => {
+  async (told) => {
     const jobs = Array.from({ length: 2_000 }, (_, at) => ({
       id: `job-${at}`, run: "true", requirement: "GPU",
       depends_on: at < 40 ? [] : [`job-${at - 40}`, `job-${at - 1 - (at % 40)}`],
@@ -171,7 +171,7 @@ test("2,000 jobs: there within a second, few elements, every name, and a jump to
     const { page } = await open("large", jobs);
     const took = await page.until("the picture is there", () =>
       document.querySelector(".world-paths .far, .board .node") === null ? 0 : performance.now());
-    console.log(`2,000 jobs: ${Math.round(took)} ms after the start of the page`);
+    told.diagnostic(`2,000 jobs: ${Math.round(took)} ms after the start of the page`);
     await page.until(
       "all are named",
       () => document.querySelectorAll(".twin > *").length === 2_000,
@@ -180,7 +180,7 @@ test("2,000 jobs: there within a second, few elements, every name, and a jump to
     // tsx gives functions their names by a helper that the page does not have.
     await page.call("Runtime.evaluate", { expression: "globalThis.__name = (it) => it" });
     const frames = await page.evaluate(panFrames);
-    console.log(`panning: ${frames.join(" ")} ms a frame`);
+    told.diagnostic(`panning: ${frames.join(" ")} ms a frame`);
     await page.focus("combobox", "Find a job");
     await page.type("job-1777");
     await page.press("Enter");

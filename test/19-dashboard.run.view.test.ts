@@ -169,7 +169,7 @@ test("the chosen job says why it waits, in the latest words, and a job that is n
   assert.match(shown(tried, "?job=a&tab=about"), /Exit code 3/);
 });
 
-test("every job of a large run is named in all views; of a small one, in those without jobs", () => {
+test("each job of a large run is named in all views; of a small one, in those without", () => {
   const many = knowing(Array.from({ length: 101 }, (_, at) => row(`j${at}`)));
   const few = knowing([row("a")]);
   for (const view of ["graph", "timeline", "table"]) {
