@@ -270,7 +270,7 @@ test("markup and emoji are text wherever they come from; 320 " +
   assert.equal(await page.evaluate(() => document.querySelectorAll("main img").length), 0);
   for (const view of ["graph", "timeline", "table", "events", "log"]) {
     await page.evaluate((name) => {
-      [...document.querySelectorAll<HTMLElement>(".run-bar .tab")]
+      [...document.querySelectorAll<HTMLElement>(".run-tools .tab")]
         .find(({ textContent }) => textContent!.toLowerCase() === name)!.click();
     }, view);
     for (const width of [320, 1280, 2560]) {

@@ -47,7 +47,7 @@ export function toolbar(props: ToolbarProps): VNode {
     { class: "log-bar" },
     h(
       "label",
-      { class: "field log-search" },
+      { class: "find-field log-search" },
       icon("search"),
       h("input", {
         type: "search",

@@ -79,7 +79,7 @@ export function aboutTree({ job }: PanelProps): VNode {
     ["Exit code", failure?.exitCode ?? null], ["Signal", failure?.signal ?? null],
     ...pairsOf("Gate", decision), ...pairsOf("Service", service),
   ];
-  return h("dl", { class: "facts" }, facts.map(([name, value]) => {
+  return h("dl", { class: "job-facts" }, facts.map(([name, value]) => {
     if (value === null || value === "" || value === undefined) return null;
     return [h("dt", { key: `t ${name}` }, name), h("dd", { key: `d ${name}` }, value)];
   }));

@@ -24,7 +24,7 @@ export function findTree(props: FindProps): VNode {
   const found = foundIn(jobs, text);
   const isOpen = text.trim() !== "";
   return h("div", { class: "find" },
-    h("label", { class: "field" }, icon("search"), h("input", {
+    h("label", { class: "find-field" }, icon("search"), h("input", {
       type: "search", class: "find-input", value: text, placeholder: "Find a job",
       autocomplete: "off", spellcheck: "false",
       role: "combobox", "aria-label": "Find a job", "aria-expanded": isOpen,

@@ -103,12 +103,12 @@ function pageTree(scene: Scene): VNode {
     isForgotten ? problem("The master has forgotten this run, as it does with old ones: this is " +
       "what was known of it last.") : null,
     own.reason === undefined || own.reason === "" ? null : h("p", { class: "note" }, own.reason),
-    h("div", { class: "run-bar" },
+    h("div", { class: "run-tools" },
       h("nav", { class: "tabs", "aria-label": "Views of the run" }, RUN_VIEWS.map((view) => h("a", {
         key: view, class: "tab", href: scene.address({ view, line: undefined }),
         "aria-current": view === selection.view ? "page" : undefined,
       }, NAMES[view]))),
-      h("span", { class: "run-bar-space" }),
+      h("span", { class: "run-tools-space" }),
       selection.view === "graph" ? zoomButtons() : null, findBox(scene)),
     h("div", { class: `run-body${panel === null ? "" : " has-panel"}` },
       h("div", { class: `run-part run-${selection.view}`, key: selection.view }, partTree(scene)),
