@@ -12,7 +12,9 @@ import { barsOf, historyOf } from "../src/dashboard/page/parts/history.ts";
 import { countsText, doneText } from "../src/dashboard/page/parts/progress.ts";
 import { queueOf } from "../src/dashboard/page/parts/queue.ts";
 import { relative } from "../src/dashboard/page/parts/time.ts";
-import { addSample, sampleOf, SAMPLE_MS, throughput } from "../src/dashboard/page/samples.ts";
+import {
+  addSample, sampleOf, SAMPLE_MS, throughput, waitedOf, waits,
+} from "../src/dashboard/page/samples.ts";
 import { ALL_ROWS, sliceOf } from "../src/dashboard/page/parts/rows.ts";
 import { pathTo, routeOf, sectionOf, withQuery } from "../src/dashboard/page/router.ts";
 import { SseReader } from "../src/dashboard/page/sse.ts";
@@ -185,6 +187,17 @@ test("throughput() counts what ends per minute, and survives runs that are forgo
   const [first] = samples;
   assert.equal(addSample([first!], sampleOf([], SAMPLE_MS - 1)).length, 1, "too soon");
   assert.equal(addSample(samples, sampleOf([], 0)).length, 1, "the clock was put back");
+});
+
+test("waitedOf() reads the master's metrics, and waits() is the mean between two samples", () => {
+  const metrics = "# TYPE titan_queue_wait_seconds histogram\n" +
+    'titan_queue_wait_seconds_bucket{le="1"} 3\ntitan_queue_wait_seconds_sum 4.5\n' +
+    "titan_queue_wait_seconds_count 3\n";
+  assert.deepEqual(waitedOf(metrics), { seconds: 4.5, jobs: 3 });
+  assert.equal(waitedOf(""), undefined);
+  const at = (seconds: number, jobs: number) => sampleOf([], 0, { seconds, jobs });
+  assert.deepEqual(waits([sampleOf([], 0), at(1, 2), at(4, 4), at(4, 4), at(0, 0)]),
+    [1.5, 1.5, 1.5]);
 });
 
 test("outline() draws the last value at the right, and the highest at the top", () => {

@@ -25,6 +25,8 @@ export class ApiError extends Error implements Problem {
 export interface Api {
   /** `path`: below /api/v1/, as "runs" or "runs/x?limit=5". @throws {ApiError} */
   get<T>(path: string): Promise<T>;
+  /** A text at an absolute path: "/metrics". @throws {ApiError} */
+  text(path: string): Promise<string>;
   /** A change. @throws {ApiError} */
   post<T>(path: string, body?: object): Promise<T>;
   /** A text, such as a pipeline: "application/yaml". @throws {ApiError} */
@@ -32,6 +34,7 @@ export interface Api {
 }
 
 export const api: Api = {
+  text: (path) => answerTo(path, {}),
   get: (path) => ask(path, {}),
   post: (path, body = {}) => ask(path, {
     method: "POST", body: JSON.stringify(body),
@@ -43,10 +46,19 @@ export const api: Api = {
 };
 
 async function ask<T>(path: string, options: RequestInit): Promise<T> {
+  const text = await answerTo(`/api/v1/${path}`, options);
+  try {
+    return JSON.parse(text) as T;
+  } catch {
+    throw new ApiError(200, `Cannot read the answer to ${path}: it is no JSON`);
+  }
+}
+
+async function answerTo(path: string, options: RequestInit): Promise<string> {
   const signal = AbortSignal.timeout(PATIENCE_MS);
   let response: Response;
   try {
-    response = await fetch(`/api/v1/${path}`, { ...options, signal, cache: "no-store" });
+    response = await fetch(path, { ...options, signal, cache: "no-store" });
   } catch (error) {
     const isLate = (error as Error).name === "TimeoutError";
     const what = isLate ? `no answer within ${PATIENCE_MS / 1000} s` : "it does not answer";
@@ -54,11 +66,7 @@ async function ask<T>(path: string, options: RequestInit): Promise<T> {
   }
   const text = await response.text().catch(() => "");
   if (!response.ok) throw new ApiError(response.status, reasonOf(response, text));
-  try {
-    return JSON.parse(text) as T;
-  } catch {
-    throw new ApiError(response.status, `Cannot read the answer to ${path}: it is no JSON`);
-  }
+  return text;
 }
 
 function reasonOf({ status, statusText }: Response, text: string): string {

@@ -90,7 +90,8 @@ export class Needs {
     asked.isRunning = true;
     const { api, dispatch } = this.#options;
     try {
-      dispatch({ type: "loaded", path, value: await api.get(path) });
+      const value = path.startsWith("/") ? await api.text(path) : await api.get(path);
+      dispatch({ type: "loaded", path, value });
     } catch (error) {
       const { status, message } = error as ApiError;
       dispatch({ type: "failed", path, error: { status, message } });

@@ -16,16 +16,43 @@ export interface Sample {
   readonly at: number;
   /** Jobs of all known runs, by status. */
   readonly jobs: Readonly<Partial<Record<JobStatus, number>>>;
+  /** How long jobs have waited to start, all together, since the master's start. */
+  readonly waited?: Waited | undefined;
 }
 
-export function sampleOf(runs: Iterable<Run>, at: number): Sample {
+export interface Waited {
+  readonly seconds: number;
+  readonly jobs: number;
+}
+
+/** Of the master's metrics. Undefined: they do not say. */
+export function waitedOf(metrics: string): Waited | undefined {
+  const value = (name: string): number =>
+    Number(new RegExp(`^titan_queue_wait_seconds_${name} (\\S+)$`, "m").exec(metrics)?.[1]);
+  const waited = { seconds: value("sum"), jobs: value("count") };
+  return Number.isNaN(waited.seconds + waited.jobs) ? undefined : waited;
+}
+
+/** Mean seconds of the jobs that started between two samples; while none did, the last mean. */
+export function waits(samples: readonly Sample[]): number[] {
+  const known = samples.filter(({ waited }) => waited !== undefined);
+  let last = 0;
+  return known.slice(1).map(({ waited }, at) => {
+    const before = known[at]!.waited!;
+    const jobs = waited!.jobs - before.jobs;
+    if (jobs > 0) last = Math.max(0, waited!.seconds - before.seconds) / jobs;
+    return last;
+  });
+}
+
+export function sampleOf(runs: Iterable<Run>, at: number, waited?: Waited): Sample {
   const jobs: Partial<Record<JobStatus, number>> = {};
   for (const run of runs) {
     for (const [status, count] of Object.entries(run.jobs) as [JobStatus, number][]) {
       if (count > 0) jobs[status] = (jobs[status] ?? 0) + count;
     }
   }
-  return { at, jobs };
+  return { at, jobs, waited };
 }
 
 export function addSample(samples: readonly Sample[], next: Sample): readonly Sample[] {

@@ -11,7 +11,7 @@
  * Test: test/19-dashboard.shell.test.ts
  */
 import type { Fact, Job, Run } from "./rows.ts";
-import { addSample, sampleOf, type Sample } from "./samples.ts";
+import { addSample, sampleOf, waitedOf, type Sample } from "./samples.ts";
 
 /**
  * `connecting`: nothing came yet. `live`: the stream runs. `polling`: the master has no stream, so
@@ -85,6 +85,8 @@ export type Action =
   | { type: "notice"; kind: Notice["kind"]; text: string }
   | { type: "dismiss"; id: number };
 
+/** Where the master's counters are, as a view that shows them needs them. */
+export const METRICS = "/metrics";
 /** Of each followed run; older ones are in the log, which the page can ask. */
 export const MAX_FACTS = 5_000;
 /** More do not fit on a screen, and the oldest is read by now. */
@@ -142,10 +144,9 @@ export function reduce(state: State, action: Action): State {
 
 function ticked(state: State, now: number): State {
   const { runs, samples, connection } = state;
-  const isTrue = runs !== undefined && connection !== "lost";
-  return {
-    ...state, now, samples: isTrue ? addSample(samples, sampleOf(runs.values(), now)) : samples,
-  };
+  if (runs === undefined || connection === "lost") return { ...state, now };
+  const waited = waitedOf(answerOf<string>(state, METRICS) ?? "");
+  return { ...state, now, samples: addSample(samples, sampleOf(runs.values(), now, waited)) };
 }
 
 function connected(state: State, connection: Connection): State {

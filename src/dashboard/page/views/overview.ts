@@ -13,8 +13,8 @@ import { ago } from "../parts/time.ts";
 import { launchButtons, placedJobs, workerCard } from "../parts/worker.ts";
 import { pathTo } from "../router.ts";
 import type { Gate, Pool, Run, Worker } from "../rows.ts";
-import { sampleOf, throughput } from "../samples.ts";
-import { answerOf, type State } from "../state.ts";
+import { sampleOf, throughput, waits } from "../samples.ts";
+import { answerOf, METRICS, type State } from "../state.ts";
 import { h, type Child, type VNode } from "../vdom.ts";
 import type { Context, Need, View } from "./view.ts";
 
@@ -30,7 +30,7 @@ const GATES = 5;
 export const overview: View = {
   name: "Overview",
   needs: (_, { runs }): Need[] => [
-    { type: "get", path: "pools", everyMs: 2_000 },
+    { type: "get", path: "pools", everyMs: 2_000 }, { type: "get", path: METRICS, everyMs: 2_000 },
     ...activeRuns(runs).map(({ id }): Need => ({ type: "run", id })),
   ],
   render(state, context) {
@@ -66,14 +66,22 @@ function tiles(state: State): VNode {
   // The mean of half a minute: single values jump.
   const last = rates.slice(-15);
   const rate = last.reduce((sum, value) => sum + value, 0) / Math.max(1, last.length);
+  const seconds = waits(samples);
   const running = samples.map(({ jobs }) => jobs.RUNNING ?? 0);
   const pending = samples.map(({ jobs }) => jobs.PENDING ?? 0);
   return h("dl", { class: "tiles" },
     tile("Running", { value: now.RUNNING ?? 0, unit: `of ${plural(slots, "slot")}` }, running),
-    tile("Finished", { value: round(rate), unit: "jobs a minute" }, rates),
+    tile("Finished", { value: round(rate), unit: "a minute" }, rates),
     tile("Pending", { value: now.PENDING ?? 0, unit: "jobs" }, pending),
+    tile("Wait", waitText(seconds.at(-1) ?? 0), seconds),
     tile("Failed", { value: failed(now), unit: "jobs" },
       samples.map(({ jobs }) => failed(jobs))));
+}
+
+/** Of a job, from when it could start until it did. */
+function waitText(seconds: number): { value: string; unit: string } {
+  if (seconds < 1) return { value: String(Math.round(seconds * 1000)), unit: "ms to a start" };
+  return { value: round(seconds), unit: "s to a start" };
 }
 
 function failed(jobs: Run["jobs"]): number {

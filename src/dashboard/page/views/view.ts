@@ -37,7 +37,10 @@ import type { VNode } from "../vdom.ts";
 export type Need =
   /** Everything of one run: its jobs come in `state.jobs`, its facts in `state.facts`. */
   | { readonly type: "run"; readonly id: string }
-  /** The answer to a GET below /api/v1/: it comes in `state.loaded`, by its path. */
+  /**
+   * The answer to a GET below /api/v1/: it comes in `state.loaded`, by its path. One that begins
+   * with a slash is absolute, and its answer a text.
+   */
   | { readonly type: "get"; readonly path: string; readonly everyMs?: number };
 
 export interface Context {
