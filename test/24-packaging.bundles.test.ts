@@ -269,7 +269,7 @@ test("a master's bundle serves the dashboard, with all that its modules import",
   for (const path of seen) {
     const text = await load(path);
     if (!path.endsWith(".js")) continue;
-    for (const [, name] of text.matchAll(/(?:from|import)\s*\(?\s*"([^"]+)"/g)) {
+    for (const [, name] of text.matchAll(/(?:from|import)\s*\(?\s*"([./][^"\n]+)"/g)) {
       seen.add(new URL(name!, url + path).pathname);
     }
   }
