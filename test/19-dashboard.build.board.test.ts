@@ -152,6 +152,8 @@ test("problems stand at the job and the field, and a tag that no worker has is o
   assert.deepEqual([never!.job, never!.field, more.length], ["b", "requirement", 0]);
   const apart = { workers: crew.workers, pools: [{ name: "p", tags: ["BIG"] }] };
   assert.match(unschedulable(document, apart)[0]!.message, /no worker has all of GPU, BIG/);
+  const nobody = unschedulable(document, { workers: [], pools: [] });
+  assert.deepEqual(nobody.map(({ job }) => job), ["b"], "a job without tags waits for any worker");
   const both = { workers: [], pools: [{ name: "p", tags: ["BIG", "GPU"] }] };
   assert.deepEqual(unschedulable(document, both), []);
 });
@@ -170,6 +172,7 @@ test("a control's text becomes the value of its field, when it is finished", () 
   assert.deepEqual(listOf(field("requirement"), "GPU, BIG, "), ["GPU", "BIG"]);
   assert.deepEqual(listOf(field("command"), '["a b", ""]'), ["a b", ""]);
   assert.equal(listOf(field("command"), '["a b'), NOT_YET);
+  assert.equal(listOf(field("args"), "--x 'a, b'"), "--x 'a, b'");
   assert.deepEqual(envOf("A=1\nB = x=y \nhalf"), { A: "1", B: " x=y " });
   assert.equal(envOf("half"), NOT_YET);
   const { document } = openBoard("jobs: [{id: a, command: [sh, -c, 'x y']}]");

@@ -13,7 +13,7 @@ import { FIELDS } from "../src/dashboard/page/build/fields.ts";
 import { toPython } from "../src/dashboard/page/build/python.ts";
 import { toTypeScript } from "../src/dashboard/page/build/typescript.ts";
 import { pipelineValue } from "../src/dashboard/page/build/values.ts";
-import { FIELD_KEYS, GATE_KEYS } from "../src/pipeline/gate.ts";
+import { FIELD_KEYS, GATE_KEYS, NOTIFY_KEYS } from "../src/pipeline/gate.ts";
 import { pipelineOf, written } from "./19-dashboard.build.support.ts";
 
 function valueOf(text: string): Record<string, unknown> {
@@ -56,6 +56,7 @@ test("a text that only looks like a number stays a text, and a field decides " +
     "  - {id: web, type: service, run: x, healthcheck: {tcp: , interval: 3}, restart: never}\n" +
     "  - {id: b, run: y, needs: 12, affinity: true, x-note: mine}\n";
   const value = valueOf(text);
+  assert.equal(JSON.stringify(value).includes("x-note"), false);
   assert.deepEqual(bare(definePipeline(value)), bare(parsePipeline(text)));
   const made = run(toTypeScript(value)) as { definition: PipelineDefinition };
   assert.deepEqual(bare(made.definition), bare(parsePipeline(text)));
@@ -67,6 +68,7 @@ test("the table of fields has the keys that the reader knows", () => {
     assert.deepEqual(keys(level), [...KNOWN_KEYS[level]].sort(), level);
   }
   assert.deepEqual(keys("hitl"), [...GATE_KEYS].sort());
+  assert.deepEqual(keys("notify"), [...NOTIFY_KEYS].sort());
   assert.deepEqual(keys("form"), [...FIELD_KEYS].sort());
   const page = readFileSync("docs/pipelines.md", "utf8");
   for (const { key, choices = [] } of FIELDS.job) {

@@ -18,7 +18,8 @@ export interface PipelineValue extends Record<string, unknown> {
 const TEXTS = [
   "make", "echo 'it''s'", 'say "hi" \\ there', "a: b # no comment", "ends with \\",
   "${HOME} `x` $(y)",
-  "one\ntwo\n", "  indented\nless\n", "tab\there", "ünï → 漢字 😀", "'''", '"""', "no", "012", "1.0",
+  "one\ntwo\n", "cd C:\\new\n\\x `y` ${z}\n",
+  "  indented\nless\n", "tab\there", "ünï → 漢字 😀", "'''", '"""', "no", "012", "1.0",
   "\u2028 sep", "bell \u0007", "{a, b}", "- dash", "trailing space ", "# hash",
   "quote at end\"\n\"",
 ];

@@ -10,7 +10,8 @@
  */
 
 export type Level =
-  | "pipeline" | "agent" | "budget" | "job" | "retry" | "healthcheck" | "restart" | "hitl" | "form"
+  | "pipeline" | "agent" | "budget" | "job" | "retry" | "healthcheck" | "restart" | "hitl"
+  | "notify" | "form"
   | "input";
 
 /** How a field is written, and how its text is to be understood. */
@@ -301,6 +302,11 @@ export const FIELDS: Readonly<Record<Level, readonly Field[]>> = {
       help: "What happens without an answer." },
     { key: "self_approval", kind: "boolean", usual: "true",
       help: "Whether the submitter may approve." },
+    { key: "notify", kind: "map", level: "notify", help: "How people hear that it is open." },
+  ],
+  notify: [
+    { key: "command", kind: "texts", help: "A program on the master's machine." },
+    { key: "webhook", kind: "text", help: "An address that is told." },
   ],
   form: [
     { key: "name", kind: "id", help: "The name in the answer." },
