@@ -11,8 +11,7 @@
 
 export type Level =
   | "pipeline" | "agent" | "budget" | "job" | "retry" | "healthcheck" | "restart" | "hitl"
-  | "notify" | "form"
-  | "input";
+  | "notify" | "form" | "input";
 
 /** How a field is written, and how its text is to be understood. */
 export type Kind =
