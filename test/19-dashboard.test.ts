@@ -187,7 +187,8 @@ test("news() tells rows first, under the number before the first fact", () => {
     ({ seq, type, run: "r-1", text: `{"seq":${seq}}` });
   const rows = { ...NO_ROWS, runs: new Map([["r-1", "{}"]]) };
   const plain = { all: false, runs: [] };
-  const idsOf = (text: string): string[] => text.split("\n").filter((line) => /^(id|ev)/.test(line));
+  const idsOf = (text: string): string[] =>
+    text.split("\n").filter((line) => /^(id|event)/.test(line));
   const some = [fact(5, "JobStarted"), fact(6), fact(8)];
   assert.deepEqual(idsOf(news(plain, { facts: some, rows, end: 9 })),
     ["id: 5", "event: rows", "id: 6", "event: fact", "id: 8", "event: fact"]);
@@ -210,7 +211,8 @@ test("layout() puts a job behind its parents, and a root beside the job that nee
   assert.deepEqual(columns([[], [0], [1], [2, 4], []]), [0, 1, 2, 3, 2]);
   assert.deepEqual(columns([[], []]), [0, 0]);
   // Of two that move, the later one first: 5 goes to its children, and 4 follows.
-  assert.deepEqual(columns([[], [0], [1], [2], [], [4], [3, 5], [3, 5]]), [0, 1, 2, 3, 2, 3, 4, 4]);
+  const two = [[], [0], [1], [2], [], [4], [3, 5], [3, 5]];
+  assert.deepEqual(columns(two), [0, 1, 2, 3, 2, 3, 4, 4]);
 });
 
 test("layout() of 200 random graphs: a job moves to the right where that gains something", () => {

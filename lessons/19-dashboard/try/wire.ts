@@ -39,9 +39,9 @@ async function curl(last: RegExp, { id, isShown = true }: { id?: number; isShown
   return text;
 }
 
-/** Without the times, and not further than a page is wide. */
+/** Without what differs from run to run, and not further than a page is wide. */
 function show(text: string): void {
-  const lines = text.trimEnd().replace(/\d{13}/g, "…").split("\n");
+  const lines = text.trimEnd().replace(/\d{13}/g, "…").replace(/hello-\w{4}\b/g, "hello-…").split("\n");
   console.log(lines.map((line) => (line.length > 100 ? `${line.slice(0, 99)}…` : line)).join("\n"));
 }
 
