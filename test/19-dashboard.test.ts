@@ -150,7 +150,7 @@ test("a page that is new, or of which nothing can be known, gets everything as i
   hub.close();
 });
 
-test("a page that did not read: what waited for it, and one snapshot for all the rest", async () => {
+test("a page that did not read: what waited for it, then one snapshot for the rest", async () => {
   const { master, hub, open, pass } = hall();
   const [slow, late] = [open(), open()];
   await pass();
