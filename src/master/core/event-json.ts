@@ -96,6 +96,8 @@ function ofAttempt(event: Event): object | undefined {
     }
     case "JobLost":
       return { dead: event.dead };
+    case "NoticeFailed":
+      return { why: cut(event.why), retryAt: event.retryAt ?? null };
     case "OutputLost":
       return { bytes: event.bytes, why: event.why };
     case "ServiceHealth":
