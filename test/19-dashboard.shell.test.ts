@@ -27,7 +27,7 @@ test("collect() follows modules to bricks, and writes addresses for names", asyn
   const found = await collect(["main.js", "b.css", "a.css", "tsconfig.json"], tree({
     "dashboard/page/main.js": 'import { a } from "#layout";\nimport "./near.js";\n' +
       'await import("#yaml");\n//# sourceMappingURL=data:x\n',
-    "dashboard/page/near.js": 'export { b } from "./parts/c.js";',
+    "dashboard/page/near.js": 'export { b } from "./parts/c.js"; import "./main.js";',
     "dashboard/page/parts/c.js": "",
     "dashboard/page/a.css": "/* a */\na {}\n", "dashboard/page/b.css": "b {}\n",
     "layout/mod.js": 'export * from "./x.js"; import { n } from "#base";',
@@ -67,7 +67,8 @@ test("routeOf() knows every view, and decodes what a path names", () => {
   assert.deepEqual(routeOf("/runs/%zz").params, { run: "%zz" });
   assert.equal(sectionOf("/runs/x"), "/runs");
   const id = "<img onerror>/🌍";
-  const path = pathTo(["runs", id], { job: "a&b", tab: undefined });
+  const path = pathTo(["runs", id], { job: "a&b", tab: undefined, view: "" });
+  assert.match(path, /\?job=a%26b$/);
   assert.deepEqual(routeOf(new URL(path, "http://t").pathname).params, { run: id });
   const url = new URL("http://t/runs?status=FAILED&name=x");
   assert.equal(withQuery(url, { status: undefined, since: "1h" }), "/runs?name=x&since=1h");
@@ -108,11 +109,13 @@ test("reduce() takes rows and what is gone, and jobs of runs that are followed o
     { type: "run", seq: 1, run: run("x"), jobs: [job] });
   const next = reduce(state, {
     type: "rows", seq: 2, runs: [run("x", "FAILED")], gone: ["y"],
-    jobs: [{ run: "x", id: "a", status: "FAILED" }, { run: "z", id: "b" }] as never,
+    jobs: [{ run: "x", id: "a", status: "FAILED" }, { run: "z", id: "b" },
+      { run: "x", id: "c" }] as never,
   });
   assert.deepEqual([...next.runs!.values()].map(({ status }) => status), ["FAILED"]);
   assert.deepEqual([...next.jobs.keys()], ["x"]);
   assert.deepEqual(next.jobs.get("x")!.get("a"), { id: "a", status: "FAILED" });
+  assert.deepEqual([...next.jobs.get("x")!.keys()], ["a", "c"]);
   assert.equal(state.jobs.get("x")!.get("a"), job, "the state before is what it was");
   assert.equal(reduce(next, { type: "unfollow", run: "x" }).jobs.size, 0);
 });
@@ -169,7 +172,8 @@ test("tell() speaks of gates that open, of failures and of ends, and of nothing 
   const runs = (...all: ReturnType<typeof run>[]): Action =>
     ({ type: "snapshot", seq: 1, runs: all });
   const first = after(gates(), runs(run("a"), run("b")));
-  const next = [gates(gate), runs({ ...run("a"), jobs: { FAILED: 1 } }, run("b", "COMPLETED"))]
+  const next = [gates(gate), runs({ ...run("a"), jobs: { FAILED: 1 } }, run("b", "COMPLETED"),
+    run("new", "FAILED"))]
     .reduce(reduce, first);
   assert.equal(tell(first, next),
     "x/ok waits for an approval: Ship it?. A job of a has failed. b is completed");
