@@ -20,6 +20,7 @@ class FakeMaster {
   readonly log: string[] = [];
   /** Facts before this number are compacted. */
   first = 1;
+  snapshots = 0;
   #wake: () => void = () => undefined;
 
   add(count: number, pad = ""): void {
@@ -29,7 +30,10 @@ class FakeMaster {
 
   readonly client = {
     info: async () => ({ startedAt: 7 }),
-    runs: async () => [runRow("r-1")],
+    runs: async () => {
+      this.snapshots += 1;
+      return [runRow("r-1")];
+    },
     rows: async (asked: Touched[]): Promise<RowsPage> =>
       ({ runs: asked.map(({ run }) => runRow(run)) as never, jobs: [], gone: [] }),
     facts: ({ from, signal }: { from?: number; signal?: AbortSignal }) => this.#facts(from, signal),
@@ -137,6 +141,7 @@ test("a page that is new, or of which nothing can be known, gets everything as i
     assert.deepEqual([page.seqs("fact"), page.seqs("snapshot")], [[], [20]]);
     assert.equal(page.ids.at(-1), 20);
   }
+  assert.equal(master.snapshots, 1, "one is made for all who come within two seconds");
   const near = open(8);
   master.add(1);
   await pass();
@@ -179,6 +184,10 @@ test("a page that did not read: what waited for it, then one snapshot for the re
   master.add(1);
   await pass();
   assert.equal(slow.seqs("fact").at(-1), 61);
+  // Who was away, and not slow, has room for its gap.
+  const away = open(0);
+  await pass();
+  assert.deepEqual([away.seqs("fact"), away.seqs("snapshot")], [upTo(1, 61), []]);
   hub.close();
 });
 
