@@ -14,7 +14,7 @@
  * Invariants: what is signalled was started here; nothing is left, whatever the verdict and also
  * when interrupted.
  */
-import { cpSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { nodeHost, removeTree } from "#host";
@@ -167,10 +167,13 @@ class ChaosRun {
     mkdirSync(this.#effects);
     // In a copy: a build of the project that somebody starts meanwhile changes nothing here.
     const build = join(this.#dir, "build");
-    cpSync(join(ROOT, "dist"), join(build, "dist"), {
-      recursive: true,
-      filter: (path) => !/\/\.(?:lock|staging)/.test(path),
-    });
+    // `merged`: the program itself, in the compiled copy that tests run in.
+    for (const folder of ["dist", "merged"].filter((name) => existsSync(join(ROOT, name)))) {
+      cpSync(join(ROOT, folder), join(build, folder), {
+        recursive: true,
+        filter: (path) => !/\/\.(?:lock|staging)/.test(path),
+      });
+    }
     cpSync(join(ROOT, "package.json"), join(build, "package.json"));
     const cli = join(build, "dist", "cli", "main.js");
 

@@ -12,7 +12,7 @@ import { openDashboard } from "../../test/lib/dashboard.ts";
 import { ROOT } from "../bootstrap.mjs";
 import { makeBusy } from "./scene.ts";
 
-const MAX_BYTES = 150_000;
+const MAX_BYTES = 160_000;
 /** Before that, charts have no line to show. */
 const CHART_MS = 14_000;
 
@@ -24,7 +24,24 @@ interface Shot {
   readonly height?: number;
   /** What must be there: text of the page. */
   readonly shows: string;
+  /** Typed into the box of this name first. */
+  readonly types?: { readonly into: string; readonly text: string };
 }
+
+const PIPELINE = `# Every night at two, and somebody looks before it goes out.
+name: nightly
+jobs:
+  - id: extract
+    run: ./extract --rows 1000
+  - {id: clean, run: ./clean, needs: extract}
+  - {id: train, run: ./train, needs: clean, requirement: GPU}
+  - {id: score, run: ./score, needs: [clean, train]}
+  - id: review
+    run: cat report.md
+    needs: score
+    hitl_message: Ship it?
+  - {id: ship, run: ./ship, needs: review}
+`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true, options: { out: { type: "string", default: join(ROOT, "docs/images") } },
@@ -45,7 +62,9 @@ try {
     { name: "services", path: "/services", theme: "light", shows: "Services" },
     { name: "agents", path: `/agents${agent === "" ? "" : `/${agent}`}`, theme: "light",
       shows: "Agents" },
-    { name: "constructor", path: "/constructor", theme: "light", shows: "Constructor" },
+    { name: "constructor", path: "/constructor", theme: "light", height: 640,
+      shows: "Constructor",
+      types: { into: "YAML", text: PIPELINE } },
     { name: "narrow", path: "/", theme: "dark", width: 360, height: 720, shows: "Overview" },
   ];
   const page = await scene.browser.open(scene.url);
@@ -69,6 +88,17 @@ async function take(page: Page, shot: Shot): Promise<void> {
   }, path);
   await page.until(`${name} shows ${shows}`, (text: string) =>
     document.querySelector("main")!.textContent.includes(text), shows);
+  if (shot.types !== undefined) {
+    const { into, text } = shot.types;
+    await page.focus("textbox", into);
+    await page.evaluate((typed: string) => {
+      const box = document.activeElement as HTMLTextAreaElement;
+      box.select();
+      document.execCommand("insertText", false, typed);
+    }, text);
+    await page.click("button", "Arrange");
+    await page.click("button", "Fit");
+  }
   // Pictures of what is still moving differ each time.
   await new Promise((done) => setTimeout(done, 1_000));
   const png = await page.screenshot();
