@@ -7,7 +7,7 @@
 import type { Answer, Cdp, Params } from "./cdp.ts";
 
 /** Nothing here takes long; on a busy machine everything does. */
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 40_000;
 /** Between two looks. */
 const LOOK_MS = 20;
 
