@@ -246,7 +246,7 @@ test("a fact of before is not told to one who has begun since", async () => {
   const leave = follow();
   facts.after(9, [{ type: "TimePassed", at: 1 }]);
   leave();
-  log.nextSeq = 10;
+  Object.assign(log, { nextSeq: 10, durableSeq: 9 });
   follow();
   facts.after(10, [{ type: "TimePassed", at: 2 }]);
   log.durableSeq = 10;

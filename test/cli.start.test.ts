@@ -43,7 +43,7 @@ test("a cluster loads no store (it is in a thread, or elsewhere) and no reader o
 
 test("a store's thread begins to load before the master does", () => {
   const owner = subsystemsAtOnce(["src/cluster/mod.ts"]);
-  assert.deepEqual(owner, ["base", "cluster", "codec", "host", "wire"]);
+  assert.deepEqual(owner, ["base", "cluster", "codec", "host", "process", "wire"]);
   assert.ok(subsystemsAtOnce(["src/cluster/store-thread.ts"]).includes("store"));
 });
 

@@ -28,6 +28,7 @@ import {
 import { nameInList } from "../src/cli/context.ts";
 import { notBegunText } from "../src/cli/not-begun.ts";
 import { remainingMs } from "../src/cli/view.ts";
+import { RpcError } from "#rpc";
 import type { Client } from "#sdk";
 import type { Context } from "../src/cli/context.ts";
 import { jobLine } from "../src/cli/json.ts";
@@ -127,7 +128,8 @@ test("summarize() warns of output that could not be stored, job by job, and --js
     out: () => undefined,
     paint: (_: string, text: string) => text,
   } as unknown as Context;
-  const client = undefined as unknown as Client;
+  const agent = (): Promise<never> => Promise.reject(new RpcError("NOT_FOUND", "no agent run"));
+  const client = { agent } as unknown as Client;
   await summarize(run("COMPLETED"), { context, client, tracker, vanishes: false, where: "" });
   const warning =
     "titan: warning: 1234 bytes of output of r-1/j1 could not be stored: ENOSPC: no space left " +
