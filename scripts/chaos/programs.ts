@@ -33,7 +33,7 @@ export const LEFTOVERS: Readonly<Record<string, string>> = {
 
 /** A job that travels, and writes to that folder. A job whose file is missing stays as it is. */
 export function shellJob(job: JobPlan, effects: string): JobSpec {
-  const spec = jobSpecOf(job);
+  const spec = untold(jobSpecOf(job));
   if (spec.action.type !== "command") return spec;
   return {
     ...spec,
@@ -41,6 +41,13 @@ export function shellJob(job: JobPlan, effects: string): JobSpec {
     env: { EFFECTS: effects },
     timeoutMs: spec.timeoutMs === 0 ? 0 : spec.timeoutMs + START_MS,
   };
+}
+
+/** Nobody is told of its gate: a real master runs no program for that unless it is told to. */
+function untold(spec: JobSpec): JobSpec {
+  const rules = spec.gate?.rules;
+  if (rules === undefined) return spec;
+  return { ...spec, gate: { ...spec.gate!, rules: { ...rules, notify: undefined } } };
 }
 
 function scriptOf(words: readonly string[]): string {
