@@ -85,6 +85,14 @@ test("judge() finds nothing wrong with a run that kept its promises", () => {
   assert.deepEqual(judge(kept).filter(({ holds }) => !holds), []);
 });
 
+test("judge() knows an attempt that died with the master before any worker had it", () => {
+  const jobs = [{ id: "count-1", status: "COMPLETED", attempt: 3 }, kept.jobs[1]!] as const;
+  const diary = "begin count-1 1 small\nbegin count-1 3 big\nend count-1 3 big\n";
+  assert.deepEqual(judge({ ...kept, jobs, diary }).filter(({ holds }) => !holds), []);
+  const twice = diary.replace("1 small", "3 big");
+  assert.equal(judge({ ...kept, jobs, diary: twice }).filter(({ holds }) => !holds).length, 1);
+});
+
 test("judge() notices a missing job, a wrong sum, an unknown attempt and an empty log", () => {
   const broken: Partial<Evidence>[] = [
     { jobs: [kept.jobs[0]!, { id: "merge", status: "SKIPPED", attempt: 0 }] },
