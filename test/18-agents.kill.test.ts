@@ -99,7 +99,7 @@ test("a shell script with titan step survives kill -9: what it has done, it prin
     const cwd = tempFolder({ "agent.sh": SCRIPT });
     const bin = join(cwd, "bin");
     mkdirSync(bin);
-    writeFileSync(join(bin, "titan"), `#!/bin/sh\nexec ${process.execPath} ${MAIN} "$@"\n`);
+    writeFileSync(join(bin, "titan"), `#!/bin/sh\nexec "${process.execPath}" "${MAIN}" "$@"\n`);
     chmodSync(join(bin, "titan"), 0o755);
     const calls = join(cwd, "calls");
     writeFileSync(calls, "");
