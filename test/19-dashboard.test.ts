@@ -2,11 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom } from "#host";
-import { EventHub, news, NO_ROWS, type Outlet, type SeenFact } from "#http";
+import { EventHub, news, NO_ROWS, type SeenFact } from "#http";
 import { layout } from "#layout";
 import type { Client } from "#sdk";
 import { SimWorld } from "#simhost";
 import type { FactsPage, RowsPage, Touched } from "#wire";
+import { FakeOutlet } from "./http.hub.support.ts";
 
 const upTo = (first: number, last: number): number[] =>
   Array.from({ length: Math.max(0, last - first + 1) }, (_, index) => first + index);
@@ -54,42 +55,6 @@ class FakeMaster {
       next += facts.length;
       if (this.log.length < next) await new Promise<void>((resolve) => (this.#wake = resolve));
     }
-  }
-}
-
-class FakeOutlet implements Outlet {
-  text = "";
-  destroyed = false;
-  /** It reads. */
-  flows = true;
-  #held: (() => void)[] = [];
-
-  write(bytes: Uint8Array, done?: () => void): boolean {
-    this.text += Buffer.from(bytes).toString();
-    if (done !== undefined) this.#held.push(done);
-    if (this.flows) queueMicrotask(() => this.flow());
-    return true;
-  }
-
-  flow(): void {
-    this.flows = true;
-    for (const done of this.#held.splice(0)) done();
-  }
-
-  once(): void {}
-  end(): void {}
-
-  destroy(): void {
-    this.destroyed = true;
-  }
-
-  seqs(event: string): number[] {
-    const found = this.text.matchAll(/event: (\w+)\ndata: \{"seq":(\d+)/g);
-    return [...found].filter(([, name]) => name === event).map(([, , seq]) => Number(seq));
-  }
-
-  get ids(): number[] {
-    return [...this.text.matchAll(/^id: (\d+)$/gm)].map(([, id]) => Number(id));
   }
 }
 

@@ -7,8 +7,9 @@ import type { FactsPage, RowsPage, Touched } from "#wire";
 import { MAX_GAP_FACTS } from "../src/http/catch-up.ts";
 import { EventHub } from "../src/http/events.ts";
 import { news, NO_ROWS, type SeenFact } from "../src/http/frames.ts";
-import { MAX_UNREAD_BYTES, SLOW_MS, type Outlet } from "../src/http/reader.ts";
+import { MAX_UNREAD_BYTES, SLOW_MS } from "../src/http/reader.ts";
 import { MAX_KEPT_CHARS, RecentFacts } from "../src/http/recent.ts";
+import { FakeOutlet } from "./http.hub.support.ts";
 
 const fact = (seq: number, type = "RunSubmitted", more: object = {}): SeenFact => ({
   seq, type, run: "r-1", text: JSON.stringify({ seq, type, run: "r-1", ...more }),
@@ -85,50 +86,6 @@ class FakeMaster {
       }
       await new Promise<void>((resolve) => (this.#wake = resolve));
     }
-  }
-}
-
-class FakeOutlet implements Outlet {
-  text = "";
-  destroyed = false;
-  /** It reads. */
-  flows = true;
-  #held: (() => void)[] = [];
-  #onClose: () => void = () => undefined;
-
-  write(bytes: Uint8Array, done?: () => void): boolean {
-    this.text += Buffer.from(bytes).toString();
-    if (done !== undefined) this.#held.push(done);
-    if (this.flows) queueMicrotask(() => this.flow());
-    return true;
-  }
-
-  flow(): void {
-    this.flows = true;
-    for (const done of this.#held.splice(0)) done();
-  }
-
-  once(_event: "close", fn: () => void): void {
-    this.#onClose = fn;
-  }
-
-  end(): void {
-    this.destroy();
-  }
-
-  destroy(): void {
-    if (this.destroyed) return;
-    this.destroyed = true;
-    this.#onClose();
-  }
-
-  seqs(event: string): number[] {
-    const found = this.text.matchAll(/event: (\w+)\ndata: \{"seq":(\d+)/g);
-    return [...found].filter(([, name]) => name === event).map(([, , seq]) => Number(seq));
-  }
-
-  get lastId(): number {
-    return Number([...this.text.matchAll(/^id: (\d+)$/gm)].at(-1)?.[1]);
   }
 }
 
