@@ -51,9 +51,11 @@ test("treeOf() puts jobs below those that have added them, with the sums of all 
     agentJob("plan"), agentJob("a", { spawner: "plan" }), agentJob("b", { spawner: "plan" }),
     agentJob("a1", { spawner: "a", tokens: 5 }), agentJob("other", { run: "s" }),
   ]);
-  const shown = rows.map(({ job, depth, tokens, below }) => [job.id, depth, tokens, below]);
+  const shown = rows.map(({ job, depth, steps, tokens, below }) =>
+    [job.id, depth, steps, tokens, below]);
   assert.deepEqual(shown, [
-    ["plan", 0, 35, 3], ["a", 1, 15, 1], ["a1", 2, 5, 0], ["b", 1, 10, 0], ["other", 0, 10, 0],
+    ["plan", 0, 4, 35, 3], ["a", 1, 2, 15, 1], ["a1", 2, 1, 5, 0], ["b", 1, 1, 10, 0],
+    ["other", 0, 1, 10, 0],
   ]);
   const top = rows.filter(({ depth }) => depth === 0);
   assert.equal(top.reduce((sum, { usd }) => sum + usd, 0), 2.5);

@@ -32,28 +32,23 @@ export function treeOf(jobs: readonly AgentJob[]): TreeRow[] {
     children.set(key, [...(children.get(key) ?? []), job]);
   }
   const rows: TreeRow[] = [];
-  const seen = new Set<string>();
-  for (const job of children.get("") ?? []) addRow(job, 0, { children, rows, seen });
+  for (const job of children.get("") ?? []) addRow(job, 0, { children, rows });
   return rows;
 }
 
 interface Walk {
   readonly children: ReadonlyMap<string, readonly AgentJob[]>;
   readonly rows: TreeRow[];
-  readonly seen: Set<string>;
 }
 
-function addRow(job: AgentJob, depth: number, walk: Walk): TreeRow | undefined {
+function addRow(job: AgentJob, depth: number, walk: Walk): TreeRow {
   const name = nameOf(job);
-  if (walk.seen.has(name)) return undefined;
-  walk.seen.add(name);
   const at = walk.rows.length;
   walk.rows.push({ job, depth, steps: 0, tokens: 0, usd: 0, below: 0 });
   let { steps, tokens, usd } = job;
   let below = 0;
   for (const child of walk.children.get(name) ?? []) {
     const row = addRow(child, depth + 1, walk);
-    if (row === undefined) continue;
     steps += row.steps;
     tokens += row.tokens;
     usd += row.usd;
