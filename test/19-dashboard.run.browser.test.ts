@@ -1,55 +1,29 @@
 /** The page of a run, in a real browser, through names, pointer and keys, as a person would. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { startEmbeddedCluster, type EmbeddedCluster } from "#cluster";
-import { nodeHost } from "#host";
-import { HttpDoor } from "#http";
-import { connect, type Client } from "#sdk";
-import { ensureBuilt } from "../scripts/bootstrap.mjs";
-import { keep, noBrowser, startBrowser, type Browser, type Page } from "./lib/browser.ts";
+import type { Client } from "#sdk";
+import { keep, noBrowser, type Page } from "./lib/browser.ts";
+import { openDashboard, type Scene } from "./lib/dashboard.ts";
 
 const options = { skip: noBrowser };
-let cluster: EmbeddedCluster;
-let door: HttpDoor;
+let scene: Scene;
 let titan: Client;
-let browser: Browser;
 let origin: string;
-const stateDir = mkdtempSync(join(tmpdir(), "titan-run-page-"));
 
 before(async () => {
-  if (noBrowser) return;
-  ensureBuilt();
-  cluster = await startEmbeddedCluster({
-    workers: 1, slots: 4, port: 0, listenHost: "127.0.0.1", stateDir,
-    onNote: () => undefined, onFatal: (error) => assert.fail(error),
-  });
-  const { master } = cluster;
-  const listen = { host: "127.0.0.1", port: 0 };
-  door = new HttpDoor({ host: nodeHost(), master, token: undefined, version: "1.2.3", listen });
-  origin = `http://127.0.0.1:${(await door.open()).port}`;
-  titan = await connect({ master });
-  browser = await startBrowser();
+  if (noBrowser !== false) return;
+  scene = await openDashboard({ slots: 4 });
+  titan = scene.titan;
+  origin = scene.url;
 });
-
-after(async () => {
-  if (!noBrowser) {
-    await browser.close();
-    titan.close();
-    await door.close();
-    await cluster.stop();
-  }
-  rmSync(stateDir, { recursive: true, force: true });
-});
+after(() => scene?.close());
 
 type Jobs = Parameters<Client["submit"]>[0] extends infer P ? P extends { jobs: infer J } ? J
   : never : never;
 
 async function open(name: string, jobs: unknown, query = ""): Promise<{ page: Page; run: string }> {
   const { run } = await titan.submit({ name, jobs: jobs as Jobs } as never);
-  return { run, page: await browser.open(`${origin}/runs/${run}${query}`) };
+  return { run, page: await scene.browser.open(`${origin}/runs/${run}${query}`) };
 }
 
 /** The names of elements of a role that the accessibility tree has. */

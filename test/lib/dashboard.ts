@@ -57,7 +57,11 @@ interface Ports {
 export async function openDashboard(
   { workers = 1, slots = 2, token, store = false }: SceneOptions = {},
 ): Promise<Scene> {
-  const state = mkdtempSync(join(tmpdir(), "titan-dashboard-"));
+  const outer = process.env["TMPDIR"];
+  const temporary = mkdtempSync(join(tmpdir(), "titan-dashboard-"));
+  // Workers make the shared folders of runs there: what remains of them goes with the rest.
+  process.env["TMPDIR"] = temporary;
+  const state = join(temporary, "state");
   const begin = async (ports: Ports): Promise<Parts> => {
     const cluster = await startEmbeddedCluster({
       workers, slots, port: ports.master, listenHost: "127.0.0.1", stateDir: state,
@@ -95,7 +99,9 @@ export async function openDashboard(
     async close() {
       await browser.close();
       await end(parts);
-      removeTreeSync(state);
+      if (outer === undefined) delete process.env["TMPDIR"];
+      else process.env["TMPDIR"] = outer;
+      removeTreeSync(temporary);
     },
   };
 }
