@@ -92,6 +92,12 @@ test("encode() in another process", () => {
   "test/00-tour.test.ts": "export {};\n",
 };
 
+/** In place of the simulation: whose code it runs on, and what it was asked. */
+const SIM = `import { encode } from "#log";
+console.log("a life on", encode([9]), "with", process.argv.slice(2).join(" "));
+console.log("Again:", process.env.SIM_COMMAND);
+`;
+
 let root = "";
 before(() => {
   root = join(realpathSync(mkdtempSync(join(tmpdir(), "titan-companion-"))), "project");
@@ -104,6 +110,7 @@ before(() => {
   }
   mkdirSync(join(root, "src/base"), { recursive: true });
   cpSync(join(ROOT, "src/base/suggest.ts"), join(root, "src/base/suggest.ts"));
+  writeFileSync(join(root, "scripts/sim/main.ts"), SIM);
   symlinkSync(join(ROOT, "node_modules"), join(root, "node_modules"));
 });
 after(() => rmSync(dirname(root), { recursive: true, force: true }));
@@ -293,6 +300,10 @@ test("learn start of a chapter with several files: own/log.ts passes on own/log/
     "encode",
     'if (values.length === 1) return "mine";\n  return `least ${first(values)}`;',
   );
+  const lives = await program("sim 5");
+  assert.equal(lives.code, 0, lives.out);
+  assert.equal(lives.out, "log=YOURS queue=reference\na life on mine with --seeds 200\n" +
+    "Again: npm run learn sim 5 --\n");
   const { code, out } = await program("test 5");
   assert.equal(code, 1);
   assert.match(out, /✔ encode\(\) says the least/, out);
@@ -305,8 +316,30 @@ test("learn start of a chapter with several files: own/log.ts passes on own/log/
     own("log/record.ts"),
     readFileSync(own("log/record.ts"), "utf8").replace('"mine"', "`least ${values[0]}`"),
   );
-  assert.equal((await program("test 5")).code, 0);
+  const green = await program("test 5");
+  assert.equal(green.code, 0);
+  assert.match(green.out, /All of it passes\. Now 200 lives on it: +npm run learn sim 5\n/);
+  assert.match(green.out, /a real cluster on it: +npm run learn cluster 5\n/);
+  // With options of its own, by npm's way of passing --own, and for whatever has been begun.
+  const [chosen, byNpm] = await Promise.all([
+    program("sim --own log,5 --seed 3"), program("sim", { env: { npm_config_own: "true" } }),
+  ]);
+  assert.match(chosen.out, /a life on least 9 with --seed 3\n/);
+  assert.match(byNpm.out, /a life on least 9 with --seeds 200\nAgain: npm run learn sim 5 --\n/);
+  await broken("log/record.ts", "export const = 1;\n", /^Cannot load own\/log: [^]*record\.ts:\d+/);
+  await broken("log/record.ts", 'throw new Error("Exercise: decode");\n', new RegExp("Cannot run " +
+    "your 05-log: not written yet: decode \\(npm run learn test 5\\)"));
 });
+
+/** What `learn sim 5` says of a file with something behind its end. */
+async function broken(name: string, behind: string, says: RegExp): Promise<void> {
+  const text = readFileSync(own(name), "utf8");
+  writeFileSync(own(name), text + behind);
+  const { code, out } = await learn("sim 5");
+  assert.equal(code, 1);
+  assert.match(out, says);
+  writeFileSync(own(name), text);
+}
 
 test("learn start does not touch a copy that another chapter has made of the same subsystem, " +
   "except where it is untouched", async () => {
@@ -403,7 +436,7 @@ test("learn watch runs again when a file changes and when asked, and ends at q",
 
 test("learn says what is not there yet, and what was meant", async () => {
   const [later, wrong, help, option, chapter] = await Promise.all([
-    program("cluster"),
+    program("trace"),
     learn("strat 5"),
     learn("help"),
     learn("test 7 --rfe"),

@@ -10,6 +10,7 @@ import { runContract, runWatch } from "./contract.ts";
 import { runHint } from "./hint.ts";
 import { runMap } from "./map.ts";
 import { runReset, runSolution, runStart } from "./start.ts";
+import { runCluster, runSim } from "./whole.ts";
 
 interface Command {
   readonly usage: string;
@@ -50,6 +51,16 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     summary: "begins again; what you had is kept in own/.backup-…",
     run: runReset,
   },
+  sim: {
+    usage: "sim [N,N…] [-- --seed S]",
+    summary: "200 simulated lives of your modules, and the least that breaks a promise",
+    run: runSim,
+  },
+  cluster: {
+    usage: "cluster [N,N…]",
+    summary: "a real master and workers on your modules, killed half-way",
+    run: runCluster,
+  },
   break: {
     usage: "break N [name]",
     summary: "sabotages a copy of the project: predict what happens, then see",
@@ -64,7 +75,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 };
 
 /** Commands that a later version will have. */
-const LATER = ["cluster", "trace"];
+const LATER = ["trace"];
 
 /** Exit codes as the CLI has them: 2 is a usage error. */
 export async function main(args: readonly string[]): Promise<number> {

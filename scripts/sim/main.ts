@@ -23,9 +23,10 @@ import { summaryOf, Totals } from "./totals.ts";
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
-/** In a copy with a bug, what was asked of the original. */
+/** In a copy with a bug, what was asked of the original. SIM_COMMAND: on a reader's modules. */
 const BUG = process.env["SIM_BUG"];
-const COMMAND = `npm run sim --${BUG === undefined ? "" : ` --bug ${BUG}`}`;
+const COMMAND = process.env["SIM_COMMAND"] ??
+  `npm run sim --${BUG === undefined ? "" : ` --bug ${BUG}`}`;
 
 /** Between two lines of progress. */
 const PROGRESS_MS = 2000;
