@@ -5,29 +5,9 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { Dag, DagError, type DagErrorCode } from "#dag";
+import { withSeeds } from "./seeds.support.ts";
 
 type Declared = { id: string; parents: string[] };
-
-/** Mulberry32: small, seeded, the same everywhere. */
-function randomness(seed: number): (below: number) => number {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * below);
-  };
-}
-
-function withSeeds(count: number, body: (random: (below: number) => number) => void): void {
-  for (let seed = 1; seed <= count; seed++) {
-    try {
-      body(randomness(seed));
-    } catch (error) {
-      throw new Error(`seed ${seed}: ${(error as Error).message}`, { cause: error });
-    }
-  }
-}
 
 const node = (id: string, ...parents: string[]): Declared => ({ id, parents });
 
@@ -72,6 +52,12 @@ class Model {
     return all.filter(
       (i) => !this.settled[i] && [...this.parents[i]!].every((p) => this.settled[p]),
     );
+  }
+
+  /** "3 jobs, 0→1 0→2", for a reader who has a pencil. */
+  text(): string {
+    const edges = this.children.flatMap((all, job) => [...all].map((child) => `${job}→${child}`));
+    return `${this.settled.length} jobs, ${edges.join(" ") || "no edges"}`;
   }
 }
 
@@ -448,10 +434,11 @@ test("reopen() of a job under a child that stays settled is our bug, and changes
 test("Dag.build() agrees with a depth-first search on every random graph: cycle " +
   "or valid order", () => {
   let cycles = 0;
-  withSeeds(400, (random) => {
+  withSeeds(400, (random, tell) => {
     const size = 1 + random(12);
     const jobs = Array.from({ length: size }, (_, i) => node(`j${i}`));
     const model = new Model();
+    tell(() => model.text());
     for (let i = 0; i < size; i++) model.addJob([]);
     for (let n = random(2 * size); n > 0; n--) {
       const [parent, child] = [random(size), random(size)];
@@ -478,10 +465,11 @@ test("Dag.build() agrees with a depth-first search on every random graph: cycle 
 test("addEdge() refuses exactly what a depth-first search calls a cycle, and keeps " +
   "a valid order", () => {
   let refused = 0;
-  withSeeds(150, (random) => {
+  withSeeds(150, (random, tell) => {
     const size = 2 + random(20);
     const dag = Dag.build(Array.from({ length: size }, (_, i) => node(`j${i}`)));
     const model = new Model();
+    tell(() => model.text());
     for (let i = 0; i < size; i++) model.addJob([]);
     for (let n = 0; n < 3 * size; n++) {
       const [parent, child] = [random(size), random(size)];
@@ -510,24 +498,29 @@ test("addEdge() refuses exactly what a depth-first search calls a cycle, and kee
 });
 
 test("any mix of addJob, addEdge, settle and reopen equals a recount from scratch", () => {
-  withSeeds(150, (random) => {
+  withSeeds(150, (random, tell) => {
     const dag = Dag.build([node("j0")]);
     const model = new Model();
+    const steps: string[] = [];
+    tell(() => `${model.text()}; ${steps.join(", ")}`);
     model.addJob([]);
     for (let step = 0; step < 60; step++) {
       const pick = random(10);
       const [a, b] = [random(dag.size), random(dag.size)];
       if (pick < 2) {
         const parents = Array.from({ length: random(4) }, () => random(dag.size));
+        steps.push(`addJob([${parents.join(", ")}])`);
         assert.equal(dag.addJob(`j${dag.size}`, parents), model.addJob(parents));
       } else if (pick < 5) {
         if (a === b || model.settled[b] || model.reaches(b, a)) continue;
+        steps.push(`addEdge(${a}, ${b})`);
         dag.addEdge(a, b);
         model.addEdge(a, b);
       } else if (pick < 9) {
         const ready = model.ready();
         if (ready.length === 0) continue;
         const job = ready[random(ready.length)]!;
+        steps.push(`settle(${job})`);
         const before = new Set(ready);
         model.settled[job] = true;
         const freed = model.ready().filter((i) => !before.has(i));
@@ -538,6 +531,7 @@ test("any mix of addJob, addEdge, settle and reopen equals a recount from scratc
           new Set(again),
           new Set(model.settled.map((_, i) => i).filter((i) => model.reaches(a, i))),
         );
+        steps.push(`reopen([${again.join(", ")}])`);
         dag.reopen(again);
         for (const i of again) model.settled[i] = false;
       }

@@ -8,27 +8,7 @@ import {
   RequirementQueues,
   TimerHeap,
 } from "#queue";
-
-/** Mulberry32: small, seeded, the same everywhere. */
-function randomness(seed: number): (below: number) => number {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * below);
-  };
-}
-
-function withSeeds(count: number, body: (random: (below: number) => number) => void): void {
-  for (let seed = 1; seed <= count; seed++) {
-    try {
-      body(randomness(seed));
-    } catch (error) {
-      throw new Error(`seed ${seed}: ${(error as Error).message}`, { cause: error });
-    }
-  }
-}
+import { withSeeds } from "./seeds.support.ts";
 
 type Entry = { priority: number; order: number };
 /** The order that is promised, as a comparison for a plain sort. */
@@ -95,19 +75,24 @@ test("ReadyQueue.peek() and peekKey() show what pop() will give", () => {
 });
 
 test("ReadyQueue equals a sorted list under any mix of push, pop and compact", () => {
-  withSeeds(100, (random) => {
+  withSeeds(100, (random, tell) => {
     const queue = new ReadyQueue<Entry>();
     let list: Entry[] = [];
+    const steps: string[] = [];
+    tell(() => steps.join(", "));
     for (let order = 0; order < 300; order++) {
       const pick = random(20);
       if (pick < 11) {
         const entry = { priority: random(5) - 2, order };
+        steps.push(`push priority ${entry.priority}`);
         queue.push(entry, entry);
         list.push(entry);
         list.sort(promised);
       } else if (pick < 19) {
+        steps.push("pop");
         assert.equal(queue.pop(), list.shift());
       } else {
+        steps.push("compact");
         const isLive = (entry: Entry) => entry.order % 3 !== 0;
         assert.equal(queue.compact(isLive), list.length - list.filter(isLive).length);
         list = list.filter(isLive);

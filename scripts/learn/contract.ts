@@ -9,15 +9,15 @@ import { BootstrapError } from "../bootstrap.mjs";
 import type { TestSummary } from "../lib/reporter.mjs";
 import { runTests } from "../lib/run-tests.mjs";
 import { begunParts, type Opened, openChapter, ownedParts, readOptions } from "./chapter.ts";
+import { whyNotLoaded } from "./loads.ts";
 import { ownEnvironment, unwritten } from "./own.ts";
+import { tellFailures } from "./telling.ts";
 
 /**
  * A loop that never ends is a common first draft. A chapter's tests take seconds, also on a slow
  * machine.
  */
 export const OWN_TIMEOUT_MS = 60_000;
-/** Failures after these are counted only: with a skeleton nearly all tests fail for one reason. */
-const FAILURES_SHOWN = 3;
 
 type Side = "own" | "reference";
 
@@ -79,10 +79,15 @@ export async function contract(
   ];
   const result = await runTests(chapter.tests, {
     flags,
-    quiet: options.quiet === true,
+    ...(options.quiet ? { quiet: true } : { passed: true }),
     ...(own.length > 0 ? { env: ownEnvironment(project.root, own) } : {}),
   });
-  if (!options.quiet) explain(opened, { ...options, summary: result.summary });
+  if (!options.quiet) {
+    const isMute = own.length > 0 && result.summary.ran === 0;
+    const why = isMute ? whyNotLoaded(own, ownEnvironment(project.root, own)) : undefined;
+    if (why !== undefined) process.stdout.write(`\n${why}\n`);
+    else explain(opened, { ...options, summary: result.summary });
+  }
   const isWhole = result.code === 0 && own.length > 0 && !options.name;
   if (isWhole && !options.quiet) process.stdout.write(offer(chapter.number));
   return result;
@@ -118,21 +123,13 @@ function explain(
   { chapter }: Opened,
   { side, summary }: { side: Side; summary: TestSummary },
 ): void {
-  // a file fails with its tests
-  const failed = summary.failed.filter(({ name }) => !/\.test\.ts$/.test(name));
-  if (failed.length === 0) return;
-  process.stdout.write(
-    `\n${failed.length} of ${summary.ran} tests fail. To run one of them again:\n`,
-  );
-  const quote = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
-  for (const { name } of failed.slice(0, FAILURES_SHOWN)) {
-    process.stdout.write(
-      `  npm run learn test ${chapter.number} ${side === "own" ? "own" : "ref"} ${quote(name)}\n`,
-    );
-  }
-  if (failed.length > FAILURES_SHOWN) {
-    process.stdout.write(`  … and ${failed.length - FAILURES_SHOWN} more\n`);
-  }
+  const command = `npm run learn test ${chapter.number} ${side === "own" ? "own" : "ref"}`;
+  const lines = tellFailures({ command, summary });
+  const skipped = summary.skipped.map(({ name, reason }) => `  ﹣ ${name} (${reason})`);
+  if (skipped.length > 0) lines.push("", "Left out:", ...skipped);
+  const { ran, passed } = summary;
+  lines.push("", `${passed.length} of ${ran} tests pass.`);
+  process.stdout.write(`${lines.join("\n")}\n`);
 }
 
 /**

@@ -10,29 +10,19 @@
  *
  * Test: test/learn-companion.test.ts
  */
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { BootstrapError, ROOT } from "../bootstrap.mjs";
 import { listChapters } from "../lib/chapters.mjs";
 import { begunParts, describe, openChapter, type Opened, ownedParts } from "./chapter.ts";
-import { exercisesByChapter, ownEnvironment, type OwnPart, unwritten } from "./own.ts";
+import { whyNotLoaded } from "./loads.ts";
+import { exercisesByChapter, ownEnvironment, unwritten } from "./own.ts";
 import { loadProject } from "./project.ts";
 
 /** They meet most planted bugs, and take seconds. */
 const LIVES = 200;
 /** One of these says itself how many lives there are. */
 const CHOOSES = /^--(seeds?|plan|bug)(=|$)/;
-/** For a module to be loaded: more is a loop at its top level. */
-const LOAD_MS = 20_000;
-
-/** Imports the names that it is given; what it prints is the first that cannot be loaded. */
-const LOADS = `for (const name of JSON.parse(process.argv[1])) {
-  try { await import("#" + name); } catch (error) {
-    process.stdout.write(JSON.stringify([name, String(error?.message ?? error)]));
-    process.exit(1);
-  }
-}`;
-
 /** `npm run learn sim 5,6 -- --seed 3`: options behind the chapters are those of `npm run sim`. */
 export async function runSim(args: readonly string[]): Promise<number> {
   const { chapters, options } = readArguments(args, "sim");
@@ -101,7 +91,8 @@ async function runOn(chapters: readonly Opened[], program: readonly string[]): P
   const parts = new Map(chapters.flatMap((opened) =>
     ownedParts(opened).map((part) => [part.name, part] as const)));
   const env = ownEnvironment(ROOT, [...parts.values()]);
-  wantLoaded([...parts.values()], env);
+  const unloaded = whyNotLoaded([...parts.values()], env);
+  if (unloaded !== undefined) throw new BootstrapError(unloaded);
   process.stdout.write(`${banner([...parts.keys()])}\n`);
   const numbers = chapters.map(({ chapter }) => chapter.number).join(",");
   // A life that breaks names the command that shows it again: it has to be on the same modules.
@@ -111,19 +102,6 @@ async function runOn(chapters: readonly Opened[], program: readonly string[]): P
   });
   const [code] = (await once(child, "exit")) as [number | null];
   return code ?? 1;
-}
-
-function wantLoaded(parts: readonly OwnPart[], env: NodeJS.ProcessEnv): void {
-  const names = JSON.stringify(parts.map(({ name }) => name));
-  const { stdout, status, stderr } = spawnSync(
-    process.execPath, ["--input-type=module", "--eval", LOADS, names],
-    { cwd: ROOT, env, encoding: "utf8", timeout: LOAD_MS },
-  );
-  if (status === 0) return;
-  const [name, why] = (stdout === "" ? ["", stderr || "it does not come to an end"]
-    : JSON.parse(stdout)) as [string, string];
-  const part = parts.find((each) => each.name === name) ?? parts[0]!;
-  throw new BootstrapError(`Cannot load ${part.ownFolder ?? part.entry}: ${why.trim()}`);
 }
 
 /** "log=YOURS dag=YOURS framing=reference …": whose code runs, of all that there is to write. */

@@ -7,11 +7,13 @@
  * not at all (Node 22).
  */
 import { basename } from "node:path";
+import { describeFailure } from "./failure.mjs";
 
 /**
- * @typedef {{ ran: number, passed: { name: string, file: string }[], failed: { name: string, file:
- *   string, message: string }[], skipped: { name: string, file: string, reason: string }[], lines:
- *   string[], }} TestSummary
+ * @typedef {{ name: string, file: string, message: string,
+ *   failure: import("./failure.mjs").Failure }} FailedTest
+ * @typedef {{ ran: number, passed: { name: string, file: string }[], failed: FailedTest[],
+ *   skipped: { name: string, file: string, reason: string }[], lines: string[], }} TestSummary
  */
 
 /**
@@ -47,6 +49,7 @@ export default async function* summarise(source) {
         name: data.name,
         file,
         message: String(error?.cause?.message ?? error?.message ?? ""),
+        failure: describeFailure(error, process.cwd()),
       });
     } else if (!isFile) {
       summary.ran += 1;

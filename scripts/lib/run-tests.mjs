@@ -62,9 +62,9 @@ const RUNNER = fileURLToPath(new URL("test-runner.mjs", import.meta.url));
  * Runs test files and prints their results.
  * @param {string[]} files relative to the root
  * @param {{ root?: string, flags?: string[], env?: NodeJS.ProcessEnv, quiet?: boolean,
- *   late?: boolean }} [options] root is that of a copy of the project; flags are node's; quiet
- *   shows nothing, for callers who want the summary; late shows everything at the end, for tests
- *   that run beside others
+ *   late?: boolean, passed?: boolean }} [options] root is that of a copy of the project; flags are
+ *   node's; quiet shows nothing, for callers who want the summary; late shows everything at the
+ *   end, for tests that run beside others; passed shows what passes
  * @returns {Promise<{ code: number, summary: TestSummary }>} code is 0 only if at least one test
  *   ran and none failed, or no file was named
  */
@@ -102,10 +102,11 @@ export async function runTests(files, options = {}) {
  * Our own runner, unless there are flags that only node's understands.
  * @param {string[]} files absolute
  * @param {{ root: string, report: string, flags?: string[], quiet?: boolean,
- *   late?: boolean }} options
+ *   late?: boolean, passed?: boolean }} options
  * @returns {string[]} arguments for node
  */
-function programFor(files, { root, report, flags = [], quiet = false, late = false }) {
+function programFor(files, options) {
+  const { root, report, flags = [], quiet = false, late = false, passed = false } = options;
   const names = valuesOf("--test-name-pattern", flags);
   const timeouts = valuesOf("--test-timeout", flags);
   if (names.length + timeouts.length < flags.length) {
@@ -125,7 +126,7 @@ function programFor(files, { root, report, flags = [], quiet = false, late = fal
   const job = {
     files: inFewProcesses(longestFirst(files), dirname(report)), report, names,
     concurrency: AT_ONCE,
-    output: quiet ? "none" : late ? "late" : "now",
+    output: quiet ? "none" : passed ? "passed" : late ? "late" : "now",
     flags: testFlags(root), timeoutMs: Number(timeouts.at(-1) ?? FILE_TIMEOUT_MS),
   };
   return [RUNNER, JSON.stringify(job)];

@@ -17,9 +17,10 @@ import summarise from "./reporter.mjs";
 /**
  * @typedef {{
  *   files: string[], flags: string[], concurrency: number, timeoutMs: number, names: string[],
- *   report: string, output: "now" | "late" | "none",
+ *   report: string, output: "now" | "late" | "passed" | "none",
  * }} Job `flags` start the process of a file; `names` are patterns of the tests to be run; `late`
- *   is for a runner beside another one: all it has to say, once
+ *   is for a runner beside another one: all it has to say, once; `passed`: what passes as it comes,
+ *   for a caller who tells the rest
  */
 
 /** @type {Job} */
@@ -38,8 +39,14 @@ tests.on("test:fail", ({ todo }) => {
 });
 const told = tests.compose(new Spec());
 if (job.output === "now") told.pipe(process.stdout);
+if (job.output === "passed") {
+  tests.on("test:pass", ({ name, nesting, skip, todo }) => {
+    const isLeftOut = skip !== undefined || todo !== undefined || /\.test\.[jt]s$/.test(name);
+    if (nesting === 0 && !isLeftOut) process.stdout.write(`✔ ${name}\n`);
+  });
+}
 // What nobody reads would in the end hold up the summary, too.
-if (job.output === "none") told.resume();
+if (job.output === "none" || job.output === "passed") told.resume();
 const [text, summary] = await Promise.all([
   job.output === "late" ? textOf(told) : "", textOf(tests.compose(summarise)),
 ]);

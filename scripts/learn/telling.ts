@@ -1,0 +1,74 @@
+/**
+ * The result of a chapter's tests, told to the person who writes the chapter: first things first,
+ * one failure at a time, on one screen.
+ *
+ *     ✖ settle() says who becomes ready                       test/06-dag.test.ts:143
+ *       test      assert.deepEqual(dag.settle(0), [1, 2]);
+ *       expected  [ 1, 2 ]
+ *       received  [ 2 ]
+ *                   ^
+ *       again     npm run learn test 6 own 'settle() says who becomes ready'
+ *
+ * Test: test/learn-failure.test.ts
+ */
+import type { FailedTest, TestSummary } from "../lib/reporter.mjs";
+
+export interface Telling {
+  /** As a person types it: "npm run learn test 6 own". */
+  readonly command: string;
+  readonly summary: TestSummary;
+}
+
+/** Failures after the first are named only: most of them have the same cause. */
+const NAMED = 4;
+const LABEL = 10;
+/** A test whose subtests have failed says no more than they do. */
+const PARENT = /^\d+ subtests? failed$/;
+
+export function tellFailures({ command, summary }: Telling): string[] {
+  const failed = summary.failed.filter(({ name, message }) =>
+    !/\.test\.[jt]s$/.test(name) && !PARENT.test(message));
+  const waiting = failed.filter(({ failure }) => failure.unwritten !== undefined);
+  const wrong = failed.filter(({ failure }) => failure.unwritten === undefined);
+  const lines: string[] = [];
+  if (waiting.length > 0) {
+    const names = [...new Set(waiting.map(({ failure }) => failure.unwritten))];
+    const wait = waiting.length === 1 ? "1 test waits" : `${waiting.length} tests wait`;
+    lines.push("", `Not written yet: ${names.join(", ")}. ${wait} for ${
+      names.length === 1 ? "it" : "them"}.`);
+  }
+  const [next, ...others] = wrong;
+  if (next === undefined) return lines;
+  lines.push("", ...tellOne(next, command));
+  if (others.length === 0) return lines;
+  lines.push("", `After it, ${others.length} more of ${summary.ran} tests ${
+    others.length === 1 ? "fails" : "fail"}:`);
+  for (const { name } of others.slice(0, NAMED)) lines.push(`  ✖ ${name}`);
+  if (others.length > NAMED) lines.push(`  … and ${others.length - NAMED} more`);
+  return lines;
+}
+
+function tellOne({ name, failure }: FailedTest, command: string): string[] {
+  const { called, thrown, message, expected, received, seed, input } = failure;
+  const place = called === undefined ? "" : `  (${called.at.file}:${called.at.line})`;
+  const lines = [`✖ ${name}${place}`];
+  const say = (label: string, texts: readonly string[]): void => {
+    texts.forEach((text, index) =>
+      lines.push(`  ${(index === 0 ? label : "").padEnd(LABEL)}${text}`.trimEnd()));
+  };
+  say("because", message);
+  if (called !== undefined) say("test", called.code);
+  say("with", input ?? []);
+  if (thrown !== undefined) {
+    say("thrown by", [`${thrown.at.file}:${thrown.at.line}`, ...thrown.code]);
+  }
+  say("expected", expected ?? []);
+  say("received", received ?? []);
+  const chosen = seed === undefined ? "" : `SEED=${seed} `;
+  say("again", [`${chosen}${command} ${quoted(name)}`]);
+  return lines;
+}
+
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}

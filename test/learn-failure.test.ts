@@ -1,0 +1,140 @@
+/** How the companion tells a failed test: scripts/lib/failure.mjs and scripts/learn/telling.ts. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { test } from "node:test";
+import { tellFailures } from "../scripts/learn/telling.ts";
+import { describeFailure, type Failure } from "../scripts/lib/failure.mjs";
+import type { FailedTest } from "../scripts/lib/reporter.mjs";
+import { randomness, withSeeds } from "./seeds.support.ts";
+
+const ROOT = join(import.meta.dirname, "..");
+
+function failureOf(body: () => void): Failure {
+  try {
+    body();
+  } catch (error) {
+    return describeFailure(error, ROOT);
+  }
+  return assert.fail("nothing was thrown");
+}
+
+test("describeFailure() shows the row of bytes that differ, with a caret under the first", () => {
+  const wanted = Buffer.from(Array.from({ length: 40 }, (_, byte) => byte));
+  const found = Buffer.from(wanted.subarray(0, 39));
+  found[18] = 0xff;
+  const { expected, received } = failureOf(() => assert.deepEqual(found, wanted));
+  assert.deepEqual(expected, ["   16  10 11 12 13 14 15 16 17 18 19 1a 1b 1c 1d 1e 1f … 8 more"]);
+  assert.deepEqual(received, [
+    "   16  10 11 ff 13 14 15 16 17 18 19 1a 1b 1c 1d 1e 1f … 7 more",
+    "             ^^ byte 18",
+    "39 bytes, not 40",
+  ]);
+});
+
+test("describeFailure() shows lists on a line each, and long values where they part", () => {
+  const lists = failureOf(() => assert.deepEqual([0, 2], [0, 1, 2]));
+  assert.deepEqual(lists.expected, ["[ 0, 1, 2 ]"]);
+  assert.deepEqual(lists.received, ["[ 0, 2 ]", "     ^"]);
+  const long = Array.from({ length: 50 }, (_, index) => ({ index, name: `job number ${index}` }));
+  const other = long.map((each, index) => (index === 30 ? { ...each, index: -1 } : each));
+  const { expected = [], received = [] } = failureOf(() => assert.deepEqual(other, long));
+  assert.ok(expected.length <= 8 && received.length <= 9, received.join("\n"));
+  assert.match(expected.join("\n"), /^… \d+ lines that are equal\n[^]*index: 30,[^]*lines more$/);
+  assert.match(received.join("\n"), /index: -1,/);
+  const kinds = failureOf(() => assert.deepEqual(new (class A { x = 1; })(), { x: 1 }));
+  assert.match(kinds.received!.join(), /A \{ x: 1 \}/);
+});
+
+test("describeFailure() names the statement of the test, not the helper that it calls", () => {
+  const helper = (value: number): void => assert.equal(value, 2, "two");
+  const { called, message, expected } = failureOf(() => {
+    helper(
+      3,
+    );
+  });
+  assert.equal(called?.at.file, "test/learn-failure.test.ts");
+  assert.deepEqual(called?.code, ["helper(", "  3,", ");"]);
+  assert.deepEqual(message, ["two"]);
+  assert.deepEqual(expected, ["2"]);
+});
+
+test("describeFailure() names the line of the project that threw, and no frame of Node", () => {
+  const failure = failureOf(() => void JSON.parse("{"));
+  assert.match(failure.message.join("\n"), /^SyntaxError: /);
+  assert.doesNotMatch(JSON.stringify(failure), /node:|\n\s+at /);
+  const thrown = failureOf(() => randomness(null!) && withSeeds(1, null!));
+  assert.equal(thrown.seed, 1);
+  assert.match(thrown.message.join(), /TypeError/);
+});
+
+test("describeFailure() finds what is not written yet, and bounds what it shows", () => {
+  const { unwritten } = failureOf(() => {
+    throw new Error("seed 4: Exercise: settle", { cause: new Error("Exercise: settle") });
+  });
+  assert.equal(unwritten, "settle");
+  const text = "x".repeat(500);
+  const { message } = failureOf(() => { throw new Error(`${text}\n`.repeat(50)); });
+  assert.equal(message.length, 7);
+  assert.ok(message.every((line) => line.length <= 100));
+});
+
+test("withSeeds() makes the input of a failure small, and names its seed", () => {
+  /** Fails if a list of up to 40 has a 7 that a 3 follows. */
+  const { seed, input, called } = failureOf(() => withSeeds(200, (random, tell) => {
+    const list = Array.from({ length: random(40) }, () => random(10));
+    tell(() => list.join(" "));
+    const at = list.indexOf(7);
+    assert.ok(at < 0 || list.indexOf(3, at) < 0);
+  }));
+  assert.ok(seed! >= 1 && seed! <= 200);
+  assert.deepEqual(input, ["7 3"]);
+  assert.match(called!.code.join(), /assert\.ok\(at < 0/);
+});
+
+test("withSeeds() begins with the seed that SEED names, and goes on with all others", () => {
+  const seen: number[] = [];
+  process.env["SEED"] = "3";
+  try {
+    withSeeds(4, (random) => void seen.push(random(1_000_000)));
+  } finally {
+    delete process.env["SEED"];
+  }
+  assert.deepEqual(seen, [3, 1, 2, 3, 4].map((seed) => randomness(seed)(1_000_000)));
+});
+
+function failed(name: string, body: () => void): FailedTest {
+  return { name, file: "", message: "", failure: failureOf(body) };
+}
+
+function told(...tests: FailedTest[]): string[] {
+  return tellFailures({
+    command: "npm run learn test 6 own",
+    summary: { ran: 37, passed: [], failed: tests, skipped: [], lines: [] },
+  });
+}
+
+test("tellFailures() tells one failure whole, names the others, and fits on a screen", () => {
+  const wait = (name: string) => (): never => { throw new Error(`Exercise: ${name}`); };
+  const wrong = (): void => assert.deepEqual([1], [2]);
+  const lines = told(
+    failed("a", wait("settle")), failed("b", wait("reorder")), failed("c", wait("settle")),
+    failed("it's first", wrong), ...Array.from("defghi", (name) => failed(name, wrong)),
+    { ...failed("parent", wrong), message: "2 subtests failed" },
+    failed("06-dag.test.ts", wrong),
+  );
+  assert.equal(lines[1], "Not written yet: settle, reorder. 3 tests wait for them.");
+  const text = lines.join("\n");
+  assert.match(text, /^✖ it's first {2}\(test\/learn-failure\.test\.ts:\d+\)$/m);
+  assert.match(text, /^ {2}again {5}npm run learn test 6 own 'it'\\''s first'$/m);
+  assert.match(text, /After it, 6 more of 37 tests fail:\n {2}✖ d\n {2}✖ e\n {2}✖ f\n {2}✖ g\n/);
+  assert.match(text, /\n {2}… and 2 more$/);
+  assert.ok(lines.length <= 25, `${lines.length} lines`);
+  assert.equal(text.split("expected").length, 2, "one failure is told");
+});
+
+test("tellFailures() says how to repeat a random failure, and nothing when all waits", () => {
+  const random = told(failed("any mix", () => withSeeds(9, (draw) => assert.equal(draw(9), -1))));
+  assert.match(random.join("\n"), /again {5}SEED=1 npm run learn test 6 own 'any mix'/);
+  const wait = failed("a", () => { throw new Error("Exercise: settle"); });
+  assert.deepEqual(told(wait), ["", "Not written yet: settle. 1 test waits for it."]);
+});
