@@ -39,7 +39,7 @@ const LAYERS: readonly { readonly names: readonly string[]; readonly may: readon
   { names: ["host"], may: [0] },
   { names: ["rpc", "tunnel", "log", "process", "project", "exec"], may: [0, 1, 2] },
   { names: ["core", "gates"], may: [0, 1] },
-  { names: ["master", "worker", "store", "cluster", "backup"], may: [0, 1, 2, 3, 4] },
+  { names: ["master", "worker", "store", "cluster", "backup", "history"], may: [0, 1, 2, 3, 4] },
   {
     names: ["rows", "sdk", "agent", "http", "dashboard", "mcp", "dialect", "cli"],
     may: [0, 1, 2, 3, 4, 5],

@@ -8,6 +8,7 @@
  *     sessions.ts   a link that works once, and the cookie that it becomes
  *     route.ts      a route, and the way from a path to it
  *     reads.ts      what can be read; changes.ts what can be changed; output.ts what jobs print
+ *     history.ts    what was true at a moment, and what led there
  *     agents.ts     agent runs and steps; files.ts artifacts; keys.ts the store
  *     mount.ts      another protocol at a path of its own: MCP
  *     streams.ts    routes of the event stream and of metrics

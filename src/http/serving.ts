@@ -22,6 +22,7 @@ import { CHANGES } from "./changes.ts";
 import { EventHub } from "./events.ts";
 import { FILES } from "./files.ts";
 import { REQUEST_HEADER, strangeRequest, unknownPerson, type Head, type Rules } from "./guard.ts";
+import { HISTORY } from "./history.ts";
 import { KEYS } from "./keys.ts";
 import { LoopLag } from "./lag.ts";
 import type { Mount } from "./mount.ts";
@@ -35,7 +36,7 @@ import type { Sessions } from "./sessions.ts";
 import { STREAMS } from "./streams.ts";
 
 const ROUTES: readonly Route[] = [
-  ...READS, ...OUTPUT, ...AGENTS, ...FILES, ...KEYS, ...CHANGES, ...STREAMS,
+  ...READS, ...HISTORY, ...OUTPUT, ...AGENTS, ...FILES, ...KEYS, ...CHANGES, ...STREAMS,
 ];
 
 export class Serving {

@@ -16,6 +16,7 @@
  *     read.ts      reading a whole log without changing it
  *     walk.ts      the same piece by piece, for a person who looks
  *     pin.ts       a log at one moment, beside its owner: for a backup
+ *     view.ts      a log that is read again and again: for somebody who looks back
  *     open.ts      making or recovering a log
  *     recoveries.ts  what recoveries have cut or lost, for later
  *     repair.ts    inspect, verify, repair: for people
@@ -67,4 +68,5 @@ export {
   repairLog,
   verifyLog,
 } from "./repair.ts";
+export { type LogBlock, type LogPlace, LogView, placeAfter } from "./view.ts";
 export { type LogPiece, walkLog, type WalkOptions } from "./walk.ts";

@@ -48,7 +48,7 @@ export interface PinnedLog {
   close(): Promise<void>;
 }
 
-interface Opened {
+export interface Opened {
   readonly path: string;
   readonly name: string;
   readonly file: StoredFile;
@@ -62,7 +62,30 @@ interface Opened {
  *   the end of the last segment
  */
 export async function pinLog(host: Host, dir: string): Promise<PinnedLog> {
-  const { storage } = host;
+  const pinned = new Pinned(await openFiles(host.storage, dir));
+  try {
+    await pinned.cutTail();
+    return pinned;
+  } catch (error) {
+    await pinned.close();
+    throw error;
+  }
+}
+
+export interface OpenedLog {
+  readonly segments: readonly Opened[];
+  readonly snapshot: Opened | undefined;
+}
+
+/** All files of a log at one moment, open. */
+export interface OpenedFiles extends OpenedLog {
+  readonly manifest: Manifest;
+  /** The manifest as it stands in the folder. */
+  readonly bytes: Buffer;
+}
+
+/** @throws {LogError} GAP: there is no log, or a file of it is missing; DAMAGED: the manifest */
+export async function openFiles(storage: Storage, dir: string): Promise<OpenedFiles> {
   const path = `${dir}/${MANIFEST}`;
   for (let round = 1; ; round++) {
     const bytes = await storage.readFile(path).catch((error: unknown) => {
@@ -71,25 +94,11 @@ export async function pinLog(host: Host, dir: string): Promise<PinnedLog> {
     });
     const manifest = decodeManifest(bytes, path);
     const opened = await openAll(storage, dir, manifest);
-    if (typeof opened === "string") {
-      const now = await storage.readFile(path);
-      if (round < MAX_ROUNDS && !now.equals(bytes)) continue; // compacted or rotated meanwhile
-      throw new LogError("GAP", `Cannot read log: ${opened} is missing`, { file: opened });
-    }
-    const pinned = new Pinned(manifest, bytes, opened);
-    try {
-      await pinned.cutTail();
-      return pinned;
-    } catch (error) {
-      await pinned.close();
-      throw error;
-    }
+    if (typeof opened !== "string") return { ...opened, manifest, bytes };
+    const now = await storage.readFile(path);
+    if (round < MAX_ROUNDS && !now.equals(bytes)) continue; // compacted or rotated meanwhile
+    throw new LogError("GAP", `Cannot read log: ${opened} is missing`, { file: opened });
   }
-}
-
-interface OpenedLog {
-  readonly segments: readonly Opened[];
-  readonly snapshot: Opened | undefined;
 }
 
 /** All files that the manifest lists, or the path of the first that is missing. */
@@ -124,7 +133,7 @@ class Pinned implements PinnedLog {
   readonly #manifest: Buffer;
   readonly #opened: OpenedLog;
 
-  constructor(manifest: Manifest, bytes: Buffer, opened: OpenedLog) {
+  constructor({ manifest, bytes, ...opened }: OpenedFiles) {
     this.id = manifest.id;
     this.#manifest = bytes;
     this.#opened = opened;

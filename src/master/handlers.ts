@@ -28,6 +28,7 @@ import { getArtifact, listArtifacts, putArtifact, removeArtifacts } from "./arti
 import { BlobError } from "./blobs.ts";
 import { FACT_HANDLERS } from "./handlers-facts.ts";
 import { endStep, fork, startStep, stepRows } from "./handlers-agent.ts";
+import { PAST_HANDLERS, PAST_LONG } from "./handlers-past.ts";
 import { takeJobs } from "./intake.ts";
 import { list, mapped } from "./lists.ts";
 import type { Pace } from "./output.ts";
@@ -48,6 +49,7 @@ const MAX_WHY_BYTES = 4 * 1024 * 1024;
 export const HANDLERS: Readonly<Record<number, Handler>> = {
   ...AGENT_HANDLERS,
   ...FACT_HANDLERS,
+  ...PAST_HANDLERS,
   [Op.PING]: (_services, request) => request.reply(),
   [Op.BEAT]: beat,
 
@@ -223,7 +225,7 @@ export const CHANGES: Readonly<Record<number, string>> = {
 /** Those whose answers may be long, and that end by themselves. */
 export const LONG: ReadonlySet<number> = new Set([
   Op.RUNS, Op.SERVICES, Op.POOLS, Op.STATUS, Op.WHY, Op.WORKERS, Op.DEAD, Op.GATES, Op.BLOB_GET,
-  Op.STEPS, Op.DEFINITION, Op.ARTIFACT_GET, Op.ARTIFACTS, Op.ROWS, ...AGENT_LISTS,
+  Op.STEPS, Op.DEFINITION, Op.ARTIFACT_GET, Op.ARTIFACTS, Op.ROWS, ...AGENT_LISTS, ...PAST_LONG,
 ]);
 
 // ── from workers ─────────────────────────────────────────────────────────────────────────────────

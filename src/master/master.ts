@@ -39,6 +39,7 @@ import {
 } from "./limits.ts";
 import { KEPT_ATTEMPTS, OutputStore } from "./output.ts";
 import { Notices, type Messenger } from "./notices.ts";
+import { PastDesk, type OpenPast } from "./past-desk.ts";
 import { clusterSecret } from "./secret.ts";
 import type { Services } from "./services.ts";
 import { Session } from "./session.ts";
@@ -80,6 +81,8 @@ export interface MasterOptions {
   readonly messenger?: Messenger | undefined;
   /** Default: this cluster has none. */
   readonly store?: MasterStore;
+  /** Reads the log for those who look back. Default: the master itself does. */
+  readonly past?: OpenPast | undefined;
   /**
    * Which cluster this is, for ever. Default: it does not say, and each worker keeps what a run
    * shares for itself.
@@ -245,14 +248,14 @@ async function stopMaster(
 ): Promise<void> {
   if (services.stopped) return;
   services.stopped = true;
-  const { engine, workers, output, blobs, doors } = services;
+  const { engine, workers, output, blobs, doors, past } = services;
   await held.listener.close();
   // Before the connections: their closing must not look like the death of the workers.
   workers.stop();
   services.notices.stop();
   await engine.stop();
   for (const connection of [...doors.connections()]) connection.close();
-  await Promise.all([output.close(), blobs.close()]);
+  await Promise.all([output.close(), blobs.close(), past.close()]);
   await held.log.close().catch((error: unknown) => {
     // The disk is full. Events that could not be written were not acknowledged either.
     if (!(error instanceof LogError) || error.code !== "FULL") throw error;
@@ -276,6 +279,7 @@ function makeServices(
   const specs = new Turns({ ...pages, atOnce: 1, perPeer: 1 });
   const watchers = new Watchers(() => engine, turns, host.timers.soon);
   const facts = new Facts({ log, turns, engine: () => engine });
+  const past = new PastDesk(host, dir, options.past);
   const tellLost = lossTeller(output, () => engine);
   const attemptOver = (key: AttemptKey): void => {
     tellLost(key);
@@ -308,7 +312,8 @@ function makeServices(
     returnsUntil: () => workers.returnsUntil, mayNotify: messenger?.refusal.bind(messenger),
   });
   const services: Services = {
-    host, dir, engine, workers, watchers, facts, forwards, output, blobs, turns, specs, notices,
+    host, dir, engine, workers, watchers, facts, past, forwards, output, blobs, turns, specs,
+    notices,
     doors: new Doors({ host, places, registered: () => engine.state.workers.size }),
     store: options.store, cluster: options.cluster, desk: new StoreDesk(options.store),
     token: options.token, secret, version: options.version ?? "", pid: options.pid ?? 0,

@@ -34,6 +34,7 @@
  *     facts.ts        those who follow the whole log; past.ts what they have missed;
  *         handlers-facts.ts     how they ask, and the rows that have changed;
  *         meter.ts              how long things take
+ *     past-desk.ts    those who look back, and who answers them; handlers-past.ts how they ask
  *     output.ts       what jobs print, a file per attempt; holes.ts the output that was lost
  *         output-records.ts     what is in a file
  *         output-segments.ts    the files of a service, whose output has no end

@@ -18,6 +18,7 @@ import type { Forwards } from "./forward.ts";
 import type { MasterStore, StoreDesk } from "./kv.ts";
 import type { Notices } from "./notices.ts";
 import type { OutputStore } from "./output.ts";
+import type { PastDesk } from "./past-desk.ts";
 import type { Turns } from "./turns.ts";
 import type { Uploads } from "./uploads.ts";
 import type { Watchers } from "./watch.ts";
@@ -38,6 +39,8 @@ export interface Services {
   readonly watchers: Watchers;
   /** Those who follow the whole log. */
   readonly facts: Facts;
+  /** Those who look back. */
+  readonly past: PastDesk;
   readonly forwards: Forwards;
   readonly output: OutputStore;
   readonly blobs: BlobStore;

@@ -131,4 +131,18 @@ export const artifact = object({
   from: orNull(object({ run: text, job: orNull(text), attempt: orNull(integer) })),
 });
 
+/** Of the past: jobs with one requirement (tags, as in GPU+HIGH_MEM), of runs that went on then. */
+export const queueRow = object({
+  need: text, ready: integer, waiting: integer, running: integer,
+});
+
+/** How one fact came about, and what it changed. */
+export const pastStep = object({
+  seq: integer, text, fact: any,
+  decide: object({ commands: list(text), text }),
+  append: object({ seq: integer, bytes: integer, type: text }),
+  apply: list(object({ what: text, before: orNull(text), after: orNull(text) })), more: integer,
+  effects: list(object({ type: text, text })),
+});
+
 export const error = object({ error: object({ code: text, message: text }) });

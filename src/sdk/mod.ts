@@ -15,6 +15,7 @@
  *     follow.ts        a watch that outlives its connection
  *     forward.ts       a local port whose connections end at a service
  *     watch.ts         the pages of a watch as events; facts.ts the log of a cluster
+ *     past.ts          what was true at a moment, and what led there
  *     run-output.ts    the output of many jobs by time; output-lines.ts chunks as lines
  *     input.ts         a pipeline as a program writes it
  *     builder.ts       …and job by job
@@ -55,6 +56,7 @@ export {
 } from "./job-waits.ts";
 export { toSpec } from "./spec.ts";
 export { type ClusterEvent } from "./facts.ts";
+export { pastFacts, pastSpan, pastStep, readMoment } from "./past.ts";
 export { type RunEvent } from "./watch.ts";
 export {
   isSelected, LineReader, Pieces, Tail, type Line, type Piece, type Selection,

@@ -120,6 +120,10 @@ export const Op = {
   DEFINITION: 120,
   /** What the master measures. */
   METRICS: 112,
+  /** The past, from the log: a moment, facts in words, and how one of them came and what it did. */
+  HISTORY: 121,
+  HISTORY_FACTS: 122,
+  HISTORY_STEP: 123,
   /** It waits, asks people, adds jobs. */
   WAIT: 100,
   ASK: 101,

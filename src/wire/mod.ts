@@ -16,7 +16,7 @@
  *     budget.ts · agent-rows.ts   what an agent run may spend and has spent; rows (lesson 18)
  *     waits.ts                    what a job asks for while it runs: jobs, answers, a pause
  *     facts.ts                    the log as it grows, and the rows that it has changed;
- *     metrics.ts                  what a master measures
+ *     metrics.ts · history.ts     what a master measures; and what its log says of the past
  *     forward.ts                  connections to services, through the master (lesson 14)
  *     artifact.ts                 files that runs hand on, or that live by a name (lesson 11)
  *     limits.ts                   limits that both ends must agree on
@@ -50,6 +50,7 @@ export * from "./waits.ts";
 export * from "./pools.ts";
 export * from "./facts.ts";
 export * from "./metrics.ts";
+export * from "./history.ts";
 export * from "./blobs.ts";
 export { isBlank, isConnectionError, readAddress, storeUrl, whyUnreached } from "./address.ts";
 export { droppedChunk, isAtGate, isOpenRun, isTerminal, jobCounts, resultValue } from "./read.ts";

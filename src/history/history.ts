@@ -1,0 +1,229 @@
+/**
+ * Lesson 10: what can be asked of the past: a moment, facts in words, and one step.
+ *
+ *     a moment ─▶ the last checkpoint before it ─▶ fold what is between ─▶ rows
+ *                 or the state of the last visit, if that is nearer
+ *
+ * The way through the log (pass.ts) goes on in the background, a block at a time, so that a visit
+ * that comes meanwhile waits for one block.
+ *
+ * Invariants: questions are answered one after another; nothing behind `until`, which the owner of
+ * the log knows to be durable, is told.
+ * Test: test/10-master.history.test.ts
+ */
+import type { Event, State } from "#core";
+import type { Host } from "#host";
+import { LogView } from "#log";
+import type { Fact, HistorySpan } from "#wire";
+import type { CheckpointLimits } from "./checkpoints.ts";
+import { factsOf, goOn, type Cursor } from "./cursor.ts";
+import { HistoryError } from "./errors.ts";
+import { pastFact, runsOf } from "./facts.ts";
+import type { PastRun } from "./names.ts";
+import { Pass } from "./pass.ts";
+import { tellStep, type StepTold } from "./step.ts";
+
+/** Half of what a visit may take (300 ms) goes into folding: 500,000 facts a second. */
+const CHECKPOINT_FACTS = 65_536;
+/** Of all checkpoints. */
+const MAX_CHECKPOINT_BYTES = 256 * 1024 * 1024;
+
+/** Which moment: after fact `seq`, at a time, or `after` so many ms of the run. */
+export interface Which {
+  readonly seq?: number | undefined;
+  readonly at?: number | undefined;
+  readonly after?: number | undefined;
+  readonly run?: string | undefined;
+}
+
+/** Good until the next question: the state goes on then. */
+export interface Moment {
+  readonly seq: number;
+  /** Undefined: nothing has happened yet. */
+  readonly at: number | undefined;
+  readonly state: State;
+  readonly run: PastRun | undefined;
+}
+
+export interface PastFacts {
+  readonly facts: Fact[];
+  readonly next: number | undefined;
+  readonly run: PastRun | undefined;
+}
+
+export class History {
+  readonly #limits: CheckpointLimits;
+  readonly #view: LogView;
+  #pass: Pass | undefined;
+  /** Where the last visit stopped. */
+  #cursor: Cursor | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
+  #closed = false;
+
+  /** `dir`: the folder of the log. */
+  constructor(host: Host, dir: string, limits: Partial<CheckpointLimits> = {}) {
+    this.#view = new LogView(host, dir);
+    this.#limits = { every: CHECKPOINT_FACTS, maxBytes: MAX_CHECKPOINT_BYTES, ...limits };
+  }
+
+  /** @throws {LogError} the log is damaged, or there is none */
+  span(until = Infinity): Promise<HistorySpan> {
+    return this.#alone(async () => {
+      const pass = await this.#passTo(until, until);
+      const { front: first, firstAt, tip } = pass;
+      return { first, last: tip.seq, firstAt, lastAt: tip.state.at };
+    });
+  }
+
+  /** @throws {HistoryError} NOT_FOUND: it cannot be told, and why */
+  at<T>(which: Which, read: (moment: Moment) => T, until = Infinity): Promise<T> {
+    return this.#alone(async () => {
+      const pass = await this.#passTo(until, which.run === undefined ? which.seq : until);
+      const run = which.run === undefined ? undefined : pass.names.find(which.run);
+      const cursor = await this.#visit(pass, which, run);
+      const at = cursor.state.at === 0 ? undefined : cursor.state.at;
+      return read({ seq: cursor.seq, at, state: cursor.state, run });
+    });
+  }
+
+  /** Facts from number `from` on, at most `limit`. */
+  facts(
+    { from, limit, run: typed }: { from: number; limit: number; run?: string | undefined },
+    until = Infinity,
+  ): Promise<PastFacts> {
+    return this.#alone(async () => {
+      const pass = await this.#passTo(until, typed === undefined ? from + limit : until);
+      const run = typed === undefined ? undefined : pass.names.find(typed);
+      return { ...(await this.#collect(pass, { from, limit, run })), run };
+    });
+  }
+
+  /** @throws {HistoryError} NOT_FOUND */
+  step(seq: number, until = Infinity): Promise<StepTold> {
+    return this.#alone(async () => {
+      const pass = await this.#passTo(until, seq);
+      if (seq <= pass.front || seq > pass.tip.seq) throw outside(pass, seq);
+      const cursor = await this.#visit(pass, { seq: seq - 1 }, undefined);
+      for await (const block of this.#view.blocks(cursor.place)) {
+        for (const fact of factsOf(block)) return tellStep(cursor, fact, pass.names);
+      }
+      throw outside(pass, seq);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#alone(async () => { await this.#pass?.rest(); });
+  }
+
+  #alone<T>(work: () => Promise<T>): Promise<T> {
+    this.#waiting += 1;
+    const done = this.#turn.then(work).finally(async () => {
+      this.#waiting -= 1;
+      if (this.#waiting === 0) await this.#rest();
+    });
+    this.#turn = done.catch(() => undefined);
+    return done;
+  }
+
+  /** No file is held open while nobody asks. */
+  async #rest(): Promise<void> {
+    await this.#pass?.rest();
+    await this.#view.rest();
+  }
+
+  /** The way through the log, gone as far as fact `wanted`, or to its end. */
+  async #passTo(until: number, wanted = until): Promise<Pass> {
+    await this.#pass?.rest();
+    if (await this.#view.refresh()) this.#pass = this.#cursor = undefined;
+    const pass = this.#pass ??= await Pass.begin(this.#view, this.#limits);
+    while (pass.tip.seq < wanted && (await pass.advance(until)));
+    if (pass.tip.seq < until) this.#goOnLater(pass, until);
+    return pass;
+  }
+
+  /** In the background, a block for each turn. */
+  #goOnLater(pass: Pass, until: number): void {
+    void this.#alone(async () => {
+      if (this.#closed || this.#pass !== pass) return;
+      if (await pass.advance(until)) this.#goOnLater(pass, until);
+    }).catch(() => undefined); // told to those who ask
+  }
+
+  async #visit(pass: Pass, which: Which, run: PastRun | undefined): Promise<Cursor> {
+    const { tip } = pass;
+    if (which.seq !== undefined) {
+      const { seq } = which;
+      if (seq < pass.front || seq > tip.seq) throw outside(pass, seq);
+      return this.#stand(pass, seq, (next) => next <= seq);
+    }
+    const at = which.at ?? (run === undefined ? undefined : run.submittedAt + (which.after ?? 0));
+    if (at === undefined) return this.#stand(pass, tip.seq, () => true);
+    if (pass.front > 0 && at < pass.firstAt) throw before(pass, at);
+    // Events are ordered, and so are their times: the first one that is later ends the moment.
+    const stretch = pass.stretches.findLast((each) => each.at <= at);
+    const from = stretch === undefined ? pass.front : stretch.place.seq - 1;
+    return this.#stand(pass, from, (next, event) => next <= tip.seq && event.at <= at);
+  }
+
+  /** A state that stands at fact `from`, or behind it where `isIn` still agrees. */
+  async #stand(
+    pass: Pass, from: number, isIn: (seq: number, event: Event) => boolean,
+  ): Promise<Cursor> {
+    const { checkpoints } = pass;
+    const near = checkpoints.before(from);
+    const old = this.#cursor;
+    const isNear = old !== undefined && old.seq <= from && old.seq >= near.seq;
+    const cursor = isNear ? old : checkpoints.restore(near);
+    this.#cursor = cursor;
+    await goOn(cursor, this.#view, (seq, event) => seq <= from || isIn(seq, event));
+    return cursor;
+  }
+
+  async #collect(
+    pass: Pass, { from, limit, run }: { from: number; limit: number; run: PastRun | undefined },
+  ): Promise<{ facts: Fact[]; next: number | undefined }> {
+    const facts: Fact[] = [];
+    const { stretches, names, tip } = pass;
+    const begin = Math.max(from, pass.front + 1);
+    for (const [index, stretch] of stretches.entries()) {
+      const end = stretches[index + 1]?.place.seq ?? tip.seq + 1;
+      if (end <= begin || (run !== undefined && !stretch.runs.has(run.number))) continue;
+      for await (const block of this.#view.blocks(stretch.place)) {
+        for (const { event, place: { seq } } of factsOf(block)) {
+          if (seq < begin) continue;
+          if (seq >= end) break;
+          if (run !== undefined && !runsOf(event).includes(run.number)) continue;
+          if (facts.length === limit) return { facts, next: seq };
+          facts.push(pastFact(seq, event, names));
+        }
+        if (block.at.seq + block.bodies.length >= end) break;
+      }
+    }
+    return { facts, next: undefined };
+  }
+}
+
+function outside({ front, tip, firstAt }: Pass, seq: number): HistoryError {
+  const doing = `Cannot go back to fact ${seq}`;
+  if (seq > tip.seq) {
+    const end = tip.seq === 0 ? "nothing has happened yet" : `the log ends with fact ${tip.seq}`;
+    return new HistoryError("NOT_FOUND", `${doing}: ${end}`);
+  }
+  return new HistoryError("NOT_FOUND", `${doing}: ${frontText(front, firstAt)}`);
+}
+
+function before({ front, firstAt }: Pass, at: number): HistoryError {
+  const doing = `Cannot go back to ${timeText(at)}`;
+  return new HistoryError("NOT_FOUND", `${doing}: ${frontText(front, firstAt)}`);
+}
+
+function frontText(front: number, firstAt: number): string {
+  const where = `a snapshot stands for facts 1 to ${front}, up to ${timeText(firstAt)}`;
+  return `${where}, and the earliest moment that can be told is that one`;
+}
+
+function timeText(ms: number): string {
+  return new Date(ms).toISOString();
+}
