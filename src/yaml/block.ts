@@ -11,9 +11,10 @@
  * accepted.
  * Test: test/17-pipelines.yaml.test.ts
  */
+import type { Mark } from "./cursor.ts";
 import { readFlowNode } from "./flow.ts";
 import { entryOf, type MappingEntry, type ScalarNode, type Span, type YamlNode } from "./node.ts";
-import type { Mark, Reader } from "./reader.ts";
+import type { Reader } from "./reader.ts";
 import { ANCHORED_KEY, ANCHORED_TWICE, KeySet, refuseIndicator } from "./rules.ts";
 import { readBlockScalar, readPlainLine, readPlainRest, readQuoted } from "./scan.ts";
 

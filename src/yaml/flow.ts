@@ -7,9 +7,10 @@
  * Left out: `[a: b]` (a map without braces) and `{a}` (a key without a value, as in sets).
  * Test: test/17-pipelines.yaml.test.ts
  */
+import type { Mark } from "./cursor.ts";
 import { clip } from "./error.ts";
 import { entryOf, type MappingEntry, type ScalarNode, type Span, type YamlNode } from "./node.ts";
-import type { Mark, Reader } from "./reader.ts";
+import type { Reader } from "./reader.ts";
 import { ANCHORED_TWICE, KeySet, refuseIndicator } from "./rules.ts";
 import { readPlainLine, readPlainRest, readQuoted } from "./scan.ts";
 

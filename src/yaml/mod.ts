@@ -4,7 +4,8 @@
  *     text ── check bytes ── read (block.ts, flow.ts, scan.ts) ── tree, every node with its
  *                                                                 position ── toValue
  *
- *     reader.ts · node.ts     the position in the text; the tree
+ *     cursor.ts · reader.ts   the position in the text; what is counted
+ *     node.ts                 the tree
  *     block.ts · flow.ts      structure from indentation, and from brackets
  *     scan.ts · scalar.ts     scalars, and the meaning of `no` and `012`
  *     merge.ts · rules.ts     the merge key; constructs that are refused by name

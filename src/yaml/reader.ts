@@ -1,14 +1,15 @@
 /**
- * Lesson 17: the position in the text, and everything that must be counted.
+ * Lesson 17: a cursor that builds nodes, and counts everything that must be counted.
  *
  * The reader only moves forward (a look-ahead inside a multi-line scalar rewinds once, over blank
- * lines), so reading takes time in proportion to the text. A column is `pos - lineStart`.
+ * lines), so reading takes time in proportion to the text.
  *
  * Invariants: `depth` never exceeds MAX_DEPTH, aliases included, so recursion anywhere over the
  * tree is safe; nodes and characters with every alias written out stay within the same limits as a
  * text without aliases, so walking the tree is safe, too (no "billion laughs").
  * Test: test/17-pipelines.yaml.test.ts
  */
+import { Cursor, type Mark } from "./cursor.ts";
 import { clip, excerpt, YamlError, type Position, type YamlErrorCode } from "./error.ts";
 import { merged } from "./merge.ts";
 import type { MappingEntry, ScalarNode, ScalarStyle, Span, YamlNode } from "./node.ts";
@@ -40,19 +41,8 @@ interface Anchor {
   height: number;
 }
 
-/** A remembered position, to point at later. */
-export interface Mark {
-  readonly pos: number;
-  readonly line: number;
-  readonly lineStart: number;
-}
-
-export class Reader {
-  readonly text: string;
+export class Reader extends Cursor {
   readonly file: string | undefined;
-  pos = 0;
-  line = 1;
-  lineStart = 0;
   /** Behind the last scalar, alias or closing bracket. */
   contentEnd = 0;
   readonly anchors = new Map<string, Anchor>();
@@ -73,7 +63,7 @@ export class Reader {
       file?: string | undefined; limits?: YamlLimits | undefined; spans?: boolean | undefined;
     },
   ) {
-    this.text = text;
+    super(text);
     this.file = options.file;
     this.#maxDepth = options.limits?.maxDepth ?? MAX_DEPTH;
     this.#maxChars = options.limits?.maxBytes ?? MAX_BYTES;
@@ -81,77 +71,7 @@ export class Reader {
     this.#spans = options.spans ?? false;
   }
 
-  // Looking.
-
-  /** The character `ahead` places on; "" behind the end. */
-  peek(ahead = 0): string {
-    return this.text[this.pos + ahead] ?? "";
-  }
-
-  /** 0-based: the distance of the next character from the beginning of its line. */
-  get column(): number {
-    return this.pos - this.lineStart;
-  }
-
-  /**
-   * Is the character `ahead` places on a blank, a line end or the end? An indicator needs one of
-   * them behind it.
-   */
-  blankAt(ahead: number): boolean {
-    const char = this.peek(ahead);
-    return char === " " || char === "\n" || char === "\t" || char === "";
-  }
-
-  /** At the end of the text or of the document. */
-  get ended(): boolean {
-    return this.pos >= this.text.length || this.atMarker();
-  }
-
-  /** At `---` or `...` in column 0, which end everything that is open. */
-  atMarker(): boolean {
-    if (this.pos !== this.lineStart) return false;
-    const { text, pos } = this;
-    return (text.startsWith("---", pos) || text.startsWith("...", pos)) && this.blankAt(3);
-  }
-
-  mark(): Mark {
-    return { pos: this.pos, line: this.line, lineStart: this.lineStart };
-  }
-
-  rewind(mark: Mark): void {
-    this.pos = mark.pos;
-    this.line = mark.line;
-    this.lineStart = mark.lineStart;
-  }
-
   // Moving.
-
-  /** Over the line end at `pos`. */
-  newline(): void {
-    this.pos++;
-    this.line++;
-    this.lineStart = this.pos;
-  }
-
-  skipBlanks(): void {
-    for (let char = this.peek(); char === " " || char === "\t"; char = this.peek()) this.pos++;
-  }
-
-  /** Over blanks, comments and line ends, to the next text. Returns whether a line was crossed. */
-  skipToContent(): boolean {
-    let crossed = false;
-    for (;;) {
-      this.skipBlanks();
-      // "a#b" is text: a comment needs a blank or the start of the line before it.
-      if (this.peek() === "#" && (this.pos === this.lineStart || " \t".includes(this.peek(-1)))) {
-        const end = this.text.indexOf("\n", this.pos);
-        this.pos = end < 0 ? this.text.length : end;
-      }
-      if (this.peek() !== "\n") return crossed;
-      this.newline();
-      crossed = true;
-    }
-  }
 
   /** `skipToContent`, between block nodes: indentation counts here, so no tab may be in it. */
   skipToBlock(): boolean {

@@ -5,9 +5,10 @@
  * write instead.
  * Test: test/17-pipelines.yaml.test.ts
  */
+import type { Mark } from "./cursor.ts";
 import { clip } from "./error.ts";
 import type { ScalarNode } from "./node.ts";
-import type { Mark, Reader } from "./reader.ts";
+import type { Reader } from "./reader.ts";
 
 /** `&a key: value` names the key, where nearly everyone means the map. */
 export const ANCHORED_KEY =

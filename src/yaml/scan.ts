@@ -9,8 +9,9 @@
  * The specification allows it, and it is nearly always a slip of indentation.
  * Test: test/17-pipelines.yaml.test.ts
  */
+import type { Mark } from "./cursor.ts";
 import { clip } from "./error.ts";
-import type { Mark, Reader } from "./reader.ts";
+import type { Reader } from "./reader.ts";
 
 const NEWLINE = 10;
 const TAB = 9;
