@@ -116,9 +116,18 @@ test("keys of the store: by prefix, with their values, written and deleted", asy
   const path = "store/keys/new%2Fkey";
   await fits("store/keys/{key}", path, { value: "v", ttlMs: 60_000 });
   assert.equal((await ask(path)).json.value, "v");
+  for (const [was, value, status] of [
+    ["x", "w", 409], [null, "w", 409], ["v", "w", 200], ["v", "x", 409], ["w", "x", 200],
+  ] as const) {
+    const { status: found, json } = await ask(path, { value, was });
+    assert.deepEqual([found, json.error?.code], [status, status === 409 ? "CONFLICT" : undefined]);
+  }
+  assert.equal((await ask(path)).json.value, "x");
   assert.deepEqual(await fits("store/keys/{key}/delete", `${path}/delete`, {}),
     { key: "new/key", deleted: true });
   assert.equal((await ask(path)).status, 404);
+  assert.equal((await ask(path, { value: "n", was: "x" })).status, 409);
+  assert.equal((await ask(path, { value: "n", was: null })).status, 200);
   const wrong = await ask("store/keys?cursor=x");
   assert.deepEqual([wrong.status, wrong.json.error.code], [422, "STORE"]);
 });

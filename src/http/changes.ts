@@ -2,21 +2,17 @@
  * Lesson 19: what can be changed, and pipelines that are only looked at. Each route is one command
  * of the command line.
  *
- * Left out: folders. A browser has none to ship, so a pipeline whose jobs name files is refused in
- * words; `titan run` ships them.
  * Test: test/http.test.ts
  */
-import {
-  definePipeline, parsePipeline, PipelineError, type PipelineDefinition,
-} from "#pipeline";
+import { PipelineError } from "#pipeline";
 import {
   answerJson, any, boolean, integer, list, mapOf, object, oneOf, shapes, text,
 } from "#rows";
-import { HttpError, type Asked, type Route } from "./route.ts";
+import type { Asked, Route } from "./route.ts";
+import { PIPELINE, submissionOf, submit } from "./submission.ts";
 
 /** The person who asks, as far as anybody has said. */
 const by = { "by?": text } as const;
-const PIPELINE = ["application/yaml", "application/json"] as const;
 const affected = object({ run: text, jobs: integer });
 const meant = object({
   run: text, services: list(text), replicas: integer, "calledOff?": text, "letGo?": boolean,
@@ -46,7 +42,10 @@ export const CHANGES: readonly Route[] = [
     answer: object({
       run: text, existing: boolean, warnings: list(text), forgotten: boolean, replaces: text,
     }),
-    run: submit,
+    run: async (asked) => submit(asked, {
+      key: asked.query.get("key") ?? undefined, by: asked.query.get("by") ?? undefined,
+      strict: asked.query.get("strict") === "1", deploy: asked.query.get("deploy") === "1",
+    }),
   },
   {
     ...post("runs/{run}/cancel", "Cancels a run."), body: object({}), answer: affected,
@@ -122,43 +121,14 @@ export const CHANGES: readonly Route[] = [
   },
 ];
 
-/** A pipeline as YAML or as JSON, which has the same keys. */
-function pipelineOf({ bytes, contentType }: Asked): PipelineDefinition {
-  const source = bytes.toString("utf8");
-  if (contentType !== "application/json") return parsePipeline(source, { file: "body" });
-  let value: unknown;
-  try {
-    value = JSON.parse(source);
-  } catch (error) {
-    const found = (error as Error).message;
-    throw new HttpError(400, "BAD_REQUEST", `Cannot read the body as JSON: ${found}`);
-  }
-  return definePipeline(value, { file: "body" });
-}
-
 async function validate(asked: Asked): Promise<object> {
   try {
-    const { name, jobs, warnings } = pipelineOf(asked);
+    const { name, jobs, warnings } = submissionOf(asked).definition;
     return { valid: true, name, jobs: jobs.length, warnings };
   } catch (error) {
     if (!(error instanceof PipelineError)) throw error;
     return { valid: false, problems: error.problems };
   }
-}
-
-async function submit(asked: Asked): Promise<object> {
-  const { client, query } = asked;
-  const definition = pipelineOf(asked);
-  const files = definition.jobs.find(({ action }) => action.type === "file");
-  if (files !== undefined || definition.projectWritten === true) {
-    const what = files === undefined ? "it says project: true" : `job "${files.id}" names a file`;
-    throw new HttpError(422, "INVALID", `Cannot submit pipeline "${definition.name}" without its ` +
-      `folder: ${what}; titan run ships the folder of a file`);
-  }
-  return client.submit(definition, {
-    key: query.get("key") ?? undefined, by: query.get("by") ?? undefined,
-    strict: query.get("strict") === "1", deploy: query.get("deploy") === "1",
-  });
 }
 
 async function answerGate({ client, body }: Asked): Promise<object> {

@@ -8,6 +8,7 @@
  */
 import { any, boolean, integer, list, object, orNull, replyJson, text } from "#rows";
 import type { Client } from "#sdk";
+import { StoreError } from "#store";
 import { HttpError, type Asked, type Route } from "./route.ts";
 import { numberOf } from "./reads.ts";
 
@@ -36,8 +37,10 @@ export const KEYS: readonly Route[] = [
     answer: object({ ...key, value: any, length: integer, whole: boolean }), run: shown,
   },
   {
-    method: "POST", path: "/api/v1/store/keys/{key}", summary: "Writes a text under a key.",
-    body: object({ value: text, "ttlMs?": integer }), answer: object({ key: text }), run: written,
+    method: "POST", path: "/api/v1/store/keys/{key}", summary:
+      "Writes a text under a key. `was`: only if the key has this value, or (null) none.",
+    body: object({ value: text, "ttlMs?": integer, "was?": orNull(text) }),
+    answer: object({ key: text }), run: written,
   },
   {
     method: "POST", path: "/api/v1/store/keys/{key}/delete", summary: "Deletes a key.",
@@ -112,8 +115,31 @@ function scanned(type: string, items: readonly unknown[]): unknown {
 }
 
 async function written({ client, path, body }: Asked): Promise<object> {
-  const { value, ttlMs } = body as { value: string; ttlMs?: number };
-  const ttl = ttlMs === undefined ? [] : ["PX", String(ttlMs)];
-  await client.kv("SET", path["key"]!, value, ...ttl);
-  return { key: path["key"] };
+  const { value, ttlMs, was } = body as { value: string; ttlMs?: number; was?: string | null };
+  const key = path["key"]!;
+  const change = [value, ...(ttlMs === undefined ? [] : ["PX", String(ttlMs)])];
+  if (was === undefined) await client.kv("SET", key, ...change);
+  else if (!await isSwapped(client, key, { was, change })) {
+    throw new HttpError(409, "CONFLICT",
+      `Cannot write ${JSON.stringify(key)}: it has another value by now`);
+  }
+  return { key };
 }
+
+/** In one command, so that nobody writes between the look and the change. */
+async function isSwapped(
+  client: Client, key: string,
+  { was, change }: { was: string | null; change: readonly string[] },
+): Promise<boolean> {
+  if (was === null) return (await client.kv("SET", key, ...change, "NX")) !== null;
+  try {
+    return (await client.kv("SET", key, ...change, "IFEQ", was)) !== null;
+  } catch (error) {
+    // A Redis before 8.4 has no IFEQ, and has scripts.
+    if (!(error instanceof StoreError) || !/syntax error/i.test(error.message)) throw error;
+    return (await client.kv("EVAL", SWAP, "1", key, was, ...change)) !== null;
+  }
+}
+
+const SWAP = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return false end " +
+  "return redis.call('SET', KEYS[1], unpack(ARGV, 2))";

@@ -9,6 +9,7 @@
  *     route.ts      a route, and the way from a path to it
  *     reads.ts      what can be read; changes.ts what can be changed; output.ts what jobs print
  *     history.ts    what was true at a moment, and what led there
+ *     submission.ts a pipeline that comes, with its files
  *     agents.ts     agent runs and steps; files.ts artifacts; keys.ts the store
  *     mount.ts      another protocol at a path of its own: MCP
  *     streams.ts    routes of the event stream and of metrics
