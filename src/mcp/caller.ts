@@ -4,7 +4,7 @@
  *
  * Test: test/20-mcp.test.ts
  */
-import type { Id } from "./json-rpc.ts";
+import { isObject, type Id } from "./json-rpc.ts";
 
 /** A field of a question to a person: as much of JSON Schema as clients can show. */
 export interface AskedField {
@@ -36,6 +36,13 @@ export interface Caller {
   readonly progress: ((done: number, total: number, text: string) => void) | undefined;
   /** Asks the person in front of the client. Undefined: this client cannot. */
   readonly ask: ((asking: Asking) => Promise<Said>) | undefined;
+}
+
+/** Whether a client that says this of itself can show the fields of a question. */
+export function hasForms(elicitation: unknown): boolean {
+  // An empty object means forms; one that names only other ways does not.
+  return isObject(elicitation) &&
+    (Object.keys(elicitation).length === 0 || isObject(elicitation["form"]));
 }
 
 /** Sends a message that answers no request. */

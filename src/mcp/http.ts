@@ -16,12 +16,14 @@
 import { createHash } from "node:crypto";
 import type { Host } from "#host";
 import type { Mount, MountedAnswer, MountedRequest } from "#http";
+import { BATCH_VERSION, readBatch } from "./batch.ts";
 import type { Answered, Link } from "./caller.ts";
 import type { Dispatcher } from "./dispatch.ts";
 import { eraOf } from "./era.ts";
-import { checkHeaders } from "./headers.ts";
+import { checkHeaders, VERSION_HEADER } from "./headers.ts";
 import {
-  CODES, errorOf, readMessage, RpcFailure, type Bad, type Id, type Message, type Request,
+  CODES, errorOf, readMessage, RpcFailure, type Bad, type Id, type Message, type Notification,
+  type Request, type Response,
 } from "./json-rpc.ts";
 import { LegacySession } from "./legacy.ts";
 import { ModernEdge } from "./modern.ts";
@@ -75,7 +77,10 @@ export class HttpEndpoint {
     if (!accept.includes("*/*") && !wanted.every((type) => accept.includes(type))) {
       return refusal(406, undefined, `Cannot answer: Accept must list ${wanted.join(" and ")}`);
     }
-    const message = readMessage(asked.body.toString("utf8"));
+    const text = asked.body.toString("utf8");
+    const batch = this.#takesBatches(asked) ? readBatch(text) : undefined;
+    if (batch !== undefined && !("type" in batch)) return this.#batch(batch, asked);
+    const message = batch ?? readMessage(text);
     if (message.type === "bad") return badAnswer(message);
     const wrong = checkHeaders(asked.headers, message);
     if (wrong !== undefined) return { ...failed(message, wrong), status: 400 };
@@ -90,15 +95,10 @@ export class HttpEndpoint {
     const id = asked.headers[SESSION_HEADER];
     const known = this.#sessions.find(id);
     if (id !== undefined && known === undefined) {
-      return refusal(404, idOf(message), "Cannot find this session: begin again with initialize");
+      return noSession(idOf(message));
     }
-    if (message.type === "response") {
-      // Its id is a secret of the session that asked.
-      known?.legacy.take(message);
-      return { status: 202, headers: {}, body: "" };
-    }
-    if (message.type === "notification") {
-      if (message.method === "notifications/cancelled") known?.cancel(message.params["requestId"]);
+    if (message.type === "response" || message.type === "notification") {
+      this.#heard(message, known);
       return { status: 202, headers: {}, body: "" };
     }
     if (message.type !== "request") throw new Error("this was refused before");
@@ -109,6 +109,51 @@ export class HttpEndpoint {
     return { ...answer, headers: { ...answer.headers, [SESSION_HEADER]: session.id } };
   }
 
+  // ── batches ────────────────────────────────────────────────────────────────────────────────────
+
+  /** One version has them. A client that names none is taken for that one. */
+  #takesBatches({ headers }: MountedRequest): boolean {
+    const session = this.#sessions.find(headers[SESSION_HEADER]);
+    const version = session?.legacy.version ?? headers[VERSION_HEADER] ?? BATCH_VERSION;
+    return version === BATCH_VERSION;
+  }
+
+  async #batch(batch: readonly Message[], asked: MountedRequest): Promise<MountedAnswer> {
+    const id = asked.headers[SESSION_HEADER];
+    const known = this.#sessions.find(id);
+    if (id !== undefined && known === undefined) return noSession(undefined);
+    const session = known ?? this.#newSession();
+    const stream = new Stream(this.#host, asked.signal);
+    const answers = batch.flatMap((message): Promise<object>[] => {
+      if (message.type === "bad") {
+        const error = new RpcFailure(message.code, message.message);
+        return [Promise.resolve(errorOf(message.id, error))];
+      }
+      if (message.type !== "request") return this.#heard(message, known);
+      const started = this.#started(message, asked, { edge: session.legacy, session, stream });
+      return [started.then((answered) => answered.message)];
+    });
+    if (answers.length === 0) return { status: 202, headers: {}, body: "" };
+    const all = Promise.all(answers);
+    const ready = await Promise.race([all, stream.begun]);
+    if (ready !== undefined) {
+      return { status: 200, headers: JSON_TYPE, body: JSON.stringify(ready) };
+    }
+    for (const answer of answers) void answer.then((message) => stream.send(message));
+    void all.then(() => stream.end());
+    return stream.answer();
+  }
+
+  /** Nobody answers these. */
+  #heard(message: Response | Notification, known: HttpSession | undefined): [] {
+    // The id of a question of ours is a secret of the session that asked.
+    if (message.type === "response") known?.legacy.take(message);
+    else if (message.method === "notifications/cancelled") {
+      known?.cancel(message.params["requestId"]);
+    }
+    return [];
+  }
+
   /** Without a session a request is served all the same: only questions and news need one. */
   #newSession(): HttpSession {
     const { host } = this.#dispatcher;
@@ -117,18 +162,10 @@ export class HttpEndpoint {
 
   // #region request
   async #request(
-    request: Request, asked: MountedRequest,
-    edge: { answer(request: Request, link: Link): Promise<Answered> }, session?: HttpSession,
+    request: Request, asked: MountedRequest, edge: Edge, session?: HttpSession,
   ): Promise<MountedAnswer> {
-    const stop = new AbortController();
     const stream = new Stream(this.#host, asked.signal);
-    // In the handshake eras a stream that breaks is no wish: the client may ask for the rest.
-    if (session === undefined) asked.signal.addEventListener("abort", () => stop.abort());
-    session?.begin(request.id, stop);
-    const link: Link = {
-      signal: stop.signal, principal: principalOf(asked), send: (message) => stream.send(message),
-    };
-    const done = edge.answer(request, link).finally(() => session?.over(request.id));
+    const done = this.#started(request, asked, { edge, session, stream });
     const first = await Promise.race([done, stream.begun]);
     if (first !== undefined) {
       const { message, status } = first;
@@ -138,6 +175,28 @@ export class HttpEndpoint {
     return stream.answer();
   }
   // #endregion
+
+  #started(
+    request: Request, asked: MountedRequest,
+    { edge, session, stream }: { edge: Edge; session: HttpSession | undefined; stream: Stream },
+  ): Promise<Answered> {
+    const stop = new AbortController();
+    // In the handshake eras a stream that breaks is no wish: the client may ask for the rest.
+    if (session === undefined) asked.signal.addEventListener("abort", () => stop.abort());
+    session?.begin(request.id, stop);
+    const link: Link = {
+      signal: stop.signal, principal: principalOf(asked), send: (message) => stream.send(message),
+    };
+    return edge.answer(request, link).finally(() => session?.over(request.id));
+  }
+}
+
+interface Edge {
+  answer(request: Request, link: Link): Promise<Answered>;
+}
+
+function noSession(id: Id | undefined): MountedAnswer {
+  return refusal(404, id, "Cannot find this session: begin again with initialize");
 }
 
 /** Callers with the same token are one principal, and so are all without one. */

@@ -7,7 +7,7 @@
  *
  * Invariants: every text is one of these or a `bad` one, with the error that answers it; an id is
  * returned as it came, of the same type.
- * Left out: batches. MCP had them in one version, 2025-03-26, and took them back in the next.
+ * Left out: batches. One version of MCP has them, and batch.ts takes them apart.
  * Test: test/20-mcp.test.ts
  */
 

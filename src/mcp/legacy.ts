@@ -13,7 +13,7 @@
  */
 import type { Host } from "#host";
 import {
-  nameOf, progressOf, type Answered, type Asking, type Caller, type Link, type Said,
+  hasForms, nameOf, progressOf, type Answered, type Asking, type Caller, type Link, type Said,
 } from "./caller.ts";
 import type { Dispatcher } from "./dispatch.ts";
 import { agreedVersion, metaOf } from "./era.ts";
@@ -78,7 +78,7 @@ export class LegacySession {
     }
     this.#version = agreedVersion(protocolVersion);
     this.#client = nameOf(clientInfo);
-    this.#canAsk = isObject(capabilities) && isObject(capabilities["elicitation"]);
+    this.#canAsk = isObject(capabilities) && hasForms(capabilities["elicitation"]);
     const { serverInfo, instructions } = this.#dispatcher;
     const resources = { subscribe: true };
     return {

@@ -3,7 +3,7 @@
  * HTTP, for clients of all its versions.
  *
  *     a line, or the body of a POST
- *        │ json-rpc.ts, lines.ts
+ *        │ json-rpc.ts, lines.ts, batch.ts
  *        ▼
  *     era.ts ──▶ modern.ts   each request says it all        ┐
  *           └──▶ legacy.ts   a handshake, and then a session ┴─▶ dispatch.ts ─▶ tools, resources,

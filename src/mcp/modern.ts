@@ -11,7 +11,7 @@
  */
 import { createHash } from "node:crypto";
 import {
-  nameOf, progressOf, type Answered, type Asking, type Caller, type Link, type Said,
+  hasForms, nameOf, progressOf, type Answered, type Asking, type Caller, type Link, type Said,
 } from "./caller.ts";
 import type { Dispatcher } from "./dispatch.ts";
 import { META, metaOf, MODERN_VERSIONS, VERSIONS } from "./era.ts";
@@ -94,13 +94,11 @@ export class ModernEdge {
     const { params } = request;
     const meta = metaOf(params);
     const { elicitation } = meta[META.capabilities] as Params;
-    // An empty object means forms; one that names only other ways does not.
-    const hasForms = isObject(elicitation) &&
-      (Object.keys(elicitation).length === 0 || isObject(elicitation["form"]));
     return {
       client: nameOf(meta[META.client]), signal: link.signal,
       progress: progressOf(meta["progressToken"], link.send),
-      ask: hasForms ? async (asking) => this.#answerTo(asking, request, link) : undefined,
+      ask: !hasForms(elicitation) ? undefined
+        : async (asking) => this.#answerTo(asking, request, link),
     };
   }
 

@@ -12,6 +12,7 @@
  * Test: test/20-mcp.test.ts, test/20-mcp.stdio.test.ts
  */
 import type { Host } from "#host";
+import { BATCH_VERSION, readBatch } from "./batch.ts";
 import type { Dispatcher } from "./dispatch.ts";
 import type { Link } from "./caller.ts";
 import { eraOf } from "./era.ts";
@@ -44,7 +45,9 @@ export class StdioConnection {
   readonly #legacy: LegacySession;
   /** Requests under way. */
   readonly #open = new Map<Id, AbortController>();
-  /** Those of them that last until somebody ends them. */
+  /** Messages and batches whose answers are not written yet. */
+  #working = 0;
+  /** Requests that last until somebody ends them. */
   readonly #listening = new Set<Id>();
   readonly #host: Host;
   #closed = false;
@@ -59,7 +62,7 @@ export class StdioConnection {
 
   take(chunk: Buffer): void {
     for (const line of this.#lines.take(chunk)) {
-      if ("text" in line) this.#message(readMessage(line.text));
+      if ("text" in line) this.#text(line.text);
       else {
         const found = `it has ${line.tooLong} bytes, more than ${MAX_LINE_BYTES}`;
         const why = `Cannot read the message: ${found}`;
@@ -70,7 +73,7 @@ export class StdioConnection {
 
   /** Resolves once every request that has come is answered, or after this long. */
   async settled(ms: number): Promise<void> {
-    if (this.#open.size === 0) return;
+    if (this.#working === 0) return;
     await new Promise<void>((resolve) => {
       const timer = this.#host.timers.after(ms, resolve);
       this.#idle = () => {
@@ -96,20 +99,29 @@ export class StdioConnection {
   }
 
   // #region message
-  #message(message: Message): void {
+  #text(text: string): void {
+    const batch = this.#legacy.version === BATCH_VERSION ? readBatch(text) : undefined;
+    const read = batch ?? readMessage(text);
+    const messages = "type" in read ? [read] : read;
+    const answers = messages.flatMap((message) => this.#answer(message) ?? []);
+    if (answers.length > 0) void this.#say(answers, messages === read);
+  }
+
+  /** What is to be said to a message; undefined: nothing. */
+  #answer(message: Message): Promise<object | undefined> | undefined {
     switch (message.type) {
-      case "request": return void this.#request(message);
+      case "request": return this.#request(message);
       case "notification": return this.#notification(message);
       case "response": return void this.#legacy.take(message);
-      case "bad": return this.#send(
+      case "bad": return Promise.resolve(
         errorOf(message.id, new RpcFailure(message.code, message.message)));
     }
   }
 
-  async #request(request: Request): Promise<void> {
+  async #request(request: Request): Promise<object | undefined> {
     const { id, method, params } = request;
-    const refuse = (why: string): void => this.#send(
-      errorOf(id, new RpcFailure(CODES.INVALID_REQUEST, `Cannot serve ${method}: ${why}`)));
+    const refuse = (why: string): object =>
+      errorOf(id, new RpcFailure(CODES.INVALID_REQUEST, `Cannot serve ${method}: ${why}`));
     if (this.#open.has(id)) return refuse(`a request with id ${id} is under way`);
     if (this.#open.size >= MAX_REQUESTS) return refuse(`${MAX_REQUESTS} requests are under way`);
     const stop = new AbortController();
@@ -126,17 +138,28 @@ export class StdioConnection {
     const { message } = await edge.answer(request, link);
     this.#listening.delete(id);
     this.#open.delete(id);
-    if (!stop.signal.aborted) this.#send(message);
-    if (this.#open.size === 0) this.#idle();
+    return stop.signal.aborted ? undefined : message;
   }
   // #endregion
+
+  /** A batch is answered by one, once all of it is done. */
+  async #say(
+    answers: readonly Promise<object | undefined>[], isBatch: boolean,
+  ): Promise<void> {
+    this.#working += 1;
+    const all = (await Promise.all(answers)).filter((each) => each !== undefined);
+    if (isBatch && all.length > 0) this.#send(all);
+    else if (all[0] !== undefined) this.#send(all[0]);
+    this.#working -= 1;
+    if (this.#working === 0) this.#idle();
+  }
 
   /** Before a handshake only a modern request has all that is needed; it is told what it lacks. */
   #isGreeted(method: string): boolean {
     return this.#legacy.version !== undefined || method === "initialize" || method === "ping";
   }
 
-  #notification({ method, params }: Notification): void {
+  #notification({ method, params }: Notification): undefined {
     if (method === "notifications/cancelled") this.#open.get(params["requestId"] as Id)?.abort();
   }
 }
