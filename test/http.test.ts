@@ -340,7 +340,8 @@ test("a pipeline is only looked at; one that needs its folder is refused in word
   assert.match(bad.problems[0].message, /"jobs"/);
   const json = await change("/api/v1/runs", { name: "a", jobs: [{ id: "a", file: "a.py" }] });
   assert.equal(json.status, 422);
-  assert.match(json.json.error.message, /job "a" names a file; send the files with it, or use titan run/);
+  const said = /job "a" names a file; send the files with it, or use titan run/;
+  assert.match(json.json.error.message, said);
   assert.equal((await yaml("/api/v1/runs", "name: a\n")).status, 422);
 });
 
