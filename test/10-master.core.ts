@@ -4,10 +4,10 @@
  */
 import assert from "node:assert/strict";
 import {
-  allArtifacts, apply, artifactMemory, decide, edgesMemory, Event, groupMemory, hashState,
-  isTerminal, jobMemory, leftMemory, nextAdvance, nextStart, readSnapshot, Refusal, runMemory,
-  State, stepMemory, writeSnapshot, type ArtifactLimits, type Command, type CommandOf, type Context,
-  type DecidedOn, type Job, type MemoryLimits, type Replies, type Run,
+  allArtifacts, apply, artifactMemory, carriedMemory, decide, edgesMemory, Event, groupMemory,
+  hashState, isTerminal, jobMemory, leftMemory, nextAdvance, nextStart, readSnapshot, Refusal,
+  runMemory, State, stepMemory, writeSnapshot, type ArtifactLimits, type Command, type CommandOf,
+  type Context, type DecidedOn, type Job, type MemoryLimits, type Replies, type Run,
 } from "#core";
 import { requirementKey } from "#routing";
 import {
@@ -200,7 +200,10 @@ function memoryOf(run: Run): number {
   const isLate = run.group !== undefined && run.spec.agent === undefined;
   const group = isLate ? groupMemory(run.group!.id) : 0;
   const files = [...run.artifacts.values()].reduce((sum, each) => sum + artifactMemory(each), 0);
-  return runMemory(run.key, run.spec) + jobs + edgesMemory(run.edges.length) + group + files;
+  const carried = [...run.carried].reduce((sum, [place, steps]) =>
+    sum + carriedMemory(place, steps), 0);
+  const edges = edgesMemory(run.edges.length);
+  return runMemory(run.key, run.spec) + jobs + edges + group + files + carried;
 }
 
 /** What the artifacts say of their contents, and which ended runs have any. */
@@ -429,7 +432,8 @@ export function checkIndexes(state: State): void {
       run.jobs.reduce((sum, job) => sum + (job.result?.length ?? 0), 0),
       "bytes of results",
     );
-    const steps = run.jobs.flatMap(({ journal }) => [...(journal?.values() ?? [])]);
+    const steps = run.jobs.flatMap(({ journal }) => [...(journal?.values() ?? [])])
+      .concat(...run.carried.values());
     assert.equal(
       run.stepBytes, steps.reduce((sum, step) => sum + (step.result?.length ?? 0), 0),
       "bytes of the results of steps",

@@ -181,7 +181,7 @@ const EXAMPLES: { readonly [T in Event["type"]]: EventOf<T> } = {
   RunForked: {
     type: "RunForked", run: 9, id: "nightly-8x3n", key: undefined, at, by: "ada", from: 7, step: 3,
     spec: { name: "nightly", version: "2", project: "ab".repeat(32), jobs, agent: undefined },
-    set: [{ job: 2, name: "plan", ordinal: 1, result: Buffer.from("[]") }],
+    set: [{ job: 2, name: "plan", ordinal: 1, result: Buffer.from("[]") }], carries: true,
   },
   ChangesAccepted: { type: "ChangesAccepted", run: 7, at },
   ArtifactPut: {

@@ -1,36 +1,18 @@
 /** The journal in the core: limits, memory, snapshots, and what each refusal says. */
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { Event, hashState, MAX_RUN_STEP_BYTES, Picture, readSnapshot, writeSnapshot } from "#core";
 import type { Job, MemoryLimits } from "#core";
 import {
-  MAX_STEP_BLOB_BYTES, MAX_STEP_RESULT_BYTES, MAX_STEPS, type JobScope, type StepEnd,
-  type StepStart,
+  MAX_STEP_BLOB_BYTES, MAX_STEP_RESULT_BYTES, MAX_STEPS, type StepEnd, type StepStart,
 } from "#wire";
 import {
   assertRecoverable, Bench, checkIndexes, randomLife, refusal as refused, serviceSpec, spec,
 } from "./10-master.core.ts";
+import { by, stepEnd, stepStart } from "./18-agents.core.ts";
 import { Model } from "../src/simulation/model.ts";
 
 const MIB = 1024 * 1024;
-
-const scopeOf = ({ run, index, attempt, worker }: Job): JobScope =>
-  ({ run: run.number, job: index, attempt, worker });
-
-function start(name: string, fields: Partial<StepStart> = {}): StepStart {
-  return {
-    name, ordinal: 1, inputHash: createHash("sha256").update(name).digest(), effect: "read",
-    onAmbiguous: "retry", call: 1, reserve: undefined, again: false, ...fields,
-  };
-}
-
-function end(name: string, fields: Partial<StepEnd> = {}): StepEnd {
-  return {
-    name, ordinal: 1, result: undefined, blob: undefined, failure: undefined, usage: undefined,
-    told: false, ...fields,
-  };
-}
 
 /** One job that runs, and the steps of its attempt. */
 class Agent {
@@ -44,13 +26,13 @@ class Agent {
   }
 
   start(name: string, fields: Partial<StepStart> = {}) {
-    const step = start(name, fields);
-    return this.bench.execute({ type: "StartStep", by: scopeOf(this.job), step });
+    const step = stepStart(name, fields);
+    return this.bench.execute({ type: "StartStep", by: by(this.job), step });
   }
 
   end(name: string, fields: Partial<StepEnd>) {
-    const step = end(name, fields);
-    return this.bench.execute({ type: "EndStep", by: scopeOf(this.job), step });
+    const step = stepEnd(name, fields);
+    return this.bench.execute({ type: "EndStep", by: by(this.job), step });
   }
 
   done(name: string, result: Buffer | string = "1", fields: Partial<StepStart> = {}): void {
@@ -116,7 +98,7 @@ test("a service keeps no journal", () => {
   bench.submit([spec("web", { service: serviceSpec("web") })]);
   const [job] = bench.schedule() as [Job];
   assert.throws(
-    () => bench.execute({ type: "StartStep", by: scopeOf(job), step: start("a") }),
+    () => bench.execute({ type: "StartStep", by: by(job), step: stepStart("a") }),
     refused("INVALID", /a service has no end, and no journal/),
   );
 });
@@ -181,21 +163,6 @@ test("a journal outlives a failed attempt, a lost worker, and a person's retry",
   bench.schedule();
   assert.equal(agent.start("a").type, "done");
   assertRecoverable(bench);
-});
-
-test("a fork takes over what is done up to a step, not what has failed or only begun", () => {
-  const agent = new Agent();
-  agent.done("a");
-  agent.start("failed");
-  agent.end("failed", { failure: "no" });
-  agent.start("begun");
-  agent.done("b");
-  const run = agent.job.run.id;
-  const fork = agent.bench.execute({ type: "Fork", run, from: "b", set: [], by: "x" });
-  assert.equal(fork.steps, 2);
-  const { journal } = agent.bench.state.runsById.get(fork.run)!.jobs[0]!;
-  assert.deepEqual([...journal!.values()].map(({ name }) => name), ["a", "b"]);
-  assertRecoverable(agent.bench);
 });
 
 test("whatever happens to jobs with steps: indexes hold, the log and a snapshot give the same, " +

@@ -2,9 +2,11 @@
  * Jobs that add jobs, ask people and wait, without a program: for the tests of chapter 18.
  */
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { Refusal, type Job } from "#core";
 import {
-  PLAIN_RULES, type Asked, type Gate, type JobScope, type JobSpec, type Spawned, type WaitWish,
+  PLAIN_RULES, type Asked, type Gate, type JobScope, type JobSpec, type Spawned, type StepEnd,
+  type StepStart, type WaitWish,
 } from "#wire";
 import { type Bench, spec } from "./10-master.core.ts";
 
@@ -12,6 +14,20 @@ import { type Bench, spec } from "./10-master.core.ts";
 export const by = ({ run, index, attempt, worker }: Job): JobScope => {
   return { run: run.number, job: index, attempt, worker };
 };
+
+export function stepStart(name: string, fields: Partial<StepStart> = {}): StepStart {
+  return {
+    name, ordinal: 1, inputHash: createHash("sha256").update(name).digest(), effect: "read",
+    onAmbiguous: "retry", call: 1, reserve: undefined, again: false, ...fields,
+  };
+}
+
+export function stepEnd(name: string, fields: Partial<StepEnd> = {}): StepEnd {
+  return {
+    name, ordinal: 1, result: undefined, blob: undefined, failure: undefined, usage: undefined,
+    told: false, ...fields,
+  };
+}
 
 interface SpawnOptions {
   readonly parents?: string[];

@@ -52,6 +52,7 @@ const STEPS: Record<Step["do"], Fields> = {
   retry: { run: "string" },
   gate: { run: "string", job: "string", approve: "boolean" },
   add: { run: "string", jobs: "array" },
+  fork: { run: "string", which: "number" },
   status: { run: "string" },
   watch: { run: "string" },
   stop: { run: "string" },

@@ -18,6 +18,8 @@ import type { SimProcess, SimWorld } from "#simhost";
 /** What an agent does, in so many calls. */
 export interface AgentScript {
   readonly adds: number;
+  /** Steps that each of the jobs takes that it adds. */
+  readonly theirs: number;
   readonly asks: number;
   readonly naps: number;
 }
@@ -71,20 +73,20 @@ export class ProgramAgents {
     };
     const end = (): void => program.exit(0);
     const waits = new JobWaits({ run, host, client, step, end });
-    const { adds, asks, naps } = script;
+    const { adds, theirs, asks, naps } = script;
     const questions = Array.from({ length: asks }, (_, n) =>
       waits.ask(`q${n}`, { message: `${job} asks`, timeout: "20m" }));
     const added = adds === 0 ? Promise.resolve([])
-      : waits.spawn("k", childrenOf(job, adds)).then((children) => waits.settled(children));
+      : waits.spawn("k", childrenOf(job, adds, theirs)).then((children) => waits.settled(children));
     await Promise.all([added, ...questions]);
     if (naps > 0) await waits.sleep("nap", naps);
   }
 }
 
-function childrenOf(job: string, count: number): JobInput[] {
+function childrenOf(job: string, count: number, steps: number): JobInput[] {
   return Array.from({ length: count }, (_, n) => ({
     id: `${job}-${n}`,
-    command: ["sim", `ms=${10 * (n + 1)}`],
+    command: ["sim", `ms=${10 * (n + 1)}`, ...(steps > 0 ? [`steps=${steps}`] : [])],
     ...(n > 0 && n % 2 === 0 && { needs: `${job}-${n - 1}` }),
   }));
 }

@@ -149,6 +149,30 @@ export function generateBrakes(
   return { pipelines, steps };
 }
 
+/** Jobs that take steps and add jobs that do, and people who fork their run (lesson 18). */
+export function generateForks(
+  prng: Prng, room: { readonly clients: number; readonly safetyMs: number },
+): { pipelines: PipelinePlan[]; steps: Step[] } {
+  const run = "forked";
+  const job = (id: string): JobPlan => ({
+    id,
+    does: `ms=${prng.ms(1, 300)} steps=${prng.int(1, 3)} adds=${prng.int(1, 3)} ` +
+      `theirs=${prng.int(1, 4)}`,
+    retry: { maxAttempts: 4, delayMs: 100, backoff: 1, jitter: 0 },
+  });
+  const client = (): number => prng.int(1, room.clients);
+  const at = prng.int(1, 500);
+  const later = (): number => prng.int(at, room.safetyMs);
+  const steps: Step[] = [{ at, client: client(), do: "submit", run }];
+  for (let count = prng.int(1, 3); count > 0; count--) {
+    steps.push({ at: later(), client: client(), do: "fork", run, which: prng.int(0, 30) });
+  }
+  if (prng.chance(0.15)) steps.push({ at: later(), client: client(), do: "cancel", run });
+  if (prng.chance(0.3)) steps.push({ at: later(), client: client(), do: "retry", run });
+  if (prng.chance(0.6)) steps.push({ at: later(), client: client(), do: "snapshot" });
+  return { pipelines: [{ key: run, jobs: ["a", "b"].slice(0, prng.int(1, 2)).map(job) }], steps };
+}
+
 /** It adds jobs, asks, or sleeps, and most of them more than one of these. */
 function generateAgent(prng: Prng): string[] {
   const words = [`adds=${prng.int(1, 3)}`, `asks=${prng.int(1, 2)}`, `naps=${prng.ms(1, 2000)}`];

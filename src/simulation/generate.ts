@@ -9,7 +9,9 @@
  * Invariant: nothing but `seed` goes in.
  * Test: test/22-simulation.test.ts
  */
-import { addSteps, generateAgents, generateBrakes, generatePipeline } from "./generate-jobs.ts";
+import {
+  addSteps, generateAgents, generateBrakes, generateForks, generatePipeline,
+} from "./generate-jobs.ts";
 import { generatePools } from "./generate-pools.ts";
 import { generateServices, generateVersions } from "./generate-services.ts";
 import {
@@ -45,6 +47,9 @@ const [AGENT_SALT, AGENT_LIFE] = [0xa6e, 6];
 /** And every ninth has agent runs whose budgets are too small for what they want. */
 const [BRAKE_SALT, BRAKE_LIFE] = [0xb7a, 7];
 
+/** And every ninth has runs that grow, and are forked. */
+const [FORK_SALT, FORK_LIFE] = [0xf04c, 3];
+
 /** Everything that happens in the life of this seed. */
 export function generatePlan(seed: number): Plan {
   const prng = new Prng(seed);
@@ -60,15 +65,7 @@ export function generatePlan(seed: number): Plan {
   if (seed % SERVICE_LIVES === STEP_LIFE) addSteps(new Prng(seed ^ STEP_SALT), pipelines);
   const room: Room = { workers, clients, safetyMs, pipelines };
   const endless = generateEndless(new Prng(seed ^ ENDLESS_SALT), room);
-  const serving = seed % SERVICE_LIVES === SERVICE_LIVES - 1
-    ? generateServices(new Prng(seed ^ SERVICE_SALT), room)
-    : seed % SERVICE_LIVES === VERSION_LIFE
-      ? generateVersions(new Prng(seed ^ VERSION_SALT), room)
-      : seed % SERVICE_LIVES === AGENT_LIFE
-        ? generateAgents(new Prng(seed ^ AGENT_SALT), room)
-        : seed % SERVICE_LIVES === BRAKE_LIFE
-          ? generateBrakes(new Prng(seed ^ BRAKE_SALT), room)
-          : { pipelines: [], steps: [] };
+  const serving = generateSpecial(seed, room);
   const scaled = seed % POOL_LIVES === FIRST_POOL_LIFE
     ? generatePools(new Prng(seed ^ POOL_SALT), { ...room, enabled })
     : { pools: [], pipelines: [], steps: [], faults: [] };
@@ -92,6 +89,20 @@ export function generatePlan(seed: number): Plan {
       .sort((a, b) => a.at - b.at),
     finale: prng.pick(["none", "stop", "kill", "crash"]),
   };
+}
+
+/** What lives of one kind have besides. */
+function generateSpecial(
+  seed: number, room: Room,
+): { pipelines: PipelinePlan[]; steps: Step[] } {
+  switch (seed % SERVICE_LIVES) {
+    case SERVICE_LIVES - 1: return generateServices(new Prng(seed ^ SERVICE_SALT), room);
+    case VERSION_LIFE: return generateVersions(new Prng(seed ^ VERSION_SALT), room);
+    case AGENT_LIFE: return generateAgents(new Prng(seed ^ AGENT_SALT), room);
+    case BRAKE_LIFE: return generateBrakes(new Prng(seed ^ BRAKE_SALT), room);
+    case FORK_LIFE: return generateForks(new Prng(seed ^ FORK_SALT), room);
+    default: return { pipelines: [], steps: [] };
+  }
 }
 
 /** What steps and faults can be about. */

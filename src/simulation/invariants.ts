@@ -22,6 +22,7 @@ import { Fold } from "./invariants-fold.ts";
 import type { Invariant } from "./invariants-list.ts";
 import { Model, type ModelJob, type ModelOptions, type ModelRun } from "./model.ts";
 import type { ModelPools } from "./model-pools.ts";
+import * as steps from "./model-steps.ts";
 
 export { INVARIANTS, type Invariant, Violation } from "./invariants-list.ts";
 export { type LogEvents, readLogEvents } from "./events.ts";
@@ -324,6 +325,12 @@ export class Judge {
         `a client was shown ${job} as ${status}, and in the log it is ${job.status}`,
       );
     }
+  }
+
+  /** A program was given this value by one of its durable steps. */
+  gave(at: { run: string; job: string; step: string; value: unknown }): void {
+    const job = this.#job(this.#run(at.run, "there"), at.job, "RUNNING");
+    steps.gave(this, job, at.step, at.value);
   }
 
   // ── workers ────────────────────────────────────────────────────────────────────────────────────

@@ -97,6 +97,8 @@ export class ModelJob {
   }[] = [];
   everCancelled = false;
   // Of one that adds jobs, asks, or waits: see model-agents.ts.
+  /** Of one that was added by another: who added it, with what, and which of them it is. */
+  place = "";
   /** How many jobs have added each other until one has added this one. */
   readonly depth: number;
   readonly spawnedKeys = new Set<string>();
@@ -149,6 +151,8 @@ export class ModelRun {
   resultBytes = 0;
   /** Steps begun. */
   steps = 0;
+  /** Of a fork: what jobs have done that it has not added again so far, by their places. */
+  readonly carried = new Map<string, ReadonlyMap<string, ModelStep>>();
   // What clients are compared with afterwards.
   everCancelled = false;
   everEnded = false;

@@ -9,7 +9,7 @@
 import type { EventOf } from "#core";
 import type { Invariant } from "./invariants-list.ts";
 import type { ModelBudgets } from "./model-budgets.ts";
-import type { ModelJob, ModelRun } from "./model-state.ts";
+import type { ModelJob, ModelRun, ModelStep } from "./model-state.ts";
 
 interface Hands {
   fail(invariant: Invariant, what: string): never;
@@ -68,16 +68,40 @@ function ended(
     : { failed: false, result: event.blob?.sha256 ?? event.result?.toString("base64") ?? "" };
 }
 
+/** A program was given this result of a step. */
+export function gave(hands: Hands, job: ModelJob, step: string, value: unknown): void {
+  const end = job.steps.get(step)?.end;
+  const result = Buffer.from(JSON.stringify(value)).toString("base64");
+  if (end?.failed === false && end.result === result) return;
+  const found = end === undefined ? "it has not ended" : `it is ${JSON.stringify(end)}`;
+  const what = `step ${step} of ${job} gives ${JSON.stringify(value)}, and in the log ${found}`;
+  hands.fail("step-result-stands", what);
+}
+
 /** The steps of another run that were done, up to one of them. */
 export function forked(run: ModelRun, from: ModelRun, event: EventOf<"RunForked">): void {
   run.steps = event.step;
-  for (const job of run.jobs) {
-    for (const [key, step] of from.jobs[job.index]?.steps ?? []) {
-      if (step.order < event.step && step.end?.failed === false) job.steps.set(key, { ...step });
-    }
-  }
+  const done = (steps: ReadonlyMap<string, ModelStep>): Map<string, ModelStep> => {
+    const copies = [...steps].map(([key, step]) => [key, { ...step }] as const);
+    return new Map(copies.filter(([, { order, end }]) =>
+      order < event.step && end?.failed === false));
+  };
+  const all = from.jobs.map(({ place, steps }) => ({ place, steps: done(steps) }));
   for (const { job, result, ...name } of event.set) {
-    const step = run.jobs[job]?.steps.get(keyOf(name));
+    const step = all[job]?.steps.get(keyOf(name));
     if (step !== undefined) step.end = { failed: false, result: result.toString("base64") };
   }
+  for (const job of run.jobs) {
+    for (const [key, step] of all[job.index]!.steps) job.steps.set(key, step);
+  }
+  if (!event.carries) return;
+  for (const { place, steps } of all) if (place !== "") run.carried.set(place, steps);
+  for (const [place, steps] of from.carried) run.carried.set(place, done(steps));
+}
+
+/** A job has been added by another one. It may have done something already, in another run. */
+export function added(job: ModelJob, { key, digest }: EventOf<"JobsSpawned">, by: string): void {
+  job.place = `${by} ${digest.toString("hex")} ${key}`;
+  for (const [name, step] of job.run.carried.get(job.place) ?? []) job.steps.set(name, step);
+  job.run.carried.delete(job.place);
 }

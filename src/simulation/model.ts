@@ -262,7 +262,11 @@ export class Model {
     if (job.run.ended || job.run.cancelled) {
       this.fail("terminal-absorbs", `${job} adds jobs to its run, which is over`);
     }
+    const from = job.run.jobs.length;
     this.#grow(job.run, event.jobs, event.edges, job.depth + 1);
+    for (const [which, added] of job.run.jobs.slice(from).entries()) {
+      steps.added(added, event, `${job.spec.id} ${which}`);
+    }
   }
 
   #grow(

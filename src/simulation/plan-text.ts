@@ -111,6 +111,7 @@ function stepText(step: Step): string {
       const { before } = step;
       return `adds ${jobs} to ${step.run}${before ? `, before job ${before.join(" and ")}` : ""}`;
     }
+    case "fork": return `forks ${step.run} at one of its steps`;
     case "status": return `asks for the status of ${step.run}`;
     case "stop": return `stops the services of ${step.run}`;
     case "restart": return `restarts the services of ${step.run}`;

@@ -177,6 +177,8 @@ export type Step = { readonly at: number; readonly client: number } & (
       readonly jobs: readonly JobPlan[];
       readonly before?: readonly number[];
     }
+  /** At one of the steps that it has by then: number `which`, counted around. */
+  | { readonly do: "fork"; readonly run: string; readonly which: number }
   | { readonly do: "status" | "watch"; readonly run: string }
   | { readonly do: "stop" | "restart"; readonly run: string }
   /** As submit, of a service whose name may be in use: an update, or a refusal. */

@@ -4,6 +4,7 @@
  *     sim ms=120 fails=2 result=7      takes 120 ms, fails twice, then succeeds and hands in 7
  *     sim ms=5 steps=4 once            first takes four durable steps, each to happen once
  *     sim ms=5 steps=4 tokens=20       the same, and each may cost 20 tokens, and costs less
+ *     sim ms=5 adds=2 theirs=3         adds two jobs, each of which takes three steps
  *
  * The executor around them is the real one: folders, signals, the grace, the result's file. Only
  * the folders are not on any disk, because `WorkFolders` is the part of it that blocks (lesson 11).
@@ -51,6 +52,7 @@ export function readScript(words: readonly string[]): Script {
     listen: -1,
     hang: 0,
     adds: 0,
+    theirs: 0,
     asks: 0,
     naps: 0,
     steps: 0,
@@ -70,6 +72,7 @@ export function readScript(words: readonly string[]): Script {
     else if (name === "listen") script.listen = Number(value);
     else if (name === "hang") script.hang = Number(value);
     else if (name === "adds") script.adds = Number(value);
+    else if (name === "theirs") script.theirs = Number(value);
     else if (name === "asks") script.asks = Number(value);
     else if (name === "naps") script.naps = Number(value);
     else if (name === "steps") script.steps = Number(value);

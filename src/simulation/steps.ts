@@ -62,6 +62,7 @@ export class Steps {
         return this.#onRun(client, step, async (run) =>
           this.#gate(client, { gate: `${run}/${step.job}`, approve: step.approve }),
         );
+      case "fork": return this.#onRun(client, step, (run) => this.#fork(client, run, step.which));
       case "status": return this.#onRun(client, step, (run) => this.look(client, run));
       case "watch": return this.#onRun(client, step, (run) => this.#watch(client, run));
       case "stop":
@@ -193,6 +194,16 @@ export class Steps {
         this.#scene.judge.acknowledged({ what: "retry", run, jobs: answer.value }),
       );
     }
+  }
+
+  /** A fork whose answer is lost is made again, and then there are two. */
+  async #fork(client: PatientClient, run: string, which: number): Promise<void> {
+    await this.#try(client, `forks ${run}`, async (master) => {
+      const steps = await master.steps(run);
+      const step = steps[which % Math.max(1, steps.length)];
+      if (step === undefined) return;
+      await master.fork(run, `${step.job}:${step.name}#${step.ordinal}`, { by: client.name });
+    });
   }
 
   async #add(client: PatientClient, run: string, jobs: AddedJob[]): Promise<void> {

@@ -6,11 +6,13 @@
  */
 import { invariant } from "#base";
 import { agentOf, askOf, closeAsk, isMetWait, isPaused, openAsk } from "./agent-state.ts";
+import { takeCarried } from "./apply-steps.ts";
 import type { EventOf } from "./events.ts";
 import {
   addJobs, dropWish, enqueue, leave, pause, releaseWorker, setStatus, wake,
 } from "./jobs.ts";
 import { newNotice } from "./notice-state.ts";
+import { placeOf } from "./prefix.ts";
 import { type AskRecord, type Job, type Run, type State } from "./state.ts";
 
 export function jobsSpawned(state: State, run: Run, event: EventOf<"JobsSpawned">): void {
@@ -22,6 +24,10 @@ export function jobsSpawned(state: State, run: Run, event: EventOf<"JobsSpawned"
   const agent = agentOf(job);
   leave(state, job, { agent: { ...agent, spawns: [...agent.spawns, spawn] } });
   addJobs(state, run, { specs: jobs, edges, at, spawner });
+  if (run.carried.size === 0) return;
+  for (let which = 0; which < spawn.count; which++) {
+    takeCarried(state, run.jobs[spawn.from + which]!, placeOf(job, spawn, which));
+  }
 }
 
 /** It replaces a wish that the same attempt had before. */

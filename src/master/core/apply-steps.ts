@@ -8,8 +8,9 @@ import { stepBegins, stepEnds } from "./apply-groups.ts";
 import { costOf, NOTHING_RESERVED, sum, type Reserve } from "./budget.ts";
 import type { EventOf } from "./events.ts";
 import { charge } from "./jobs.ts";
-import { heldBy, Journal, stepName, type Step } from "./journal.ts";
-import { stepMemory } from "./memory.ts";
+import { heldBy, Journal, resultBytes, stepName, type Step } from "./journal.ts";
+import { carriedMemory, stepMemory } from "./memory.ts";
+import { prefixOf } from "./prefix.ts";
 import { touch, type Job, type Run, type State } from "./state.ts";
 
 export function stepStarted(state: State, job: Job, event: EventOf<"StepStarted">): void {
@@ -74,21 +75,32 @@ export function changesAccepted(state: State, run: Run): void {
 export function takePrefix(
   state: State, run: Run, from: { run: Run; event: EventOf<"RunForked"> },
 ): void {
-  const { step: end, set } = from.event;
-  run.steps = end;
-  for (const job of run.jobs) {
-    for (const step of from.run.jobs[job.index]?.journal?.values() ?? []) {
-      if (step.order >= end || step.status !== "DONE") continue;
-      const { name, ordinal } = step;
-      const other = set.find((each) =>
-        each.job === job.index && each.name === name && each.ordinal === ordinal);
-      // Another run has paid for it.
-      const free = { starts: 0, spentTokens: 0, spentMicros: 0 };
-      const kept = { ...step, ...free, accepted: true };
-      if (other === undefined) keep(state, job, kept);
-      else keep(state, job, { ...kept, result: Buffer.from(other.result), blob: undefined });
-    }
+  const { own, carried } = prefixOf(from.run, from.event);
+  run.steps = from.event.step;
+  for (const [index, steps] of own.entries()) {
+    for (const step of steps) keep(state, run.jobs[index]!, step);
   }
+  if (!from.event.carries) return;
+  run.carried = new Map(carried);
+  for (const [place, steps] of carried) weighCarried(state, run, { place, steps, times: 1 });
+}
+
+/** A job has been added. If a fork has carried its steps until now, they are its own. */
+export function takeCarried(state: State, job: Job, place: string): void {
+  const { run } = job;
+  const steps = run.carried.get(place);
+  if (steps === undefined) return;
+  run.carried.delete(place);
+  weighCarried(state, run, { place, steps, times: -1 });
+  for (const step of steps) keep(state, job, step);
+}
+
+function weighCarried(
+  state: State, run: Run,
+  { place, steps, times }: { place: string; steps: readonly Step[]; times: 1 | -1 },
+): void {
+  run.stepBytes += times * resultBytes(steps);
+  charge(state, run, times * carriedMemory(place, steps));
 }
 
 /** Puts a step into the journal of a job, and counts the difference. Also what a snapshot does. */

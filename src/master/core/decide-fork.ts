@@ -6,12 +6,13 @@
  *     fork   plan#1  search#1  ──▶ its own             (--from search#1)
  *
  * Steps that were not done are left out, so they run again. Those that are taken over stand, even
- * if their inputs differ in the new run: a person may have replaced a result before them.
+ * if their inputs differ in the new run: a person may have replaced a result before them. Jobs that
+ * were added while the run went on are added once more by those that added them, and find their
+ * steps done (prefix.ts).
  *
  * Invariants: the run that is forked changes in nothing; what is taken over is shared and not
  * copied.
- * Left out: jobs that were added while the run went on. Their parents add them once more.
- * Test: test/18-agents.core.test.ts
+ * Test: test/18-agents.fork.test.ts
  */
 import { MAX_LISTED } from "./limits.ts";
 import type { CommandOf } from "./command.ts";
@@ -20,7 +21,8 @@ import type { DecidedOn, Effect } from "./effect.ts";
 import type { EventOf } from "./events.ts";
 import { findRun } from "./find.ts";
 import { stepName, type Step } from "./journal.ts";
-import { jobsMemory, runMemory, stepMemory } from "./memory.ts";
+import { carriedMemory, jobsMemory, runMemory, stepMemory } from "./memory.ts";
+import { prefixOf } from "./prefix.ts";
 import { Refusal, type Context } from "./refusal.ts";
 import type { Job, Run, State } from "./state.ts";
 
@@ -47,21 +49,18 @@ export function decideFork(
     }
     return { job: job.index, name: step.name, ordinal: step.ordinal, result };
   });
-  const prefix = from.spec.jobs.flatMap((_, index) => taken(from.jobs[index]!, end));
-  const kept = prefix.reduce((sum, step) => sum + stepMemory(step), 0);
+  const { own, carried } = prefixOf(from, { step: end, set });
+  const kept = own.flat().reduce((sum, step) => sum + stepMemory(step), 0) +
+    [...carried].reduce((sum, [place, steps]) => sum + carriedMemory(place, steps), 0);
   const bytes = runMemory(undefined, from.spec) + jobsMemory(from.spec.jobs) + kept;
   const { spec, key } = { spec: from.spec, key: undefined };
   const asked = { spec, key, by: command.by || undefined, strict: false, updateMs: undefined };
   const { what, news } = newRun(state, { ...asked, doing, bytes, isWeighed: false }, context);
   const event: EventOf<"RunForked"> =
-    { type: "RunForked", ...what, from: from.number, step: end, set };
+    { type: "RunForked", ...what, from: from.number, step: end, set, carries: true };
+  const prefix = [...own, ...carried.values()].flat();
   const reply = { run: what.id, steps: prefix.length };
   return { events: [event, ...news], effects: holds(from, prefix), reply };
-}
-
-function taken({ journal }: Job, end: number): Step[] {
-  const steps = [...(journal?.values() ?? [])];
-  return steps.filter(({ status, order }) => status === "DONE" && order < end);
 }
 
 /** The files that it shares with the other run. */

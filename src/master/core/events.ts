@@ -288,7 +288,8 @@ export const Event = union("Event", {
   })],
   /**
    * As `RunSubmitted`, and the journals of its jobs begin with the first `step` steps of another
-   * run, by reference. A tag of its own, because an older version would run them again.
+   * run, by reference. A tag of its own, because an older version would run them again. `carries`:
+   * so do those of jobs that are added again. In logs of older versions they do not.
    */
   RunForked: [73, message("RunForked", {
     ...submission, from: [6, u32()], step: [7, u53()],
@@ -296,6 +297,7 @@ export const Event = union("Event", {
       job: [1, u32()], name: [2, string(MAX_STEP_NAME_BYTES)], ordinal: [3, u32()],
       result: [4, bytes(MAX_STEP_RESULT_BYTES)],
     }), MAX_FORK_SETS)],
+    carries: [10, withDefault(bool(), false)],
   })],
   /** A person lets stand what this run's steps have done, although their inputs have changed. */
   ChangesAccepted: [74, message("ChangesAccepted", { run: [1, u32()], at: [2, u53()] })],

@@ -87,12 +87,24 @@ export function heldBy(step: Step | undefined): StepReserve {
   return (step?.status === "STARTED" ? step.reserve : undefined) ?? { tokens: 0, usdMicros: 0 };
 }
 
+/** What their results take that are in memory. */
+export function resultBytes(steps: Iterable<Step>): number {
+  let bytes = 0;
+  for (const { result } of steps) bytes += result?.length ?? 0;
+  return bytes;
+}
+
+/** Steps of another run, for jobs that are not there yet, by their places (prefix.ts). */
+export type Carried = Map<string, readonly Step[]>;
+
 /** The results of a run that are blobs: each as often as it is a result. */
 export function stepBlobs(
-  run: { readonly jobs: readonly { journal: Journal | undefined }[] },
+  { jobs, carried }: {
+    readonly jobs: readonly { journal: Journal | undefined }[]; readonly carried: Carried;
+  },
 ): string[] {
-  return run.jobs.flatMap(({ journal }) =>
-    [...(journal?.values() ?? [])].flatMap(({ blob }) => blob?.sha256 ?? []));
+  const journals = jobs.map(({ journal }) => [...(journal?.values() ?? [])]);
+  return [...journals, ...carried.values()].flat().flatMap(({ blob }) => blob?.sha256 ?? []);
 }
 
 /**

@@ -213,6 +213,13 @@ export function stepMemory({ name, result, blob, message, usage }: Step): number
   return usage === undefined ? bytes : bytes + FIELD_BYTES + textMemory(usage.model);
 }
 
+/** Steps of another run, for a job that has this place and is not there yet. */
+export function carriedMemory(place: string, steps: readonly Step[]): number {
+  let bytes = FIELD_BYTES + textMemory(place);
+  for (const step of steps) bytes += stepMemory(step);
+  return bytes;
+}
+
 /** What a job keeps of its spawns, its questions and its waits. */
 function agentMemory({ spawns, asks, waits }: AgentRecord): number {
   let bytes = AGENT_BYTES;

@@ -17,7 +17,8 @@
  *         decide-notices.ts     what becomes of the message that a gate is open
  *         decide-launches.ts    workers of pools, which are ordered and end (lesson 13)
  *         decide-steps.ts       whether a step of a job runs (lesson 18)
- *         decide-fork.ts        a run that begins with the steps of another one
+ *         decide-fork.ts        a run that begins with the steps of another one, which
+ *         prefix.ts             says whose they are
  *         decide-services.ts    how services are, and what people want of them (lesson 14)
  *         decide-budget.ts      what agent runs may use, and who raises it (lesson 18)
  *         decide-artifacts.ts   files that runs hand on, or that live by name (lesson 11)
@@ -107,6 +108,7 @@ export {
   runMemory,
   STEP_BYTES,
   stepMemory,
+  carriedMemory,
   type MemoryLimits,
 } from "./memory.ts";
 export {

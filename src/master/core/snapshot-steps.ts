@@ -10,8 +10,10 @@ import {
   MAX_STEP_MESSAGE_BYTES, MAX_STEP_NAME_BYTES, MAX_STEP_RESULT_BYTES, STEP_HASH_BYTES,
   STEP_STATUSES, StepBlob, StepEffect, StepReserve, StepUsage,
 } from "#wire";
-import type { Journal, Step } from "./journal.ts";
+import { resultBytes, type Journal, type Step } from "./journal.ts";
+import { carriedMemory } from "./memory.ts";
 import { BLOCK_JOBS, blocks } from "./snapshot-blocks.ts";
+import type { Run } from "./state.ts";
 
 const StepRecord = message("StepRecord", {
   name: [1, string(MAX_STEP_NAME_BYTES)], ordinal: [2, u32()], order: [3, u53()],
@@ -32,6 +34,14 @@ export const StepBlock = message("StepBlock", {
 });
 type StepBlock = Infer<typeof StepBlock>;
 
+/** An id, a key, a SHA-256 and a number. */
+const MAX_PLACE_BYTES = 512;
+
+/** Of a fork: steps for a job that the run before has not added again so far. */
+export const CarriedBlock = message("CarriedBlock", {
+  place: [1, string(MAX_PLACE_BYTES)], steps: [2, list(StepRecord, BLOCK_JOBS)],
+});
+
 /** An upper bound of what a step takes in a part. */
 function stepRecordBytes({ name, result, message }: Step): number {
   return 256 + 3 * (name.length + message.length) + (result?.length ?? 0);
@@ -49,6 +59,26 @@ export function stepBlocks(
     return [...blocks([...journal.values()], stepRecordBytes)].map(({ block }) =>
       () => ({ job, steps: block.map(asRecord) }));
   });
+}
+
+export function* carriedBlocks(
+  carried: Iterable<readonly [string, readonly Step[]]>,
+): Generator<Infer<typeof CarriedBlock>> {
+  for (const [place, steps] of carried) {
+    for (const { block } of blocks(steps, stepRecordBytes)) {
+      yield { place, steps: block.map(asRecord) };
+    }
+  }
+}
+
+/** Returns what it takes in memory. */
+export function readCarried(run: Run, { place, steps }: Infer<typeof CarriedBlock>): number {
+  if (run.carried.size === 0) run.carried = new Map();
+  const before = run.carried.get(place);
+  const read = steps.map(fromRecord);
+  run.carried.set(place, [...(before ?? []), ...read]);
+  run.stepBytes += resultBytes(read);
+  return carriedMemory(place, read) - (before === undefined ? 0 : carriedMemory(place, []));
 }
 
 function asRecord(step: Step): StepBlock["steps"][number] {

@@ -2,7 +2,7 @@
  * Lesson 10: the whole state as bytes, so that a restart need not read the log from its first day.
  *
  *     Counters | Worker… | Pool… | Launch… | Groups…
- *     (Run | Specs… | Edges… | Added… | (Jobs | Steps…)…)…
+ *     (Run | Specs… | Edges… | Added… | Carried… | (Jobs | Steps…)…)…
  *     Finished | Names… | Artifacts… | Keys… | Letters
  *
  * Only what cannot be recomputed is written. Queues, the router and the counts are rebuilt from the
@@ -45,7 +45,7 @@ import { specBytes } from "./check.ts";
 import { lookAtDeadlines } from "./groups.ts";
 import { claimRequirements, ownSpec, registerWorker } from "./jobs.ts";
 import { indexLaunch } from "./launch-state.ts";
-import { Journal } from "./journal.ts";
+import { Journal, type Step } from "./journal.ts";
 import {
   edgesMemory, jobMemory, leftMemory, runMemory, stepMemory,
 } from "./memory.ts";
@@ -60,7 +60,9 @@ import { addPool, LaunchPart, PoolPart, poolParts } from "./snapshot-pools.ts";
 import {
   NameBlock, nameRecords, restoreNames, ServiceRecord, type NameRecord,
 } from "./snapshot-services.ts";
-import { fromRecord, StepBlock, stepBlocks } from "./snapshot-steps.ts";
+import {
+  CarriedBlock, carriedBlocks, fromRecord, readCarried, StepBlock, stepBlocks,
+} from "./snapshot-steps.ts";
 import { NO_VOTES, Run, State, type Artifact, type Job, type Keeper } from "./state.ts";
 
 const JobRecord = message("JobRecord", {
@@ -143,6 +145,8 @@ export const Part = union("SnapshotPart", {
   Jobs: [5, message("JobBlock", { from: [1, u32()], jobs: [2, list(JobRecord, BLOCK_JOBS)] })],
   /** The journals of the jobs in the block before; no part if they have none. */
   Steps: [70, StepBlock],
+  /** Of a fork (lesson 18); no part if it carries none. */
+  Carried: [71, CarriedBlock],
   Specs: [7, message("SpecBlock", { jobs: [1, list(JobSpec, BLOCK_JOBS)] })],
   /** Pools that ever had a worker, and those of their workers that are not gone (lesson 13). */
   Pool: [30, PoolPart],
@@ -157,6 +161,7 @@ type RunPart = Extract<Part, { type: "Run" }>;
 interface RunAsItWas {
   readonly run: Run;
   readonly header: Omit<RunPart, "type" | "spec" | "first">;
+  readonly carried: readonly (readonly [string, readonly Step[]])[];
 }
 
 // #region picture
@@ -240,7 +245,7 @@ export class Picture implements Keeper {
   }
   // #endregion
 
-  *#partsOf({ run, header }: RunAsItWas): Generator<Buffer> {
+  *#partsOf({ run, header, carried }: RunAsItWas): Generator<Buffer> {
     const { jobs: specs, ...head } = run.spec;
     const isSmall = specs.length <= BLOCK_JOBS && sumOf(specs, messageBytes) <= BLOCK_BYTES;
     const first = isSmall ? undefined : specs.length;
@@ -258,6 +263,7 @@ export class Picture implements Keeper {
     for (const { block } of blocks(added, messageBytes)) {
       yield Part.encode({ type: "Added", jobs: block });
     }
+    for (const block of carriedBlocks(carried)) yield Part.encode({ type: "Carried", ...block });
     const sizeOf = (job: Job): number => endBytes(this.#kept.get(job) ?? job);
     for (const { from, block } of blocks(jobs, sizeOf)) {
       const taken = block.map((job) => this.#take(job));
@@ -297,7 +303,7 @@ function asItIs(run: Run): RunAsItWas {
     update: update && { ...update },
     steps: steps === 0 ? undefined : steps,
   };
-  return { run, header };
+  return { run, header, carried: [...run.carried] };
 }
 
 /** The state as a series of messages, at once. */
@@ -380,6 +386,7 @@ export class SnapshotReader {
       }
       case "Jobs": return this.#addJobs(this.#run!, part);
       case "Steps": return this.#addSteps(this.#run!, part);
+      case "Carried": return this.#charge(this.#run!, readCarried(this.#run!, part));
       case "Finished": {
         for (const number of part.runs) {
           const run = this.#state.runs.get(number)!;

@@ -30,7 +30,7 @@ import {
   type Wait,
 } from "#wire";
 import type { Edge } from "./events.ts";
-import type { Journal } from "./journal.ts";
+import type { Carried, Journal } from "./journal.ts";
 import { needKey } from "./knowledge.ts";
 import { MAX_KEPT_KEYS } from "./limits.ts";
 
@@ -172,6 +172,9 @@ export interface Artifact {
 /** Of most runs, and never changed. */
 export const NO_ARTIFACTS = new Map<string, Artifact>();
 
+/** Of all runs but forks, and never changed. */
+const NO_CARRIED: Carried = new Map();
+
 /** Of nearly every job. */
 export const NO_VOTES: GateVote[] = [];
 Object.freeze(NO_VOTES);
@@ -276,6 +279,8 @@ export class Run {
   /** Steps that its jobs have begun, and the bytes of the results that are in memory. */
   steps = 0;
   stepBytes = 0;
+  /** Of a fork: the steps of jobs that it has not added again so far. */
+  carried = NO_CARRIED;
   /** Of memory, as `memory.ts` counts them: the run, its jobs and what they have left. */
   bytes = 0;
   endedAt = 0;
