@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { crc32 } from "node:zlib";
+import { BLOCK_BYTES, keep, letGo, takeBlock } from "#base";
 import { encodeFrame, FrameDecoder, FramingError, Pieces, type Frame } from "#framing";
 import { seededRandom } from "#host";
 import { crcJoin } from "../src/framing/crc.ts";
@@ -100,4 +101,37 @@ test("large parts that are cut in two, one after another, lie in the same memory
     pieces.settle();
   }
   assert.ok(memory.size <= 2, `${memory.size} pieces of memory`);
+});
+
+test("keep() copies into blocks that are used again, and what is no block is not", () => {
+  const bytes = Buffer.alloc(40_000, 7);
+  const first = keep(bytes);
+  bytes.fill(8);
+  assert.ok(first.length === 40_000 && first.every((byte) => byte === 7));
+  letGo(first);
+  const second = keep(bytes.subarray(0, 20_000));
+  assert.equal(second.buffer, first.buffer, "the same memory");
+  const third = keep(bytes.subarray(0, 20_000));
+  assert.notEqual(third.buffer, second.buffer, "a block has one owner");
+  letGo(third.subarray(5)); // a part of it stands for all
+  assert.equal(takeBlock().buffer, third.buffer);
+  for (const other of [keep(bytes.subarray(0, 100)), Buffer.alloc(BLOCK_BYTES)]) {
+    letGo(other);
+    assert.notEqual(takeBlock().buffer, other.buffer, "it may be somebody else's, too");
+  }
+  const many = Array.from({ length: 100 }, () => takeBlock());
+  for (const block of many) letGo(block);
+  const again = new Set(Array.from({ length: 100 }, () => takeBlock().buffer));
+  const used = many.filter(({ buffer }) => again.has(buffer)).length;
+  assert.equal(used, 48, "3 MiB are kept, and no more");
+});
+
+test("the first byte of a large body costs no block, unless one is spare", () => {
+  const decoder = new FrameDecoder();
+  const frame = encodeFrame({ opcode: 1, body: Buffer.alloc(60_000) });
+  for (let i = 0; i < 48; i++) takeBlock(); // whatever earlier tests have left
+  decoder.pushLent(frame.subarray(0, 17));
+  decoder.next();
+  decoder.settle();
+  assert.ok(decoder.heldBytes < 1000, `${decoder.heldBytes} bytes`);
 });

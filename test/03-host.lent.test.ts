@@ -3,7 +3,9 @@
  * a paused socket hears. The same for the real host and the simulated one.
  */
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import fs from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
+import { mock, test } from "node:test";
 import { nodeHost, type Host, type Listener, type Socket } from "#host";
 import { SimWorld } from "#simhost";
 
@@ -131,6 +133,23 @@ for (const [kind, make] of [["real", realRoom], ["simulated", simRoom]] as const
       assert.ok(frame.subarray(16).every((byte) => byte === i % 251), `piece ${i}`);
     }
     assert.ok(heard.subarray(sent * each).every((byte) => byte === 252));
+    await close(room, a, b, listener);
+  });
+
+  test(`lent bytes that the kernel takes at once are not copied for it (${kind})`, async () => {
+    if (kind !== "real") return;
+    const room = make();
+    const [a, b, listener] = await pair(room);
+    const spy = mock.method(fs, "writevSync");
+    syncBuiltinESMExports();
+    const piece = Buffer.alloc(20_000, 1);
+    a.socket.writeLent(Buffer.from("head"), piece);
+    const [call] = spy.mock.calls;
+    spy.mock.restore();
+    syncBuiltinESMExports();
+    assert.equal(call?.arguments[1][1], piece);
+    assert.deepEqual([call?.result, a.socket.pendingBytes], [20_004, 0]);
+    await room.until(() => b.heard.length === 20_004);
     await close(room, a, b, listener);
   });
 

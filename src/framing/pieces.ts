@@ -11,7 +11,9 @@
  * which nothing is left to read is let go.
  * Test: test/01-framing.pieces.test.ts
  */
-import { invariant } from "#base";
+import {
+  BLOCK_BYTES, invariant, LEAST_BLOCK_BYTES, letGo, spareBlock, takeBlock,
+} from "#base";
 
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
@@ -24,20 +26,6 @@ const GROWTH = 4;
  * time.
  */
 const CHUNK_BYTES = 256;
-
-/** Memory of large parts that were lent, and that the next one may have: of all connections. */
-const SPARES: Buffer[] = [];
-const MAX_SPARES = 4;
-/** An item of a forwarded connection has 64 KiB at most. A quarter of it is cheap to allocate. */
-const MOST_SPARE_BYTES = 64 * 1024;
-const LEAST_SPARE_BYTES = 16 * 1024;
-
-function spare(memory: Buffer): void {
-  if (memory.length < LEAST_SPARE_BYTES || memory.length > MOST_SPARE_BYTES) return;
-  SPARES.push(memory);
-  // The largest serve all.
-  if (SPARES.length > MAX_SPARES) SPARES.sort((a, b) => b.length - a.length).pop();
-}
 
 /**
  * One per connection: `push` the socket's chunks, then take what is there.
@@ -67,6 +55,8 @@ export class Pieces {
   #partialBytes = 0;
   /** The memory of `chunk` is somebody else's. */
   #isLent = false;
+  /** The memory of the part that was taken last, if it was lent with it. */
+  #loan: Buffer = NO_BYTES;
 
   // #region push
   /** Takes a chunk of the socket. Views of it are handed out: do not change it afterwards. */
@@ -94,9 +84,8 @@ export class Pieces {
   /** The part that was taken last, in memory that stays. */
   own(part: Buffer): Buffer {
     if (!this.#isLent || part.length === 0) return part;
-    if (part.buffer !== this.chunk.buffer) {
-      return SPARES.some(({ buffer }) => buffer === part.buffer) ? Buffer.from(part) : part;
-    }
+    if (part.buffer === this.#loan.buffer) return Buffer.from(part);
+    if (part.buffer !== this.chunk.buffer) return part;
     // With all that is behind it: many small parts cost one copy.
     this.at -= part.length;
     this.settle();
@@ -106,6 +95,7 @@ export class Pieces {
 
   /** The lent chunk goes back to its owner: what is left of it is copied. */
   settle(): void {
+    this.#endLoan();
     if (!this.#isLent) return;
     this.#isLent = false;
     this.chunk = this.at < this.chunk.length ? Buffer.from(this.chunk.subarray(this.at)) : NO_BYTES;
@@ -124,6 +114,7 @@ export class Pieces {
 
   /** Whether there is a byte to read; lets go of chunks that are used up. */
   more(): boolean {
+    this.#endLoan();
     return this.at < this.chunk.length || this.#nextChunk();
   }
 
@@ -170,7 +161,7 @@ export class Pieces {
 
   /** Lets go of everything: nobody is going to ask again. */
   clear(): void {
-    this.chunk = this.#partial = NO_BYTES;
+    this.chunk = this.#partial = this.#loan = NO_BYTES;
     this.at = this.#partialBytes = 0;
     this.#waiting = [];
     this.#waitingAt = this.#waitingBytes = 0;
@@ -180,7 +171,7 @@ export class Pieces {
   /** Copies the next `bytes` of the chunk behind those that were put aside before. */
   #keep(bytes: number, mostBytes: number): void {
     invariant(bytes >= 0, "a part that was begun is asked for again, as long or longer");
-    if (this.#isLent && this.#partialBytes === 0) this.#takeSpare(mostBytes);
+    if (this.#isLent && this.#partialBytes === 0) this.#takeBlock(bytes, mostBytes);
     this.#makeRoom(bytes, mostBytes);
     this.chunk.copy(this.#partial, this.#partialBytes, this.at, this.at + bytes);
     this.#partialBytes += bytes;
@@ -201,18 +192,25 @@ export class Pieces {
   // #endregion
 
   /** Large parts that are cut in two come one after another: each finds the memory of the last. */
-  #takeSpare(mostBytes: number): void {
-    if (mostBytes < LEAST_SPARE_BYTES) return;
-    const found = SPARES.findIndex(({ length }) => length >= mostBytes);
-    if (found !== -1) [this.#partial] = SPARES.splice(found, 1) as [Buffer];
+  #takeBlock(bytes: number, mostBytes: number): void {
+    if (mostBytes < LEAST_BLOCK_BYTES || mostBytes > BLOCK_BYTES) return;
+    // A peer that sends a byte of it has no new memory for that.
+    const block = bytes < LEAST_BLOCK_BYTES ? spareBlock() : takeBlock();
+    if (block !== undefined) this.#partial = block;
   }
 
   #takePartial(): Buffer {
     const whole = this.#partial.subarray(0, this.#partialBytes);
-    if (this.#isLent) spare(this.#partial);
+    if (this.#isLent) this.#loan = this.#partial;
     this.#partial = NO_BYTES;
     this.#partialBytes = 0;
     return whole;
+  }
+
+  #endLoan(): void {
+    if (this.#loan.length === 0) return;
+    letGo(this.#loan);
+    this.#loan = NO_BYTES;
   }
 
   /** Goes on to the next waiting chunk that has bytes; false when there is none. */

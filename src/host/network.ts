@@ -15,6 +15,7 @@
  * `writeLent` are the kernel's or a copy when it returns.
  * Test: test/03-host.test.ts
  */
+import { writevSync } from "node:fs";
 import {
   connect,
   createServer,
@@ -23,6 +24,7 @@ import {
   type Server,
   Socket as NodeSocket,
 } from "node:net";
+import { BLOCK_BYTES, letGo, takeBlock } from "#base";
 import { clampDelay } from "./time.ts";
 import type { Address, Listener, Network, Socket, SocketHandlers } from "./types.ts";
 
@@ -43,13 +45,7 @@ export const DIAL_TIMEOUT_MS = 10_000;
  * where a peer is ahead of us. There is one for the process, as a read is over before the next.
  */
 const READ_BYTES = 256 * 1024;
-/** Lent bytes that find memory at once: an item of a stream, with its header. */
-const LENT_BYTES = 65 * 1024;
-/** Memory of lent bytes that the kernel has taken, for the next ones: 2 MiB, six slow peers. */
-const MAX_SPARES = 32;
-
 let readBuffer: Buffer | undefined;
-const spares: Buffer[] = [];
 
 /** Other runtimes have Node's sockets, and not this part of them. */
 const READS_IN_PLACE =
@@ -193,17 +189,38 @@ class TcpSocket implements Socket {
   }
 
   writeLent(...pieces: readonly Uint8Array[]): boolean {
+    let taken = this.#writeNow(pieces);
     const bytes = pieces.reduce((sum, { length }) => sum + length, 0);
-    if (bytes > LENT_BYTES) return this.write(Buffer.concat(pieces, bytes));
-    const buffer = spares.pop() ?? Buffer.allocUnsafeSlow(LENT_BYTES);
+    if (taken === bytes) return true;
+    if (bytes - taken > BLOCK_BYTES) {
+      return this.write(Buffer.concat(pieces, bytes).subarray(taken));
+    }
+    const block = takeBlock();
     let at = 0;
     for (const piece of pieces) {
-      buffer.set(piece, at);
-      at += piece.length;
+      const rest = piece.subarray(Math.min(taken, piece.length));
+      taken -= piece.length - rest.length;
+      block.set(rest, at);
+      at += rest.length;
     }
-    return this.#write(buffer.subarray(0, at), () => {
-      if (spares.length < MAX_SPARES) spares.push(buffer);
-    });
+    return this.#write(block.subarray(0, at), () => letGo(block));
+  }
+
+  /**
+   * Gives the kernel what it takes at once, from where the pieces lie. Node has no such call: its
+   * `write` may keep the bytes, and a lent piece would have to be copied in case it does.
+   */
+  #writeNow(pieces: readonly Uint8Array[]): number {
+    const socket = this.#socket;
+    const { _handle: handle } = socket as unknown as { _handle?: { fd?: number } | null };
+    const fd = handle?.fd ?? -1;
+    // Bytes that wait already go first.
+    if (fd < 0 || socket.writableLength > 0 || !socket.writable) return 0;
+    try {
+      return writevSync(fd, pieces);
+    } catch {
+      return 0; // it is full, or its peer has gone: Node's own write finds out, and says so
+    }
   }
 
   pause(): void {

@@ -14,6 +14,7 @@
  * nothing costs no more memory than the limits say.
  * Test: test/04-rpc.test.ts
  */
+import { keep, letGo } from "#base";
 import { encodeFrame, frameParts, HEADER_BYTES, type FrameInit } from "#framing";
 import type { Host, Socket } from "#host";
 
@@ -54,6 +55,8 @@ export class Outbox {
   #queuedBytes = 0;
   #scheduled = false;
   #blocked = false;
+  /** Bodies in the queue that were lent, and copied. */
+  readonly #kept = new Set<Uint8Array>();
   #waiting: Waiter[] = [];
   #closed: Error | undefined;
   /** Called when the socket takes no more, and whenever everything has left. */
@@ -111,7 +114,11 @@ export class Outbox {
     if (frame.body.length <= COPY_BYTES) return this.push(frame);
     if (this.#queuedBytes > 0 && !this.#blocked) this.flush();
     if (this.#closed !== undefined) return;
-    if (this.#blocked) return this.push({ ...frame, body: Buffer.from(frame.body) });
+    if (this.#blocked) {
+      const body = keep(frame.body);
+      this.#kept.add(body);
+      return this.push({ ...frame, body });
+    }
     if (this.#socket.writeLent(...frameParts(frame))) return;
     this.#blocked = true;
     this.onBlocked();
@@ -122,7 +129,7 @@ export class Outbox {
     // One batch at a time, and then a look at the socket's answer: bytes that the socket has not
     // got can still be counted here.
     while (!this.#blocked && this.#queuedBytes > 0 && this.#closed === undefined) {
-      if (!this.#socket.write(this.#takeBatch())) {
+      if (!this.#write(this.#takeBatch())) {
         this.#blocked = true;
         this.onBlocked();
       }
@@ -130,6 +137,21 @@ export class Outbox {
     this.#report();
   }
   // #endregion
+
+  /** The header in front of a kept body leaves with it, and its memory is free then. */
+  #write(batch: Uint8Array): boolean {
+    const next = this.#queue[this.#head];
+    if (this.#kept.has(batch)) return this.#writeKept(batch);
+    if (next === undefined || !this.#kept.has(next)) return this.#socket.write(batch);
+    return this.#writeKept(this.#takeBatch(), batch);
+  }
+
+  #writeKept(body: Uint8Array, ...before: readonly Uint8Array[]): boolean {
+    const isWelcome = this.#socket.writeLent(...before, body);
+    this.#kept.delete(body);
+    letGo(body);
+    return isWelcome;
+  }
 
   onDrain(): void {
     this.#blocked = false;
@@ -152,6 +174,8 @@ export class Outbox {
     this.#queue = [];
     this.#head = 0;
     this.#queuedBytes = 0;
+    for (const body of this.#kept) letGo(body);
+    this.#kept.clear();
     for (const waiter of this.#waiting.splice(0)) waiter.reject(error);
   }
 

@@ -13,6 +13,7 @@
  * Invariants: a byte is granted once; at most the window and one body wait here.
  * Test: test/04-rpc.test.ts
  */
+import { keep, letGo } from "#base";
 import { HEADER_BYTES } from "#framing";
 import { RpcError } from "./errors.ts";
 import type { Windows } from "./windows.ts";
@@ -89,6 +90,8 @@ export class StreamCall implements RpcStream, Call {
   readonly #windows: Windows | undefined;
   #window: number;
   readonly #items: Buffer[] = [];
+  /** Those that were lent, and copied. */
+  readonly #kept = new Set<Buffer>();
   #waiter: Waiter | undefined;
   #sink: Sink | undefined;
   /** The sink wants more. */
@@ -116,7 +119,7 @@ export class StreamCall implements RpcStream, Call {
   }
 
   get isPoured(): boolean {
-    return this.#flows;
+    return this.#sink !== undefined;
   }
 
   item(body: Buffer, bodyCrc?: number): boolean {
@@ -131,11 +134,19 @@ export class StreamCall implements RpcStream, Call {
       this.#take(body);
       waiter.resolve({ done: false, value: body });
     } else {
-      const kept = ownsItsMemory(body) ? body : copyOf(body);
+      const kept = this.#keep(body);
       this.#items.push(kept);
       this.#held(itemCost(kept));
     }
     return true;
+  }
+
+  /** An item that waits for a sink was lent, and is lent to it: its memory is free then. */
+  #keep(body: Buffer): Buffer {
+    if (this.#sink === undefined) return ownsItsMemory(body) ? body : copyOf(body);
+    const kept = keep(body);
+    this.#kept.add(kept);
+    return kept;
   }
 
   pour(sink: Sink): Promise<void> {
@@ -151,7 +162,10 @@ export class StreamCall implements RpcStream, Call {
       const item = this.#items.shift()!;
       this.#held(-itemCost(item));
       this.#take(item);
-      if (!this.#sink!(item)) return;
+      const isKept = this.#kept.delete(item);
+      const isWelcome = this.#sink!(item);
+      if (isKept) letGo(item);
+      if (!isWelcome) return;
     }
     this.#flows = !this.#ended;
     if (this.#ended) this.#wake();
@@ -192,6 +206,8 @@ export class StreamCall implements RpcStream, Call {
 
   cancel(): void {
     for (const item of this.#items.splice(0)) this.#held(-itemCost(item));
+    for (const item of this.#kept) letGo(item);
+    this.#kept.clear();
     this.#giveBack();
     if (this.#ended) return;
     this.#abort();

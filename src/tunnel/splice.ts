@@ -9,6 +9,7 @@
  *
  * Test: test/14-services.forward.test.ts
  */
+import { BLOCK_BYTES, keep, letGo } from "#base";
 import type { Socket } from "#host";
 import { RpcError, type RpcStream } from "#rpc";
 import type { End } from "./open.ts";
@@ -67,27 +68,28 @@ class Splice {
   }
 
   #heard(bytes: Buffer): void {
-    if (this.#end !== undefined && !this.#isFull) return this.#say(bytes);
-    this.#unsaid.push(Buffer.from(bytes));
-    this.#unsaidBytes += bytes.length;
+    const isSaid = this.#end !== undefined && !this.#isFull;
+    const rest = isSaid ? this.#say(bytes) : bytes;
+    for (let at = 0; at < rest.length; at += BLOCK_BYTES) {
+      this.#unsaid.push(keep(rest.subarray(at, at + BLOCK_BYTES)));
+    }
+    this.#unsaidBytes += rest.length;
     if (this.#unsaidBytes >= EARLY_BYTES) this.#socket.pause();
   }
 
-  /** In pieces that fit the reader's window. The rest stays here until there is room. */
-  #say(bytes: Buffer, { isLent = true } = {}): void {
+  /** In pieces that fit the reader's window. Gives back what has to wait until there is room. */
+  #say(bytes: Buffer): Buffer {
     const { hears } = this.#end!;
-    for (let at = 0; at < bytes.length;) {
+    let at = 0;
+    while (at < bytes.length && !this.#isFull) {
       const piece = bytes.subarray(at, at + hears.itemBytes);
       at += piece.length;
       if (hears.lentItem(piece)) continue;
       this.#isFull = true;
       this.#socket.pause();
-      const rest = bytes.subarray(at);
-      if (rest.length > 0) this.#unsaid.unshift(isLent ? Buffer.from(rest) : rest);
-      this.#unsaidBytes += rest.length;
       void hears.drained().then(() => this.#goOn());
-      return;
     }
+    return bytes.subarray(at);
   }
 
   /** There is room: for what waits here, then for what the socket says next, or for its end. */
@@ -95,8 +97,10 @@ class Splice {
     this.#isFull = false;
     while (!this.#isFull && this.#unsaid.length > 0) {
       const bytes = this.#unsaid.shift()!;
-      this.#unsaidBytes -= bytes.length;
-      this.#say(bytes, { isLent: false });
+      const rest = this.#say(bytes);
+      this.#unsaidBytes -= bytes.length - rest.length;
+      if (rest.length > 0) this.#unsaid.unshift(rest);
+      else letGo(bytes);
     }
     if (this.#isFull || this.#closed) return;
     if (this.#ended) this.#end!.hears.end();
