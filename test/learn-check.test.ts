@@ -18,7 +18,6 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
-import { isFresh } from "../scripts/bootstrap.mjs";
 import { compileBlock, docExamples } from "../scripts/learn/blocks.ts";
 import { parseBreak } from "../scripts/learn/breaks.ts";
 import { checkLessons } from "../scripts/learn/check.ts";
@@ -549,11 +548,11 @@ test("a compiled copy starts titan from few files, until one of its sources chan
     assert.match(await version(), /^titan \d+\.\d+\.\d+\b/);
     const { isFresh: copyIsFresh } = (await import(join(sandbox.root, "scripts/bootstrap.mjs"))) as
       { isFresh(): boolean };
-    assert.equal(copyIsFresh(), isFresh(), "who asks for a build does not get another one");
     const source = join(sandbox.root, "src/host/version.ts");
     writeFileSync(source, 'export const VERSION = "of another source";\n');
     recompile(sandbox.root, ["src/host/version.ts"]);
     assert.match(await version(), /^titan of another source\b/);
+    assert.ok(copyIsFresh(), "whoever asks for a build does not get another one");
   } finally {
     sandbox.remove();
   }

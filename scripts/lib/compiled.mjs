@@ -24,14 +24,9 @@ import {
 } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { COMPILED_MARK } from "../bootstrap.mjs";
 import { SOURCE_FLAGS } from "./child.mjs";
 import { mergeProgram, unmerged } from "./merged.mjs";
-
-/**
- * In the copy; its presence says that the copy is compiled. It holds the URL of the original, to
- * which stack traces point.
- */
-const MARK = join("dist", ".compiled");
 
 const PLAIN_OK = new URL("plain-ok.mjs", import.meta.url).href;
 
@@ -59,17 +54,17 @@ const COMPILER_FLAGS = [
 
 /** @param {string} root */
 export function isCompiled(root) {
-  return existsSync(join(root, MARK));
+  return existsSync(join(root, COMPILED_MARK));
 }
 
 /**
- * Compiles a copy.
+ * Compiles a copy. Its mark holds the URL of the original, to which stack traces point.
  * @param {string} root
  * @param {string} original where it was copied from
  */
 export function compileCopy(root, original) {
   mkdirSync(join(root, "dist"), { recursive: true });
-  writeFileSync(join(root, MARK), `${pathToFileURL(original)}/`);
+  writeFileSync(join(root, COMPILED_MARK), `${pathToFileURL(original)}/`);
   for (const file of sourcesUnder(root, "src")) {
     const link = join(root, file.replace(/\.ts$/, ".js"));
     symlinkSync(relative(dirname(link), compiledPath(root, file)), link);
@@ -138,7 +133,7 @@ export function programFile(root, file) {
  * @param {readonly string[]} files relative to the root
  */
 function compile(root, files) {
-  const original = readFileSync(join(root, MARK), "utf8");
+  const original = readFileSync(join(root, COMPILED_MARK), "utf8");
   const inSrc = files.filter((file) => file.startsWith("src/"));
   const others = files.filter((file) => !file.startsWith("src/"));
   if (inSrc.length > 0) {
