@@ -4,19 +4,24 @@ import { test } from "node:test";
 import { parsePipeline, PipelineError } from "#pipeline";
 import { Prng } from "#simulation";
 import {
-  changed, ended, moved, openBoard, redo, selected, typed, undo, type Board,
+  changed, ended, filed, moved, openBoard, redo, selected, typed, undo, type Board,
 } from "../src/dashboard/page/build/board.ts";
 import { envOf, listOf, listText, NOT_YET, valueOf } from "../src/dashboard/page/build/controls.ts";
-import { DraftConflict, Drafts, type Box } from "../src/dashboard/page/build/drafts.ts";
+import {
+  DraftConflict, Drafts, type Box, type DraftContent,
+} from "../src/dashboard/page/build/drafts.ts";
 import { edit } from "../src/dashboard/page/build/document.ts";
 import { connect, edgeProblem, reached } from "../src/dashboard/page/build/edges.ts";
 import { setAt } from "../src/dashboard/page/build/edit.ts";
 import { fieldOf } from "../src/dashboard/page/build/fields.ts";
+import { NO_FILES } from "../src/dashboard/page/build/files.ts";
 import {
   aligned, edgesOf, GRID, inside, layoutAll, neighbour, NODE, settle,
 } from "../src/dashboard/page/build/graph.ts";
 import { addJob, removeJobs, renameJob } from "../src/dashboard/page/build/jobs.ts";
-import { findingsOf, unschedulable, type Verdict } from "../src/dashboard/page/build/problems.ts";
+import {
+  findingsOf, hiddenValues, unschedulable, type Verdict,
+} from "../src/dashboard/page/build/problems.ts";
 import { upTo } from "../src/dashboard/page/build/tend.ts";
 
 const TEXT = "name: n\njobs:\n- {id: a, run: x}\n- {id: b, run: y, needs: a}\n- {id: c, run: z, " +
@@ -158,6 +163,13 @@ test("problems stand at the job and the field, and a tag that no worker has is o
   assert.deepEqual(unschedulable(document, both), []);
 });
 
+test("values of variables that a past run does not show are named", () => {
+  const { document } = openBoard(TEXT.replace("run: x", "run: x, env: {A: …, B: b, C: …}"));
+  assert.deepEqual(hiddenValues(document).map(({ job, field, line, message }) =>
+    [job, field, line, message]),
+  [["a", "env", 3, "the value of A, C is hidden: write it again before it runs"]]);
+});
+
 test("upTo() leaves a job and all that it waits for", () => {
   const { document } = openBoard(TEXT);
   assert.deepEqual(upTo(document, "b").jobs.map(({ id }) => id), ["a", "b"]);
@@ -188,13 +200,14 @@ function box(): Box & { readonly all: Map<string, string> } {
     all,
     get: async (key) => all.get(key),
     set: async (key, value) => void all.set(key, value),
+    swap: async (key, was, value) => all.get(key) === was && all.set(key, value) === all,
     remove: async (key) => void all.delete(key),
     keys: async (prefix) => [...all.keys()].filter((key) => key.startsWith(prefix)),
   };
 }
 
-const draft = (text: string): { text: string; positions: Board["positions"] } =>
-  ({ text, positions: new Map([["a", { x: 1, y: 2 }]]) });
+const draft = (text: string, files: Board["files"] = NO_FILES): DraftContent =>
+  ({ text, positions: new Map([["a", { x: 1, y: 2 }]]), files });
 
 test("two people who save one draft both keep their work", async () => {
   const own = box();
@@ -211,12 +224,14 @@ test("two people who save one draft both keep their work", async () => {
     [["n", 2]]);
   own.all.set("titan:drafts:broken", "{");
   assert.deepEqual(await ann.versions("broken"), []);
-  // Both have looked before either has written: the earlier writer is told.
+  // Both have looked before either has written: one of them is told, and leaves nothing behind.
+  const before = own.all.size;
   const both = await Promise.allSettled([
     ann.save("n", draft("x"), { version: 2, now: 8 }),
     bob.save("n", draft("y"), { version: 2, now: 8 }),
   ]);
   assert.deepEqual(both.map(({ status }) => status).sort(), ["fulfilled", "rejected"]);
+  assert.deepEqual([own.all.size, (await ann.versions("n")).length], [before + 1, 3]);
 });
 
 test("a long draft comes back whole, and old versions leave nothing behind", async () => {
@@ -231,4 +246,37 @@ test("a long draft comes back whole, and old versions leave nothing behind", asy
   for (const value of own.all.values()) assert.ok(Buffer.byteLength(value) <= 64 * 1024);
   await drafts.remove("n");
   assert.equal(own.all.size, 0);
+});
+
+test("files are kept with a draft, once for all versions that have them", async () => {
+  const own = box();
+  let count = 0;
+  const drafts = new Drafts(own, () => `t${count++}`);
+  const files = new Map([["a.py", "print(1)\n"], ["b/c.sh", ""]]);
+  await drafts.save("n", { ...draft("1", files), from: "run-1" }, { version: 0, now: 1 });
+  const size = own.all.size;
+  await drafts.save("n", draft("2", files), { version: 1, now: 2 });
+  assert.equal(own.all.size, size + 1, "only the text is new");
+  const other = new Drafts(own, () => `o${count++}`);
+  const seen = (await other.load("n", 1))!;
+  assert.deepEqual([[...seen.files], seen.from], [[...files], "run-1"]);
+  await other.save("n", draft("3", seen.files), { version: 2, now: 3 });
+  assert.equal(own.all.size, size + 2);
+  for (let version = 3; version < 25; version++) {
+    await other.save("n", draft("x", new Map(files).set("a.py", String(version))),
+      { version, now: version });
+  }
+  assert.equal(own.all.size, 1 + 2 * 20, "what no version has any more is gone");
+  const theirs = draft("y", new Map([["a.py", "other"]]));
+  await assert.rejects(drafts.save("n", theirs, { version: 3, now: 9 }), DraftConflict);
+});
+
+test("a file is written, removed, and comes back; typing in one is one step", () => {
+  let board = filed(filed(openBoard(TEXT), "a.py", "p"), "a.py", "pr");
+  assert.equal(board.past.length, 1);
+  board = filed(board, "a.py", undefined);
+  assert.deepEqual([board.files.size, undo(board).files.get("a.py")], [0, "pr"]);
+  board = undo(undo(board));
+  assert.equal(board.files.size, 0);
+  assert.equal(redo(board).files.get("a.py"), "pr");
 });

@@ -245,7 +245,7 @@ test("TypeScript and Python are tabs", { skip }, async () => {
       document.querySelector(`[aria-label="Program in ${language}"]`)?.textContent
         .startsWith(text), name, start);
   }
-  await page.click("tab", "File");
+  await page.click("tab", "YAML");
   await page.find("textbox", "YAML");
   assert.match(await yaml(), /name: keys/);
 });

@@ -8,6 +8,7 @@ import type { Context } from "../views/view.ts";
 import { world, type Statuses } from "./canvas.ts";
 import { fitted, update, type Desk } from "./desk.ts";
 import { keydown } from "./keys.ts";
+import { map } from "./map.ts";
 import { down, move, up, wheel } from "./pointer.ts";
 
 export function canvas(desk: Desk, context: Context, statuses: Statuses): VNode {
@@ -27,7 +28,7 @@ export function canvas(desk: Desk, context: Context, statuses: Statuses): VNode 
     onpointercancel: (event: PointerEvent) => up(context, event),
     onkeydown: (event: KeyboardEvent) => keydown(context, event),
     hook: { mount: (element: HTMLElement) => measured(element, context) },
-  }, world(desk, statuses), above(desk));
+  }, world(desk, statuses), map(desk, context), above(desk));
 }
 
 /** What lies over the nodes and does not move with them. */

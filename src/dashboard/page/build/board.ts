@@ -7,15 +7,17 @@
  *
  * A text that cannot be read is kept, and the canvas stays as it was until it can.
  *
- * Invariants: undo takes back everything that changes the text or a place, one step at a time, and
- * redo brings exactly that back; looking around and selecting are no steps.
+ * Invariants: undo takes back everything that changes the text, a file or a place, one step at a
+ * time, and redo brings exactly that back; looking around and selecting are no steps.
  * Test: test/19-dashboard.build.board.test.ts
  */
 import { isDocument, readDocument, type Document, type Refusal } from "./document.ts";
+import { NO_FILES, withFile, type Files } from "./files.ts";
 import { settle, type Positions } from "./graph.ts";
 
 interface Moment {
   readonly text: string;
+  readonly files: Files;
   readonly positions: Positions;
   readonly selection: ReadonlySet<string>;
 }
@@ -39,10 +41,13 @@ const MAX_PAST_CHARS = 64 * 1024 * 1024;
 
 const EMPTY = readDocument("") as Document;
 
-export function openBoard(text: string, positions: Positions = new Map()): Board {
+export function openBoard(
+  text: string,
+  { positions = new Map(), files = NO_FILES }: { positions?: Positions; files?: Files } = {},
+): Board {
   const blank: Board = {
-    text: "", document: EMPTY, refusal: undefined, positions: new Map(), selection: new Set(),
-    edge: undefined, past: [], future: [], group: "",
+    text: "", files, document: EMPTY, refusal: undefined, positions: new Map(),
+    selection: new Set(), edge: undefined, past: [], future: [], group: "",
   };
   return shown(blank, text, { positions });
 }
@@ -65,12 +70,20 @@ function shown(
 
 /** Changes in a row with the same `group` are one step for undo. "" is never the same. */
 function step(board: Board, next: Board, group: string): Board {
-  if (next.text === board.text && next.positions === board.positions) return { ...next, group };
+  const isKept = next.text === board.text && next.positions === board.positions &&
+    next.files === board.files;
+  if (isKept) return { ...next, group };
   const isSame = group !== "" && group === board.group && board.past.length > 0;
-  const { text, positions, selection } = board;
-  const past = isSame ? board.past : [...board.past, { text, positions, selection }];
-  const most = Math.max(1, Math.min(MAX_STEPS, Math.floor(MAX_PAST_CHARS / (text.length + 1))));
+  const past = isSame ? board.past : [...board.past, momentOf(board)];
+  // Files that a step leaves alone are the same texts before and after it.
+  const changed = next.files === board.files ? [] : [...board.files.values()];
+  const chars = changed.reduce((sum, each) => sum + each.length, board.text.length + 1);
+  const most = Math.max(1, Math.min(MAX_STEPS, Math.floor(MAX_PAST_CHARS / chars)));
   return { ...next, past: past.slice(-most), future: [], group };
+}
+
+function momentOf({ text, files, positions, selection }: Board): Moment {
+  return { text, files, positions, selection };
 }
 
 /** A person typed: this is the text now. */
@@ -94,6 +107,12 @@ export function moved(board: Board, positions: Positions, group = ""): Board {
   return step(board, { ...board, positions }, group);
 }
 
+/** A file is written, or (undefined) removed. @throws {EditError} */
+export function filed(board: Board, path: string, text: string | undefined): Board {
+  const group = text === undefined ? "" : `file ${path}`;
+  return step(board, { ...board, files: withFile(board.files, path, text) }, group);
+}
+
 /** The next change is a step of its own, whatever it is. */
 export function ended(board: Board): Board {
   return board.group === "" ? board : { ...board, group: "" };
@@ -110,22 +129,22 @@ export function selectedEdge(board: Board, from: string, to: string): Board {
 export function undo(board: Board): Board {
   const back = board.past.at(-1);
   if (back === undefined) return board;
-  const { text, positions, selection, past, future } = board;
+  const { past, future } = board;
   return { ...restored(board, back), past: past.slice(0, -1),
-    future: [...future, { text, positions, selection }] };
+    future: [...future, momentOf(board)] };
 }
 
 export function redo(board: Board): Board {
   const next = board.future.at(-1);
   if (next === undefined) return board;
-  const { text, positions, selection, past, future } = board;
-  return { ...restored(board, next), past: [...past, { text, positions, selection }],
+  const { past, future } = board;
+  return { ...restored(board, next), past: [...past, momentOf(board)],
     future: future.slice(0, -1) };
 }
 
 function restored(board: Board, moment: Moment): Board {
-  const next = shown({ ...board, selection: moment.selection }, moment.text,
-    { positions: moment.positions });
+  const { files, selection } = moment;
+  const next = shown({ ...board, files, selection }, moment.text, { positions: moment.positions });
   // Exactly the places of that moment, also those that nobody had looked at yet.
   return { ...next, positions: next.refusal ? moment.positions : next.positions, group: "" };
 }

@@ -51,6 +51,15 @@ function storeBox(api: Api): Box {
       }
     },
     set: async (key, value) => void await api.post(pathOf(key), { value }),
+    async swap(key, was, value) {
+      try {
+        await api.post(pathOf(key), { value, was: was ?? null });
+        return true;
+      } catch (error) {
+        if (error instanceof ApiError && error.status === 409) return false;
+        throw error;
+      }
+    },
     remove: async (key) => void await api.post(`${pathOf(key)}/delete`),
     async keys(prefix) {
       const found: string[] = [];
@@ -70,6 +79,11 @@ function browserBox(storage: Storage): Box {
   return {
     get: async (key) => storage.getItem(key) ?? undefined,
     set: async (key, value) => storage.setItem(key, value),
+    async swap(key, was, value) {
+      if ((storage.getItem(key) ?? undefined) !== was) return false;
+      storage.setItem(key, value);
+      return true;
+    },
     remove: async (key) => storage.removeItem(key),
     keys: async (prefix) => Object.keys(storage).filter((key) => key.startsWith(prefix)),
   };

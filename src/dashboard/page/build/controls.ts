@@ -11,7 +11,8 @@ import type { YamlNode } from "#yaml";
 import { h, type Child, type Hook, type VNode } from "../vdom.ts";
 import type { Context } from "../views/view.ts";
 import { setField } from "./deeds.ts";
-import { FIELDS, type Field } from "./fields.ts";
+import type { Field } from "./field.ts";
+import { FIELDS } from "./fields.ts";
 import type { Finding } from "./problems.ts";
 import { plainValue, type Path } from "./slots.ts";
 

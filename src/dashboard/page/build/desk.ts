@@ -13,6 +13,7 @@ import { openBoard, type Board } from "./board.ts";
 import type { DraftInfo } from "./drafts.ts";
 import { boundsOf, type Box, type Point } from "./graph.ts";
 import type { Finding } from "./problems.ts";
+import type { Given } from "./trial.ts";
 
 export interface Viewport extends Point {
   readonly zoom: number;
@@ -33,13 +34,19 @@ export interface Desk {
   readonly view: Viewport;
   /** Of the canvas, on the screen. */
   readonly size: { readonly width: number; readonly height: number };
-  readonly tab: "file" | "typescript" | "python";
+  readonly tab: "yaml" | "files" | "typescript" | "python";
+  /** The path of the file that is shown. */
+  readonly file: string;
+  /** The run that the pipeline was opened from: its folder is used while there are no files. */
+  readonly from: string | undefined;
   readonly gesture: Gesture | undefined;
   readonly findings: readonly Finding[];
   /** The text that the findings are about. */
   readonly checked: string | undefined;
   readonly run: string | undefined;
-  readonly dialog: "open" | "connect" | undefined;
+  readonly dialog: "open" | "connect" | "trial" | undefined;
+  /** What a job was last tested with, by its key. */
+  readonly trials: ReadonlyMap<string, Given>;
   readonly draft: DraftState;
   /** For the window that opens them; undefined until they have come. */
   readonly drafts: readonly DraftInfo[] | undefined;
@@ -70,8 +77,9 @@ jobs: []
 export function newDesk(text = START): Desk {
   return {
     board: openBoard(text), view: { x: MARGIN, y: MARGIN, zoom: 1 },
-    size: { width: 0, height: 0 }, tab: "file", gesture: undefined, findings: [],
-    checked: undefined, run: undefined, dialog: undefined, focus: undefined,
+    size: { width: 0, height: 0 }, tab: "yaml", file: "", from: undefined, gesture: undefined,
+    findings: [],
+    checked: undefined, run: undefined, dialog: undefined, trials: new Map(), focus: undefined,
     draft: { name: "", version: 0, where: "", status: "saved", why: "" }, drafts: undefined,
   };
 }

@@ -1,5 +1,6 @@
 /**
- * Lesson 19: the constructor's two windows: open something, and connect a job to another.
+ * Lesson 19: the constructor's windows: open something, connect a job to another, and
+ * (trial-dialog.ts) test a job.
  *
  * Test: test/19-dashboard.build.page.test.ts
  */
@@ -9,10 +10,12 @@ import type { State } from "../state.ts";
 import { h, type Child, type VNode } from "../vdom.ts";
 import type { Context } from "../views/view.ts";
 import { connectJobs, focusNode } from "./deeds.ts";
-import { newDesk, update, type Desk } from "./desk.ts";
+import { newDesk, type Desk } from "./desk.ts";
 import type { DraftInfo } from "./drafts.ts";
 import { edgeProblem, reached } from "./edges.ts";
-import { openDraft, openText } from "./saves.ts";
+import { close, modal } from "./modal.ts";
+import { openDraft, openRun, openText } from "./saves.ts";
+import { trialDialog } from "./trial-dialog.ts";
 
 const MAX_RUNS = 30;
 const MAX_CHOICES = 300;
@@ -20,28 +23,8 @@ const MAX_FILE_BYTES = 8 * 1024 * 1024;
 
 export function dialogs(desk: Desk, state: State, context: Context): Child {
   if (desk.dialog === "open") return openDialog(desk, state, context);
+  if (desk.dialog === "trial") return trialDialog(desk, state, context);
   return desk.dialog === "connect" ? connectDialog(desk, context) : null;
-}
-
-function close(context: Context): void {
-  update(context, (desk) => ({ ...desk, dialog: undefined }));
-}
-
-function modal(title: string, context: Context, ...content: Child[]): VNode {
-  return h("dialog", {
-    class: "build-dialog", key: title, "aria-label": title,
-    oncancel: (event: Event) => {
-      event.preventDefault();
-      close(context);
-    },
-    hook: {
-      mount: (element: HTMLElement) => {
-        (element as HTMLDialogElement).showModal();
-        return () => (element as HTMLDialogElement).close();
-      },
-    },
-  }, h("h2", null, title), ...content,
-  h("div", { class: "build-row" }, button("Close", () => close(context))));
 }
 
 // ── open ─────────────────────────────────────────────────────────────────────────────────────────
@@ -66,8 +49,7 @@ function openDialog({ drafts, draft }: Desk, state: State, context: Context): VN
     runs.length === 0 ? h("p", { class: "build-help" }, "No run yet.") :
       h("ul", { class: "build-list" }, runs.map(({ id, submittedAt }) => h("li", { key: id },
         button(id, () => void context.act(async () => {
-          const path = `runs/${encodeURIComponent(id)}/definition`;
-          openText(context, (await context.api.get<{ yaml: string }>(path)).yaml);
+          await openRun(context, id);
           close(context);
         }), { kind: "quiet" }), ago(submittedAt, state.now)))));
 }

@@ -13,8 +13,10 @@ import {
 } from "./deeds.ts";
 import { update, type Desk } from "./desk.ts";
 import { parentsNode, textAt, valueOf, type Job } from "./document.ts";
-import { FIELDS, GROUPS, type Field } from "./fields.ts";
 import { reached } from "./edges.ts";
+import { GROUPS, type Field } from "./field.ts";
+import { FIELDS } from "./fields.ts";
+import { fileRow } from "./files-tab.ts";
 import type { Side } from "./graph.ts";
 import { run } from "./tend.ts";
 
@@ -92,10 +94,10 @@ function jobPanel(desk: Desk, context: Context, job: Job): Child {
     const edges = name === "When it runs" ? edgeFields(desk, context, job) : null;
     if (fields.length === 0 && edges === null) return null;
     return h("fieldset", { class: "build-part", key: name }, h("legend", null, name), edges,
-      fields.map((field) => control({
+      fields.map((field) => [control({
         context, field, path: ["jobs", job.index, field.key], findings, disabled,
         node: valueOf(job.node, field.key),
-      })));
+      }), field.key === "file" ? fileRow(context, job, disabled) : null]));
   });
   return [
     h("h2", { key: "title" }, `Job ${job.key}`),
@@ -108,6 +110,8 @@ function jobPanel(desk: Desk, context: Context, job: Job): Child {
       button("Duplicate", () => duplicate(context), { disabled }),
       button("Run to here", () => void context.act(() => run(context, { until: job.key })),
         { disabled, label: `Run ${job.key} and the jobs before it` }),
+      button("Test…", () => update(context, (now) => ({ ...now, dialog: "trial" })),
+        { disabled, label: `Test ${job.key} alone` }),
       button("Delete", () => remove(context), { kind: "danger", disabled }),
     ),
     findings

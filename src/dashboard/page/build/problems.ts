@@ -8,6 +8,9 @@
  */
 import type { Document, Job } from "./document.ts";
 
+/** What stands for a value that is not shown. */
+const HIDDEN = "…";
+
 export interface Finding {
   readonly kind: "error" | "warning";
   readonly message: string;
@@ -67,6 +70,20 @@ export function unschedulable({ jobs, places }: Document, { workers, pools }: Cr
       kind: "warning", message: what, line: places.lineOf(job.span.start), job: job.key,
       field: "requirement",
     }];
+  });
+}
+
+/** The master shows no value of a variable: a pipeline of a past run has `…` in its place. */
+export function hiddenValues({ jobs, places }: Document): Finding[] {
+  return jobs.flatMap(({ key, node, span }): Finding[] => {
+    const env = node.kind === "mapping" &&
+      node.entries.find((entry) => entry.key.text === "env")?.value;
+    const names = !env || env.kind !== "mapping" ? [] : env.entries.flatMap((entry) =>
+      (entry.value.kind === "scalar" && entry.value.text === HIDDEN ? entry.key.text : []));
+    if (names.length === 0) return [];
+    const message = `the value of ${names.join(", ")} is hidden: write it again before it runs`;
+    const line = places.lineOf(span.start);
+    return [{ kind: "warning", message, line, job: key, field: "env" }];
   });
 }
 

@@ -5,6 +5,7 @@
  * meanwhile; a save over somebody else's is only done when the person has said so.
  * Test: test/19-dashboard.build.page.test.ts
  */
+import { emitYaml } from "#yaml";
 import { withQuery } from "../router.ts";
 import type { Context } from "../views/view.ts";
 import { openBoard } from "./board.ts";
@@ -32,7 +33,8 @@ export async function save(
 }
 
 async function saveNow(context: Context, anyway: boolean): Promise<void> {
-  const { board, draft } = currentDesk();
+  const { board, draft, from } = currentDesk();
+  const { text, positions, files } = board;
   const isNew = draft.name === "";
   update(context, withDraft({ status: "saving" }));
   let { name } = draft;
@@ -43,7 +45,8 @@ async function saveNow(context: Context, anyway: boolean): Promise<void> {
       name = freshId(board.document.name || "untitled", new Set(taken));
     }
     const version = anyway ? (await drafts.versions(name))[0]?.version ?? 0 : draft.version;
-    const saved = await drafts.save(name, board, { version, now: Date.now() });
+    const saved = await drafts.save(name, { text, positions, files, from },
+      { version, now: Date.now() });
     update(context, (desk) => withDraft({
       name, version: saved, where, status: desk.board === board ? "saved" : "unsaved", why: "",
     })(desk));
@@ -69,16 +72,22 @@ export async function openDraft(context: Context, name: string, version?: number
   }
   const latest = (await drafts.versions(name))[0]?.version ?? draft.version;
   show(context, draft.text, (desk) => ({
-    ...desk, board: openBoard(draft.text, draft.positions),
+    ...desk, board: openBoard(draft.text, draft), from: draft.from,
     draft: { name, version: latest, where, status: "saved", why: "" },
   }));
   context.navigate(withQuery(context.url, { draft: name }), { replace: true });
 }
 
-/** A text from elsewhere: a file, a past run. It becomes a draft when it is changed. */
-export function openText(context: Context, text: string): void {
-  show(context, text, (desk) => desk);
+/** A text from elsewhere: a file. It becomes a draft when it is changed. */
+export function openText(context: Context, text: string, from?: string): void {
+  show(context, text, (desk) => ({ ...desk, from }));
   context.navigate(withQuery(context.url, { draft: undefined }), { replace: true });
+}
+
+/** The pipeline of a past run, which uses the folder of that run. */
+export async function openRun(context: Context, id: string): Promise<void> {
+  const path = `runs/${encodeURIComponent(id)}/definition`;
+  openText(context, emitYaml(await context.api.get<object>(path)), id);
 }
 
 function show(context: Context, text: string, change: Change): void {

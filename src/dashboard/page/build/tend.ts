@@ -7,6 +7,7 @@
 import type { Context } from "../views/view.ts";
 import { currentDesk, update, type Desk } from "./desk.ts";
 import type { Document } from "./document.ts";
+import { bodyOf } from "./files.ts";
 import { removeJobs } from "./jobs.ts";
 import { findingsOf, type Verdict } from "./problems.ts";
 import { save } from "./saves.ts";
@@ -14,7 +15,7 @@ import { save } from "./saves.ts";
 /** A person who types is not asked at each letter. */
 const CHECK_MS = 400;
 const SAVE_MS = 2_000;
-const YAML = "application/yaml";
+const JSON_TYPE = "application/json";
 
 let checkTimer: ReturnType<typeof setTimeout> | undefined;
 let saveTimer: ReturnType<typeof setTimeout> | undefined;
@@ -24,7 +25,7 @@ let seen: Desk["board"] | undefined;
 export function tend(context: Context): void {
   const { board, draft } = currentDesk();
   if (board === seen) return;
-  const isText = board.text !== seen?.text;
+  const isText = board.text !== seen?.text || board.files !== seen.files;
   const isMoved = board.positions !== seen?.positions;
   const isFirst = seen === undefined;
   seen = board;
@@ -44,16 +45,18 @@ export function tend(context: Context): void {
 // ── checks ───────────────────────────────────────────────────────────────────────────────────────
 
 export async function check(context: Context): Promise<boolean> {
-  const { board } = currentDesk();
+  const { board, from } = currentDesk();
+  const { text, files } = board;
   if (board.refusal !== undefined) return false;
   let verdict: Verdict;
   try {
-    verdict = await context.api.send<Verdict>("validate", board.text, YAML);
+    const body = bodyOf(text, { files, from, namesOnly: true });
+    verdict = await context.api.send<Verdict>("validate", body, JSON_TYPE);
   } catch {
     return false; // the banner says that the master does not answer; the next change asks again
   }
-  update(context, (desk) => (desk.board.text !== board.text ? desk :
-    { ...desk, checked: board.text, findings: findingsOf(desk.board.document, verdict) }));
+  update(context, (desk) => (desk.board.text !== text || desk.board.files !== files ? desk :
+    { ...desk, checked: text, findings: findingsOf(desk.board.document, verdict) }));
   return verdict.valid;
 }
 
@@ -63,7 +66,7 @@ export interface RunOptions {
   /** Only this job and those before it. */
   readonly until?: string;
   /** Its services become the cluster's. */
-  readonly deploy?: boolean;
+  readonly deploy?: boolean | undefined;
 }
 
 export async function run(context: Context, { until, deploy }: RunOptions = {}): Promise<void> {
@@ -77,9 +80,16 @@ export async function run(context: Context, { until, deploy }: RunOptions = {}):
     throw new Error(`Cannot run: ${first!.line === undefined ? "" : `line ${first!.line}: `}` +
       first!.message);
   }
-  const query = deploy === true ? "?deploy=1" : "";
+  await send(context, text, { deploy });
+}
+
+/** Submits a pipeline together with the files, and watches the run here. */
+export async function send(
+  context: Context, text: string, { deploy = false }: RunOptions = {},
+): Promise<void> {
+  const { board: { files }, from } = currentDesk();
   const answer = await context.api.send<{ run: string; warnings: string[] }>(
-    `runs${query}`, text, YAML);
+    `runs${deploy ? "?deploy=1" : ""}`, bodyOf(text, { files, from }), JSON_TYPE);
   update(context, (desk) => ({ ...desk, run: answer.run }));
   context.announce(`${answer.run} has started`);
   for (const warning of answer.warnings) {

@@ -8,7 +8,8 @@
  * Test: test/19-dashboard.build.generate.test.ts
  */
 import { resolveScalar, setOwn, type ScalarNode, type YamlNode } from "#yaml";
-import { FIELDS, type Kind, type Level } from "./fields.ts";
+import type { Kind, Level } from "./field.ts";
+import { FIELDS } from "./fields.ts";
 
 /** The whole pipeline. Keys that begin with `x-` are the author's own, and left out. */
 export function pipelineValue(root: YamlNode): Record<string, unknown> {

@@ -2,18 +2,22 @@
  * Lesson 19: the constructor: a pipeline as a canvas and as text, side by side. A change of one is
  * there at once in the other; it can be run from here, and watched.
  *
- *     document.ts   the text, read; slots.ts the places in it, fields.ts every key that there is
+ *     document.ts   the text, read; slots.ts the places in it; fields.ts every key that there is,
+ *                   job-fields.ts those of a job, field.ts what is known of each
  *     edit.ts       a value set or taken out, as splices (splice.ts) of YAML (write.ts)
  *     jobs.ts       jobs added, renamed, removed; edges.ts connected; paste.ts copied, pasted
  *     values.ts     the pipeline as a value; typescript.ts, python.ts as programs
  *     graph.ts      places and edges; problems.ts what is wrong, and where
- *     board.ts      all of that as one state, with undo; drafts.ts keeps texts
+ *     files.ts      scripts that go with it; trial.ts one job, tested alone
+ *     board.ts      all of that as one state, with undo; drafts.ts keeps it
  *                                                     (up to here no file knows a browser)
  *     desk.ts       what is looked at; deeds.ts what a person does; tend.ts checks and runs,
  *                   saves.ts saves and opens, in one of the boxes.ts
- *     area.ts       the canvas: canvas.ts draws it, pointer.ts and keys.ts move it
- *     panel.ts      the fields, each a control (controls.ts); code.ts the texts
- *     toolbar.ts    the buttons; dialogs.ts the windows; memo.ts keeps what has not changed
+ *     area.ts       the canvas: canvas.ts draws it, map.ts small; pointer.ts and keys.ts move it
+ *     panel.ts      the fields, each a control (controls.ts)
+ *     code.ts       the texts, in an editor.ts; files-tab.ts the files
+ *     toolbar.ts    the buttons; dialogs.ts and trial-dialog.ts the windows, each a modal.ts
+ *     memo.ts       keeps what has not changed
  *
  * Test: test/19-dashboard.build.page.test.ts
  */
@@ -24,7 +28,7 @@ import { dialogs } from "../build/dialogs.ts";
 import { listen } from "../build/keys.ts";
 import { panel } from "../build/panel.ts";
 import { memo } from "../build/memo.ts";
-import { unschedulable, type Crew, type Finding } from "../build/problems.ts";
+import { hiddenValues, unschedulable, type Crew, type Finding } from "../build/problems.ts";
 import { follow } from "../build/saves.ts";
 import { tend } from "../build/tend.ts";
 import { draftLine, runLine, toolbar } from "../build/toolbar.ts";
@@ -63,9 +67,10 @@ export const builder: View = {
       runLine(desk, state, context)] },
     h("div", { class: "build", hook },
       toolbar(desk, context), canvas(desk, context, statuses),
-      memo("panel", [board.document, board.selection, board.refusal, desk.findings, href],
-        () => panel(desk, context)),
-      memo("code", [board.text, board.refusal, desk.tab, desk.findings, href],
+      memo("panel", [board.document, board.files, board.selection, board.refusal, desk.findings,
+        href], () => panel(desk, context)),
+      memo("code", [board.text, board.files, board.refusal, desk.tab, desk.file, desk.from,
+        desk.findings, href],
         () => code(desk, context)),
       dialogs(desk, state, context)));
   },
@@ -77,7 +82,8 @@ function findings({ findings: found, board }: Desk, state: State): readonly Find
   const pools = answerOf<Crew["pools"]>(state, "pools");
   const never = memo("never", [board.document, tagsOf(workers), tagsOf(pools)], () =>
     (workers === undefined ? [] : unschedulable(board.document, { workers, pools: pools ?? [] })));
-  return memo("findings", [found, never], () => [...found, ...never]);
+  const hidden = memo("hidden", [board.document], () => hiddenValues(board.document));
+  return memo("findings", [found, never, hidden], () => [...found, ...never, ...hidden]);
 }
 
 /** The answer is another object every few seconds; its tags hardly ever change. */

@@ -1,0 +1,30 @@
+/**
+ * Lesson 19: a window of the constructor. The browser's own: the focus stays in it.
+ *
+ * Test: test/19-dashboard.build.page.test.ts
+ */
+import { button } from "../parts/page.ts";
+import { h, type Child, type VNode } from "../vdom.ts";
+import type { Context } from "../views/view.ts";
+import { update } from "./desk.ts";
+
+export function close(context: Context): void {
+  update(context, (desk) => ({ ...desk, dialog: undefined }));
+}
+
+export function modal(title: string, context: Context, ...content: Child[]): VNode {
+  return h("dialog", {
+    class: "build-dialog", key: title, "aria-label": title,
+    oncancel: (event: Event) => {
+      event.preventDefault();
+      close(context);
+    },
+    hook: {
+      mount: (element: HTMLElement) => {
+        (element as HTMLDialogElement).showModal();
+        return () => (element as HTMLDialogElement).close();
+      },
+    },
+  }, h("h2", null, title), ...content,
+  h("div", { class: "build-row" }, button("Close", () => close(context))));
+}
