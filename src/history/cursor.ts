@@ -46,12 +46,12 @@ export function stepOn(cursor: Cursor, { event, place, next }: Written): void {
 
 /** On as long as `isIn` says that the next fact belongs to the moment, or to the end of the log. */
 export async function goOn(
-  cursor: Cursor, view: LogView, isIn: (seq: number, event: Event) => boolean,
+  cursor: Cursor, view: LogView, isIn: (seq: number, event: Event) => boolean, step = stepOn,
 ): Promise<void> {
   for await (const block of view.blocks(cursor.place)) {
     for (const fact of factsOf(block)) {
       if (!isIn(fact.place.seq, fact.event)) return;
-      stepOn(cursor, fact);
+      step(cursor, fact);
     }
   }
 }

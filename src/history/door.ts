@@ -13,6 +13,8 @@ import { rowsAt } from "./rows.ts";
 const ROWS_PER_PAGE = 500;
 const PAGE_BYTES = 256 * 1024;
 const FACTS_PER_PAGE = 250;
+/** Of a job's row, mostly. */
+const ROW_BYTES = 200;
 /** Facts of one answer. */
 const MAX_FACTS = 10_000;
 const MAX_ROWS = 100_000;
@@ -33,9 +35,12 @@ export async function answerHistory(
     case "facts": {
       const { limit, ...asked } = PastFactsAsked.decode(body);
       const found = await history.facts({ ...asked, limit: Math.min(limit, MAX_FACTS) }, until);
-      const pages = chunks(found.facts, ({ text }) => text.length, FACTS_PER_PAGE);
-      return pages.map((facts, index) => PastFactsPage.encode({
-        facts, run: found.run?.id, next: index === pages.length - 1 ? found.next : undefined,
+      const all = found.facts.map((fact, index) => ({ fact, changed: found.changed[index] }));
+      const pages = chunks(all, ({ fact: { text }, changed }) =>
+        text.length + ROW_BYTES * (changed?.jobs.length ?? 0), FACTS_PER_PAGE);
+      return pages.map((page, index) => PastFactsPage.encode({
+        facts: page.map(({ fact }) => fact), changed: page.flatMap(({ changed }) => changed ?? []),
+        run: found.run?.id, next: index === pages.length - 1 ? found.next : undefined,
       }));
     }
     case "step": {

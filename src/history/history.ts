@@ -14,7 +14,8 @@
 import type { Event, State } from "#core";
 import type { Host } from "#host";
 import { LogView } from "#log";
-import type { Fact, HistorySpan } from "#wire";
+import type { ChangedRows, Fact, HistorySpan } from "#wire";
+import { ToldChanges } from "./changes.ts";
 import type { CheckpointLimits } from "./checkpoints.ts";
 import { factsOf, goOn, type Cursor } from "./cursor.ts";
 import { HistoryError } from "./errors.ts";
@@ -49,6 +50,8 @@ export interface PastFacts {
   readonly facts: Fact[];
   readonly next: number | undefined;
   readonly run: PastRun | undefined;
+  /** Of each fact, if that was asked. */
+  readonly changed: ChangedRows[];
 }
 
 export class History {
@@ -87,15 +90,20 @@ export class History {
     });
   }
 
-  /** Facts from number `from` on, at most `limit`. */
+  /** Facts from number `from` on, at most `limit`. `changes`: with what each did to the run. */
   facts(
-    { from, limit, run: typed }: { from: number; limit: number; run?: string | undefined },
+    { from, limit, run: typed, changes = false }: {
+      from: number; limit: number; run?: string | undefined; changes?: boolean;
+    },
     until = Infinity,
   ): Promise<PastFacts> {
     return this.#alone(async () => {
       const pass = await this.#passTo(until, typed === undefined ? from + limit : until);
       const run = typed === undefined ? undefined : pass.names.find(typed);
-      return { ...(await this.#collect(pass, { from, limit, run })), run };
+      if (run !== undefined && changes) {
+        return { ...(await this.#follow(pass, { from, limit, run })), run };
+      }
+      return { ...(await this.#collect(pass, { from, limit, run })), run, changed: [] };
     });
   }
 
@@ -202,6 +210,24 @@ export class History {
       }
     }
     return { facts, next: undefined };
+  }
+
+  /** As `#collect`, and the state goes with it. */
+  async #follow(
+    pass: Pass, { from, limit, run }: { from: number; limit: number; run: PastRun },
+  ): Promise<Omit<PastFacts, "run">> {
+    const { stretches, tip } = pass;
+    const told = new ToldChanges(run.number, { limit, names: pass.names });
+    const begin = Math.max(from, pass.front + 1);
+    for (const [index, stretch] of stretches.entries()) {
+      const end = stretches[index + 1]?.place.seq ?? tip.seq + 1;
+      if (end <= begin || !stretch.runs.has(run.number)) continue;
+      const cursor = await this.#stand(pass, Math.max(begin, stretch.place.seq) - 1, () => false);
+      const isIn = (seq: number): boolean => seq < end && !told.isFull;
+      await goOn(cursor, this.#view, isIn, (...next) => told.step(...next));
+      if (told.isFull) return { ...told.all, next: cursor.seq + 1 };
+    }
+    return { ...told.all, next: undefined };
   }
 }
 

@@ -9,6 +9,7 @@
  *     names.ts         what the numbers of all events mean, and which runs there ever were
  *     rows.ts          a moment as rows: runs, jobs, workers, the queue
  *     facts.ts         facts as JSON, with a sentence
+ *     changes.ts       what each fact has changed of a run, for those who fold elsewhere
  *     step.ts          how one fact came about, and what it changed
  *     door.ts          questions and answers as bytes
  *     errors.ts        what cannot be told, and why

@@ -7,7 +7,7 @@
  *
  * Test: test/10-master.history.test.ts
  */
-import { learnPart, readSnapshot, State } from "#core";
+import { learnPart, readSnapshot, State, type Run } from "#core";
 import type { LogBlock, LogPlace, LogView } from "#log";
 import { Checkpoints, type CheckpointLimits } from "./checkpoints.ts";
 import { factsOf, stepOn, type Cursor, type Written } from "./cursor.ts";
@@ -43,6 +43,10 @@ export class Pass {
     this.tip = tip;
     this.front = tip.seq;
     this.checkpoints = new Checkpoints(limits);
+    // A fact changes other runs than it is about: a delay is over, a worker is gone.
+    const isOf = ({ number }: Run): void => void this.stretches.at(-1)?.runs.add(number);
+    tip.state.keepers = [{ before: ({ run }) => isOf(run) }];
+    tip.state.observer = { job: ({ run }) => isOf(run), run: isOf };
   }
 
   static async begin(view: LogView, limits: CheckpointLimits): Promise<Pass> {

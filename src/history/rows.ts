@@ -13,7 +13,7 @@ import { isOpenRun, type JobInfo, type QueueRow, type RunInfo, type WorkerInfo }
 const MAX_RESULT_BYTES = 16 * 1024 * 1024;
 
 export interface MomentRows {
-  /** The newest first. */
+  /** The newest first; with jobs, only the one that has them. */
   readonly runs: RunInfo[];
   readonly jobs: JobInfo[];
   readonly workers: WorkerInfo[];
@@ -25,7 +25,7 @@ export interface MomentRows {
 export function rowsAt(
   state: State, { run, limit }: { run: Run | undefined; limit: number },
 ): MomentRows {
-  const runs = [...state.runs.values()].reverse();
+  const runs = run === undefined ? [...state.runs.values()].reverse() : [run];
   const jobs = run === undefined ? [] : jobRows(state, run, limit);
   return {
     runs: runs.slice(0, limit).map(runInfo), jobs,

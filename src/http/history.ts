@@ -5,7 +5,7 @@
  * Test: test/http.history.test.ts
  */
 import {
-  any, integer, jobJson, list, object, orNull, runJson, shapes, text, time, workerJson,
+  any, changedJson, integer, jobJson, list, object, orNull, runJson, shapes, text, time, workerJson,
 } from "#rows";
 import { pastFacts, pastSpan, pastStep, readMoment } from "#sdk";
 import { numberOf } from "./reads.ts";
@@ -53,13 +53,22 @@ export const HISTORY: readonly Route[] = [
       from: "the number of the first one (default: the earliest)",
       limit: `at most so many (default ${FACTS}, at most ${MAX_FACTS})`,
       run: "only those of this run, by its id or the beginning of one",
+      changes: "1: each with the rows of the run that it has changed, without results",
     },
     answer: object({ facts: list(any), next: orNull(integer), "run?": text }),
     run: async ({ client, query }) => {
       const from = numberOf(query, "from", { usual: 1, max: MAX_SEQ });
       const limit = numberOf(query, "limit", { usual: FACTS, max: MAX_FACTS });
-      const found = await pastFacts(client, { from, limit, run: query.get("run") ?? undefined });
-      return { facts: found.facts, next: found.next ?? null, ...runKey(found.run) };
+      const run = query.get("run") ?? undefined;
+      const changes = query.get("changes") === "1";
+      const { facts, next, changed, run: id } = await pastFacts(
+        client, { from, limit, run, changes });
+      return {
+        facts: facts.map((fact, index) => ({
+          ...fact, ...(changed[index] && { changed: changedJson(changed[index], fact.at) }),
+        })),
+        next: next ?? null, ...runKey(id),
+      };
     },
   },
   {

@@ -25,7 +25,7 @@ export { definitionJson } from "./definition.ts";
 export { gateJson, notifyText } from "./gate.ts";
 export { replyJson } from "./reply.ts";
 export {
-  answerJson, failureJson, jobJson, runJson, serviceJson, tookMs, waitedMs,
+  answerJson, changedJson, failureJson, jobJson, runJson, serviceJson, tookMs, waitedMs,
 } from "./run.ts";
 export {
   current, grouped, groupJson, wordOf, type ServiceGroup, type ServiceWord,

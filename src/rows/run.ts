@@ -4,7 +4,7 @@
  * Test: test/cli.test.ts
  */
 import {
-  jobCounts, resultValue, type Decision, type Failure, type JobInfo, type RunInfo,
+  jobCounts, resultValue, type ChangedRows, type Decision, type Failure, type JobInfo, type RunInfo,
   type ServiceInfo,
 } from "#wire";
 
@@ -31,6 +31,14 @@ export function runJson(run: RunInfo): object {
   return {
     id, name, status, submittedAt, endedAt: endedAt ?? null, cancelling, jobs,
     ...(paused !== undefined && { reason: paused }),
+  };
+}
+
+/** What a fact has changed of a run, as rows that take the places of those before. */
+export function changedJson({ run, jobs, all }: ChangedRows, at: number): object {
+  return {
+    ...(run !== undefined && { run: runJson(run) }), ...(all && { all }),
+    jobs: jobs.map(({ info, parents }) => jobJson(info, parents, at)),
   };
 }
 

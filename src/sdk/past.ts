@@ -5,7 +5,7 @@
  */
 import {
   HistoryAsked, HistoryPage, Op, PAST_ROWS, PastFactsAsked, PastFactsPage, StepAsked, StepTold,
-  type HistorySpan,
+  type ChangedRows, type HistorySpan,
 } from "#wire";
 import type { Client } from "./client.ts";
 
@@ -43,25 +43,32 @@ export async function readMoment(client: Client, which: PastMoment): Promise<His
 
 export interface PastFactsRead {
   /** As the log has them, in order: each with its number and a sentence. */
-  readonly facts: object[];
+  readonly facts: { readonly at: number }[];
   /** The number to go on with. Undefined: there is no more. */
   readonly next: number | undefined;
   /** The whole id of the run that was meant. */
   readonly run: string | undefined;
+  /** Of each fact, if that was asked. */
+  readonly changed: ChangedRows[];
 }
 
 export async function pastFacts(
-  client: Client, asked: { from: number; limit: number; run?: string | undefined },
+  client: Client, asked: {
+    from: number; limit: number; run?: string | undefined; changes?: boolean;
+  },
 ): Promise<PastFactsRead> {
-  const facts: object[] = [];
+  const facts: PastFactsRead["facts"] = [];
+  const changed: ChangedRows[] = [];
   let [next, run]: [number | undefined, string | undefined] = [undefined, undefined];
-  const body = PastFactsAsked.encode({ ...asked, run: asked.run });
+  const { run: wanted, changes = false } = asked;
+  const body = PastFactsAsked.encode({ ...asked, run: wanted, changes });
   for await (const bytes of client.parts(Op.HISTORY_FACTS, body)) {
     const page = PastFactsPage.decode(bytes);
-    for (const { text } of page.facts) facts.push(JSON.parse(text) as object);
+    for (const { text } of page.facts) facts.push(JSON.parse(text));
+    changed.push(...page.changed);
     [next, run] = [page.next, page.run];
   }
-  return { facts, next, run };
+  return { facts, next, run, changed };
 }
 
 /** How one fact came about, and what it changed. */

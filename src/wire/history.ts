@@ -4,7 +4,9 @@
  *
  * Test: test/10-master.history.test.ts
  */
-import { list, message, optional, string, u32, u53, withDefault, type Infer } from "#codec";
+import {
+  bool, list, message, optional, string, u32, u53, withDefault, type Infer,
+} from "#codec";
 import { Fact } from "./facts.ts";
 import { JobInfo, RunInfo, WorkerInfo } from "./messages.ts";
 
@@ -79,8 +81,26 @@ export const PastFactsAsked = message("PastFactsAsked", {
   from: [1, u53()],
   limit: [2, withDefault(u32(), MAX_PAST_PAGE)],
   run: [3, optional(name)],
+  /** Also those of others that have changed the run, each with what it has changed of it. */
+  changes: [4, withDefault(bool(), false)],
 });
 export type PastFactsAsked = Infer<typeof PastFactsAsked>;
+
+/** Jobs that one fact changed; it is said of a larger one that it changed all of them. */
+export const MAX_CHANGED_JOBS = 5000;
+
+/** Rows of a run as they were behind a fact: those that it has changed, without results. */
+export const ChangedRows = message("ChangedRows", {
+  run: [1, optional(RunInfo)],
+  jobs: [2, list(message("ChangedJob", {
+    info: [1, JobInfo],
+    /** Their ids. */
+    parents: [2, list(string(1024), MAX_ROWS)],
+  }), MAX_CHANGED_JOBS)],
+  /** There were too many: any of them may be another one. */
+  all: [3, withDefault(bool(), false)],
+});
+export type ChangedRows = Infer<typeof ChangedRows>;
 
 /** HISTORY_FACTS answers with pages. */
 export const PastFactsPage = message("PastFactsPage", {
@@ -89,6 +109,8 @@ export const PastFactsPage = message("PastFactsPage", {
   next: [2, optional(u53())],
   /** The run that was meant: its whole id. */
   run: [3, optional(name)],
+  /** Of each fact, if that was asked. */
+  changed: [4, list(ChangedRows, MAX_PAST_PAGE)],
 });
 export type PastFactsPage = Infer<typeof PastFactsPage>;
 

@@ -23,6 +23,7 @@
  *     timeline/     what the jobs of a run did when
  *     logs/         output: lines, colours, search
  *     build/        the constructor; the view by that name has its map
+ *     past/         time travel: facts, what they have changed, and the slider over them
  *     lists/        long lists, of which only the rows on the screen exist
  *     style/        how it looks
  *

@@ -19,7 +19,7 @@ export type Overlay =
 /** The second key of "g r" and its like. */
 const LETTERS: Readonly<Record<string, string>> = {
   Overview: "o", Runs: "r", Workers: "w", Services: "s", Approvals: "a", Agents: "n", Store: "t",
-  Constructor: "c",
+  Constructor: "c", History: "h",
 };
 
 export function show(overlay: Overlay | undefined): Action {

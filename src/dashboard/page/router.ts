@@ -14,6 +14,7 @@ export const NAVIGATION = [
   { name: "Agents", path: "/agents", icon: "agents" },
   { name: "Store", path: "/store", icon: "store" },
   { name: "Constructor", path: "/constructor", icon: "constructor" },
+  { name: "History", path: "/history", icon: "history" },
 ] as const;
 
 /** `{name}` stands for one part of a path. */
@@ -29,6 +30,7 @@ const ROUTES = [
   ["/agents/{agent}", "agents"],
   ["/store", "store"],
   ["/constructor", "constructor"],
+  ["/history", "history"],
 ] as const;
 
 export type ViewName = (typeof ROUTES)[number][1] | "missing";

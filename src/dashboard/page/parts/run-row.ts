@@ -17,10 +17,12 @@ export interface RunRowOptions {
   /** Behind everything else: its pipeline's history. */
   readonly after?: Child;
   readonly isChosen?: boolean;
+  /** A number of the log: the link leads to that moment. */
+  readonly moment?: number;
 }
 
 export function runRow(
-  run: Run, { now, before, after, isChosen = false }: RunRowOptions,
+  run: Run, { now, before, after, isChosen = false, moment }: RunRowOptions,
 ): VNode {
   const { id, status, submittedAt, endedAt, jobs, cancelling, reason } = run;
   const word = cancelling && endedAt === null ? "cancelling" : undefined;
@@ -29,7 +31,10 @@ export function runRow(
   },
     before,
     h("span", { class: "run-state" }, badge(status, word)),
-    h("a", { class: "run-link", href: pathTo(["runs", id]), title: reason ?? id }, id),
+    h("a", {
+      class: "run-link", href: pathTo(["runs", id], { at: moment?.toString() }),
+      title: reason ?? id,
+    }, id),
     h("span", { class: "run-bar" }, progress(jobs)),
     h("span", { class: "run-done" }, doneText(jobs)),
     h("span", { class: "run-when" }, ago(submittedAt, now)),

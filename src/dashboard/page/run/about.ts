@@ -20,6 +20,8 @@ export interface PanelProps {
   readonly now: number;
   readonly artifacts: readonly Artifact[] | undefined;
   readonly buttons: Child;
+  /** It is the job as it was. */
+  readonly isPast: boolean;
   address(change: Partial<Selection>): string;
 }
 

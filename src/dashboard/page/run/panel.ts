@@ -88,10 +88,10 @@ function attempts({ job, selection, address }: PanelProps): Child {
   }, `Attempt ${attempt}`)));
 }
 
-function output({ run, job, selection, address }: PanelProps): Child {
+function output({ run, job, selection, address, isPast }: PanelProps): Child {
   const attempt = selection.attempt ?? job.attempt;
   const path = `/api/v1/runs/${encodeURIComponent(run)}/jobs/${encodeURIComponent(job.id)}/logs`;
-  const isOpen = job.status === "RUNNING" && attempt === job.attempt;
+  const isOpen = job.status === "RUNNING" && attempt === job.attempt && !isPast;
   const lost = job.outputProblem === null ? null : h("p", { class: "note" },
     `${job.outputLost.toLocaleString()} bytes of output are lost: ${job.outputProblem}.`);
   return [lost, logTree({

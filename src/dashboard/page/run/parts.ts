@@ -56,9 +56,9 @@ function noteOf(job: Job, now: number): string {
   return `${took}${took === "" ? "" : " · "}attempt ${job.attempt}`;
 }
 
-function mergedLog({ run, address, selection }: Scene): Child {
+function mergedLog({ run, address, selection, isPast }: Scene): Child {
   const path = `/api/v1/runs/${encodeURIComponent(run.id)}/logs`;
-  const isOpen = run.endedAt === null;
+  const isOpen = run.endedAt === null && !isPast;
   return logTree({
     label: `output of ${run.id}`, source: `${path}?as=json`, isOpen, line: selection.line,
     empty: "No job of this run has printed anything.", download: path,
@@ -70,10 +70,12 @@ function mergedLog({ run, address, selection }: Scene): Child {
 const asked = new Set<string>();
 
 /** The log is read when somebody looks at what it tells. */
-function asksHistory({ run: { id }, context: { dispatch } }: Scene): { mount(): void } {
+function asksHistory(
+  { run: { id }, context: { dispatch }, isPast }: Scene,
+): { update(): void } {
   return {
-    mount(): void {
-      if (asked.has(id)) return;
+    update(): void {
+      if (isPast || asked.has(id)) return;
       asked.add(id);
       void readHistory(id).then((value) =>
         dispatch({ type: "ui", key: historyKey(id), value }));

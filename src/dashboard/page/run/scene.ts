@@ -23,6 +23,8 @@ export interface Scene {
   readonly opened: ReadonlySet<string>;
   readonly facts: readonly Fact[];
   readonly history: History | undefined;
+  /** It is the run as it was at a moment of its past. */
+  readonly isPast: boolean;
   choose(job: number): void;
   address(change: Partial<Selection>): string;
 }
@@ -33,14 +35,17 @@ const NONE: ReadonlySet<string> = new Set();
 
 export function sceneOf(
   state: State, context: Context,
-  { run, rows }: { run: Run; rows: ReadonlyMap<string, Job> },
+  { run, rows, past }: {
+    run: Run; rows: ReadonlyMap<string, Job>; past?: readonly Fact[] | undefined;
+  },
 ): Scene {
   const { url, navigate } = context;
   const jobs = runJobs(rows, kept?.run === run.id ? kept.jobs : undefined);
   kept = { run: run.id, jobs };
   const selection = selectionOf(url);
   const address = (change: Partial<Selection>): string => addressOf(url, change);
-  const history = state.ui[historyKey(run.id)] as History | undefined;
+  const history = past === undefined
+    ? state.ui[historyKey(run.id)] as History | undefined : { facts: past, isCut: false };
   const choose = (job: number): void => {
     const { id } = jobs.rows[job]!;
     if (id !== selection.job) navigate(address({ job: id }));
@@ -51,7 +56,8 @@ export function sceneOf(
     opened: openedWith(state.ui[openedKey(run.id)] as ReadonlySet<string> | undefined, {
       jobs, chosen: selection.job,
     }),
-    facts: allFacts(run.id, history, state.facts.get(run.id) ?? []),
+    isPast: past !== undefined,
+    facts: past ?? allFacts(run.id, history, state.facts.get(run.id) ?? []),
   };
 }
 

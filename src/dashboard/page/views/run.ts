@@ -20,6 +20,7 @@ import { panelTree } from "../run/panel.ts";
 import { partTree } from "../run/parts.ts";
 import { sceneOf, type Scene } from "../run/scene.ts";
 import { addressOf, RUN_VIEWS, selectionOf, type RunView } from "../run/selection.ts";
+import { withQuery } from "../router.ts";
 import type { Job, JobStatus, Run } from "../rows.ts";
 import { answerOf, type State } from "../state.ts";
 import { h, type Child, type VNode } from "../vdom.ts";
@@ -42,9 +43,10 @@ export const run: View = {
     const id = params["run"]!;
     const { view, job, tab } = selectionOf(url);
     const needs: Need[] = [{ type: "run", id }];
+    const isPast = url.searchParams.has("at");
     if (view === "definition") needs.push({ type: "get", path: definitionPath(id) });
     // Why it waits changes without a change of the job: others have taken the worker.
-    if (job !== undefined && forgotten !== id) {
+    if (job !== undefined && forgotten !== id && !isPast) {
       needs.push({ type: "get", path: jobPath(id, job), everyMs: WHY_MS });
     }
     if (job !== undefined && tab === "result") {
@@ -54,12 +56,15 @@ export const run: View = {
   },
   render(state, context) {
     const id = context.params["run"]!;
+    if (context.url.searchParams.has("at")) return pastTree(state, context);
     const rows = state.jobs.get(id);
     const found = state.runs?.get(id) ?? lastRun(id);
     if (rows === undefined || found === undefined) {
       // It starts while the jobs are on their way.
       warmPainter();
-      return pageWith({ heading: id }, loading(state, `runs/${encodeURIComponent(id)}`));
+      return pageWith({ heading: id }, loading(state, `runs/${encodeURIComponent(id)}`),
+        state.runs === undefined ? null
+          : h("a", { href: withQuery(context.url, { at: "1" }) }, "Look for it in the past"));
     }
     last = found;
     return pageTree(sceneOf(state, context, { run: found, rows }));
@@ -86,14 +91,36 @@ function artifactsPath(id: string): string {
   return `artifacts?run=${encodeURIComponent(id)}`;
 }
 
-function pageTree(scene: Scene): VNode {
+/** Its code comes when somebody travels. */
+let travel: typeof import("../past/run.ts") | undefined;
+let coming: Promise<void> | undefined;
+
+/** The run as it was. */
+function pastTree(state: State, context: Context): VNode {
+  const id = context.params["run"]!;
+  if (travel === undefined) {
+    coming ??= context.act(async () => {
+      travel = await import("../past/run.ts");
+      context.dispatch({ type: "ui", key: "past", value: "code" });
+    });
+    return pageWith({ heading: id }, h("p", { class: "loading" }, "Loading…"));
+  }
+  const { scene: past, bar, below } = travel.pastParts(state, context);
+  if (past === undefined) return pageWith({ heading: id }, bar);
+  const { run: own, rows, now, facts } = past;
+  return pageTree(sceneOf({ ...state, now }, context, { run: own, rows, past: facts }),
+    { bar, below });
+}
+
+function pageTree(scene: Scene, past?: { bar: Child; below: Child }): VNode {
   const { state, context, run: own, selection, jobs, choose } = scene;
-  const isForgotten = state.runs !== undefined && !state.runs.has(own.id);
-  forgotten = isForgotten ? own.id : undefined;
+  const isForgotten = !scene.isPast && state.runs !== undefined && !state.runs.has(own.id);
+  if (!scene.isPast) forgotten = isForgotten ? own.id : undefined;
   const needsTwin = jobs.rows.length > SMALL_RUN || !WITH_JOBS.has(selection.view);
   const panel = selection.job === undefined ? null : panelOf(scene);
   return pageWith({
-    heading: own.id, beside: [badge(own.status), runButtons(own, state, context)],
+    heading: own.id,
+    beside: [badge(own.status), scene.isPast ? null : runButtons(own, state, context)],
     below: [
       own.name, ", submitted ", ago(own.submittedAt, state.now), ", ",
       own.endedAt === null ? "running for " : "took ",
@@ -103,19 +130,27 @@ function pageTree(scene: Scene): VNode {
     isForgotten ? problem("The master has forgotten this run, as it does with old ones: this is " +
       "what was known of it last.") : null,
     own.reason === undefined || own.reason === "" ? null : h("p", { class: "note" }, own.reason),
+    past?.bar,
     h("div", { class: "run-tools" },
       h("nav", { class: "tabs", "aria-label": "Views of the run" }, RUN_VIEWS.map((view) => h("a", {
         key: view, class: "tab", href: scene.address({ view, line: undefined }),
         "aria-current": view === selection.view ? "page" : undefined,
       }, NAMES[view]))),
       h("span", { class: "run-tools-space" }),
+      scene.isPast ? null : h("a", { class: "button", href: nowAddress(scene) }, "Time travel"),
       selection.view === "graph" ? zoomButtons() : null, findBox(scene)),
     h("div", { class: `run-body${panel === null ? "" : " has-panel"}` },
       h("div", { class: `run-part run-${selection.view}`, key: selection.view }, partTree(scene)),
       panel),
     needsTwin ? twinTree({
       run: own.id, jobs: jobs.rows, name: (job) => jobName(jobs.rows[job]!), choose,
-    }) : null);
+    }) : null,
+    past?.below);
+}
+
+/** Where time travel begins: now. */
+function nowAddress({ state, context }: Pick<Scene, "state" | "context">): string {
+  return withQuery(context.url, { at: String(state.seq) });
 }
 
 function counts({ jobs }: Run): Child {
@@ -149,13 +184,14 @@ function findBox({ state, context, jobs, choose }: Scene): VNode {
   });
 }
 
-function panelOf({ state, context, run: own, jobs, chosen, selection, address }: Scene): VNode {
+function panelOf(scene: Scene): VNode {
+  const { state, context, run: own, jobs, chosen, selection, address, isPast } = scene;
   if (chosen === undefined) {
     return h("section", { class: "panel", key: "panel" },
-      problem(`This run has no job "${selection.job!}".`,
+      problem(`This run ${isPast ? "had" : "has"} no job "${selection.job!}".`,
         h("a", { href: address({ job: undefined }) }, "Show the whole run")));
   }
-  const job = withReason(jobs.rows[chosen]!,
+  const job = isPast ? jobs.rows[chosen]! : withReason(jobs.rows[chosen]!,
     answerOf<{ job: Job }>(state, jobPath(own.id, selection.job!))?.job);
   const children = jobs.structure.flatMap(({ parents }, at) =>
     parents.includes(chosen) ? [jobs.rows[at]!] : []);
@@ -163,7 +199,7 @@ function panelOf({ state, context, run: own, jobs, chosen, selection, address }:
     run: own.id, job, children, selection, now: state.now, address,
     parents: jobs.structure[chosen]!.parents.map((parent) => jobs.rows[parent]!),
     artifacts: answerOf<Artifact[]>(state, artifactsPath(own.id)),
-    buttons: jobButtons(own, job, { state, context }),
+    buttons: isPast ? null : jobButtons(own, job, { state, context }), isPast,
   });
 }
 
@@ -173,7 +209,7 @@ function withReason(row: Job, asked: Job | undefined): Job {
     ? { ...row, reason: asked.reason } : row;
 }
 
-function keys({ jobs }: State, { url, params, navigate }: Context): readonly Shortcut[] {
+function keys({ jobs, seq }: State, { url, params, navigate }: Context): readonly Shortcut[] {
   const selection = selectionOf(url);
   const go = (change: Parameters<typeof addressOf>[1]): void => navigate(addressOf(url, change));
   const first = [...jobs.get(params["run"]!)?.keys() ?? []][0];
@@ -189,6 +225,11 @@ function keys({ jobs }: State, { url, params, navigate }: Context): readonly Sho
       run: () => document.querySelector<HTMLElement>(".find-input")?.focus(),
     },
     { keys: "f", label: "Show the whole graph", run: () => shownBoard()?.fit() },
+    {
+      keys: "t", label: "Time travel, and back", run: () => navigate(withQuery(url, {
+        at: url.searchParams.has("at") ? undefined : String(seq),
+      })),
+    },
     { keys: "Escape", label: "Close the job", run: () => go({ job: undefined }) },
     ...(selection.view === "graph" && first !== undefined ? [{
       keys: "n", label: "Into the graph, to its nodes", run: () => shownBoard()?.enter(),

@@ -1,0 +1,223 @@
+/**
+ * Lesson 19: the past of the run that is on the screen: its facts, page after page from the first,
+ * and the run as it was at one of them.
+ *
+ *     first picture   the master is asked for the moment of the address
+ *     while it moves  facts are folded here (fold.ts)
+ *     when it rests   the master is asked again, for what only it can say: why jobs waited
+ *
+ * Test: test/19-dashboard.past.test.ts, test/19-dashboard.run.browser.test.ts
+ */
+import type { ApiError } from "../api.ts";
+import { button, problem } from "../parts/page.ts";
+import { withQuery } from "../router.ts";
+import type { Fact, Job, Run } from "../rows.ts";
+import type { State } from "../state.ts";
+import { h, type Child, type VNode } from "../vdom.ts";
+import type { Context } from "../views/view.ts";
+import { barTree } from "./bar.ts";
+import { RunPast, type Moment, type PastFact } from "./fold.ts";
+import { factsTree, stepsTree, type Step } from "./told.ts";
+import { Latest, Travel, type Course } from "./travel.ts";
+
+/** What `history/at` answers. */
+export interface MomentRows {
+  readonly seq: number;
+  readonly at: number;
+  readonly runs: readonly Run[];
+  readonly jobs?: readonly Job[];
+}
+
+export interface FactsPage {
+  readonly facts: readonly PastFact[];
+  /** Where the next page begins. */
+  readonly next: number | null;
+}
+
+/** What the page of a run shows in place of the present. */
+export interface PastScene {
+  readonly run: Run;
+  readonly rows: ReadonlyMap<string, Job>;
+  readonly now: number;
+  readonly facts: readonly Fact[];
+}
+
+const PAGE = 1_000;
+/** A run that has more is told by the log of the cluster (views/history.ts). */
+const MAX_FACTS = 200_000;
+/** As many as one answer has. */
+const MAX_JOBS = 100_000;
+/** New facts of a run that goes on are asked for so often. */
+const GROW_MS = 1_000;
+
+class RunTravel implements Course {
+  readonly run: string;
+  readonly travel: Travel;
+  readonly moment: Latest<MomentRows>;
+  readonly step: Latest<Step>;
+  context: Context;
+  problem: string | undefined;
+  #past: RunPast | undefined;
+  #next: number | null = 0;
+  #isBusy = false;
+  #askedAt = 0;
+  /** What the master has said of a moment, for as long as it is shown. */
+  #exact: Moment | undefined;
+
+  constructor(run: string, context: Context) {
+    this.run = run;
+    this.context = context;
+    const redraw = (): void =>
+      this.context.dispatch({ type: "ui", key: "past", value: performance.now() });
+    const get = (path: string): Promise<unknown> => this.context.api.get(path);
+    this.moment = new Latest({ get, redraw });
+    this.step = new Latest({ get, redraw });
+    this.travel = new Travel(this, { context: () => this.context, redraw });
+    void this.#load();
+  }
+
+  get count(): number {
+    return this.#past?.facts.length ?? 1;
+  }
+
+  get isGrowing(): boolean {
+    return this.#next !== null && this.problem === undefined;
+  }
+
+  fact(place: number): PastFact | undefined {
+    return this.#past?.facts[place - 1];
+  }
+
+  seqOf(place: number): number {
+    return this.fact(place)?.seq ?? this.travel.seq;
+  }
+
+  placeOf(seq: number): number {
+    return this.#past?.placeOf(seq) ?? 1;
+  }
+
+  /** All facts up to the shown one, as far as they have come. */
+  factsUntil(place: number): readonly PastFact[] {
+    return this.#past?.facts.slice(0, place) ?? [];
+  }
+
+  /** The moment that is shown; undefined: it has not come yet. */
+  now(): Moment | undefined {
+    const { travel, moment } = this;
+    const isKnown = this.#past !== undefined && !(this.isGrowing && travel.place >= this.count);
+    const seq = isKnown ? this.seqOf(travel.place) : travel.seq;
+    const path = this.#momentPath(seq);
+    if (!isKnown || travel.isResting) moment.want(path);
+    const answer = moment.answerTo(path);
+    if (answer !== undefined && this.#exact?.seq !== answer.seq) {
+      this.#exact = momentOf(answer, this.run);
+    }
+    if (isKnown && this.#exact?.seq !== seq) return this.#past!.at(travel.place);
+    return this.#exact;
+  }
+
+  #momentPath(seq: number): string {
+    return `history/at?seq=${seq}&run=${encodeURIComponent(this.run)}&limit=${MAX_JOBS}`;
+  }
+
+  /** The run has gone on meanwhile. */
+  grow(latest: number): void {
+    const isKnown = latest <= (this.#past?.facts.at(-1)?.seq ?? Infinity);
+    if (isKnown || this.#isBusy || performance.now() - this.#askedAt < GROW_MS) return;
+    this.#next = this.#past!.facts.at(-1)!.seq + 1;
+    void this.#load();
+  }
+
+  async #load(): Promise<void> {
+    if (this.#isBusy) return;
+    this.#isBusy = true;
+    this.#askedAt = performance.now();
+    const run = encodeURIComponent(this.run);
+    try {
+      while (this.#next !== null && this.count < MAX_FACTS) {
+        const path = `history/facts?from=${this.#next}&limit=${PAGE}&run=${run}&changes=1`;
+        const { facts, next } = await this.context.api.get<FactsPage>(path);
+        for (const fact of facts) {
+          // All of them are about this run.
+          await this.#add({ ...fact, text: fact.text.replaceAll(`${this.run}/`, "") });
+        }
+        this.#next = next;
+        this.context.dispatch({ type: "ui", key: "past", value: performance.now() });
+      }
+      this.problem = this.#past === undefined
+        ? "The log has been compacted: no fact of this run is in it any more." : undefined;
+    } catch (error) {
+      this.problem = (error as ApiError).message;
+    }
+    this.#isBusy = false;
+    this.context.dispatch({ type: "ui", key: "past", value: performance.now() });
+  }
+
+  async #add(fact: PastFact): Promise<void> {
+    if (this.#past !== undefined && fact.changed?.all !== true) {
+      this.#past.add(fact);
+      return;
+    }
+    const rows = await this.context.api.get<MomentRows>(this.#momentPath(fact.seq));
+    const moment = momentOf(rows, this.run)!;
+    if (this.#past === undefined) this.#past = new RunPast(fact, moment);
+    else this.#past.add(fact, moment);
+  }
+
+  /** After a problem. */
+  again(): void {
+    this.problem = undefined;
+    void this.#load();
+  }
+}
+
+export function momentOf({ seq, at, runs, jobs = [] }: MomentRows, id: string): Moment | undefined {
+  const run = runs.find((each) => each.id === id);
+  return run && { seq, at, run, jobs: new Map(jobs.map((job) => [job.id, job])) };
+}
+
+let shown: RunTravel | undefined;
+
+/** Of the run whose address has a moment. */
+function travelOf(context: Context): RunTravel {
+  const id = context.params["run"]!;
+  if (shown?.run !== id) shown = new RunTravel(id, context);
+  shown.context = context;
+  shown.travel.follow(context.url);
+  return shown;
+}
+
+export interface PastParts {
+  readonly scene: PastScene | undefined;
+  readonly bar: VNode;
+  /** Below the views of the run. */
+  readonly below: Child;
+}
+
+export function pastParts(state: State, context: Context): PastParts {
+  const own = travelOf(context);
+  const { travel, run } = own;
+  own.grow(state.facts.get(run)?.at(-1)?.seq ?? 0);
+  const moment = own.now();
+  const seq = own.seqOf(travel.place);
+  const path = `history/step?seq=${seq}`;
+  if (travel.isResting) own.step.want(path);
+  const live = withQuery(context.url, { at: undefined });
+  return {
+    scene: moment && {
+      run: moment.run, rows: moment.jobs, now: moment.at, facts: own.factsUntil(travel.place),
+    },
+    bar: barTree({
+      travel, context, live, label: `Facts of ${run}`, problem: problemTree(own),
+    }),
+    below: h("div", { class: "columns past-told" },
+      factsTree(travel, `facts of ${run}`),
+      stepsTree(own.step.answerTo(path))),
+  };
+}
+
+function problemTree(own: RunTravel): Child {
+  const message = own.problem ?? own.moment.problem?.message;
+  if (message === undefined) return null;
+  return problem(message, button("Try again", () => own.again()));
+}
