@@ -1,7 +1,7 @@
 /**
  * Lesson 19: what each fact has changed of one run: the rows of it that `apply` has touched, as
- * they are behind the fact. Who has the rows of one moment goes on from there with these, fact by
- * fact, and need not know what an event means.
+ * they are behind the fact. A reader with the rows of one moment goes on from there with
+ * these, fact by fact, and need not know what an event means.
  *
  * Invariant: the rows of a moment, with those that the next facts have changed in their places, are
  * the rows of the later moment; but for reasons to wait, which others change.

@@ -45,7 +45,7 @@ export function nextPicture(
     const at = atOf(next + 1);
     if (at === undefined) break;
     const pause = Math.max(0, Math.min(MAX_PAUSE_MS, at - (before ?? at)));
-    // What comes right behind a pause is not hurried past.
+    // Facts that come right behind a pause are not hurried past.
     if (next > place && waitMs + pause / Number(speed) > 2 * leastMs) break;
     waitMs += pause / Number(speed);
     before = at;

@@ -159,7 +159,7 @@ export class Travel {
   }
 }
 
-/** Whatever is no number means the end. */
+/** A text that is no number means the end. */
 function seqIn(text: string | null): number {
   return /^\d{1,15}$/.test(text ?? "") ? Number(text) : Number.MAX_SAFE_INTEGER;
 }
