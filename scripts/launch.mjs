@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 // @ts-check
 /**
- * `npm run bench`, `chaos`, `demo`, `replay`, `screenshots`, `sim`, and `./package_cloud.sh`: the
- * programs of this folder that are written in TypeScript, each in a process of its own. A name
- * means scripts/NAME/main.ts.
+ * `npm run bench`, `book`, `chaos`, `demo`, `replay`, `screenshots`, `sim`, and
+ * `./package_cloud.sh`: the programs of this folder that are written in TypeScript, each in a
+ * process of its own. A name means scripts/NAME/main.ts.
  */
 import { BootstrapError, ensureBuilt, ensureDeps, ROOT, runMain } from "./bootstrap.mjs";
 import { runNode, SOURCE_FLAGS } from "./lib/child.mjs";
@@ -16,6 +16,7 @@ const TSX = ["--import", "tsx"];
 const PROGRAMS = {
   // The measured code is the built one, as a deployed cluster would run it.
   bench: { built: true, flags: ["--expose-gc", ...TSX] },
+  book: { built: false, flags: loaderFlags(ROOT) },
   // The cluster that is broken is the built one; plan and judge come from the sources.
   chaos: { built: true, flags: SOURCE_FLAGS },
   demo: { built: true, flags: TSX },

@@ -10,8 +10,14 @@ export function isMarker(line: string): boolean {
   return MARKER.test(line);
 }
 
-/** The text of a region, dedented, without markers; undefined when the file has no such region. */
-export function readRegion(source: string, name: string): string | undefined {
+/** Line numbers from 1, without the markers at both ends. */
+export interface RegionRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Where a region is; undefined when the file has no such region, or it is not closed. */
+export function findRegion(source: string, name: string): RegionRange | undefined {
   const lines = source.split("\n");
   const start = lines.findIndex((line) => {
     const match = MARKER.exec(line);
@@ -22,9 +28,21 @@ export function readRegion(source: string, name: string): string | undefined {
   for (let i = start + 1; i < lines.length; i++) {
     const kind = MARKER.exec(lines[i] ?? "")?.[1];
     if (kind === "region") depth++;
-    if (kind === "endregion" && --depth === 0) return tidy(lines.slice(start + 1, i));
+    if (kind === "endregion" && --depth === 0) return { from: start + 2, to: i };
   }
   return undefined;
+}
+
+/** The text of a region, dedented, without markers; undefined when the file has no such region. */
+export function readRegion(source: string, name: string): string | undefined {
+  const range = findRegion(source, name);
+  return range && tidy(source.split("\n").slice(range.from - 1, range.to));
+}
+
+/** Whether a reader is asked to write something of this region. */
+export function hasExercise(source: string, { from, to }: RegionRange): boolean {
+  const lines = source.split("\n").slice(from - 1, to);
+  return lines.some((line) => MARKER.exec(line)?.[1] === "exercise");
 }
 
 export function regionNames(source: string): string[] {
