@@ -8,8 +8,10 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { nodeHost } from "#host";
+import { startMaster } from "#master";
 import { connect } from "#sdk";
-import { eventually, MAIN, tempFolder, titan, up, type Up } from "./cli.support.ts";
+import { eventually, MAIN, start, tempFolder, titan, up, type Up } from "./cli.support.ts";
 
 const AGENT = `
 import { job } from "titan-orchestrator/job";
@@ -80,6 +82,77 @@ test("kill -9 of a worker and of the whole cluster in the middle of calls: every
   } finally {
     client.close();
     await second.kill("SIGTERM");
+  }
+});
+
+const FREEZES = `
+import { job } from "titan-orchestrator/job";
+const ask = async (what, more = "") => (await fetch(process.env.SERVER + what + more)).text();
+const call = (what) => job.step(what, job.run, ({ idempotencyKey: key }) =>
+  ask("/" + what, "?key=" + key));
+const adds = (key) => job.spawn(key, [1, 2].map((n) => ({ id: key + "-" + n, run: "true" })));
+await call("plan");
+await adds("early");
+await ask("/hold", "?attempt=" + job.attempt + "&pid=" + process.pid);
+const tried = await Promise.allSettled([call("write"), adds("late")]);
+const words = tried.map(({ status, reason }) => reason?.message ?? status);
+await ask("/said", "?attempt=" + job.attempt + "&words=" + encodeURIComponent(words.join("|")));
+`;
+
+test("a worker and its agent that are stopped past their lease: another attempt goes on, and " +
+  "whatever they ask when they wake up is refused", async () => {
+  const asked: URL[] = [];
+  let thaw = (): void => undefined;
+  const server = createServer((request, response) => {
+    const url = new URL(request.url!, "http://server");
+    asked.push(url);
+    const isFirst = url.searchParams.get("attempt") === "1";
+    if (url.pathname === "/hold" && isFirst) thaw = () => void response.end("{}");
+    else response.end("{}");
+  });
+  await new Promise<void>((listening) => void server.listen(0, "127.0.0.1", listening));
+  server.unref();
+  const { port } = server.address() as AddressInfo;
+  const cwd = tempFolder({ "agent.mjs": FREEZES });
+  const lease = { beatMs: 200, leaseMs: 1000 };
+  const listen = { host: "127.0.0.1", port: 0 };
+  const master = await startMaster({ host: nodeHost(), dir: join(cwd, "master"), listen, lease });
+  const at = `127.0.0.1:${master.port}`;
+  const args = ["worker", "--master", at, "--slots", "1"];
+  const first = start([...args, "--name", "first"], { cwd });
+  const client = await connect(at);
+  const told = (path: string, attempt: number): URL | undefined => asked.find((url) =>
+    url.pathname === path && url.searchParams.get("attempt") === String(attempt));
+  const jobs = [{ id: "agent", file: "agent.mjs", env: { SERVER: `http://127.0.0.1:${port}` } }];
+  const { run } = await client.submit({ name: "frozen", jobs }, { projectDir: cwd });
+  await eventually("the agent has added jobs", () => told("/hold", 1) !== undefined);
+  const program = Number(told("/hold", 1)!.searchParams.get("pid"));
+  for (const pid of [first.pid, program]) process.kill(pid, "SIGSTOP");
+  const second = start([...args, "--name", "second"], { cwd });
+  try {
+    assert.equal((await client.wait(run)).status, "COMPLETED");
+    process.kill(program, "SIGCONT");
+    thaw();
+    await eventually("the zombie has been told", () => told("/said", 1) !== undefined);
+    const over = /attempt 1 of frozen-\w+\/agent is over, it is COMPLETED/;
+    const words = told("/said", 1)!.searchParams.get("words")!.split("|");
+    assert.deepEqual(words.map((each) => over.test(each)), [true, true], words.join("\n"));
+    assert.equal(told("/said", 2)!.searchParams.get("words"), "fulfilled|fulfilled");
+    process.kill(first.pid, "SIGCONT");
+    await first.until("stderr", /registered as first.*\n[^]*registered as first/);
+    const paid = asked.filter(({ pathname }) => /^\/(plan|write)$/.test(pathname));
+    assert.deepEqual(paid.map(({ pathname }) => pathname), ["/plan", "/write"], "each once");
+    const { jobs: all } = await client.status(run);
+    assert.deepEqual(all.map(({ id, attempt, status }) => `${id} ${attempt} ${status}`), [
+      "agent 2 COMPLETED", "early-1 1 COMPLETED", "early-2 1 COMPLETED", "late-1 1 COMPLETED",
+      "late-2 1 COMPLETED",
+    ]);
+  } finally {
+    client.close();
+    await Promise.all([first.kill("SIGTERM"), second.kill("SIGTERM")]);
+    await master.stop();
+    server.close();
+    server.closeAllConnections();
   }
 });
 

@@ -45,7 +45,7 @@ import type { Services } from "./services.ts";
 import { Session } from "./session.ts";
 import { Turns } from "./turns.ts";
 import { Watchers } from "./watch.ts";
-import { Workers } from "./workers.ts";
+import { Workers, type LeaseTerms } from "./workers.ts";
 
 export interface MasterOptions {
   readonly host: Host;
@@ -66,6 +66,8 @@ export interface MasterOptions {
    * MAX_GRACE_MS. Default REJOIN_GRACE_MS.
    */
   readonly graceMs?: number;
+  /** For tests that have no time. Default: HEARTBEAT_MS and LEASE_MS, and workers are told. */
+  readonly lease?: LeaseTerms;
   readonly version?: string;
   readonly pid?: number;
   /**
@@ -268,7 +270,7 @@ function makeServices(
   { log, fatal, secret }: { log: Log; fatal: (error: Error) => void; secret: Buffer },
 ): Services {
   const { host, dir, places = DEFAULT_PLACES, heapBytes = DEFAULT_HEAP_BYTES } = options;
-  const { artifacts, messenger, graceMs = REJOIN_GRACE_MS } = options;
+  const { artifacts, messenger, graceMs = REJOIN_GRACE_MS, lease } = options;
   const output = new OutputStore(host, `${dir}/output`, {
     maxOpenFiles: places.outputs,
     isEndless: ({ run, job }) => engine.state.runs.get(run)?.jobs[job]?.spec.service !== undefined,
@@ -285,7 +287,7 @@ function makeServices(
     tellLost(key);
     output.ended(key);
   };
-  const workers = new Workers({ host, graceMs, engine: () => engine, beforeEnd: tellLost });
+  const workers = new Workers({ host, graceMs, lease, engine: () => engine, beforeEnd: tellLost });
   const forwards = new Forwards({ host, engine: () => engine, workers: () => workers });
   const notices = new Notices({ host, messenger, engine: () => engine });
   const observer = makeObserver(() => engine, { watchers, facts, forwards, output, tellLost });

@@ -12,8 +12,7 @@ import { TAG } from "#base";
 import { Refusal } from "#core";
 import { RpcError, type IncomingRequest, type RpcConnection } from "#rpc";
 import {
-  HEARTBEAT_MS, Hello, isJobToken, LEASE_MS, MAX_SLOTS, Op, PROTOCOL, readJobToken, Welcome,
-  workerKey, type JobScope,
+  Hello, isJobToken, MAX_SLOTS, Op, PROTOCOL, readJobToken, Welcome, workerKey, type JobScope,
 } from "#wire";
 import { ArtifactUploads } from "./artifact-uploads.ts";
 import { answerError, CHANGES, HANDLERS, LONG } from "./handlers.ts";
@@ -152,7 +151,7 @@ export class Session implements Peer {
     if (this.#role !== undefined && !isLonger) {
       throw new RpcError("CONFLICT", "Cannot open a session: this connection has one");
     }
-    const welcome = { protocol: PROTOCOL, version, beatMs: HEARTBEAT_MS, leaseMs: LEASE_MS };
+    const welcome = { protocol: PROTOCOL, version, ...workers.lease };
     if (hello.role === "client") {
       doors.admit(this.#connection, "client");
       this.#role = "client";

@@ -10,7 +10,7 @@
  */
 import { isToEnd, Refusal, staleAttempts, type EventOf, type Job, type PlacedAttempt } from "#core";
 import type { Host, Timer } from "#host";
-import { Leases, type GivenUp } from "#membership";
+import { Leases, type GivenUp, type LeaseTimes } from "#membership";
 import type { RpcConnection } from "#rpc";
 import {
   HEARTBEAT_MS, Dispatch, Finished, Kill, LEASE_MS, MAX_BATCH_BYTES, MAX_BATCH_ITEMS, MAX_GRACE_MS,
@@ -48,9 +48,13 @@ export interface Joined {
   readonly stale: AttemptKey[];
 }
 
+/** How often a worker is heard of, and after what silence it is given up (lesson 12). */
+export type LeaseTerms = Pick<LeaseTimes, "beatMs" | "leaseMs">;
+
 export interface WorkersOptions {
   readonly host: Host;
   readonly graceMs: number;
+  readonly lease?: LeaseTerms | undefined;
   engine(): Engine;
   /** An attempt is about to end: what is known of it besides becomes a fact first. */
   beforeEnd(key: AttemptKey): void;
@@ -59,6 +63,7 @@ export interface WorkersOptions {
 export class Workers {
   /** The workers that are here. */
   readonly links = new Map<number, WorkerLink>();
+  readonly lease: LeaseTerms;
   readonly #host: Host;
   readonly #engine: () => Engine;
   readonly #beforeEnd: (key: AttemptKey) => void;
@@ -79,14 +84,15 @@ export class Workers {
   /** Reports that were refused because their attempt had been given to somebody else. */
   stale = 0;
 
-  constructor({ host, graceMs, engine, beforeEnd }: WorkersOptions) {
+  constructor({ host, graceMs, lease, engine, beforeEnd }: WorkersOptions) {
+    this.lease = lease ?? { beatMs: HEARTBEAT_MS, leaseMs: LEASE_MS };
     this.#beforeEnd = beforeEnd;
     this.#host = host;
     this.#engine = engine;
-    this.#leases = new Leases({ beatMs: HEARTBEAT_MS, leaseMs: LEASE_MS, graceMs });
+    this.#leases = new Leases({ ...this.lease, graceMs });
     // They may be in the middle of a wait between two dials: the grace begins when everybody could
     // have dialled.
-    this.#afterRestartMs = Math.max(LEASE_MS, graceMs);
+    this.#afterRestartMs = Math.max(this.lease.leaseMs, graceMs);
   }
 
   /**
@@ -106,7 +112,7 @@ export class Workers {
   /** Those that have not come yet have this long from now on. */
   #expect(forMs: number): void {
     for (const id of this.#expected) this.#away(id, forMs);
-    this.returnsUntil = this.#engine().context.now + forMs + HEARTBEAT_MS;
+    this.returnsUntil = this.#engine().context.now + forMs + this.lease.beatMs;
     this.#engine().look();
   }
 
