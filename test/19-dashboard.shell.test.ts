@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Dashboard } from "#dashboard";
-import { collect, type ReadText } from "../src/dashboard/assets.ts";
+import { collect, NAMES_OF_BROWSERS, type ReadText } from "../src/dashboard/collect.ts";
 import { tell } from "../src/dashboard/page/announce.ts";
 import { KeyReader, type Pressed } from "../src/dashboard/page/keys.ts";
 import { matching, type Choice } from "../src/dashboard/page/palette.ts";
@@ -20,30 +20,70 @@ import { pathTo, routeOf, sectionOf, withQuery } from "../src/dashboard/page/rou
 import { SseReader } from "../src/dashboard/page/sse.ts";
 import { EMPTY, reduce, type Action, type State } from "../src/dashboard/page/state.ts";
 
+import { read, sources } from "./style.support.ts";
+
 /** The texts of a compiled tree. */
 const tree = (files: Record<string, string>): ReadText => async (path) => files[path];
 
-test("collect() follows modules to bricks, and writes addresses for names", async () => {
-  const found = await collect(["main.js", "b.css", "a.css", "tsconfig.json"], tree({
-    "dashboard/page/main.js": 'import { a } from "#layout";\nimport "./near.js";\n' +
-      'await import("#yaml");\n//# sourceMappingURL=data:x\n',
-    "dashboard/page/near.js": 'export { b } from "./parts/c.js"; import "./main.js";',
-    "dashboard/page/parts/c.js": "",
-    "dashboard/page/a.css": "/* a */\na {}\n", "dashboard/page/b.css": "b {}\n",
-    "layout/mod.js": 'export * from "./x.js"; import { n } from "#base";',
-    "layout/x.js": "", "base/mod.js": "", "yaml/mod.js": "", "never/mod.js": "",
-  }));
-  assert.deepEqual([...found.keys()].sort(), [
-    "base/mod.js", "layout/mod.js", "layout/x.js", "main.js", "near.js", "parts/c.js",
-    "style.css", "yaml/mod.js",
-  ]);
-  assert.equal(found.get("main.js"), 'import { a } from "/assets/layout/mod.js";\n' +
-    'import "./near.js";\nawait import("/assets/yaml/mod.js");\n');
+const TREE = {
+  "dashboard/page/main.js": 'import { a } from "#layout";\nimport { b } from "./parts/b.js";\n' +
+    'const later = () => import("./views/run.js");\na(b, later);\n//# sourceMappingURL=data:x\n',
+  "dashboard/page/theme.js": "document.theme = 1;\n",
+  "dashboard/page/parts/b.js": 'import { c } from "./c.js";\nexport const b = () => c;\n',
+  "dashboard/page/parts/c.js": "export const c = 1;\nexport const nobody = 2;\n",
+  "dashboard/page/parts/lost.js": "export const lost = 1;\n",
+  "dashboard/page/views/run.js": 'import { y } from "#yaml";\nexport const run = y;\n',
+  "dashboard/page/a.css": "/* a */\na {}\n", "dashboard/page/b.css": "b {}\n",
+  "layout/mod.js": 'export * from "./x.js";\nexport { n } from "#base";\n',
+  "layout/x.js": "export const a = (one) => one;\n",
+  "base/mod.js": "export const n = 1;\n", "yaml/mod.js": "export const y = 1;\n",
+  "never/mod.js": "",
+};
+const OWN = Object.keys(TREE).filter((path) => path.startsWith("dashboard/page/"))
+  .map((path) => path.slice("dashboard/page/".length));
+
+test("collect() makes few files of modules and bricks, with paths for names", async () => {
+  const found = await collect([...OWN, "tsconfig.json"], tree(TREE));
+  assert.deepEqual(Object.fromEntries(found), {
+    "main.js": 'import { a } from "./layout/x.js";\nimport { b } from "./parts/b.js";\n' +
+      'const later = () => import("./views/run.js");\na(b, later);\n',
+    "theme.js": "document.theme = 1;\n",
+    "layout/x.js": "export const a = (one) => one;\n",
+    "parts/b.js": "// parts/c.js\nexport const c = 1;\n// parts/b.js\nexport const b = () => c;\n",
+    "views/run.js": 'import { y } from "../yaml/mod.js";\nexport const run = y;\n',
+    "yaml/mod.js": "export const y = 1;\n",
+    "style.css": "a {}\nb {}\n",
+  });
+  // A bundle has them as they are sent, and they are sent as they are.
+  const sent = Object.fromEntries([...found].map(([path, text]) =>
+    [`dashboard/page/${path}`, text]));
+  assert.deepEqual(Object.fromEntries(await collect([...found.keys()], tree(sent))),
+    Object.fromEntries(found));
   const shell = new Dashboard(found).shell.bytes.toString();
-  assert.match(shell, /modulepreload" href="\/assets\/parts\/c\.js"/);
+  assert.match(shell, /modulepreload" href="\/assets\/parts\/b\.js"/);
+  assert.doesNotMatch(shell, /views\/run\.js/, "what comes later comes later");
   assert.match(shell, /stylesheet" href="\/assets\/style\.css"/);
-  assert.equal(found.get("style.css"), "a {}\nb {}\n");
   assert.doesNotMatch(shell, /style="|<style|https?:|<script(?![^>]* src=)/);
+});
+
+test("names of the page that a browser has, too, are known to collect()", () => {
+  const platform = `typescript-${process.platform}-${process.arch}`;
+  const types = read(`node_modules/@typescript/${platform}/lib/lib.dom.d.ts`);
+  const browsers = new Set([...types.matchAll(/^declare (?:var|const|function) ([\w$]+)/gm)]
+    .map(([, name]) => name!));
+  assert.ok(browsers.size > 500, `${browsers.size} names`);
+  const modules = sources.filter((file) => file.startsWith("src/dashboard/page/"));
+  const own = modules.flatMap((file) => [...read(file)
+    .matchAll(/^(?:export )?(?:async )?(?:function\*?|class|const|let) ([\w$]+)/gm)]
+    .map(([, name]) => name!));
+  // Beside such a function a module could not call the browser's: add the name there.
+  const shared = own.filter((name) => browsers.has(name));
+  assert.deepEqual(shared.filter((name) => !NAMES_OF_BROWSERS.includes(name)), []);
+});
+
+test("collect() says which module is missing, and who needs it", async () => {
+  const { "layout/x.js": _, ...rest } = TREE;
+  await assert.rejects(collect(OWN, tree(rest)), /layout\/mod\.js needs it/);
 });
 
 test("an asset has an ETag of its content, and a smaller twin", async () => {

@@ -273,8 +273,8 @@ test("a master's bundle serves the dashboard, with all that its modules import",
       seen.add(new URL(name!, url + path).pathname);
     }
   }
-  assert.ok(seen.size > 30, `${seen.size} files`);
-  assert.ok(seen.has("/assets/base/mod.js"));
+  assert.ok(seen.size > 20, `${seen.size} files`);
+  assert.ok(seen.has("/assets/views/constructor.js"));
   assert.deepEqual(filesOf("worker").filter(isOfPage), []);
 });
 

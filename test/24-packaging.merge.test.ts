@@ -87,6 +87,21 @@ test("merge() lets no module declare what its neighbour takes from the language"
   }
 });
 
+test("merge() keeps names of another home than Node's apart when it is told of them", () => {
+  const modules = {
+    "main.js": 'import { go } from "./a/go.js";\nimport { scroll } from "./a/list.js";\n' +
+      "go(scroll);\n",
+    "a/go.js": "export const go = () => scroll(0);\n",
+    "a/list.js": "export const scroll = (row) => row;\n",
+  };
+  const filesFor = (globals: readonly string[]): string[] =>
+    [...merge(new Map(Object.entries(modules)), {
+      roots: ["main.js"], imports: new Map(), globals,
+    }).keys()];
+  assert.deepEqual(filesFor([]), ["a/list.js", "main.js"]);
+  assert.deepEqual(filesFor(["scroll"]), ["a/go.js", "a/list.js", "main.js"]);
+});
+
 test("merge() makes no circle of files where there was none of modules", async () => {
   const modules = {
     "main.js": 'import { top } from "./a/top.js";\nexport const result = top;\n',

@@ -3,9 +3,8 @@
  *
  *     dist/dashboard/page/main.js   is   /assets/main.js
  *     dist/layout/mod.js            is   /assets/layout/mod.js, if a module of the page uses it
- *     all style sheets together     are  /assets/style.css
  *
- * In a bundle all of them are in the folder of the page, with their names replaced already.
+ * In a bundle all of them are in the folder of the page, as they are sent.
  *
  * Test: test/19-dashboard.shell.test.ts
  */
@@ -14,6 +13,7 @@ import { posix } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import type { Host } from "#host";
+import { collect, ENTRY, importsOf, PAGE, SHEET, type ReadText } from "./collect.ts";
 import { shellOf } from "./shell.ts";
 
 export interface Asset {
@@ -35,18 +35,9 @@ const TYPES: Readonly<Record<string, string>> = {
 const DIST = fileURLToPath(
   new URL(import.meta.url.endsWith(".ts") ? "../../dist/" : "../", import.meta.url),
 );
-const FOLDER = "dashboard/page";
-const ENTRY = "main.js";
-const SHEET = "style.css";
 
-/** A module's name behind `from`, in `import "…"` and in `import("…")`. */
-const SPECIFIER = /(?<=\b(?:from|import)\s*\(?\s*)"([^"\n]+)"/g;
-
-/** The same without `import("…")`. */
-const STATIC = /(?<=\b(?:from|import)\s*)"([^"\n]+)"/g;
-
-/** What reads a text below `dist`; undefined when there is none. */
-export type ReadText = (path: string) => Promise<string | undefined>;
+/** A module's name behind `from` and in `import "…"`: what is needed at the start. */
+const STATIC = /(\b(?:from |import ))"(\.[^"\n]+)"/g;
 
 export class Dashboard {
   readonly #texts: ReadonlyMap<string, string>;
@@ -87,48 +78,6 @@ export class Dashboard {
   }
 }
 
-/** The files of the page, and of the bricks that they use, as they are sent. */
-export async function collect(
-  own: readonly string[], read: ReadText,
-): Promise<Map<string, string>> {
-  const texts = new Map<string, string>();
-  const waiting = own.filter((path) => TYPES[posix.extname(path)] !== undefined);
-  for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
-    if (texts.has(path)) continue;
-    const source = await read(`${FOLDER}/${path}`) ?? await read(path);
-    // A module that names a missing one fails in the browser, which says so by name.
-    if (source === undefined) continue;
-    const text = path.endsWith(".js") ? forBrowser(source) : source;
-    texts.set(path, text);
-    if (path.endsWith(".js")) waiting.push(...importsOf(path, text));
-  }
-  return texts.has(SHEET) ? texts : withSheet(texts);
-}
-
-/** All style sheets as one, without comments: together they are a third smaller. */
-function withSheet(texts: Map<string, string>): Map<string, string> {
-  const sheets = [...texts.keys()].filter((path) => path.endsWith(".css")).sort();
-  const text = sheets.map((path) => texts.get(path)!.replace(/\/\*[\s\S]*?\*\/\n*/g, "")).join("");
-  for (const path of sheets) texts.delete(path);
-  return texts.set(SHEET, text);
-}
-
-/** With addresses for names, and without the map of a compiler that works in memory. */
-function forBrowser(code: string): string {
-  return code
-    .replace(SPECIFIER, (_, name: string) =>
-      name.startsWith("#") ? `"/assets/${name.slice(1)}/mod.js"` : `"${name}"`)
-    .replace(/^\/\/# sourceMappingURL=.*\n?/m, "");
-}
-
-/** The modules that a module imports, by their paths. */
-function importsOf(path: string, text: string, pattern = SPECIFIER): string[] {
-  return [...text.matchAll(pattern)].flatMap(([, name = ""]) => {
-    if (name.startsWith("/assets/")) return [name.slice("/assets/".length)];
-    return name.startsWith(".") ? [posix.join(posix.dirname(path), name)] : [];
-  });
-}
-
 /** The entry first. A browser that knows them all asks for them at once; `import()` comes later. */
 function reachedFrom(entry: string, texts: ReadonlyMap<string, string>): string[] {
   const found = new Set<string>();
@@ -144,9 +93,9 @@ function reachedFrom(entry: string, texts: ReadonlyMap<string, string>): string[
 
 async function filesBelow(storage: Host["storage"], folder: string): Promise<string[]> {
   const found: string[] = [];
-  for (const name of await storage.list(`${DIST}${FOLDER}/${folder}`)) {
+  for (const name of await storage.list(`${DIST}${PAGE}/${folder}`)) {
     const path = `${folder}${name}`;
-    const info = await storage.stat(`${DIST}${FOLDER}/${path}`);
+    const info = await storage.stat(`${DIST}${PAGE}/${path}`);
     if (info?.kind === "directory") found.push(...await filesBelow(storage, `${path}/`));
     else found.push(path);
   }

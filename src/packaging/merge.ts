@@ -25,6 +25,8 @@ export interface MergeOptions {
   readonly roots: readonly string[];
   /** "#log" → "dist/log/mod.js". */
   readonly imports: ReadonlyMap<string, string>;
+  /** Names that mean something where the program runs, besides those of Node and the language. */
+  readonly globals?: readonly string[];
 }
 
 /** A file that is being made. */
@@ -39,12 +41,13 @@ type Places = ReadonlyMap<string, Part>;
 
 const WORD = /[A-Za-z_$][\w$]*/g;
 /** A name that a module takes from nowhere must not be declared by its neighbour. */
-const GLOBALS: ReadonlySet<string> = new Set(Object.getOwnPropertyNames(globalThis));
+const GLOBALS = Object.getOwnPropertyNames(globalThis);
 
 /** By path, the texts of all files. */
 export function merge(
-  files: ReadonlyMap<string, string>, { roots, imports }: MergeOptions,
+  files: ReadonlyMap<string, string>, { roots, imports, globals: more = [] }: MergeOptions,
 ): Map<string, string> {
+  const globals = new Set([...GLOBALS, ...more]);
   const linker = new Linker(files, imports);
   const programs = new Set([...roots, ...linker.programs]);
   const loaders = loadersOf(linker, programs);
@@ -58,7 +61,8 @@ export function merge(
     const neighbours = parts.get(key)!;
     let part = own.has(module.file)
       ? newPart()
-      : neighbours.find((one) => fits(module, one) && !makesCircle(module, one, places));
+      : neighbours.find((one) =>
+        fits(module, one, globals) && !makesCircle(module, one, places));
     if (part === undefined) neighbours.push(part = newPart());
     add(module, part);
     places.set(module.file, part);
@@ -104,21 +108,30 @@ function meanings({ file, declares, imports }: Module): Map<string, string> {
   return found;
 }
 
-function wordsOf({ statements }: Module): Set<string> {
-  return new Set(statements.flatMap(({ text }) => text.match(WORD) ?? []));
+/** A module is compared with many files. */
+const knownWords = new WeakMap<Module, ReadonlySet<string>>();
+
+function wordsOf(module: Module): ReadonlySet<string> {
+  const known = knownWords.get(module);
+  if (known !== undefined) return known;
+  const words = new Set(module.statements.flatMap(({ text }) => text.match(WORD) ?? []));
+  knownWords.set(module, words);
+  return words;
 }
 
 // #region fits
 /** Whether all names would mean in one file what they meant before. */
-function fits(module: Module, { names, words, modules }: Part): boolean {
+function fits(
+  module: Module, { names, words, modules }: Part, globals: ReadonlySet<string>,
+): boolean {
   const own = meanings(module);
   const ownWords = wordsOf(module);
   for (const [name, meaning] of own) {
     if ((names.get(name) ?? meaning) !== meaning) return false;
-    if (GLOBALS.has(name) && !names.has(name) && words.has(name)) return false;
+    if (globals.has(name) && !names.has(name) && words.has(name)) return false;
   }
   for (const name of names.keys()) {
-    if (GLOBALS.has(name) && !own.has(name) && ownWords.has(name)) return false;
+    if (globals.has(name) && !own.has(name) && ownWords.has(name)) return false;
   }
   // A neighbour's function has one name in the file: its own.
   const here = new Set(modules.map(({ file }) => file));

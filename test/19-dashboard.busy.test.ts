@@ -1,0 +1,189 @@
+/**
+ * A page that stays open: an hour of a busy cluster, a night's sleep, views by the hundred. Without
+ * a browser: what is counted is what would be kept.
+ */
+import assert from "node:assert/strict";
+import { before, test } from "node:test";
+import type { Api } from "../src/dashboard/page/api.ts";
+import { Needs } from "../src/dashboard/page/needs.ts";
+import type { Job, Run } from "../src/dashboard/page/rows.ts";
+import { EMPTY, reduce, type Action, type State } from "../src/dashboard/page/state.ts";
+import { Stream } from "../src/dashboard/page/stream.ts";
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+
+before(() => {
+  // What the modules take from a browser.
+  Object.assign(globalThis, { addEventListener: () => undefined, document: { hidden: false } });
+});
+
+const message = (event: string, value: object, id?: number): string =>
+  `event: ${event}\n${id === undefined ? "" : `id: ${id}\n`}data: ${JSON.stringify(value)}\n\n`;
+const runOf = (id: string, status = "RUNNING"): Run =>
+  ({ id, name: "p", status, submittedAt: 1, endedAt: null, cancelling: false, jobs: {} });
+const jobOf = (id: string, status: Job["status"]): Job => ({ id, status, dependsOn: [] }) as never;
+
+/** The page's state, and the master's end of its stream. */
+class Page {
+  state: State = EMPTY;
+  actions = 0;
+  /** The headers with which it came, the latest last. */
+  readonly came: Headers[] = [];
+  readonly stream: Stream;
+  #pieces!: ReadableStreamDefaultController<Uint8Array>;
+  readonly #encoder = new TextEncoder();
+  #onTaken: () => void = () => undefined;
+
+  constructor({ answers = [] as readonly string[], wall = (): number => Date.now() } = {}) {
+    const waiting = [...answers];
+    globalThis.fetch = async (url, options): Promise<Response> => {
+      if (String(url) === "/healthz") throw new TypeError("there is no network");
+      this.came.push(new Headers(options?.headers));
+      const body = new ReadableStream<Uint8Array>({
+        start: (control) => void (this.#pieces = control),
+        pull: () => this.#onTaken(),
+      });
+      options?.signal?.addEventListener("abort", () => {
+        try { this.#pieces.error(new Error("aborted")); } catch { /* it has ended */ }
+      });
+      const first = waiting.shift();
+      if (first !== undefined) this.#pieces.enqueue(this.#encoder.encode(first));
+      return new Response(body, { headers: { "content-type": "text/event-stream" } });
+    };
+    const dispatch = (action: Action): void => {
+      this.actions += 1;
+      this.state = reduce(this.state, action.type === "hello"
+        ? { ...action, wall: wall() } : action);
+    };
+    const api = { get: async () => ({ run: runOf("x"), jobs: [] }) } as unknown as Api;
+    this.stream = new Stream({ api, dispatch });
+    void this.stream.run();
+  }
+
+  /** Resolves when the page wants more. */
+  async say(text: string): Promise<void> {
+    const taken = new Promise<void>((resolve) => (this.#onTaken = resolve));
+    this.#pieces.enqueue(this.#encoder.encode(text));
+    await taken;
+  }
+
+  dispatch(action: Action): void {
+    this.state = reduce(this.state, action);
+  }
+}
+
+/** Until something is so: what is promised here takes some turns of the event loop, and no time. */
+async function until(what: string, isSo: () => boolean): Promise<void> {
+  for (let turn = 0; turn < 1_000; turn++) {
+    if (isSo()) return;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.fail(`in vain until ${what}`);
+}
+
+/** Everything that can be reached from a value, counted. */
+function sizeOf(value: unknown): number {
+  if (typeof value !== "object" || value === null) return 1;
+  const parts = value instanceof Map ? [...value.values()] : Object.values(value);
+  return parts.reduce<number>((sum, part) => sum + sizeOf(part), 1);
+}
+
+const HELLO = { seq: 1, now: 1_764_000_000_000, version: "1", startedAt: 1 };
+
+test("200,000 facts of runs that come, are followed and are forgotten: nothing piles up",
+  async (told) => {
+    const greeting = message("hello", HELLO) + message("snapshot", { seq: 1, runs: [] }, 1);
+    const page = new Page({ answers: [greeting] });
+    await until("it is live", () => page.state.connection === "live");
+    let seq = 1;
+    const sizes: number[] = [];
+    for (let piece = 0; piece < 1_000; piece++) {
+      const ids = [0, 1, 2, 3].map((age) => `r-${piece - age}`);
+      const [run = "", , , old] = ids;
+      const rows = { seq, runs: [runOf(run), runOf(ids[1]!, "COMPLETED")],
+        jobs: ids.map((id) => ({ run: id, ...jobOf(`j-${piece % 20}`, "COMPLETED") })),
+        gone: [`r-${piece - 300}`] };
+      if (piece % 25 === 0) {
+        page.stream.follow(ids);
+        await until("it is back", () => page.came.length === piece / 25 + 2);
+        for (const id of ids) page.dispatch({ type: "ui", key: `run.history ${id}`, value: ids });
+      }
+      const facts = Array.from({ length: 200 }, () => {
+        seq += 1;
+        return message("fact", { seq, at: seq, type: "JobStarted", run: old, job: "j" }, seq);
+      });
+      await page.say(message("rows", rows, seq) + facts.join(""));
+      page.dispatch({ type: "tick", wall: HELLO.now + piece * 3_600 });
+      if (piece % 100 === 99) sizes.push(sizeOf(page.state));
+    }
+    const { runs, jobs, facts, ui, samples } = page.state;
+    assert.equal(page.state.seq, 200_001);
+    assert.deepEqual([runs!.size, jobs.size, Object.keys(ui).length], [300, 4, 4]);
+    const kept = [...facts.values()].map(({ length }) => length);
+    assert.ok(Math.max(...kept) <= 5_000 && facts.size <= 4, `${kept}`);
+    assert.ok(samples.length > 50 && samples.length <= 150, `${samples.length}`);
+    told.diagnostic(`${page.actions} changes of the state; it has ${sizes.join(", ")} parts`);
+    assert.ok(sizes.at(-1)! < 1.2 * Math.max(...sizes.slice(3, 6)), `${sizes}`);
+    // Facts that stand together are one change: 200,000 of them are no 200,000 pictures.
+    assert.ok(page.actions < 5_000, `${page.actions}`);
+  });
+
+test("answers to what nobody looks at any more are forgotten, all but the last", async () => {
+  let state = EMPTY;
+  let asked = 0;
+  const api = { get: async () => ({ answer: (asked += 1) }) } as unknown as Api;
+  const dispatch = (action: Action): void => void (state = reduce(state, action));
+  const needs = new Needs({ api, dispatch, follow: () => undefined });
+  const shown = { type: "get", path: "definition" } as const;
+  for (let view = 0; view < 500; view++) {
+    needs.set([shown, { type: "get", path: `runs/x/jobs/${view}` }], `/runs/${view}`);
+    if (view % 7 === 0) await until("it is there", () => state.loaded.has(`runs/x/jobs/${view}`));
+  }
+  await until("all are there", () => asked === 501 && state.loaded.has("runs/x/jobs/499"));
+  assert.ok(state.loaded.size <= 52, `${state.loaded.size}`);
+  assert.ok(state.loaded.has("definition"), "it is still needed");
+  assert.ok(state.loaded.has("runs/x/jobs/498"), "a person may go back");
+  needs.set([], "/");
+});
+
+test("a tab that slept for a day is true again, and has no hole in what it tells", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  let wall = HELLO.now - HOUR; // the browser's clock is an hour slow
+  const tomorrow = { ...HELLO, seq: 9_000, now: HELLO.now + DAY };
+  const page = new Page({
+    wall: () => wall,
+    answers: [
+      message("hello", HELLO) + message("snapshot", { seq: 1, runs: [runOf("x")] }) +
+        message("snapshot", { seq: 1, run: runOf("x"), jobs: [jobOf("a", "RUNNING")] }, 1),
+      message("hello", tomorrow) + message("snapshot", { seq: 9_000, runs: [runOf("y")] }) +
+        message("snapshot", {
+          seq: 9_000, run: runOf("x", "COMPLETED"), jobs: [jobOf("a", "COMPLETED")],
+        }, 9_000),
+    ],
+  });
+  page.stream.follow(["x"]);
+  await until("it is live", () => page.state.connection === "live" && page.state.jobs.size === 1);
+  await page.say(message("fact", { seq: 2, at: 1, type: "JobStarted", run: "x", job: "a" }, 2));
+  await until("the fact is told", () => page.state.facts.get("x")?.length === 1);
+  page.dispatch({ type: "ui", key: "run.history x", value: [] });
+  for (let at = 0; at < 200; at++) page.dispatch({ type: "tick", wall: (wall += 2_000) });
+  const before = page.state;
+  assert.equal(before.now, wall + HOUR);
+
+  wall += DAY; // the lid was closed: no timer ran, and nobody said that the connection is gone
+  page.dispatch({ type: "tick", wall });
+  assert.equal(page.state.now, before.now + DAY, "at the first look its times are right");
+  assert.equal(page.state.samples.length, 1, "charts of five minutes have nothing of yesterday");
+  t.mock.timers.tick(3_000);
+  await until("it says that it is out of date", () => page.state.connection === "lost");
+  t.mock.timers.tick(250);
+  await until("it is live", () => page.state.connection === "live");
+  assert.equal(page.came.at(-1)!.get("last-event-id"), "2");
+  await until("all is as it is", () => page.state.jobs.get("x")?.get("a")?.status === "COMPLETED");
+  const { now, runs, facts, ui, lostAt } = page.state;
+  assert.deepEqual([now, lostAt], [tomorrow.now, undefined]);
+  assert.deepEqual([...runs!.values()].map(({ id, status }) => [id, status]),
+    [["y", "RUNNING"], ["x", "COMPLETED"]]);
+  assert.deepEqual([facts.size, ui["run.history x"]], [0, undefined], "the log is read again");
+});
