@@ -135,7 +135,7 @@ test("LogLines keeps the newest of more than it may hold", () => {
   assert.equal(all.length, lines.end - lines.first);
   assert.equal(all.at(0), lines.first);
   // A line that has not ended goes with those behind it; the newest one stays.
-  const open = new LogLines(2 * 1024 * 1024);
+  const open = new LogLines(2.25 * 1024 * 1024);
   add(open, "a prompt", { source: 1 });
   for (let at = 0; at < 4 * 1024; at++) add(open, line);
   add(open, "> ", { source: 2 });

@@ -8,22 +8,28 @@
  *     length   80 8 71 …                lines before it have left on
  *
  * A million lines of 80 bytes are 80 MB of blocks and 26 MB of columns, and nothing for a garbage
- * collector to walk through. Of more than MAX_BYTES the oldest block is dropped, and `first` says
- * so: the whole of it is what the download is for.
+ * collector to walk through. Of more than MAX_BYTES the oldest block is dropped with its part of
+ * the columns, and `first` says so: the whole of it is what the download is for. Of a line only as
+ * much is kept as is shown of it.
  *
  * A line that has not ended is there, too, and grows: a prompt has no line break.
  *
- * Invariants: lines keep their numbers for ever; the pieces of one stream never mix with another's.
+ * Invariants: lines keep their numbers for ever; the pieces of one stream never mix with another's;
+ * no log, however long, and no line takes more than MAX_BYTES and a block.
  * Test: test/19-dashboard.run.logs.test.ts
  */
 import { piecesOf, PLAIN, type Style } from "./ansi.ts";
 import { Column } from "./column.ts";
 
 const BLOCK_BYTES = 1024 * 1024;
-/** With the columns it is below what a tab may take. */
-const MAX_BYTES = 112 * 1024 * 1024;
+/** Of blocks and columns: below what a tab may take. */
+const MAX_BYTES = 128 * 1024 * 1024;
+/** What the six columns have of a line. */
+const COLUMNS_BYTES = 26;
 /** Characters of a line that are looked at: a browser cannot draw ten million in one row. */
 export const MAX_LINE_CHARS = 8_000;
+/** Bytes that are kept of a line: a character has four at most. */
+const KEPT_BYTES = 4 * MAX_LINE_CHARS;
 /** Styles are numbered with 16 bits. */
 const MAX_STYLES = 65_535;
 
@@ -50,7 +56,11 @@ export interface Line {
 interface Open {
   /** Its number; undefined between lines. */
   line: number | undefined;
+  /** Its first KEPT_BYTES… */
   bytes: Uint8Array[];
+  kept: number;
+  /** …of so many. */
+  length: number;
   style: Style;
 }
 
@@ -70,12 +80,16 @@ export class LogLines {
   /** Twice the number of its source, and one more for stderr. */
   readonly #origin = new Column(u16);
   readonly #style = new Column(u16);
+  readonly #columns =
+    [this.#block, this.#start, this.#length, this.#at, this.#origin, this.#style];
   readonly #styles: Style[] = [PLAIN];
   readonly #styleNumbers = new Map<string, number>([["{}", 0]]);
   readonly #open = new Map<number, Open>();
   readonly #decoder = new TextDecoder();
   #used = 0;
   #bytes = 0;
+  /** The first block that is still there. */
+  #oldest = 0;
   #first = 0;
   #errors = 0;
 
@@ -117,8 +131,7 @@ export class LogLines {
       const newline = data.indexOf(NEWLINE, from);
       const to = newline < 0 ? data.length : newline;
       open.line ??= this.#begin(origin, { at, style: open.style });
-      // A copy: the chunk belongs to somebody else, and is larger than its lines.
-      if (to > from) open.bytes.push(data.slice(from, to));
+      grow(open, data.subarray(from, to));
       if (newline >= 0) this.#close(open);
       from = to + 1;
     }
@@ -127,13 +140,12 @@ export class LogLines {
   /** Of a line from `first` on. */
   line(number: number): Line {
     const origin = this.#origin.get(number);
-    const bytes = this.#bytesOf(number);
-    // A character has four bytes at most.
-    const text = this.#decoder.decode(bytes.subarray(0, 4 * MAX_LINE_CHARS));
+    const { bytes, length } = this.#bytesOf(number);
+    const text = this.#decoder.decode(bytes);
     const short = text.slice(0, MAX_LINE_CHARS);
-    const isWhole = bytes.length <= 4 * MAX_LINE_CHARS && short.length === text.length;
+    const isWhole = bytes.length === length && short.length === text.length;
     return {
-      text: short, more: isWhole ? 0 : Math.max(1, bytes.length - short.length),
+      text: short, more: isWhole ? 0 : Math.max(1, length - short.length),
       isError: origin % 2 === 1, at: this.#at.get(number), source: origin >> 1,
       before: this.#styles[this.#style.get(number)]!,
     };
@@ -146,7 +158,7 @@ export class LogLines {
   #openOf(origin: number): Open {
     const known = this.#open.get(origin);
     if (known !== undefined) return known;
-    const made: Open = { line: undefined, bytes: [], style: PLAIN };
+    const made: Open = { line: undefined, bytes: [], kept: 0, length: 0, style: PLAIN };
     this.#open.set(origin, made);
     return made;
   }
@@ -165,20 +177,22 @@ export class LogLines {
   #close(open: Open): void {
     const line = open.line!;
     const bytes = joined(open.bytes);
-    open.line = undefined;
-    open.bytes = [];
+    const { length } = open;
+    Object.assign(open, { line: undefined, bytes: [], kept: 0, length: 0 });
     if (bytes.includes(ESC)) {
-      const text = this.#decoder.decode(bytes.subarray(0, 4 * MAX_LINE_CHARS));
-      open.style = piecesOf(text, open.style).after;
+      open.style = piecesOf(this.#decoder.decode(bytes), open.style).after;
     }
+    // It may have been so long open that it was dropped with those behind it.
+    if (line < this.#first) return;
+    this.#length.set(line, length);
     this.#keep(line, bytes);
   }
 
   #keep(line: number, bytes: Uint8Array): void {
     const last = this.#blocks.at(-1);
     if (last === undefined || this.#used + bytes.length > last.length) {
-      this.#blocks.push(new Uint8Array(Math.max(BLOCK_BYTES, bytes.length)));
-      this.#bytes += this.#blocks.at(-1)!.length;
+      this.#blocks.push(new Uint8Array(BLOCK_BYTES));
+      this.#bytes += BLOCK_BYTES;
       this.#used = 0;
     }
     const block = this.#blocks.length - 1;
@@ -186,35 +200,41 @@ export class LogLines {
     // 0 is a line that has not ended.
     this.#block.set(line, block + 1);
     this.#start.set(line, this.#used);
-    this.#length.set(line, bytes.length);
-    this.#used += bytes.length;
-    while (this.#bytes > this.#maxBytes && this.#dropOldest(block));
+    // As if its line break were kept: a million empty lines fill a block, too.
+    this.#used += bytes.length + 1;
+    while (this.#total > this.#maxBytes && this.#dropOldest(block));
+  }
+
+  get #total(): number {
+    return this.#bytes + (this.end - this.#first) * COLUMNS_BYTES;
   }
 
   /** False: all that is left is the block that is written to. */
   #dropOldest(current: number): boolean {
-    const oldest = this.#blocks.findIndex((block) => block !== undefined);
-    if (oldest === current) return false;
-    this.#bytes -= this.#blocks[oldest]!.length;
-    this.#blocks[oldest] = undefined;
+    if (this.#oldest === current) return false;
+    this.#bytes -= BLOCK_BYTES;
+    this.#blocks[this.#oldest] = undefined;
+    this.#oldest += 1;
     for (let at = this.#first; at < this.end; at++) {
       const block = this.#block.get(at);
-      if (block > oldest + 1) break;
+      if (block > this.#oldest) break;
       // A line that has not ended goes with those behind it.
       if (block !== 0) this.#first = at + 1;
     }
+    for (const column of this.#columns) column.forget(this.#first);
     return true;
   }
 
-  #bytesOf(number: number): Uint8Array {
+  /** What is kept of a line, and how long it is. */
+  #bytesOf(number: number): { bytes: Uint8Array; length: number } {
     const block = this.#block.get(number);
     if (block === 0) {
       const open = [...this.#open.values()].find(({ line }) => line === number);
-      return joined(open?.bytes ?? []);
+      return { bytes: joined(open?.bytes ?? []), length: open?.length ?? 0 };
     }
-    const start = this.#start.get(number);
-    return this.#blocks[block - 1]?.subarray(start, start + this.#length.get(number)) ??
-      new Uint8Array();
+    const [start, length] = [this.#start.get(number), this.#length.get(number)];
+    const end = start + Math.min(length, KEPT_BYTES);
+    return { bytes: this.#blocks[block - 1]?.subarray(start, end) ?? new Uint8Array(), length };
   }
 
   #numberOf(style: Style): number {
@@ -226,6 +246,15 @@ export class LogLines {
     this.#styleNumbers.set(text, this.#styles.length - 1);
     return this.#styles.length - 1;
   }
+}
+
+/** A copy of what is kept: the bytes belong to somebody else, and are more than one line. */
+function grow(open: Open, bytes: Uint8Array): void {
+  open.length += bytes.length;
+  const more = bytes.slice(0, KEPT_BYTES - open.kept);
+  if (more.length === 0) return;
+  open.bytes.push(more);
+  open.kept += more.length;
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {

@@ -62,6 +62,7 @@ export class LineFilter {
     while (this.#skip < this.#found.length && this.#found.get(this.#skip) < this.#lines.first) {
       this.#skip += 1;
     }
+    this.#found.forget(this.#skip);
     return this.#found.length - this.#skip;
   }
 
