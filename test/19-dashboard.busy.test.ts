@@ -35,7 +35,9 @@ class Page {
   readonly #encoder = new TextEncoder();
   #onTaken: () => void = () => undefined;
 
-  constructor({ answers = [] as readonly string[], wall = (): number => Date.now() } = {}) {
+  constructor({ answers, wall = Date.now, runs = [] }: {
+    answers: readonly string[]; wall?: () => number; runs?: readonly string[];
+  }) {
     const waiting = [...answers];
     globalThis.fetch = async (url, options): Promise<Response> => {
       if (String(url) === "/healthz") throw new TypeError("there is no network");
@@ -56,8 +58,11 @@ class Page {
       this.state = reduce(this.state, action.type === "hello"
         ? { ...action, wall: wall() } : action);
     };
-    const api = { get: async () => ({ run: runOf("x"), jobs: [] }) } as unknown as Api;
+    const get = async (path: string): Promise<object> =>
+      ({ run: runOf(path.replace("runs/", "")), jobs: [] });
+    const api = { get } as unknown as Api;
     this.stream = new Stream({ api, dispatch });
+    this.stream.follow(runs);
     void this.stream.run();
   }
 
@@ -152,7 +157,7 @@ test("a tab that slept for a day is true again, and has no hole in what it tells
   let wall = HELLO.now - HOUR; // the browser's clock is an hour slow
   const tomorrow = { ...HELLO, seq: 9_000, now: HELLO.now + DAY };
   const page = new Page({
-    wall: () => wall,
+    runs: ["x"], wall: () => wall,
     answers: [
       message("hello", HELLO) + message("snapshot", { seq: 1, runs: [runOf("x")] }) +
         message("snapshot", { seq: 1, run: runOf("x"), jobs: [jobOf("a", "RUNNING")] }, 1),
@@ -162,7 +167,6 @@ test("a tab that slept for a day is true again, and has no hole in what it tells
         }, 9_000),
     ],
   });
-  page.stream.follow(["x"]);
   await until("it is live", () => page.state.connection === "live" && page.state.jobs.size === 1);
   await page.say(message("fact", { seq: 2, at: 1, type: "JobStarted", run: "x", job: "a" }, 2));
   await until("the fact is told", () => page.state.facts.get("x")?.length === 1);
@@ -177,8 +181,10 @@ test("a tab that slept for a day is true again, and has no hole in what it tells
   assert.equal(page.state.samples.length, 1, "charts of five minutes have nothing of yesterday");
   t.mock.timers.tick(3_000);
   await until("it says that it is out of date", () => page.state.connection === "lost");
-  t.mock.timers.tick(250);
-  await until("it is live", () => page.state.connection === "live");
+  await until("it is live", () => {
+    t.mock.timers.tick(50);
+    return page.state.connection === "live";
+  });
   assert.equal(page.came.at(-1)!.get("last-event-id"), "2");
   await until("all is as it is", () => page.state.jobs.get("x")?.get("a")?.status === "COMPLETED");
   const { now, runs, facts, ui, lostAt } = page.state;

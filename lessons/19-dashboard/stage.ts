@@ -119,7 +119,7 @@ export class Page {
     if (message.id !== "") this.lastId = Number(message.id);
     const data = JSON.parse(message.data);
     const { event } = message;
-    const action = event === "fact" ? { type: "fact", fact: data }
+    const action = event === "fact" ? { type: "facts", facts: [data] }
       : event === "snapshot" && data.runs === undefined ? { ...data, type: "run" }
         : { ...data, type: event };
     this.state = reduce(this.state, action as Action);

@@ -33,7 +33,10 @@ interface PageParts {
   readonly targetId: string;
 }
 
-/** Keys that are no letters, as browsers number them. */
+/**
+ * Keys that are no letters, as browsers number them. A sign has no number here: that of its
+ * character is another key's (' is 39, an arrow), and where it stands depends on the keyboard.
+ */
 const KEY_CODES: Readonly<Record<string, number>> = {
   Enter: 13, Escape: 27, Tab: 9, Backspace: 8, Delete: 46, ArrowLeft: 37, ArrowUp: 38,
   ArrowRight: 39, ArrowDown: 40, Home: 36, End: 35, PageUp: 33, PageDown: 34, " ": 32,
@@ -198,7 +201,7 @@ export class Page {
     const held = keys === "+" ? [] : keys.split("+").slice(0, -1);
     const key = keys === "+" ? keys : keys.split("+").at(-1)!;
     const modifiers = held.reduce((sum, name) => sum + (MODIFIERS[name] ?? 0), 0);
-    const code = KEY_CODES[key] ?? key.toUpperCase().charCodeAt(0);
+    const code = KEY_CODES[key] ?? (/^[a-z\d]$/i.test(key) ? key.toUpperCase().charCodeAt(0) : 0);
     const isTyped = key.length === 1 && (modifiers & ~8) === 0;
     const text = isTyped ? key : key === "Enter" ? "\r" : undefined;
     const event = { key, modifiers, windowsVirtualKeyCode: code, code: codeOf(key) };

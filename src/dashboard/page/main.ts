@@ -147,6 +147,10 @@ function follow(event: MouseEvent): void {
   navigate(url.href);
 }
 
+function tick(): void {
+  dispatch({ type: "tick", wall: Date.now() });
+}
+
 const keys = new KeyReader();
 
 function press(event: KeyboardEvent): void {
@@ -169,10 +173,13 @@ addEventListener("click", follow);
 addEventListener("keydown", press);
 addEventListener("popstate", render);
 addEventListener("visibilitychange", () => {
-  if (!document.hidden) render();
+  if (document.hidden) return;
+  // A browser that has slept for a day has a state of yesterday.
+  tick();
+  render();
 });
-setInterval(() => dispatch({ type: "tick", wall: Date.now() }), TICK_MS);
-dispatch({ type: "tick", wall: Date.now() });
+setInterval(tick, TICK_MS);
+tick();
 render();
 void stream.run();
 requestIdleCallback(warmRun);

@@ -1,8 +1,10 @@
 /**
  * Lesson 19: what the shown view needs is asked for now, and again as often as it says. Another
- * view, other needs; an answer that comes too late for its view is kept all the same.
+ * view, other needs; an answer that comes too late for its view is kept all the same, as are the
+ * last MAX_LEFT of earlier views.
  *
- * Invariant: of one path there is one request at a time.
+ * Invariants: of one path there is one request at a time; answers to what nobody needs do not pile
+ * up.
  * Test: test/19-dashboard.shell.test.ts
  */
 import { ApiError, type Api } from "./api.ts";
@@ -11,6 +13,8 @@ import type { Need } from "./views/view.ts";
 
 /** Other runs to follow are another connection. */
 const FOLLOW_MS = 2_000;
+/** Answers to what no view needs now: a person who comes back sees them at once. */
+const MAX_LEFT = 50;
 
 interface Asked {
   readonly everyMs: number | undefined;
@@ -29,6 +33,8 @@ export interface NeedsOptions {
 export class Needs {
   readonly #options: NeedsOptions;
   readonly #asked = new Map<string, Asked>();
+  /** Paths that are needed no more, the one that was left first at the beginning. */
+  readonly #left = new Set<string>();
   #wanted: readonly string[] = [];
   #followed: readonly string[] = [];
   #place = "";
@@ -52,13 +58,24 @@ export class Needs {
       asked.isWanted = false;
       clearTimeout(asked.timer);
       this.#asked.delete(path);
+      this.#leave(path);
     }
     for (const [path, everyMs] of wanted) {
       if (this.#asked.has(path)) continue;
+      this.#left.delete(path);
       const asked = { everyMs, timer: undefined, isRunning: false, isWanted: true };
       this.#asked.set(path, asked);
       void this.#ask(path, asked);
     }
+  }
+
+  #leave(path: string): void {
+    this.#left.delete(path);
+    this.#left.add(path);
+    const [oldest] = this.#left;
+    if (this.#left.size <= MAX_LEFT || oldest === undefined) return;
+    this.#left.delete(oldest);
+    this.#options.dispatch({ type: "forget", path: oldest });
   }
 
   /** At once in another view; in one that looks at whatever runs, not more often than it says. */
@@ -89,13 +106,12 @@ export class Needs {
     if (asked.isRunning) return;
     asked.isRunning = true;
     const { api, dispatch } = this.#options;
-    try {
-      const value = path.startsWith("/") ? await api.text(path) : await api.get(path);
-      dispatch({ type: "loaded", path, value });
-    } catch (error) {
-      const { status, message } = error as ApiError;
-      dispatch({ type: "failed", path, error: { status, message } });
-    }
+    const answer = await (path.startsWith("/") ? api.text(path) : api.get(path)).then(
+      (value): Action => ({ type: "loaded", path, value }),
+      ({ status, message }: ApiError): Action =>
+        ({ type: "failed", path, error: { status, message } }),
+    );
+    if (this.#asked.has(path) || this.#left.has(path)) dispatch(answer);
     asked.isRunning = false;
     if (!asked.isWanted || asked.everyMs === undefined) return;
     clearTimeout(asked.timer);

@@ -60,7 +60,9 @@ export function addSample(samples: readonly Sample[], next: Sample): readonly Sa
   // A clock that was put back begins a new chart.
   if (last !== undefined && next.at < last.at) return [next];
   if (last !== undefined && next.at - last.at < SAMPLE_MS) return samples;
-  return [...samples, next].slice(-MAX_SAMPLES);
+  // A tab that slept has none of the time between.
+  const from = next.at - MAX_SAMPLES * SAMPLE_MS;
+  return [...samples.filter(({ at }) => at > from), next];
 }
 
 /** Jobs that came to an end, per minute, between each sample and the one before. */

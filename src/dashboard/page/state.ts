@@ -71,16 +71,19 @@ export type Action =
   | { type: "connection"; connection: Connection }
   | { type: "tick"; wall: number }
   | { type: "snapshot"; seq: number; runs: readonly Run[] }
-  | { type: "run"; seq: number; run: Run; jobs: readonly Job[] }
+  /** `isGap`: it stands for facts that the page will never hear. */
+  | { type: "run"; seq: number; run: Run; jobs: readonly Job[]; isGap?: boolean }
   | {
     type: "rows"; seq: number;
     runs?: readonly Run[] | undefined; gone?: readonly string[] | undefined;
     jobs?: readonly (Job & { readonly run: string })[] | undefined;
   }
-  | { type: "fact"; fact: Fact }
+  /** In the order of the log. */
+  | { type: "facts"; facts: readonly Fact[] }
   | { type: "unfollow"; run: string }
   | { type: "loaded"; path: string; value: unknown }
   | { type: "failed"; path: string; error: Problem }
+  | { type: "forget"; path: string }
   | { type: "ui"; key: string; value: unknown }
   | { type: "notice"; kind: Notice["kind"]; text: string }
   | { type: "dismiss"; id: number };
@@ -88,7 +91,7 @@ export type Action =
 /** Where the master's counters are, as a view that shows them needs them. */
 export const METRICS = "/metrics";
 /** Of each followed run; older ones are in the log, which the page can ask. */
-export const MAX_FACTS = 5_000;
+const MAX_FACTS = 5_000;
 /** More do not fit on a screen, and the oldest is read by now. */
 const MAX_NOTICES = 4;
 
@@ -110,17 +113,17 @@ export function reduce(state: State, action: Action): State {
     case "snapshot":
       return { ...state, seq: action.seq, runs: new Map(action.runs.map((run) => [run.id, run])) };
     case "run": {
-      const { run, seq } = action;
+      const { run, seq, isGap = false } = action;
       const jobs = new Map(action.jobs.map((job) => [job.id, job]));
       return {
-        ...state, seq: Math.max(seq, state.seq), runs: new Map(state.runs).set(run.id, run),
-        jobs: new Map(state.jobs).set(run.id, jobs),
+        ...(isGap ? withoutPast(state, run.id) : state), seq: Math.max(seq, state.seq),
+        runs: new Map(state.runs).set(run.id, run), jobs: new Map(state.jobs).set(run.id, jobs),
       };
     }
     case "rows": return withRows(state, action);
-    case "fact": return withFact(state, action.fact);
-    case "unfollow": return { ...state, jobs: without(state.jobs, action.run),
-      facts: without(state.facts, action.run) };
+    case "facts": return withFacts(state, action.facts);
+    case "unfollow":
+      return { ...withoutPast(state, action.run), jobs: without(state.jobs, action.run) };
     case "loaded": {
       const loaded = new Map(state.loaded).set(action.path, { value: action.value });
       return { ...state, loaded };
@@ -130,7 +133,8 @@ export function reduce(state: State, action: Action): State {
       const loaded = new Map(state.loaded).set(action.path, { ...before, error: action.error });
       return { ...state, loaded };
     }
-    case "ui": return { ...state, ui: { ...state.ui, [action.key]: action.value } };
+    case "forget": return { ...state, loaded: without(state.loaded, action.path) };
+    case "ui": return { ...state, ui: changed(state.ui, action.key, action.value) };
     case "notice": {
       const id = (state.notices.at(-1)?.id ?? 0) + 1;
       const notice: Notice = { id, kind: action.kind, text: action.text };
@@ -179,12 +183,25 @@ function withRows(state: State, { seq, runs, jobs, gone }: Action & { type: "row
 }
 // #endregion
 
-function withFact(state: State, fact: Fact): State {
-  const next = { ...state, seq: fact.seq };
-  const { run } = fact;
-  if (run === undefined || !state.jobs.has(run)) return next;
-  const facts = [...(state.facts.get(run) ?? []), fact].slice(-MAX_FACTS);
-  return { ...next, facts: new Map(state.facts).set(run, facts) };
+function withFacts(state: State, facts: readonly Fact[]): State {
+  const all = new Map(state.facts);
+  for (const run of new Set(facts.map((fact) => fact.run))) {
+    if (run === undefined || !state.jobs.has(run)) continue;
+    const own = facts.filter((fact) => fact.run === run);
+    all.set(run, [...(all.get(run) ?? []), ...own].slice(-MAX_FACTS));
+  }
+  return { ...state, seq: facts.at(-1)?.seq ?? state.seq, facts: all };
+}
+
+/** Without what is known of a run's past, in the state and in what views remember of the run. */
+function withoutPast(state: State, run: string): State {
+  const ui = Object.entries(state.ui).filter(([key]) => !key.endsWith(` ${run}`));
+  return { ...state, facts: without(state.facts, run), ui: Object.fromEntries(ui) };
+}
+
+function changed(ui: State["ui"], key: string, value: unknown): State["ui"] {
+  const { [key]: _, ...rest } = ui;
+  return value === undefined ? rest : { ...rest, [key]: value };
 }
 
 function without<T>(map: ReadonlyMap<string, T>, key: string): ReadonlyMap<string, T> {

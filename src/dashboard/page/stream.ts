@@ -36,6 +36,8 @@ export class Stream {
   readonly #options: StreamOptions;
   #runs: readonly string[] = [];
   #lastId = "";
+  /** That have come and are not told yet. */
+  #facts: Fact[] = [];
   /** Followed runs of which nothing is known yet. */
   readonly #unread = new Set<string>();
   #connection: AbortController | undefined;
@@ -119,6 +121,7 @@ export class Stream {
         watch.heard();
         this.#heard = true;
         for (const message of reader.read(piece)) if (!signal.aborted) this.#take(message);
+        this.#tell();
       }
       throw new ApiError(0, "The connection ended");
     } finally {
@@ -128,27 +131,38 @@ export class Stream {
 
   #take({ event, id, data }: Message): void {
     const { dispatch } = this.#options;
+    const isGap = this.#lastId !== "";
     if (id !== "") this.#lastId = id;
     const value = JSON.parse(data) as Record<string, unknown> & { seq: number };
+    if (event === "fact") {
+      this.#facts.push(value as unknown as Fact);
+      return;
+    }
+    this.#tell();
     if (event === "hello") {
       const { seq, now, version, startedAt } = value as unknown as Hello;
       dispatch({ type: "hello", seq, now, version, startedAt, wall: Date.now() });
       dispatch({ type: "connection", connection: "live" });
-    } else if (event === "snapshot") this.#snapshot(value);
-    else if (event === "fact") dispatch({ type: "fact", fact: value as unknown as Fact });
-    else if (event === "rows") {
-      dispatch({ ...(value as unknown as Rows), type: "rows" });
-    }
+    } else if (event === "snapshot") this.#snapshot(value, isGap);
+    else if (event === "rows") dispatch({ ...(value as unknown as Rows), type: "rows" });
   }
 
-  #snapshot(value: Record<string, unknown> & { seq: number }): void {
+  /** Facts come by the hundred: those that stand together are one change of the state. */
+  #tell(): void {
+    const facts = this.#facts;
+    if (facts.length === 0) return;
+    this.#facts = [];
+    this.#options.dispatch({ type: "facts", facts });
+  }
+
+  #snapshot(value: Record<string, unknown> & { seq: number }, isGap: boolean): void {
     const { seq } = value;
     const { dispatch } = this.#options;
     if (value["runs"] !== undefined) {
       dispatch({ type: "snapshot", seq, runs: value["runs"] as Run[] });
     } else {
       const [run, jobs] = [value["run"] as Run, value["jobs"] as Job[]];
-      dispatch({ type: "run", seq, run, jobs });
+      dispatch({ type: "run", seq, run, jobs, isGap });
     }
   }
 

@@ -9,7 +9,7 @@ import { empty } from "../parts/page.ts";
 import type { Job } from "../rows.ts";
 import { attemptsOf, type JobFact } from "../timeline/bars.ts";
 import { timelineTree } from "../timeline/timeline.ts";
-import { h, type Child } from "../vdom.ts";
+import { h, type Child, type Hook } from "../vdom.ts";
 import { definitionTree } from "./definition.ts";
 import { eventsTree } from "./events.ts";
 import { readHistory } from "./history.ts";
@@ -66,19 +66,22 @@ function mergedLog({ run, address, selection, isPast }: Scene): Child {
   });
 }
 
-/** Runs whose old facts have been asked for. */
+/** Runs whose old facts are on their way. */
 const asked = new Set<string>();
 
-/** The log is read when somebody looks at what it tells. */
+/** The log is read when somebody looks at what it tells, and again where there is a gap since. */
 function asksHistory(
-  { run: { id }, context: { dispatch }, isPast }: Scene,
-): { update(): void } {
+  { run: { id }, history, context: { dispatch }, isPast }: Scene,
+): Hook {
   return {
+    mount: () => () => void asked.delete(id),
     update(): void {
-      if (isPast || asked.has(id)) return;
+      if (isPast || history !== undefined || asked.has(id)) return;
       asked.add(id);
-      void readHistory(id).then((value) =>
-        dispatch({ type: "ui", key: historyKey(id), value }));
+      void readHistory(id).then((value) => {
+        // Of a run that nobody looks at any more it would stay for ever.
+        if (asked.delete(id)) dispatch({ type: "ui", key: historyKey(id), value });
+      });
     },
   };
 }
