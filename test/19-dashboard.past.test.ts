@@ -80,9 +80,12 @@ test("the slider says where it is in words", () => {
 });
 
 /** Facts 3, 5, 7, … one a second; a page at `?at=`. */
-function travelAt(query: string): { travel: Travel; url: () => string; drawn: () => number } {
+function travelAt(query: string): {
+  travel: Travel; url: () => string; drawn: () => number; rests: () => number;
+} {
   let url = new URL(`http://t/runs/r-1${query}`);
   let drawn = 0;
+  let rests = 0;
   const course: Course = {
     count: 10, isGrowing: false,
     fact: (place) => ({ ...fact(2 * place + 1), at: 1_000 * place }),
@@ -92,8 +95,10 @@ function travelAt(query: string): { travel: Travel; url: () => string; drawn: ()
   const context = (): Context => ({
     url, navigate: (to: string) => { url = new URL(to, url); },
   }) as unknown as Context;
-  const travel = new Travel(course, { context, redraw: () => void drawn++ });
-  return { travel, url: () => url.search, drawn: () => drawn };
+  const travel = new Travel(course, {
+    context, redraw: () => void drawn++, rested: () => void rests++,
+  });
+  return { travel, url: () => url.search, drawn: () => drawn, rests: () => rests };
 }
 
 beforeEach(() => {
@@ -108,14 +113,14 @@ function pass(ms: number): void {
 }
 
 test("Travel moves within its facts, and the address follows once it rests", () => {
-  const { travel, url } = travelAt("?at=8&view=table");
+  const { travel, url, rests } = travelAt("?at=8&view=table");
   assert.deepEqual([travel.seq, travel.place], [8, 3]);
   travel.step(1);
   travel.step(1);
   assert.deepEqual([travel.seq, travel.place, travel.isResting], [11, 5, false]);
   assert.equal(url(), "?at=8&view=table");
   pass(300);
-  assert.deepEqual([url(), travel.isResting], ["?at=11&view=table", true]);
+  assert.deepEqual([url(), travel.isResting, rests()], ["?at=11&view=table", true, 1]);
   travel.go(99);
   assert.equal(travel.place, 10);
   travel.go(-1);
@@ -127,6 +132,10 @@ test("Travel moves within its facts, and the address follows once it rests", () 
   assert.equal(travel.place, 4);
   travel.follow(new URL("http://t/?at=latest"));
   assert.equal(travel.place, 10);
+  // The end has no number: facts may come.
+  pass(300);
+  assert.equal(url(), "?at=11&view=table");
+  travel.step(-1);
   travel.close();
   pass(300);
   assert.equal(url(), "?at=11&view=table");

@@ -39,6 +39,12 @@ export function placeText(
   return fact === undefined ? where : `${where}, ${clockText(fact.at)}, ${wordsOf(fact)}`;
 }
 
+/** People who listen hear the slider itself when they move it. */
+export function sayPlace({ course, place }: Travel, { announce }: Context): void {
+  if (document.activeElement?.matches(".past-slider") === true) return;
+  announce(placeText(place, course, course.fact(place)));
+}
+
 export interface BarOptions {
   readonly travel: Travel;
   readonly context: Context;
@@ -54,6 +60,7 @@ export function barTree({ travel, context, label, live, problem }: BarOptions): 
   const fact = course.fact(place);
   const text = placeText(place, course, fact);
   const [isFirst, isLast] = [place <= 1, place >= course.count];
+  const isWrong = problem !== null;
   return h("section", {
     class: "past", key: "past", "aria-label": label,
     hook: { mount: () => () => travel.close() },
@@ -86,13 +93,14 @@ export function barTree({ travel, context, label, live, problem }: BarOptions): 
         }, NAMES[speed])))),
       button("Copy link", () => void context.act(async () => {
         const link = new URL(context.url);
-        link.searchParams.set("at", String(travel.seq));
+        link.searchParams.set("at", String(course.seqOf(place)));
         await navigator.clipboard.writeText(link.href);
       }, "The link to this moment is copied"), { label: "Copy a link to this moment" }),
       h("a", { class: "button button-main", href: live }, "Live")),
     h("p", { class: "past-now" },
       h("span", { class: "past-place" }, text.split(", ")[0]!),
-      fact === undefined ? h("span", { class: "soft" }, "Reading the log…") : [
+      fact === undefined
+        ? h("span", { class: "soft" }, isWrong ? "" : "Reading the log…") : [
         h("time", { title: DAY.format(fact.at) }, clockText(fact.at)),
         h("span", { class: "soft" }, `#${fact.seq}`),
         h("strong", null, wordsOf(fact))]),

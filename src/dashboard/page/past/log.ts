@@ -6,14 +6,8 @@
  */
 import type { ApiError } from "../api.ts";
 import type { PastFact } from "./fold.ts";
-import type { FactsPage } from "./run.ts";
+import type { FactsPage, Span } from "./run.ts";
 import type { Course } from "./travel.ts";
-
-/** What `history` answers: the facts behind which the state can be told. */
-export interface Span {
-  readonly first: number;
-  readonly last: number;
-}
 
 /** Facts of a page, and pages that are kept. */
 const PAGE = 200;

@@ -15,10 +15,16 @@ import type { Fact, Job, Run } from "../rows.ts";
 import type { State } from "../state.ts";
 import { h, type Child, type VNode } from "../vdom.ts";
 import type { Context } from "../views/view.ts";
-import { barTree } from "./bar.ts";
+import { barTree, sayPlace } from "./bar.ts";
 import { RunPast, type Moment, type PastFact } from "./fold.ts";
 import { factsTree, stepsTree, type Step } from "./told.ts";
 import { Latest, Travel, type Course } from "./travel.ts";
+
+/** What `history` answers: the facts behind which the state can be told. */
+export interface Span {
+  readonly first: number;
+  readonly last: number;
+}
 
 /** What `history/at` answers. */
 export interface MomentRows {
@@ -50,6 +56,8 @@ const MAX_JOBS = 100_000;
 /** New facts of a run that goes on are asked for so often. */
 const GROW_MS = 1_000;
 
+const BEGINNINGS: ReadonlySet<string> = new Set(["RunSubmitted", "UpdateSubmitted", "RunForked"]);
+
 class RunTravel implements Course {
   readonly run: string;
   readonly travel: Travel;
@@ -72,12 +80,20 @@ class RunTravel implements Course {
     const get = (path: string): Promise<unknown> => this.context.api.get(path);
     this.moment = new Latest({ get, redraw });
     this.step = new Latest({ get, redraw });
-    this.travel = new Travel(this, { context: () => this.context, redraw });
+    this.travel = new Travel(this, {
+      context: () => this.context, redraw, rested: () => sayPlace(this.travel, this.context),
+    });
     void this.#load();
   }
 
   get count(): number {
     return this.#past?.facts.length ?? 1;
+  }
+
+  /** Its beginning is not in the log any more. */
+  get isCut(): boolean {
+    const first = this.#past?.facts[0]?.type;
+    return first !== undefined && !BEGINNINGS.has(first);
   }
 
   get isGrowing(): boolean {
@@ -137,9 +153,12 @@ class RunTravel implements Course {
       while (this.#next !== null && this.count < MAX_FACTS) {
         const path = `history/facts?from=${this.#next}&limit=${PAGE}&run=${run}&changes=1`;
         const { facts, next } = await this.context.api.get<FactsPage>(path);
+        const { first } = await this.context.api.get<Span>("history");
+        // What was not read yet may have been compacted meanwhile: from there the fold begins anew.
+        let isAnew = this.#past === undefined || first >= this.#next;
         for (const fact of facts) {
-          // All of them are about this run.
-          await this.#add({ ...fact, text: fact.text.replaceAll(`${this.run}/`, "") });
+          await this.#add(fact, isAnew);
+          isAnew = false;
         }
         this.#next = next;
         this.context.dispatch({ type: "ui", key: "past", value: performance.now() });
@@ -153,15 +172,16 @@ class RunTravel implements Course {
     this.context.dispatch({ type: "ui", key: "past", value: performance.now() });
   }
 
-  async #add(fact: PastFact): Promise<void> {
-    if (this.#past !== undefined && fact.changed?.all !== true) {
-      this.#past.add(fact);
-      return;
+  async #add(told: PastFact, isAnew: boolean): Promise<void> {
+    // All of them are about this run.
+    const fact = { ...told, text: told.text.replaceAll(`${this.run}/`, "") };
+    let moment: Moment | undefined;
+    if (isAnew || fact.changed?.all === true) {
+      const path = this.#momentPath(fact.seq);
+      moment = momentOf(await this.context.api.get<MomentRows>(path), this.run);
     }
-    const rows = await this.context.api.get<MomentRows>(this.#momentPath(fact.seq));
-    const moment = momentOf(rows, this.run)!;
-    if (this.#past === undefined) this.#past = new RunPast(fact, moment);
-    else this.#past.add(fact, moment);
+    if (this.#past !== undefined) this.#past.add(fact, moment);
+    else if (moment !== undefined) this.#past = new RunPast(fact, moment);
   }
 
   /** After a problem. */
@@ -218,6 +238,9 @@ export function pastParts(state: State, context: Context): PastParts {
 
 function problemTree(own: RunTravel): Child {
   const message = own.problem ?? own.moment.problem?.message;
-  if (message === undefined) return null;
+  if (message === undefined) {
+    return own.isCut ? h("p", { class: "soft" }, "The log has been compacted: what this run did " +
+      "before its first fact here cannot be told any more.") : null;
+  }
   return problem(message, button("Try again", () => own.again()));
 }

@@ -32,10 +32,21 @@ const CALM_MS = 1_000;
 /** The next facts are on their way. */
 const LOOK_MS = 200;
 
+export interface TravelOptions {
+  context(): Context;
+  redraw(): void;
+  /** Somebody has moved, and looks now. */
+  rested(): void;
+}
+
+/** Behind all facts, also behind those that come. */
+const END = Number.MAX_SAFE_INTEGER;
+
 export class Travel {
   readonly course: Course;
   readonly #context: () => Context;
   readonly #redraw: () => void;
+  readonly #rested: () => void;
   #seq: number;
   /** As the address has it. */
   #told: string | null;
@@ -46,10 +57,11 @@ export class Travel {
   isResting = false;
   speed: Speed = "1";
 
-  constructor(course: Course, { context, redraw }: { context(): Context; redraw(): void }) {
+  constructor(course: Course, { context, redraw, rested }: TravelOptions) {
     this.course = course;
     this.#context = context;
     this.#redraw = redraw;
+    this.#rested = rested;
     this.#told = context().url.searchParams.get("at");
     this.#seq = seqIn(this.#told);
     this.#settle();
@@ -128,6 +140,7 @@ export class Travel {
     this.#rest = setTimeout(() => {
       this.isResting = true;
       this.#tell();
+      this.#rested();
       this.#redraw();
     }, REST_MS);
   }
@@ -135,7 +148,7 @@ export class Travel {
   #tell(): void {
     const { url, navigate } = this.#context();
     const at = String(this.#seq);
-    if (url.searchParams.get("at") === at) return;
+    if (this.#seq === END || url.searchParams.get("at") === at) return;
     this.#told = at;
     navigate(withQuery(url, { at }), { replace: true });
   }
@@ -161,7 +174,7 @@ export class Travel {
 
 /** A text that is no number means the end. */
 function seqIn(text: string | null): number {
-  return /^\d{1,15}$/.test(text ?? "") ? Number(text) : Number.MAX_SAFE_INTEGER;
+  return /^\d{1,15}$/.test(text ?? "") ? Number(text) : END;
 }
 
 /** A master that is away is asked again. */

@@ -8,7 +8,7 @@ import { button, loading, page, problem, section } from "../parts/page.ts";
 import { virtualRows } from "../parts/rows.ts";
 import { runRow } from "../parts/run-row.ts";
 import { slotBar } from "../parts/worker.ts";
-import { barTree } from "../past/bar.ts";
+import { barTree, sayPlace } from "../past/bar.ts";
 import { LogFacts } from "../past/log.ts";
 import type { MomentRows } from "../past/run.ts";
 import { factsTree, stepsTree, type Step } from "../past/told.ts";
@@ -53,8 +53,11 @@ function makeParts(): Parts {
     current.dispatch({ type: "ui", key: "past", value: performance.now() });
   const get = (path: string): Promise<unknown> => current.api.get(path);
   const facts = new LogFacts(get, redraw);
+  const travel: Travel = new Travel(facts, {
+    context: () => current, redraw, rested: () => sayPlace(travel, current),
+  });
   return {
-    facts, travel: new Travel(facts, { context: () => current, redraw }),
+    facts, travel,
     moment: new Latest({ get, redraw }), step: new Latest({ get, redraw }),
   };
 }
@@ -120,7 +123,7 @@ function workerLine({ name, state, slots, running, tags }: Worker): VNode {
 }
 
 function queueLine({ need, ready, waiting, running }: QueueRow): VNode {
-  return h("li", { key: need, "data-row": true },
-    h("strong", { class: "grow" }, need),
-    `${ready} ready, ${waiting} waiting, ${running} running`);
+  const counts = Object.entries({ ready, waiting, running }).filter(([, count]) => count > 0);
+  return h("li", { key: need, "data-row": true }, h("strong", { class: "grow" }, need),
+    counts.map(([name, count]) => `${count} ${name}`).join(", "));
 }

@@ -62,9 +62,11 @@ export const run: View = {
     if (rows === undefined || found === undefined) {
       // It starts while the jobs are on their way.
       warmPainter();
-      return pageWith({ heading: id }, loading(state, `runs/${encodeURIComponent(id)}`),
-        state.runs === undefined ? null
-          : h("a", { href: withQuery(context.url, { at: "1" }) }, "Look for it in the past"));
+      const path = `runs/${encodeURIComponent(id)}`;
+      return pageWith({ heading: id }, loading(state, path),
+        state.loaded.get(path)?.error?.status !== NOT_FOUND ? null : h("p", null,
+          h("a", { href: withQuery(context.url, { at: "1" }) }, "Look for it in the log"),
+          ", which remembers runs that the master has forgotten."));
     }
     last = found;
     return pageTree(sceneOf(state, context, { run: found, rows }));
@@ -72,6 +74,7 @@ export const run: View = {
   keys,
 };
 
+const NOT_FOUND = 404;
 const WHY_MS = 2_000;
 const ARTIFACTS_MS = 10_000;
 
