@@ -76,7 +76,9 @@ test("the slider says where it is in words", () => {
   const words = { ...fact(14), text: "#14 JobStarted build#1 on w1" };
   assert.match(placeText(12, { count: 80, isGrowing: false }, words),
     /^fact 12 of 80, \d\d:\d\d:01\.014, JobStarted build#1 on w1$/);
-  assert.equal(placeText(1, { count: 9, isGrowing: true }, undefined), "fact 1 of 9 so far");
+  assert.match(placeText(1, { count: 9, isGrowing: true }, words), /^fact 1 of 9 so far, /);
+  assert.equal(placeText(1, { count: 1, isGrowing: true }, undefined), "reading the log");
+  assert.equal(placeText(3, { count: 9, isGrowing: false }, undefined), "fact 3 of 9");
 });
 
 /** Facts 3, 5, 7, … one a second; a page at `?at=`. */

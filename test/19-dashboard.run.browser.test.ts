@@ -307,3 +307,61 @@ test("jobs that a run grows appear beside their spawner, and nothing else moves"
     assert.deepEqual(page.complaints(), []);
     await page.close();
   });
+
+test("time travel: by keys, pointer and address, back to before a job was there; and live again",
+  options, async () => {
+    const { page, run } = await open("past", [
+      { id: "a", run: "true" }, { id: "bad", run: "exit 1", depends_on: ["a"] },
+      { id: "c", run: "true", depends_on: ["bad"] }, { id: "slow", run: "sleep 600" },
+    ]);
+    await page.find("button", "bad, failed");
+    await titan.addJobs(run, [
+      { id: "late", action: { type: "shell", script: "true" }, dependsOn: [], requirement: [],
+        priority: 1, delayMs: 0, when: "success", timeoutMs: 0, env: {} } as never,
+    ]);
+    await page.find("button", "late, completed");
+    await page.click("link", "Time travel");
+    const stands = (what: RegExp): Promise<unknown> => page.until(`it stands at ${what}`,
+      (source) => new RegExp(source).test(
+        document.querySelector(".past-slider")?.getAttribute("aria-valuetext") ?? ""), what.source);
+    await stands(/^fact (\d+) of \1, .*JobSucceeded late/);
+    assert.deepEqual(await page.all("button", /^(Cancel|Duplicate|Submit)/), []);
+    await page.focus("slider", `Facts of ${run}`);
+    await page.press("Home");
+    await stands(/^fact 1 of \d+, \d\d:\d\d:\d\d\.\d\d\d, RunSubmitted/);
+    for (const job of ["a", "bad", "c", "slow"]) await page.find("button", `${job}, pending`);
+    assert.deepEqual(await page.all("button", /^late, /), []);
+    await page.press("ArrowRight");
+    await stands(/^fact 2 .*JobStarted a#1 on w1/);
+    await page.find("button", "a, running");
+    await page.until("the address has the moment", () => /at=\d+/.test(location.search));
+    // The four steps of the master, for the fact that is chosen.
+    await page.until("it is told how it came about", () => {
+      const [, append, apply] = [...document.querySelectorAll(".step")];
+      return /JobStarted, \d+ bytes/.test(append?.textContent ?? "") &&
+        /\/a PENDING → RUNNING/.test(apply?.textContent ?? "");
+    });
+    await page.reload();
+    await page.find("button", "a, running");
+    await stands(/^fact 2 /);
+    await page.click("button", /JobFailed bad#1/);
+    await page.find("button", "c, skipped");
+    await page.click("link", "Table");
+    await page.find("table", `jobs of ${run}`);
+    await page.focus("slider", `Facts of ${run}`);
+    await page.press("Home");
+    await page.evaluate(() => {
+      const speed = document.querySelector<HTMLSelectElement>(".past-speed select")!;
+      speed.value = "16";
+      speed.dispatchEvent(new Event("change"));
+    });
+    await page.press(" ");
+    await stands(/^fact (\d+) of \1, .*JobSucceeded late/);
+    await page.find("button", "late, completed");
+    await page.click("link", "Live");
+    await page.find("button", "slow, running");
+    assert.equal(await page.evaluate(() => location.search), "?view=table");
+    await titan.cancel(run);
+    assert.deepEqual(page.complaints(), []);
+    await page.close();
+  });

@@ -35,6 +35,8 @@ export function placeText(
   place: number, { count, isGrowing }: { count: number; isGrowing: boolean },
   fact: PastFact | undefined,
 ): string {
+  // The moment has come before the facts have.
+  if (fact === undefined && isGrowing) return "reading the log";
   const where = `fact ${place} of ${count}${isGrowing ? " so far" : ""}`;
   return fact === undefined ? where : `${where}, ${clockText(fact.at)}, ${wordsOf(fact)}`;
 }
@@ -60,7 +62,6 @@ export function barTree({ travel, context, label, live, problem }: BarOptions): 
   const fact = course.fact(place);
   const text = placeText(place, course, fact);
   const [isFirst, isLast] = [place <= 1, place >= course.count];
-  const isWrong = problem !== null;
   return h("section", {
     class: "past", key: "past", "aria-label": label,
     hook: { mount: () => () => travel.close() },
@@ -99,8 +100,7 @@ export function barTree({ travel, context, label, live, problem }: BarOptions): 
       h("a", { class: "button button-main", href: live }, "Live")),
     h("p", { class: "past-now" },
       h("span", { class: "past-place" }, text.split(", ")[0]!),
-      fact === undefined
-        ? h("span", { class: "soft" }, isWrong ? "" : "Reading the log…") : [
+      fact === undefined ? null : [
         h("time", { title: DAY.format(fact.at) }, clockText(fact.at)),
         h("span", { class: "soft" }, `#${fact.seq}`),
         h("strong", null, wordsOf(fact))]),

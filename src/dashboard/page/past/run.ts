@@ -154,7 +154,7 @@ class RunTravel implements Course {
         const path = `history/facts?from=${this.#next}&limit=${PAGE}&run=${run}&changes=1`;
         const { facts, next } = await this.context.api.get<FactsPage>(path);
         const { first } = await this.context.api.get<Span>("history");
-        // What was not read yet may have been compacted meanwhile: from there the fold begins anew.
+        // Facts that were not read yet may be gone by now: behind them the fold begins anew.
         let isAnew = this.#past === undefined || first >= this.#next;
         for (const fact of facts) {
           await this.#add(fact, isAnew);
