@@ -156,8 +156,12 @@ function nameOf(job: Job, { status, findings }: CardLook): string {
 
 const MAX_SUMMARY_CHARS = 60;
 
-/** The first line of what it does. */
-function summaryOf({ node }: Job): string {
+/** The first line of what it does; of a gate, what it asks. */
+function summaryOf({ node, kind }: Job): string {
+  if (kind === "gate") {
+    const asked = textAt(node, "hitl_message") ?? textAt(valueOf(node, "hitl") ?? node, "message");
+    if (asked !== undefined) return asked.trimStart().split("\n")[0]!.slice(0, MAX_SUMMARY_CHARS);
+  }
   for (const key of ["run", "file", "call"]) {
     const text = textAt(node, key);
     if (text !== undefined) return text.trimStart().split("\n")[0]!.slice(0, MAX_SUMMARY_CHARS);

@@ -48,12 +48,20 @@ export function add(context: Context, kind: JobKind): void {
   focusNode(key);
 }
 
-/** Behind the selected node, else in the middle of what is seen. */
+/**
+ * Behind the selected node; at the beginning of the next line where the canvas ends, as words in a
+ * text do; without one in the middle of what is seen.
+ */
 function newPlace({ selection, positions }: Board): Point {
+  const desk = currentDesk();
   const [one] = selection;
   const at = selection.size === 1 ? positions.get(one!) : undefined;
-  if (at !== undefined) return { x: at.x + NODE.width + 4 * GRID, y: at.y };
-  const desk = currentDesk();
+  if (at !== undefined) {
+    const x = at.x + NODE.width + 4 * GRID;
+    const isIn = toWorld(desk, { x: desk.size.width, y: 0 }).x >= x + NODE.width;
+    if (isIn || desk.size.width === 0) return { x, y: at.y };
+    return { x: toWorld(desk, { x: 2 * GRID, y: 0 }).x, y: at.y + NODE.height + 2 * GRID };
+  }
   if (positions.size === 0 || desk.size.width === 0) return { x: 0, y: 0 };
   const middle = toWorld(desk, { x: desk.size.width / 2, y: desk.size.height / 2 });
   return { x: middle.x - NODE.width / 2, y: middle.y - NODE.height / 2 };

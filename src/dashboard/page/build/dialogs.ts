@@ -32,7 +32,7 @@ export function dialogs(desk: Desk, state: State, context: Context): Child {
 function openDialog({ drafts, draft }: Desk, state: State, context: Context): VNode {
   const runs = [...state.runs?.values() ?? []]
     .sort((a, b) => b.submittedAt - a.submittedAt).slice(0, MAX_RUNS);
-  return modal("Open a pipeline", context,
+  return modal("Open a pipeline", { context },
     h("div", { class: "build-row" },
       button("New", () => {
         openText(context, newDesk().board.text);
@@ -95,7 +95,7 @@ function connectDialog({ board }: Desk, context: Context): Child {
     connectJobs(context, job.key, to);
     focusNode(job.key);
   };
-  return modal(`Connect ${job.key}`, context,
+  return modal(`Connect ${job.key}`, { context },
     h("p", { class: "build-help" }, `Jobs that wait for ${job.key}:`),
     others.length === 0 ? h("p", null, "There is no other job yet.") :
       h("ul", { class: "build-list" }, others.map((other) => {

@@ -42,15 +42,17 @@ export function filesTab({ board, file, from }: Desk, context: Context): VNode {
   const onchange = ({ target }: Event): void =>
     show(context, (target as HTMLSelectElement).value);
   return h("div", { class: "build-files", key: "files" },
-    h("div", { class: "build-row" },
-      shown === undefined ? null : h("select", { "aria-label": "File", onchange, value: shown },
-        paths.map((path) => h("option", { key: path, value: path, selected: path === shown },
-          path))),
-      chooser(context, "Upload…", (name, text) => keep(context, name, text) && show(context, name)),
-      newFile(context),
-      shown === undefined ? null : button("Remove", () => void keep(context, shown, undefined),
-        { kind: "danger", label: `Remove ${shown}` })),
-    missing.map(([path, job]) => h("p", { class: "build-help", key: path },
+    h("div", { key: "head" },
+      h("div", { class: "build-row" },
+        chooser(context, "Upload…",
+          (name, text) => keep(context, name, text) && show(context, name)),
+        newFile(context)),
+      shown === undefined ? null : h("div", { class: "build-row", key: "one" },
+        h("select", { "aria-label": "File", onchange, value: shown }, paths.map((path) =>
+          h("option", { key: path, value: path, selected: path === shown }, path))),
+        button("Remove", () => void keep(context, shown, undefined),
+          { kind: "danger", label: `Remove ${shown}` }))),
+    missing.map(([path, job]) => h("p", { class: "build-help", key: `missing ${path}` },
       `${job} names ${path}, which is not here. `,
       button("Write it", () => show(context, path), { label: `Write ${path}` }))),
     shown !== undefined ? editor(context, {

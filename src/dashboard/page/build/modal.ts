@@ -12,7 +12,10 @@ export function close(context: Context): void {
   update(context, (desk) => ({ ...desk, dialog: undefined }));
 }
 
-export function modal(title: string, context: Context, ...content: Child[]): VNode {
+/** `action`: the button that does what the window is for. */
+export function modal(
+  title: string, { context, action }: { context: Context; action?: VNode }, ...content: Child[]
+): VNode {
   return h("dialog", {
     class: "build-dialog", key: title, "aria-label": title,
     oncancel: (event: Event) => {
@@ -26,5 +29,5 @@ export function modal(title: string, context: Context, ...content: Child[]): VNo
       },
     },
   }, h("h2", null, title), ...content,
-  h("div", { class: "build-row" }, button("Close", () => close(context))));
+  h("div", { class: "build-row" }, action, button("Close", () => close(context))));
 }

@@ -78,8 +78,10 @@ export function runLine(desk: Desk, state: State, context: Context): Child {
   if (id === undefined) return null;
   const found = state.runs?.get(id);
   const isOver = found?.endedAt !== null && found !== undefined;
+  const gate = [...state.jobs.get(id)?.values() ?? []].find(({ status }) => status === "WAITING");
   return h("div", { class: "build-run", role: "group", "aria-label": "Run" },
     badge(found?.status ?? "PENDING"), h("a", { href: pathTo(["runs", id]) }, id),
+    gate === undefined ? null : h("a", { href: "/approvals" }, `Answer ${gate.id}…`),
     isOver ? null : button("Cancel run", () => void context.act(() =>
       context.api.post(`runs/${encodeURIComponent(id)}/cancel`)), { kind: "danger" }),
     button("Hide", () => void update(context, (now) => ({ ...now, run: undefined })),

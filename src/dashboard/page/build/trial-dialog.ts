@@ -32,7 +32,8 @@ export function trialDialog(desk: Desk, state: State, context: Context): Child {
     close(context);
   };
   const isBare = wanted.parents.length === 0 && !wanted.isCall;
-  return modal(`Test ${key}`, context,
+  const action = button(`Run ${key} alone`, () => void context.act(start), { kind: "main" });
+  return modal(`Test ${key}`, { context, action },
     h("p", { class: "build-help" }, isBare
       ? "It waits for nothing and takes no input: it runs as it is, alone."
       : "It runs alone. What it waits for is not run: it hands on what is written here."),
@@ -42,9 +43,7 @@ export function trialDialog(desk: Desk, state: State, context: Context): Child {
     wanted.files.map((each) => field(`File ${each.path} of ${each.job}`,
       given.files[fileName(each)] ?? "",
       (text) => set({ files: { ...given.files, [fileName(each)]: text } }))),
-    wanted.isCall ? field("Input, as JSON", given.input, (text) => set({ input: text })) : null,
-    h("div", { class: "build-row" },
-      button(`Run ${key} alone`, () => void context.act(start), { kind: "main" })));
+    wanted.isCall ? field("Input, as JSON", given.input, (text) => set({ input: text })) : null);
 }
 
 function field(label: string, value: string, typed: (text: string) => void): VNode {
