@@ -50,12 +50,16 @@ export interface StepDoor {
 type Fn<T> = (call: StepCall) => Promise<T> | T;
 type Ending = Pick<StepEnd, "result" | "blob" | "failure">;
 
+/**
+ * The step whose function has called, whatever it has awaited since. One for all that there are in
+ * a process: from its first use on, each costs every promise something.
+ */
+const inside = new AsyncLocalStorage<{ readonly steps: JobSteps; readonly name: string }>();
+
 export class JobSteps {
   readonly #door: StepDoor;
   /** How many steps of each name have been called. */
   readonly #ordinals = new Map<string, number>();
-  /** The step whose function has called, whatever it has awaited since. */
-  readonly #inside = new AsyncLocalStorage<string>();
 
   constructor(door: StepDoor) {
     this.#door = door;
@@ -67,9 +71,9 @@ export class JobSteps {
    * would be taken for it. And a job cannot end to wait while a step of it is under way.
    */
   checkOutside(doing: string): void {
-    const step = this.#inside.getStore();
-    if (step === undefined) return;
-    const why = `it is inside step ${step}, which would not call it again`;
+    const step = inside.getStore();
+    if (step?.steps !== this) return;
+    const why = `it is inside step ${step.name}, which would not call it again`;
     throw new StepError("NESTED", `Cannot ${doing}: ${why}; call it before or after that step`);
   }
 
@@ -133,7 +137,8 @@ export class JobSteps {
     };
     let bytes: Buffer;
     try {
-      const value = await this.#door.track(() => this.#inside.run(start.name, () => fn(call)));
+      const here = { steps: this, name: start.name };
+      const value = await this.#door.track(() => inside.run(here, () => fn(call)));
       bytes = toBytes(start, value);
     } catch (error) {
       // It has happened, and nobody can keep what came of it: a person has to look.
