@@ -6,12 +6,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   apply, deadLetters, decide, decideFinish, Event, gateInfo, hashState, jobChange, jobInfo,
-  MAX_REQUIREMENTS, MAX_RUN_RESULT_BYTES, nextStart, readSnapshot, reasonOf, staleAttempts, State,
-  writeSnapshot,
+  listedJobs, MAX_REQUIREMENTS, MAX_RUN_RESULT_BYTES, nextStart, readSnapshot, reasonOf,
+  staleAttempts, State, workerInfo, writeSnapshot,
   type Job,
 } from "#core";
 import { message, u32, u53, union } from "#codec";
-import { GateList, JobInfo, MAX_WORKERS, type JobSpec, type Report } from "#wire";
+import { GateList, JobInfo, MAX_WORKER_JOBS, MAX_WORKERS, type JobSpec, type Report } from "#wire";
 import {
   assertRecoverable, Bench, checkIndexes, randomLife, refusal, retry, spec,
 } from "./10-master.core.ts";
@@ -466,6 +466,22 @@ test("decideDrain() frees the jobs that wait for this very worker, and warns of 
     refusal("UNSCHEDULABLE"),
   );
   assert.equal(bench.state.workers.get(w1)!.jobs.size, 0);
+});
+
+test("workerInfo() names the jobs that came first, and in a large cluster fewer of each", () => {
+  const bench = new Bench();
+  const id = bench.join({ slots: 20 });
+  const run = bench.submit(Array.from({ length: 20 }, (_, n) => spec(`j${n}`)));
+  const [started] = bench.schedule();
+  const connection = { remote: "", connected: true, pool: undefined };
+  const worker = bench.state.workers.get(id)!;
+  const row = workerInfo(worker, connection, listedJobs(1));
+  assert.deepEqual([row.running, row.jobs.length], [20, MAX_WORKER_JOBS]);
+  const { startedAt, ...first } = row.jobs[0]!;
+  assert.deepEqual(first,
+    { run, job: "j0", attempt: 1, service: undefined, phase: undefined });
+  assert.equal(startedAt, started!.startedAt);
+  assert.equal(workerInfo(worker, connection, listedJobs(MAX_WORKERS)).jobs.length, 2);
 });
 
 test("decideDrain() ends with the registration, and refuses names that fit " +

@@ -49,7 +49,7 @@ test("a beat of an older worker says nothing of lateness, and is understood", ()
   const worker = {
     id: 1, name: "w", tags: [], slots: 1, running: 0, remote: "", joinedAt: 0, connected: true,
     version: "", draining: false, beatLateMs: undefined, beatLateMaxMs: undefined,
-    pool: undefined,
+    pool: undefined, heardMs: undefined, jobs: [],
   };
   assert.deepEqual(WorkerInfo.decode(WorkerInfo.encode(worker)), worker);
 });
@@ -79,6 +79,10 @@ test("a held event loop shows as lateness at the master, while the " +
   assert.deepEqual(await lateness(), [true, undefined, undefined], "no beat yet");
   await beats(1);
   assert.deepEqual(await lateness(), [true, 0, 0]);
+  const heardMs = async (): Promise<number | undefined> =>
+    (await cluster.world.settle(client.workers()))[0]?.heardMs;
+  const age = await heardMs();
+  assert.ok(age! >= 100 && age! <= 120, `${age} ms after a beat`);
   heldMs = 700;
   await beats(2);
   assert.deepEqual(await lateness(), [true, 700, 700]);
@@ -88,6 +92,7 @@ test("a held event loop shows as lateness at the master, while the " +
   cluster.world.crash("w1");
   await cluster.world.run(cluster.world.now + 10);
   assert.deepEqual(await lateness(), [false, undefined, undefined]);
+  assert.equal(await heardMs(), undefined);
 });
 
 test("hashing, unpacking and looking through a large project let others " +

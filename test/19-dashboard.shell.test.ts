@@ -12,6 +12,7 @@ import { barsOf, historyOf } from "../src/dashboard/page/parts/history.ts";
 import { countsText, doneText } from "../src/dashboard/page/parts/progress.ts";
 import { queueOf } from "../src/dashboard/page/parts/queue.ts";
 import { relative } from "../src/dashboard/page/parts/time.ts";
+import { placedOn } from "../src/dashboard/page/parts/worker.ts";
 import {
   addSample, sampleOf, SAMPLE_MS, throughput, waitedOf, waits,
 } from "../src/dashboard/page/samples.ts";
@@ -272,6 +273,21 @@ test("queueOf() groups what waits for workers by why, and leaves out what waits 
   ] as never)]]) as never;
   assert.deepEqual(queueOf(jobs).map(({ reason, count }) => [reason, count]),
     [["no worker has GPU", 2], ["no free slot on the only worker (2 slots)", 1]]);
+});
+
+test("placedOn() has what the master lists, and newer rows of runs that are followed", () => {
+  const listed = (run: string, job: string) =>
+    ({ run, job, attempt: 1, startedAt: 5, service: null });
+  const worker = { name: "w1", jobs: [listed("far", "a"), listed("near", "over"),
+    listed("near", "on"), listed("near", "moved")] } as never;
+  const row = (id: string, status: string, on = "w1") =>
+    [id, { id, status, worker: on, attempt: 2, startedAt: 7 }];
+  const followed = new Map([["near", new Map([
+    row("over", "COMPLETED"), row("on", "RUNNING"), row("moved", "RUNNING", "w2"),
+    row("new", "RUNNING"), row("not", "PENDING"),
+  ] as never)]]) as never;
+  assert.deepEqual(placedOn(worker, followed).map(({ run, job, attempt }) => [run, job, attempt]),
+    [["far", "a", 1], ["near", "on", 1], ["near", "new", 2]]);
 });
 
 test("countsText() and doneText() say how far a run is", () => {

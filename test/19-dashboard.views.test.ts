@@ -64,6 +64,26 @@ test("Overview says what waits and why, and a worker drains at a key", { skip },
   await scene.titan.cancel(id);
 });
 
+test("a card has the jobs and services of its worker, of whichever run they are", {
+  skip,
+}, async () => {
+  const old = await submit({ name: "old", jobs: [{ id: "long", run: "exec sleep 60" }] });
+  const web = { id: "web", type: "service", run: "exec sleep 60" };
+  const { run: site } = await scene.titan.submit(
+    definePipeline({ name: "site", jobs: [web] }, { file: "test" }), { deploy: true });
+  // More runs than the page follows, and all of them newer.
+  const waiting = [];
+  for (let n = 0; n < 8; n++) {
+    waiting.push(await submit({ name: "new", jobs: [{ id: "a", run: "true", requirement: "X" }] }));
+  }
+  await page.find("link", `${old}/long`);
+  await page.find("link", "web");
+  assert.match(await page.evaluate(() =>
+    document.querySelector(".worker-card")!.textContent),
+  /web(?:starting|ready).*long.*heartbeat \d\.\d s ago/);
+  for (const run of [old, site, ...waiting]) await scene.titan.cancel(run);
+});
+
 test("Runs: the address filters, and what it says is what is shown", { skip }, async () => {
   const good = await submit({ name: "good", jobs: [{ id: "a", run: "true" }] });
   const bad = await submit({ name: "bad", jobs: [{ id: "a", run: "false" }] });

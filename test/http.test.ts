@@ -316,6 +316,10 @@ test("a service is deployed, scaled, restarted and stopped", async () => {
   }
   const [group] = await fits("/api/v1/services", ask("/api/v1/services"));
   assert.deepEqual([group.name, group.state, group.replicas.length], ["web", "READY", 1]);
+  const [{ jobs, heardMs }] = await fits("/api/v1/workers", ask("/api/v1/workers"));
+  assert.deepEqual(jobs.map(({ job, service }: any) => [job, service]),
+    [["web", { name: "web", state: "READY" }]]);
+  assert.ok(heardMs >= 0 && heardMs < 10_000, `${heardMs} ms`);
   const to = (what: string): string => `/api/v1/services/web/${what}`;
   const pattern = "/api/v1/services/{service}/";
   await fits(`${pattern}scale`, change(to("scale"), { replicas: 2 }), "post");

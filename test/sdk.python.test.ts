@@ -184,6 +184,10 @@ function messages(): GoldenMessage[] {
       workers: [{
         id: 1, name: "w", tags: ["GPU"], slots: 4, running: 2, remote: "h:1", joinedAt: 3,
         connected: true, version: "0", draining: false, beatLateMs: 1, beatLateMaxMs: 2,
+        heardMs: 7, jobs: [
+          { run: "r", job: "j", attempt: 2, startedAt: 5 },
+          { run: "r", job: "web", attempt: 1, startedAt: 6, service: "web", phase: "READY" },
+        ],
       }],
     }, "WorkerPage"),
     of(wire.GateList, {

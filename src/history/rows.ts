@@ -5,7 +5,7 @@
  * Left out: whether a worker was away. That is no fact, and in no log.
  * Test: test/10-master.history.test.ts
  */
-import { jobInfo, launchOf, runInfo, workerInfo, type Run, type State } from "#core";
+import { jobInfo, launchOf, listedJobs, runInfo, workerInfo, type Run, type State } from "#core";
 import { plainKey } from "#routing";
 import { isOpenRun, type JobInfo, type QueueRow, type RunInfo, type WorkerInfo } from "#wire";
 
@@ -49,8 +49,9 @@ function jobRows(state: State, run: Run, limit: number): JobInfo[] {
 
 function workerRow(state: State, worker: Parameters<typeof workerInfo>[0]): WorkerInfo {
   const { pool } = launchOf(state, worker.id) ?? {};
-  const known = workerInfo(worker, { remote: "", connected: true, pool });
-  return { ...known, beatLateMs: undefined, beatLateMaxMs: undefined };
+  const connection = { remote: "", connected: true, pool };
+  const known = workerInfo(worker, connection, listedJobs(state.workers.size));
+  return { ...known, beatLateMs: undefined, beatLateMaxMs: undefined, heardMs: undefined };
 }
 
 /** By requirement, those with the most to do first. */

@@ -10,8 +10,8 @@
  */
 import { CodecError } from "#codec";
 import {
-  deadLetters, findJob, findRun, isTerminal, launchOf, openGates, reasonOf, Refusal, roomForJobs,
-  runInfo, servicesOf, serviceRow, waitKind, workerInfo, type Run, type State,
+  deadLetters, findJob, findRun, isTerminal, launchOf, listedJobs, openGates, reasonOf, Refusal,
+  roomForJobs, runInfo, servicesOf, serviceRow, waitKind, workerInfo, type Run, type State,
 } from "#core";
 import { RpcError, type IncomingRequest } from "#rpc";
 import {
@@ -348,17 +348,22 @@ function listPools(services: Services, request: IncomingRequest, peer: Peer): Pr
 }
 
 function listWorkers(
-  { engine, workers, turns }: Services, request: IncomingRequest, { connection }: Peer,
+  { engine, host, workers, turns }: Services, request: IncomingRequest, { connection }: Peer,
 ): Promise<void> {
   return turns.reply(request, connection, async () => {
-    const rows = [...engine.state.workers.values()].map((worker) => {
+    const { state } = engine;
+    const now = host.clock.monotonic();
+    const jobsEach = listedJobs(state.workers.size);
+    const rows = [...state.workers.values()].map((worker) => {
       const link = workers.links.get(worker.id);
       const { remote = "" } = link?.connection ?? {};
       const unknown = { beatLateMs: undefined, beatLateMaxMs: undefined };
       const lateness = link?.lateness ?? unknown;
-      const { pool } = launchOf(engine.state, worker.id) ?? {};
-      const known = workerInfo(worker, { remote, connected: link !== undefined, pool });
-      const row = { ...known, ...lateness };
+      const { pool } = launchOf(state, worker.id) ?? {};
+      const connected = link !== undefined;
+      const known = workerInfo(worker, { remote, connected, pool }, jobsEach);
+      const heardMs = link === undefined ? undefined : Math.max(0, Math.round(now - link.heardAt));
+      const row = { ...known, ...lateness, heardMs };
       // Whether a person drains it or it stops by itself, people are told one thing: it gets
       // nothing new.
       return link?.leaving === true ? { ...row, draining: true } : row;

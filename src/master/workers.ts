@@ -34,6 +34,8 @@ export interface WorkerLink {
   leaving?: boolean;
   /** Where others reach its services, if it is not where we see it. */
   readonly advertise?: string | undefined;
+  /** When it was heard of last, by the monotonic clock. */
+  heardAt: number;
   /** What its last beat said of how late beats leave there. Known to this process only. */
   lateness?: Lateness;
   /** When its last report of a finished attempt came, by the monotonic clock. */
@@ -142,7 +144,8 @@ export class Workers {
       this.#rejoin(id, hello);
     }
     const { advertise } = hello;
-    this.links.set(id, { id, connection, outbox: [], sending: false, advertise });
+    const heardAt = this.#now;
+    this.links.set(id, { id, connection, outbox: [], sending: false, advertise, heardAt });
     if (hello.dial !== undefined) this.#dials.set(id, hello.dial);
     this.#leases.grant(id, this.#now);
     this.#arm();
@@ -189,7 +192,8 @@ export class Workers {
 
   /** Each word of a worker says also that it is alive. */
   heard(link: WorkerLink): void {
-    this.#leases.renew(link.id, this.#now);
+    link.heardAt = this.#now;
+    this.#leases.renew(link.id, link.heardAt);
   }
 
   // #region closed

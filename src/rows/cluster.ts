@@ -3,7 +3,7 @@
  *
  * Test: test/cli.cluster.test.ts, test/13-scaling.pools.test.ts
  */
-import type { DeadLetter, LaunchInfo, PoolInfo, WorkerInfo } from "#wire";
+import type { DeadLetter, LaunchInfo, PoolInfo, WorkerInfo, WorkerJob } from "#wire";
 import { failureJson } from "./run.ts";
 
 export function workerJson(worker: WorkerInfo): object {
@@ -12,7 +12,13 @@ export function workerJson(worker: WorkerInfo): object {
     tags: allTags(worker.tags),
     state: workerState(worker),
     away: !worker.connected,
+    jobs: worker.jobs.map(placedJson),
   };
+}
+
+function placedJson({ run, job, attempt, startedAt, service: name, phase }: WorkerJob): object {
+  const service = name === undefined ? null : { name, state: phase ?? "STARTING" };
+  return { run, job, attempt, startedAt, service };
 }
 
 /** Every worker has GENERAL, so GENERAL is not on the wire. */

@@ -44,8 +44,12 @@ export const job = object({
 export const worker = object({
   id: integer, name: text, tags: list(text), slots: integer, running: integer, draining: boolean,
   connected: boolean, remote: text, joinedAt: time, version: text, "beatLateMs?": integer,
-  "beatLateMaxMs?": integer, "pool?": text,
+  "beatLateMaxMs?": integer, "pool?": text, "heardMs?": integer,
   state: oneOf("ready", "busy", "away", "draining", "drained"), away: boolean,
+  jobs: list(object({
+    run: text, job: text, attempt: integer, startedAt: time,
+    service: orNull(object({ name: text, state: oneOf(...SERVICE_PHASES) })),
+  })),
 });
 
 const launch = object({

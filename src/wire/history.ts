@@ -8,7 +8,8 @@ import {
   bool, list, message, optional, string, u32, u53, withDefault, type Infer,
 } from "#codec";
 import { Fact } from "./facts.ts";
-import { JobInfo, RunInfo, WorkerInfo } from "./messages.ts";
+import { JobInfo, RunInfo } from "./messages.ts";
+import { WorkerInfo } from "./worker-rows.ts";
 
 const name = string(256);
 const MAX_ROWS = 100_000;

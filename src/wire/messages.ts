@@ -541,31 +541,6 @@ export const OutputRequest = message("OutputRequest", {
 });
 export const OutputPage = message("OutputPage", { chunks: [1, list(OutputChunk, 4096)] });
 
-export const WorkerInfo = message("WorkerInfo", {
-  id: [1, u32()],
-  name: [2, name],
-  tags: [3, list(string(64), 64)],
-  slots: [4, u32()],
-  running: [5, u32()],
-  remote: [6, withDefault(name, "")],
-  joinedAt: [7, u53()],
-  /** False: it is away, and may come back. */
-  connected: [8, bool()],
-  version: [9, withDefault(name, "")],
-  /** It gets nothing new. */
-  draining: [10, withDefault(bool(), false)],
-  /**
-   * The worst lateness of its heartbeats: in the last five minutes, and since it began. Unknown
-   * while it is away, and before its first beat.
-   */
-  beatLateMs: [11, optional(u32())],
-  beatLateMaxMs: [12, optional(u32())],
-  /** The pool that it was started for. */
-  pool: [30, optional(name)],
-});
-export type WorkerInfo = Infer<typeof WorkerInfo>;
-export const WorkerList = message("WorkerList", { workers: [1, list(WorkerInfo, MAX_ROWS)] });
-
 /** `worker`: a name, or the number of a registration. `undo`: it may get work again. */
 export const DrainWorker = message("DrainWorker", {
   worker: [1, name],

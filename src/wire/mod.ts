@@ -10,6 +10,7 @@
  *     pools.ts                    pools of workers (lesson 13)
  *     service.ts                  services: how they travel, and how they are (lesson 14);
  *     service-rows.ts             requests about them, and their rows
+ *     worker-rows.ts              workers, and what lives on them
  *     gate.ts                     gates: the question, its form, an answer (lesson 16)
  *     agent.ts                    what a job asks of its master: steps (lesson 18)
  *     credential.ts               the credential of a job, and what it is made of (lesson 18)
@@ -46,6 +47,7 @@ export * from "./pipeline.ts";
 export * from "./messages.ts";
 export * from "./agent-rows.ts";
 export * from "./service-rows.ts";
+export * from "./worker-rows.ts";
 export * from "./waits.ts";
 export * from "./pools.ts";
 export * from "./facts.ts";

@@ -49,6 +49,15 @@ export interface Job {
   readonly paused?: string;
 }
 
+/** A job, or a replica of a service, that lives on a worker. */
+export interface WorkerJob {
+  readonly run: string;
+  readonly job: string;
+  readonly attempt: number;
+  readonly startedAt: number;
+  readonly service: { readonly name: string; readonly state: string } | null;
+}
+
 export interface Worker {
   readonly id: number;
   readonly name: string;
@@ -63,6 +72,10 @@ export interface Worker {
   readonly beatLateMs?: number;
   readonly beatLateMaxMs?: number;
   readonly pool?: string;
+  /** Since it was heard of last. */
+  readonly heardMs?: number;
+  /** Those that came first: `running` says how many there are. */
+  readonly jobs: readonly WorkerJob[];
   readonly state: "ready" | "busy" | "away" | "draining" | "drained";
 }
 
@@ -204,6 +217,22 @@ export interface AgentJob {
   readonly steps: number;
   readonly tokens: number;
   readonly usd: number;
+}
+
+/** A step of a job, as its journal has it. */
+export interface Step {
+  /** NAME#N */
+  readonly step: string;
+  readonly job: string;
+  readonly status: "STARTED" | "DONE" | "FAILED";
+  readonly startedAt: number;
+  readonly endedAt: number | null;
+  readonly result: unknown;
+  readonly blob: { readonly size: number } | null;
+  readonly failure: string;
+  readonly usage: {
+    readonly tokensIn: number; readonly tokensOut: number; readonly usd: number;
+  } | null;
 }
 
 /** An event of the log. */

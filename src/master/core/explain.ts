@@ -15,6 +15,7 @@ import {
   type DeadLetter,
   type GateInfo,
   isTerminal,
+  MAX_WORKER_JOBS,
   rulesOf,
   type JobChange,
   type JobInfo,
@@ -26,6 +27,7 @@ import {
   type StepInfo,
   type WaitKind,
   type WorkerInfo,
+  type WorkerJob,
 } from "#wire";
 import { agentOf, askOf, isOver, isPaused } from "./agent-state.ts";
 import { sentence } from "./check.ts";
@@ -313,15 +315,37 @@ function retryAtOf({ status, failure, dueAt }: Job): number | undefined {
   return isTriedAgain ? orNothing(dueAt) : undefined;
 }
 
+/** In a list of workers, which is one answer: half a frame, if all names are at their limits. */
+const MAX_LISTED_JOBS = 8192;
+
+/** Jobs of each worker in a list of so many. */
+export function listedJobs(workers: number): number {
+  return Math.max(1, Math.min(MAX_WORKER_JOBS, Math.floor(MAX_LISTED_JOBS / workers)));
+}
+
 /** A worker as the state knows it. Only its connection knows how late its beats are. */
 export function workerInfo(
   worker: Worker,
   connection: { remote: string; connected: boolean; pool: string | undefined },
-): Omit<WorkerInfo, "beatLateMs" | "beatLateMaxMs"> {
+  maxJobs: number,
+): Omit<WorkerInfo, "beatLateMs" | "beatLateMaxMs" | "heardMs"> {
   const { id, name, tags, slots, joinedAt, version, draining } = worker;
   const running = worker.jobs.size;
   const described = { id, name, tags: [...tags], slots, joinedAt, version, draining, running };
-  return { ...described, ...connection };
+  return { ...described, ...connection, jobs: jobsOn(worker, maxJobs) };
+}
+
+/** Those that came first: one that hangs is among them, and so are most services. */
+function jobsOn({ jobs }: Worker, most: number): WorkerJob[] {
+  const rows: WorkerJob[] = [];
+  for (const { run, spec, attempt, startedAt, service } of jobs) {
+    if (rows.length === most) break;
+    rows.push({
+      run: run.id, job: spec.id, attempt, startedAt,
+      service: spec.service?.name, phase: spec.service && service?.phase,
+    });
+  }
+  return rows;
 }
 
 /**

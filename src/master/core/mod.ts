@@ -112,8 +112,8 @@ export {
   type MemoryLimits,
 } from "./memory.ts";
 export {
-  askInfo, deadLetters, gateInfo, jobChange, jobInfo, neverScheduled, openGates, reasonOf, runInfo,
-  servicesOf, serviceRow, stepInfo, waitKind, workerInfo,
+  askInfo, deadLetters, gateInfo, jobChange, jobInfo, listedJobs, neverScheduled, openGates,
+  reasonOf, runInfo, servicesOf, serviceRow, stepInfo, waitKind, workerInfo,
 } from "./explain.ts";
 export { stepBlobs, stepName, type Step } from "./journal.ts";
 export { agentInfo, agentRows, questionsOf, type AgentRow } from "./explain-agents.ts";

@@ -261,8 +261,11 @@ StatusPage(run RunInfo?, jobs JobInfo*, parents t*)   KvRequest(args r*)   KvRep
 WatchPage(reset b=, run RunInfo?, jobs JobInfo*, changes JobChange*)
 OutputRequest(run t, job t, attempt u=, follow b=)   RunPage(rows RunInfo*)
 OutputChunk(stream stdout|stderr, at u, data r, dropped u?)   OutputPage(chunks OutputChunk*)
+WorkerJob(run t, job t, attempt u, started_at u, service t?,
+  phase STARTING|READY|UNHEALTHY|RESTARTING|STOPPED|FAILED?)
 WorkerInfo(id u, name t, tags t*, slots u, running u, remote t=, joined_at u, connected b,
-  version t=, draining b=, beat_late_ms u?, beat_late_max_ms u?, 30 pool t?)
+  version t=, draining b=, beat_late_ms u?, beat_late_max_ms u?, 30 pool t?, 60 heard_ms u?,
+  jobs WorkerJob*)
 GateInfo(id t, message t, opened_at u, deadline u, rules GateRules?, votes GateVote*, result r?,
   submitter t=)   ServiceRef(name t, by t=)   ServicesMeant(run t, services t*, replicas u,
   called_off t?, let_go b?)   GatePage(rows GateInfo*)

@@ -15,7 +15,7 @@ export const STATES = [
 const LOOKS: Readonly<Record<string, string>> = {
   serving: "running", ready: "completed", busy: "running", away: "dead", draining: "waiting",
   drained: "cancelled", healthy: "completed", starting: "pending", unhealthy: "failed",
-  stopped: "cancelled", stopping: "waiting", paused: "waiting",
+  restarting: "waiting", stopped: "cancelled", stopping: "waiting", paused: "waiting",
 };
 
 /** The class that colours what is in this state. */

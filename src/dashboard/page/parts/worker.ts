@@ -5,38 +5,47 @@
  */
 import { durationText } from "#base";
 import { pathTo } from "../router.ts";
-import type { Job, Pool, Worker } from "../rows.ts";
+import type { Pool, Worker, WorkerJob } from "../rows.ts";
 import type { State } from "../state.ts";
 import { h, type Child, type VNode } from "../vdom.ts";
 import type { Context } from "../views/view.ts";
 import { badge } from "./badge.ts";
+import { icon } from "./icon.ts";
 import { button } from "./page.ts";
 import { ago, took } from "./time.ts";
 
 /** Jobs of a card; more are a number. */
 const MAX_JOBS = 6;
+/** Heartbeats that leave a worker later than this are worth a word: it loses its jobs at four. */
+const LATE_MS = 1_000;
 
-export interface Placed {
-  readonly run: string;
-  readonly job: Job;
-}
-
-/** By worker, the jobs that run there, of the runs that the page follows. Pure. */
-export function placedJobs(jobs: State["jobs"]): Map<string, Placed[]> {
-  const found = new Map<string, Placed[]>();
-  for (const [run, all] of jobs) {
-    for (const job of all.values()) {
-      if (job.status !== "RUNNING" || job.worker === null) continue;
-      const before = found.get(job.worker);
-      if (before === undefined) found.set(job.worker, [{ run, job }]);
-      else before.push({ run, job });
+/**
+ * What lives on a worker: as the master lists it, and of runs that the page follows as their rows
+ * say, which are newer. Pure.
+ */
+export function placedOn(
+  { name, jobs: listed }: Worker, followed: State["jobs"],
+): readonly WorkerJob[] {
+  const found = listed.filter(({ run, job }) => {
+    const row = followed.get(run)?.get(job);
+    return row === undefined || (row.status === "RUNNING" && row.worker === name);
+  });
+  const known = new Set(found.map(({ run, job }) => `${run}/${job}`));
+  for (const [run, rows] of followed) {
+    for (const { id: job, status, worker, attempt, startedAt, service } of rows.values()) {
+      if (status !== "RUNNING" || worker !== name || known.has(`${run}/${job}`)) continue;
+      found.push({
+        run, job, attempt, startedAt: startedAt ?? 0,
+        service: service === undefined ? null
+          : { name: String(service["name"]), state: String(service["state"]) },
+      });
     }
   }
   return found;
 }
 
 export function workerCard(
-  worker: Worker, placed: readonly Placed[], { state, context }: { state: State; context: Context },
+  worker: Worker, { state, context }: { state: State; context: Context },
 ): VNode {
   const { name, tags, slots, running } = worker;
   return h("li", { key: name, class: `card worker-card edge-${edgeOf(tags)}`, "data-row": true },
@@ -46,7 +55,7 @@ export function workerCard(
     h("ul", { class: "tags", "aria-label": `Tags of ${name}` },
       tags.map((tag) => h("li", { key: tag, class: "tag" }, tag))),
     slotBar(running, slots, name),
-    jobList(worker, placed, state.now),
+    jobList(worker, state),
     h("p", { class: "card-foot" }, beatText(worker), h("span", null, `v${worker.version}`),
       worker.pool ? h("span", null, `pool ${worker.pool}`) : null,
       h("span", null, "joined ", ago(worker.joinedAt, state.now))));
@@ -73,23 +82,46 @@ export function slotBar(running: number, slots: number, name: string): VNode {
     h("span", { class: "slot-text" }, `${running} / ${slots}`));
 }
 
-function jobList({ running }: Worker, placed: readonly Placed[], now: number): Child {
-  if (running === 0 && placed.length === 0) return h("p", { class: "idle" }, "Idle");
-  const rest = Math.max(running, placed.length) - Math.min(placed.length, MAX_JOBS);
-  return h("ul", { class: "card-jobs" }, placed.slice(0, MAX_JOBS).map(({ run, job }) =>
-    h("li", { key: `${run}/${job.id}` },
-      h("span", { class: "pulse", "aria-hidden": "true" }),
-      h("a", { href: pathTo(["runs", run], { job: job.id }), title: `${run}/${job.id}` },
-        h("span", { class: "quiet" }, `${run}/`), job.id),
-      h("span", { class: "run-took" },
-        job.startedAt === null ? "" : took(job.startedAt, null, now)))),
-  rest > 0 ? h("li", { key: "rest", class: "soft" }, `and ${rest} more`) : null);
+function jobList(worker: Worker, { jobs: followed, now }: State): Child {
+  const placed = placedOn(worker, followed);
+  if (worker.running === 0 && placed.length === 0) return h("p", { class: "idle" }, "Idle");
+  const services = placed.filter(({ service }) => service !== null);
+  const jobs = placed.filter(({ service }) => service === null);
+  const shown = services.slice(0, MAX_JOBS).length + jobs.slice(0, MAX_JOBS).length;
+  const rest = Math.max(worker.running, placed.length) - shown;
+  return h("ul", { class: "card-jobs", "aria-label": `On ${worker.name}` },
+    services.slice(0, MAX_JOBS).map(serviceLine),
+    jobs.slice(0, MAX_JOBS).map((job) => jobLine(job, now)),
+    rest > 0 ? h("li", { key: "rest", class: "soft" }, `and ${rest} more`) : null);
 }
 
-function beatText({ connected, beatLateMs = 0 }: Worker): VNode {
+function jobLine({ run, job, startedAt }: WorkerJob, now: number): VNode {
+  return h("li", { key: `${run}/${job}` },
+    h("span", { class: "pulse", "aria-hidden": "true" }),
+    h("a", { href: pathTo(["runs", run], { job }), title: `${run}/${job}` },
+      h("span", { class: "quiet" }, `${run}/`), job),
+    h("span", { class: "run-took" }, startedAt === 0 ? "" : took(startedAt, null, now)));
+}
+
+function serviceLine({ run, job, service }: WorkerJob): VNode {
+  const { name, state } = service!;
+  return h("li", { key: `${run}/${job}` }, icon("services"),
+    h("a", { href: pathTo(["services", name]), title: `${run}/${job}` }, name), badge(state));
+}
+
+/** How long ago it was heard of, and how late its heartbeats leave it if that is worth a word. */
+export function beatText({ connected, heardMs, beatLateMs = 0 }: Worker): VNode {
   if (!connected) return h("span", { class: "state-dead" }, "no heartbeat");
-  const late = beatLateMs > 1_000 ? `heartbeat ${durationText(beatLateMs)} late` : "heartbeat fine";
-  return h("span", { class: beatLateMs > 1_000 ? "state-waiting" : "" }, late);
+  const age = heardMs === undefined ? "heartbeat" : `heartbeat ${secondsText(heardMs)} ago`;
+  const isLate = beatLateMs > LATE_MS;
+  return h("span", {
+    class: isLate ? "state-waiting" : "", title: `At worst ${beatLateMs} ms late of late`,
+  }, isLate ? `${age}, ${durationText(beatLateMs)} late` : age);
+}
+
+/** A worker that beats each second was heard of less than a second ago. */
+function secondsText(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
 }
 
 export function workerActions(worker: Worker, context: Context): VNode {

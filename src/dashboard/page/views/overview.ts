@@ -10,7 +10,7 @@ import { command, empty, loading, pageWith, section } from "../parts/page.ts";
 import { queueList, queueOf } from "../parts/queue.ts";
 import { runRow } from "../parts/run-row.ts";
 import { ago } from "../parts/time.ts";
-import { launchButtons, placedJobs, workerCard } from "../parts/worker.ts";
+import { launchButtons, workerCard } from "../parts/worker.ts";
 import { pathTo } from "../router.ts";
 import type { Gate, Pool, Run, Worker } from "../rows.ts";
 import { sampleOf, throughput, waits } from "../samples.ts";
@@ -30,7 +30,7 @@ const GATES = 5;
 export const overview: View = {
   name: "Overview",
   needs: (_, { runs }): Need[] => [
-    { type: "get", path: "pools", everyMs: 2_000 }, { type: "get", path: METRICS, everyMs: 2_000 },
+    ...["workers", "pools", METRICS].map((path): Need => ({ type: "get", path, everyMs: 2_000 })),
     ...activeRuns(runs).map(({ id }): Need => ({ type: "run", id })),
   ],
   render(state, context) {
@@ -113,9 +113,8 @@ function workers(state: State, context: Context): Child {
     return empty("No worker is connected.", "Start one with ",
       command(`titan worker --master ${context.url.hostname}:9090`));
   }
-  const placed = placedJobs(state.jobs);
-  return h("ul", { class: "cards" }, found.map((worker) =>
-    workerCard(worker, placed.get(worker.name) ?? [], { state, context })));
+  return h("ul", { class: "cards" },
+    found.map((worker) => workerCard(worker, { state, context })));
 }
 
 function queue({ jobs, runs }: State): Child {

@@ -3,11 +3,11 @@
  *
  * Test: test/19-dashboard.views.test.ts
  */
-import { durationText, plural } from "#base";
+import { plural } from "#base";
 import { badge } from "../parts/badge.ts";
 import { button, command, empty, loading, pageWith, section } from "../parts/page.ts";
 import { ago } from "../parts/time.ts";
-import { launchButtons, slotBar, workerActions } from "../parts/worker.ts";
+import { beatText, launchButtons, slotBar, workerActions } from "../parts/worker.ts";
 import type { Launch, Pool, Worker } from "../rows.ts";
 import { answerOf, type State } from "../state.ts";
 import { h, type Child, type VNode } from "../vdom.ts";
@@ -15,7 +15,7 @@ import type { Context, View } from "./view.ts";
 
 export const workers: View = {
   name: "Workers",
-  needs: () => [{ type: "get", path: "pools", everyMs: 2_000 }],
+  needs: () => ["workers", "pools"].map((path) => ({ type: "get", path, everyMs: 2_000 })),
   render(state, context) {
     const pools = answerOf<Pool[]>(state, "pools") ?? [];
     return pageWith({ heading: "Workers", beside: launchButtons(pools, context) },
@@ -51,16 +51,11 @@ function row(worker: Worker, { now }: State, context: Context): VNode {
     h("td", { class: "cell-slots" }, slotBar(running, slots, name)),
     h("td", null, h("ul", { class: "tags" },
       tags.map((tag) => h("li", { key: tag, class: "tag" }, tag)))),
-    h("td", { title: beatTitle(worker) }, beat(worker)),
+    h("td", { title: beatTitle(worker) }, beatText(worker)),
     h("td", null, version),
     h("td", null, pool ?? h("span", { class: "soft" }, "none")),
     h("td", null, ago(joinedAt, now)),
     h("td", null, workerActions(worker, context)));
-}
-
-function beat({ connected, beatLateMs = 0 }: Worker): string {
-  if (!connected) return "lost";
-  return beatLateMs > 1_000 ? `${durationText(beatLateMs)} late` : "on time";
 }
 
 function beatTitle({ beatLateMs = 0, beatLateMaxMs = 0 }: Worker): string {
