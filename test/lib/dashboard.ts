@@ -57,6 +57,8 @@ interface Ports {
 export async function openDashboard(
   { workers = 1, slots = 2, token, store = false }: SceneOptions = {},
 ): Promise<Scene> {
+  // Before: the path of its socket may have a hundred characters only.
+  const starting = startBrowser();
   const outer = process.env["TMPDIR"];
   const temporary = mkdtempSync(join(tmpdir(), "titan-dashboard-"));
   // Workers make the shared folders of runs there: what remains of them goes with the rest.
@@ -81,7 +83,6 @@ export async function openDashboard(
     await door.close();
     await cluster.stop();
   };
-  const starting = startBrowser();
   let parts = await begin({ master: 0, http: 0 });
   const browser = await starting;
   const { url } = parts.door;

@@ -5,7 +5,7 @@
  * Test: test/19-dashboard.shell.test.ts
  */
 import { plural } from "#base";
-import { globalKeys, overlay } from "./overlay.ts";
+import { globalKeys, isPaletteOpen, overlay } from "./overlay.ts";
 import { button } from "./parts/page.ts";
 import { icon } from "./parts/icon.ts";
 import { relative } from "./parts/time.ts";
@@ -16,11 +16,15 @@ import { setTheme, theme, type Theme } from "./theme.ts";
 import { h, type Child, type VNode } from "./vdom.ts";
 import type { Context, Need, View } from "./views/view.ts";
 
+/** How many gates wait stands in the title, also of a tab that is behind others. */
+const GATES: Need = { type: "get", path: "gates", everyMs: 2_000, hiddenMs: 15_000 };
+/** The palette finds workers by their names. */
+const WORKERS: Need = { type: "get", path: "workers" };
+
 /** Needed in every view: people look at something else when a gate opens. */
-export const FRAME_NEEDS: readonly Need[] = [
-  { type: "get", path: "gates", everyMs: 2_000 },
-  { type: "get", path: "workers", everyMs: 2_000 },
-];
+export function frameNeeds({ ui }: State): readonly Need[] {
+  return isPaletteOpen(ui["overlay"]) ? [GATES, WORKERS] : [GATES];
+}
 
 interface Shown {
   readonly view: View;

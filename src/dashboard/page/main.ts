@@ -31,7 +31,7 @@
  */
 import { QUIET_MS, tell } from "./announce.ts";
 import { api } from "./api.ts";
-import { frame, FRAME_NEEDS, titleOf } from "./frame.ts";
+import { frame, frameNeeds, titleOf } from "./frame.ts";
 import { KeyReader } from "./keys.ts";
 import { Needs } from "./needs.ts";
 import { globalKeys, show } from "./overlay.ts";
@@ -84,7 +84,7 @@ function current(): { view: View; context: Context } {
 function render(): void {
   const { view, context } = current();
   const own = view.needs?.(context, state) ?? [];
-  needs.set([...FRAME_NEEDS, ...own], context.url.pathname);
+  needs.set([...frameNeeds(state), ...own], context.url.pathname);
   document.title = titleOf(state, { view, context });
   patch(root, frame(state, { view, context }));
   listen();

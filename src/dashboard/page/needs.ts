@@ -16,8 +16,10 @@ const FOLLOW_MS = 2_000;
 /** Answers to what no view needs now: a person who comes back sees them at once. */
 const MAX_LEFT = 50;
 
+type Get = Extract<Need, { type: "get" }>;
+
 interface Asked {
-  readonly everyMs: number | undefined;
+  readonly need: Get;
   timer: ReturnType<typeof setTimeout> | undefined;
   isRunning: boolean;
   isWanted: boolean;
@@ -51,19 +53,19 @@ export class Needs {
   set(needs: readonly Need[], place: string): void {
     this.#follow(needs.flatMap((need) => (need.type === "run" ? [need.id] : [])), place);
     const wanted = new Map(
-      needs.flatMap((need) => (need.type === "get" ? [[need.path, need.everyMs] as const] : [])),
+      needs.flatMap((need) => (need.type === "get" ? [[need.path, need] as const] : [])),
     );
     for (const [path, asked] of this.#asked) {
-      if (wanted.has(path) && wanted.get(path) === asked.everyMs) continue;
+      if (wanted.get(path)?.everyMs === asked.need.everyMs && wanted.has(path)) continue;
       asked.isWanted = false;
       clearTimeout(asked.timer);
       this.#asked.delete(path);
       this.#leave(path);
     }
-    for (const [path, everyMs] of wanted) {
+    for (const [path, need] of wanted) {
       if (this.#asked.has(path)) continue;
       this.#left.delete(path);
-      const asked = { everyMs, timer: undefined, isRunning: false, isWanted: true };
+      const asked = { need, timer: undefined, isRunning: false, isWanted: true };
       this.#asked.set(path, asked);
       void this.#ask(path, asked);
     }
@@ -113,11 +115,17 @@ export class Needs {
     );
     if (this.#asked.has(path) || this.#left.has(path)) dispatch(answer);
     asked.isRunning = false;
-    if (!asked.isWanted || asked.everyMs === undefined) return;
+    if (asked.isWanted) this.#later(path, asked);
+  }
+
+  #later(path: string, asked: Asked): void {
+    const { everyMs, hiddenMs } = asked.need;
     clearTimeout(asked.timer);
+    const ms = document.hidden ? hiddenMs : everyMs;
+    if (ms === undefined) return;
     asked.timer = setTimeout(() => {
       // Nobody looks: it is asked when somebody does.
-      if (!document.hidden) void this.#ask(path, asked);
-    }, asked.everyMs);
+      if (!document.hidden || hiddenMs !== undefined) void this.#ask(path, asked);
+    }, ms);
   }
 }

@@ -16,6 +16,10 @@ export type Overlay =
   | { readonly type: "keys" }
   | { readonly type: "question"; readonly question: Question; answer(yes: boolean): void };
 
+export function isPaletteOpen(shown: unknown): boolean {
+  return (shown as Overlay | undefined)?.type === "palette";
+}
+
 /** The second key of "g r" and its like. */
 const LETTERS: Readonly<Record<string, string>> = {
   Overview: "o", Runs: "r", Workers: "w", Services: "s", Approvals: "a", Agents: "n", Store: "t",

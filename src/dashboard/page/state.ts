@@ -148,7 +148,8 @@ export function reduce(state: State, action: Action): State {
 
 function ticked(state: State, now: number): State {
   const { runs, samples, connection } = state;
-  if (runs === undefined || connection === "lost") return { ...state, now };
+  const isTrue = connection === "live" || connection === "polling";
+  if (runs === undefined || !isTrue) return { ...state, now };
   const waited = waitedOf(answerOf<string>(state, METRICS) ?? "");
   return { ...state, now, samples: addSample(samples, sampleOf(runs.values(), now, waited)) };
 }

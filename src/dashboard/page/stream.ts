@@ -5,11 +5,13 @@
  *        ▲                  │ the connection breaks, or nothing is heard for too long
  *        └── wait a bit ◀───┘ again with Last-Event-ID: what was missed comes, once each, in order
  *
- * A master without such a stream is asked once a second instead.
+ * A master without such a stream is asked once a second instead. A tab that nobody sees gives its
+ * connection back after a while, since a browser has six of them for all its tabs, and comes with
+ * its Last-Event-ID when it is shown.
  *
- * Invariants: one connection at a time; a message of a connection that was given up changes
- * nothing; the waits grow to MAX_WAIT_MS and no further, so that the page is true again soon after
- * the master is.
+ * Invariants: one connection at a time, and none while nobody looks; a message of a connection that
+ * was given up changes nothing; the waits grow to MAX_WAIT_MS and no further, so that the page is
+ * true again soon after the master is.
  * Test: test/19-dashboard.shell.test.ts
  */
 import type { Api } from "./api.ts";
@@ -24,6 +26,8 @@ const POLL_MS = 1_000;
 /** Without a word for so long, the page asks whether anybody is there. */
 const SILENCE_MS = 3_000;
 const PROBE_MS = 2_000;
+/** A person who looks at another tab for a moment costs no connection. */
+const HIDDEN_MS = 5_000;
 /** As many runs as a page without a stream keeps. */
 const POLLED_RUNS = 1_000;
 
@@ -45,12 +49,30 @@ export class Stream {
   /** Of this connection: whether anything came, and whether it was given up as a dead one. */
   #heard = false;
   #isSilent = false;
+  /** Nobody sees the page. One that is opened behind others begins so. */
+  #isAsleep = document.hidden;
+  #hiding: ReturnType<typeof setTimeout> | undefined;
   /** Ends the pause between two tries. */
   #wake: () => void = () => undefined;
 
   constructor(options: StreamOptions) {
     this.#options = options;
     addEventListener("online", () => this.#wake());
+    addEventListener("visibilitychange", () => this.#seen());
+  }
+
+  #seen(): void {
+    clearTimeout(this.#hiding);
+    if (document.hidden) {
+      this.#hiding = setTimeout(() => {
+        this.#isAsleep = true;
+        this.#options.dispatch({ type: "connection", connection: "connecting" });
+        this.#connection?.abort();
+      }, HIDDEN_MS);
+    } else if (this.#isAsleep) {
+      this.#isAsleep = false;
+      this.#wake();
+    }
   }
 
   /** Runs whose jobs are wanted, too. Another set is another connection. */
@@ -69,6 +91,7 @@ export class Stream {
   async run(): Promise<never> {
     let wait = MIN_WAIT_MS;
     for (;;) {
+      while (this.#isAsleep) await new Promise<void>((resolve) => (this.#wake = resolve));
       const wasAborted = await this.#once().then(() => false, (error: unknown) => {
         if (this.#connection?.signal.aborted === true && !this.#isSilent) return true;
         this.#failed(error);

@@ -24,7 +24,6 @@ const NOTHING: Draft = { comment: "", fields: {} };
 
 export const approvals: View = {
   name: "Approvals",
-  needs: () => [{ type: "get", path: PATH, everyMs: 2_000 }],
   render(state, context) {
     const gates = answerOf<Gate[]>(state, PATH);
     if (gates === undefined) return page("Approvals", loading(state, PATH));

@@ -39,9 +39,12 @@ export type Need =
   | { readonly type: "run"; readonly id: string }
   /**
    * The answer to a GET below /api/v1/: it comes in `state.loaded`, by its path. One that begins
-   * with a slash is absolute, and its answer a text.
+   * with a slash is absolute, and its answer a text. `hiddenMs`: also while nobody sees the tab.
    */
-  | { readonly type: "get"; readonly path: string; readonly everyMs?: number };
+  | {
+    readonly type: "get"; readonly path: string; readonly everyMs?: number;
+    readonly hiddenMs?: number;
+  };
 
 export interface Context {
   readonly url: URL;
