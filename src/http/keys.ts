@@ -7,6 +7,7 @@
  * Test: test/http.routes.test.ts
  */
 import { any, boolean, integer, list, object, orNull, replyJson, text } from "#rows";
+import { RpcError } from "#rpc";
 import type { Client } from "#sdk";
 import { StoreError } from "#store";
 import { HttpError, type Asked, type Route } from "./route.ts";
@@ -29,7 +30,7 @@ export const KEYS: readonly Route[] = [
       prefix: "only keys that begin so", cursor: "where to go on",
       limit: `about so many (default ${KEYS_PER_PAGE}, at most ${MAX_KEYS})`,
     },
-    answer: object({ keys: list(object(key)), cursor: text }), run: listed,
+    answer: object({ store: boolean, keys: list(object(key)), cursor: text }), run: listed,
   },
   {
     method: "GET", path: "/api/v1/store/keys/{key}",
@@ -50,7 +51,17 @@ export const KEYS: readonly Route[] = [
   },
 ];
 
-async function listed({ client, query }: Asked): Promise<object> {
+/** `store`: whether this cluster has one. That it has none is a fact, and no failure. */
+async function listed(asked: Asked): Promise<object> {
+  try {
+    return { store: true, ...await pageOf(asked) };
+  } catch (error) {
+    if (!(error instanceof RpcError) || error.code !== "NOT_FOUND") throw error;
+    return { store: false, keys: [], cursor: "0" };
+  }
+}
+
+async function pageOf({ client, query }: Asked): Promise<object> {
   const limit = numberOf(query, "limit", { usual: KEYS_PER_PAGE, max: MAX_KEYS });
   const prefix = (query.get("prefix") ?? "").replace(/[\\*?[\]]/g, "\\$&");
   let cursor = query.get("cursor") ?? "0";

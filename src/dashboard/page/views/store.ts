@@ -17,6 +17,8 @@ interface StoreKey {
 }
 
 interface StoreKeys {
+  /** Whether the cluster has one. */
+  readonly store: boolean;
   readonly keys: readonly StoreKey[];
   /** Where more of them begin; "0": there are no more. */
   readonly cursor: string;
@@ -45,6 +47,10 @@ export const store: View = {
   render(state, context) {
     const path = listPath(context);
     const found = answerOf<StoreKeys>(state, path);
+    if (found?.store === false) {
+      return page("Store", empty("This cluster has no store.", "Its master is told of one: ",
+        command("titan master --store redis://HOST:PORT")));
+    }
     return page("Store", search(context),
       h("div", { class: "store" },
         found === undefined ? loading(state, path) : keys(found, context), value(state, context)));
