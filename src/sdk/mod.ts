@@ -16,7 +16,8 @@
  *     forward.ts       a local port whose connections end at a service
  *     watch.ts         the pages of a watch as events; facts.ts the log of a cluster
  *     past.ts          what was true at a moment, and what led there
- *     run-output.ts    the output of many jobs by time; output-lines.ts chunks as lines
+ *     run-output.ts    the output of many jobs by time; output-lines.ts chunks as lines;
+ *                      chosen-lines.ts those that somebody wants
  *     input.ts         a pipeline as a program writes it
  *     builder.ts       …and job by job
  *     job.ts           the job that a program runs as: "titan-orchestrator/job" (lesson 18);
@@ -61,9 +62,8 @@ export { type RunEvent } from "./watch.ts";
 export {
   isSelected, LineReader, Pieces, Tail, type Line, type Piece, type Selection,
 } from "./output-lines.ts";
-export {
-  followAttempt, history, live, Reading, readingsOf, type JobLine,
-} from "./run-output.ts";
+export { history, Reading, readingsOf, type JobLine } from "./run-output.ts";
+export { printChosen } from "./chosen-lines.ts";
 export { nodeHost, type Address, type Host } from "#host";
 export {
   definePipeline,
@@ -101,4 +101,5 @@ export type {
   ServicesMeant,
   Submitted,
   WorkerInfo,
+  WorkerJob,
 } from "#wire";

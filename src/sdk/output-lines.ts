@@ -102,31 +102,39 @@ export class Pieces {
 export interface Selection {
   /** Milliseconds since 1970. */
   readonly since?: number | undefined;
+  readonly stream?: Stream | undefined;
   readonly pattern?: RegExp | undefined;
+  /** A part of it, as it is written. */
+  readonly text?: string | undefined;
 }
 
 /** A colour in the middle of a word does not hide it. */
-export function isSelected(line: Line, { since, pattern }: Selection): boolean {
+export function isSelected(line: Line, { since, stream, pattern, text }: Selection): boolean {
   if (since !== undefined && line.at < since) return false;
-  return pattern === undefined || pattern.test(stripVTControlCharacters(line.text));
+  if (stream !== undefined && line.stream !== stream) return false;
+  if (pattern === undefined && text === undefined) return true;
+  const plain = stripVTControlCharacters(line.text);
+  return (pattern?.test(plain) ?? true) && (text === undefined || plain.includes(text));
 }
 
 /** The last lines of however many. */
 export class Tail<T extends { readonly text: string }> {
   readonly #limit: number;
+  readonly #maxChars: number;
   #lines: T[] = [];
   #chars = 0;
   /** Index of the first line that is kept: those before it are cleared now and then, in one go. */
   #first = 0;
 
-  constructor(limit: number) {
+  constructor(limit: number, maxChars = MAX_TAIL_CHARS) {
     this.#limit = limit;
+    this.#maxChars = maxChars;
   }
 
   push(line: T): void {
     this.#lines.push(line);
     this.#chars += line.text.length;
-    while (this.#count > 0 && (this.#count > this.#limit || this.#chars > MAX_TAIL_CHARS)) {
+    while (this.#count > 0 && (this.#count > this.#limit || this.#chars > this.#maxChars)) {
       this.#chars -= this.#lines[this.#first++]!.text.length;
     }
     if (this.#first <= this.#count) return;

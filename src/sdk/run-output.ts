@@ -114,25 +114,33 @@ export interface HistoryOptions {
   readonly readings: readonly Reading[];
   /** The output will be read on: a line without an end waits for the rest. */
   readonly goesOn: (reading: Reading) => boolean;
+  /** Nobody reads it any more. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** All output so far, merged by time. */
 export async function* history(options: HistoryOptions): AsyncGenerator<JobLine, void> {
+  const { client, run, signal } = options;
   const waiting = [...options.readings].sort((a, b) => b.startedAt - a.startedAt);
   const open = new Set<Source>();
-  for (;;) {
-    let first = earliest(open);
-    while (waiting.length > 0 && open.size < MAX_OPEN) {
-      if (first !== undefined && waiting.at(-1)!.startedAt > timeOf(first)) break;
-      const reading = waiting.pop()!;
-      const pages = reading.read(options.client, options.run, { follow: false });
-      const source: Source = { reading, pages, lines: [], at: 0 };
-      if (await fill(source, options)) open.add(source);
-      first = earliest(open);
+  try {
+    for (;;) {
+      let first = earliest(open);
+      while (waiting.length > 0 && open.size < MAX_OPEN) {
+        if (first !== undefined && waiting.at(-1)!.startedAt > timeOf(first)) break;
+        const reading = waiting.pop()!;
+        const pages = reading.read(client, run, { follow: false, signal });
+        const source: Source = { reading, pages, lines: [], at: 0 };
+        if (await fill(source, options)) open.add(source);
+        first = earliest(open);
+      }
+      if (first === undefined) return;
+      yield first.lines[first.at++]!;
+      if (first.at === first.lines.length && !(await fill(first, options))) open.delete(first);
     }
-    if (first === undefined) return;
-    yield first.lines[first.at++]!;
-    if (first.at === first.lines.length && !(await fill(first, options))) open.delete(first);
+  } finally {
+    // Somebody has read enough: the master need not keep their places.
+    for (const { pages } of open) await pages.return();
   }
 }
 

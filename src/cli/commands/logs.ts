@@ -6,8 +6,7 @@
  */
 import { RpcError } from "#rpc";
 import {
-  followAttempt, history, isSelected, live, Pieces, Reading, readingsOf, Tail, type Client,
-  type JobLine, type Piece, type Selection,
+  Pieces, printChosen, Tail, type Client, type JobLine, type Piece, type Selection,
 } from "#sdk";
 import { isAtGate, isTerminal, type JobInfo } from "#wire";
 import { openMaster } from "../address.ts";
@@ -22,6 +21,9 @@ const MAX_ATTEMPT = 2 ** 32 - 1;
 /** More lines than anybody scrolls through; fewer than would fill the memory if they are short. */
 const MAX_TAIL = 1_000_000;
 const MAX_NAME_CELLS = 32;
+/** Of one job: its output comes line by line then, and else byte for byte. */
+const LINE_FLAGS = ["tail", "since", "grep", "stream", "timestamps"];
+const STREAMS: readonly string[] = ["stdout", "stderr"];
 /** Neighbours differ. Red and dim have another meaning elsewhere. */
 const NAME_COLORS: readonly Color[] = ["cyan", "yellow", "green", "magenta", "blue"];
 
@@ -43,13 +45,14 @@ export const logs: Command = {
       value: "REGEX",
       summary: "only lines that match (JavaScript's syntax; (A|a)ny for either)",
     },
+    stream: { type: "string", value: "NAME", summary: "only lines of stdout, or of stderr" },
     timestamps: { type: "boolean", summary: "when each line was printed, in front of it (UTC)" },
     attempt: { type: "string", value: "N", summary: "of an earlier attempt (default: the latest)" },
     all: { type: "boolean", summary: "of all attempts, one after the other" },
   },
   notes: [
     "RUN/JOB: its stdout comes to stdout and its stderr to stderr, unchanged; with --tail, " +
-      "--since, --grep or --timestamps whole lines of it.",
+      "--since, --grep, --stream or --timestamps whole lines of it.",
     "RUN: all jobs, each line behind the name of its job, in the order of time, all on stdout. " +
       "With -f also the jobs and attempts that begin later.",
     "A job that was tried again, or that waited for something, has an output for each attempt. " +
@@ -78,7 +81,7 @@ export const logs: Command = {
     }
     const client = await openMaster(call);
     const isRaw =
-      job !== undefined && !["tail", "since", "grep", "timestamps"].some((flag) => call.on(flag));
+      job !== undefined && !LINE_FLAGS.some((flag) => call.on(flag));
     await withRun(client, typed, async (run) => {
       if (job !== undefined && attempt === 0) await noteNotBegun(call, client, { run, job });
       if (isRaw) return copyAttempts(call, client, { run, job, attempt });
@@ -91,10 +94,15 @@ export const logs: Command = {
 async function selectionOf(call: Call): Promise<Selection & { tail: number | undefined }> {
   const pattern = call.text("grep");
   const tail = call.count("tail", { min: 0, max: MAX_TAIL });
+  const stream = call.text("stream");
+  if (stream !== undefined && !STREAMS.includes(stream)) {
+    throw new UsageError(`Cannot use --stream ${stream}: there are stdout and stderr`);
+  }
   try {
     return {
       since: await call.moment("since"),
       pattern: pattern === undefined ? undefined : new RegExp(pattern, "u"),
+      stream: stream as Selection["stream"],
       tail,
     };
   } catch (error) {
@@ -185,32 +193,11 @@ async function printLines(
   { run, job, attempt, select }: LinesWanted,
 ): Promise<void> {
   const { jobs } = await client.status(run, job);
-  const follow = call.on("follow");
-  const running = new Set(jobs.filter(({ status }) => status === "RUNNING").map(({ id }) => id));
-  const [{ attempt: latest = 0 } = {}] = jobs;
-  const readings = call.on("all")
-    ? Array.from({ length: latest }, (_, index) => new Reading(job!, index + 1))
-    : readingsOf(jobs, attempt);
-  const show = printer(call, run, job === undefined ? jobs.map(({ id }) => id) : undefined);
-  const print = async (line: JobLine): Promise<void> => {
-    if (isSelected(line, select)) await show(line);
-  };
-  const goesOn = (reading: Reading): boolean => follow && running.has(reading.job);
-  const tail = select.tail === undefined ? undefined : new Tail<JobLine>(select.tail);
-  for await (const line of history({ client, run, readings, goesOn })) {
-    if (tail === undefined) await print(line);
-    else if (isSelected(line, select)) tail.push(line);
-  }
-  for (const line of tail?.lines() ?? []) await show(line);
-  if (!follow) return;
-  const following = {
-    client,
-    run,
-    readings: new Map(readings.map((reading) => [reading.job, reading])),
-    print,
-  };
-  if (job === undefined) return live(following);
-  await followAttempt(readings.at(-1) ?? new Reading(job, attempt), following);
+  await printChosen({
+    client, run, jobs, job, attempt, select, all: call.on("all"), follow: call.on("follow"),
+    tail: select.tail === undefined ? undefined : new Tail<JobLine>(select.tail),
+    print: printer(call, run, job === undefined ? jobs.map(({ id }) => id) : undefined),
+  });
 }
 
 /**

@@ -1,7 +1,7 @@
 /**
  * Lesson 19: output as the master's port streams it, into lines.
  *
- *     {"at":1764200000000,"stream":"stderr","text":"…"}      a line of JSON for each piece
+ *     {"at":1764200000000,"stream":"stderr","text":"…","next":812}    a line of JSON for each piece
  *
  * Test: test/19-dashboard.run.browser.test.ts
  */
@@ -11,6 +11,8 @@ interface Piece {
   readonly at: number;
   readonly stream: string;
   readonly text: string;
+  /** Where to go on behind it, in the log of one job. */
+  readonly next?: number;
   /** In the log of several jobs. */
   readonly job?: string;
 }
@@ -21,8 +23,8 @@ export interface Loading {
   /** The jobs of a merged log, by their numbers as sources. */
   readonly jobs: string[];
   readonly signal: AbortSignal;
-  /** Something has been added. */
-  onMore(): void;
+  /** Something has been added. `next`: where to go on, if one can. */
+  onMore(next: number | undefined): void;
 }
 
 /** Resolves when all of it is there. @throws what went wrong, in words */
@@ -42,9 +44,11 @@ export async function loadLog({ path, lines, jobs, signal, onMore }: Loading): P
     jobs.push(job);
     return jobs.length - 1;
   };
+  let goOn: number | undefined;
   const add = (line: string): void => {
     if (line === "") return;
-    const { at, stream, text, job } = JSON.parse(line) as Piece;
+    const { at, stream, text, job, next } = JSON.parse(line) as Piece;
+    goOn = next;
     lines.append({
       data: encoder.encode(text), isError: stream === "stderr", at, source: sourceOf(job),
     });
@@ -57,11 +61,11 @@ export async function loadLog({ path, lines, jobs, signal, onMore }: Loading): P
     const whole = (rest + value).split("\n");
     rest = whole.pop()!;
     for (const line of whole) add(line);
-    if (whole.length > 0) onMore();
+    if (whole.length > 0) onMore(goOn);
   }
   add(rest);
   lines.finish();
-  onMore();
+  onMore(goOn);
 }
 
 function messageOf(text: string): string | undefined {

@@ -1,6 +1,7 @@
 /**
  * Lesson 19: where the lines of a log come from: loaded until all of them are here. A connection
- * that breaks is made again from the beginning, and what is shown stays until there is more of it.
+ * that breaks is made again: of one job from where it broke, and of several from the beginning;
+ * then what is shown stays until there is more of it.
  *
  * Test: test/19-dashboard.run.browser.test.ts
  */
@@ -16,6 +17,8 @@ export class LogSource {
   #path: string | undefined;
   #isFollowed = false;
   #loading = new AbortController();
+  /** Where the log of one job goes on. */
+  #next: number | undefined;
   /** Another object after each new beginning. */
   lines = new LogLines();
   /** The jobs of a merged log, by their numbers as sources. */
@@ -44,6 +47,7 @@ export class LogSource {
     this.jobs = [];
     this.problem = "";
     this.isLoaded = false;
+    this.#next = undefined;
     void this.#load();
   }
 
@@ -52,10 +56,11 @@ export class LogSource {
     this.#loading = new AbortController();
     const { signal } = this.#loading;
     if (this.#path === undefined) return;
-    const path = `${this.#path}${this.#isFollowed ? "&follow=1" : ""}`;
+    const whole = `${this.#path}${this.#isFollowed ? "&follow=1" : ""}`;
     while (!signal.aborted) {
-      const isEmpty = this.lines.end === 0;
-      const lines = isEmpty ? this.lines : new LogLines();
+      const goesOn = this.#next !== undefined;
+      const path = goesOn ? `${whole}&from=${this.#next}` : whole;
+      const lines = goesOn || this.lines.end === 0 ? this.lines : new LogLines();
       const jobs: string[] = [];
       const show = ({ isWhole }: { isWhole: boolean }): void => {
         if (signal.aborted) return;
@@ -67,7 +72,14 @@ export class LogSource {
         this.#onMore();
       };
       try {
-        await loadLog({ path, lines, jobs, signal, onMore: () => show({ isWhole: false }) });
+        await loadLog({
+          path, lines, jobs, signal,
+          onMore: (next) => {
+            // Also of a tab that was hidden meanwhile: they are here now.
+            if (lines === this.lines) this.#next = next ?? this.#next;
+            show({ isWhole: false });
+          },
+        });
         show({ isWhole: true });
         return;
       } catch (error) {

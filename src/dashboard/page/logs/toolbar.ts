@@ -77,8 +77,15 @@ export function toolbar(props: ToolbarProps): VNode {
     toggle("Times", wish.times, (times) => props.change({ times })),
     !props.isOpen ? null : toggle("Follow", props.isFollowing, (on) => props.follow(on)),
     h("span", { class: "log-lines" }, props.lines),
-    h("a", { class: "button button-quiet", href: props.download, download: "" }, "Download"),
+    h("a", { class: "button button-quiet", href: downloadOf(props), download: "" },
+      wish.errorsOnly ? "Download stderr" : "Download"),
   );
+}
+
+/** The file has what is shown. */
+function downloadOf({ wish, download }: ToolbarProps): string {
+  if (!wish.errorsOnly) return download;
+  return `${download}${download.includes("?") ? "&" : "?"}stream=stderr`;
 }
 
 function toggle(text: string, isOn: boolean, change: (on: boolean) => void): Child {
