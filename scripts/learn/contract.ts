@@ -2,10 +2,11 @@
  * `learn test N` and `learn watch N`: a chapter's contract against the reader's file, or against
  * the reference.
  */
-import { readdirSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BootstrapError } from "../bootstrap.mjs";
+import { planFor } from "../lib/changed.mjs";
 import type { TestSummary } from "../lib/reporter.mjs";
 import { runTests } from "../lib/run-tests.mjs";
 import { begunParts, type Opened, openChapter, ownedParts, readOptions } from "./chapter.ts";
@@ -77,7 +78,7 @@ export async function contract(
       : []),
     ...(own.length > 0 ? [`--test-timeout=${OWN_TIMEOUT_MS}`] : []),
   ];
-  const result = await runTests(chapter.tests, {
+  const result = await runTests(own.length > 0 ? judgesOf(opened) : chapter.tests, {
     flags,
     ...(options.quiet ? { quiet: true } : { passed: true }),
     ...(own.length > 0 ? { env: ownEnvironment(project.root, own) } : {}),
@@ -91,6 +92,17 @@ export async function contract(
   const isWhole = result.code === 0 && own.length > 0 && !options.name;
   if (isWhole && !options.quiet) process.stdout.write(offer(chapter.number));
   return result;
+}
+
+/** A page in a browser tells that something is missing by waiting for it, for a minute a test. */
+const BROWSER = /from "\.\/lib\/(?:browser|dashboard)\.ts"/;
+
+/** The tests of a chapter that use what is to be written, and fail at once without it. */
+function judgesOf({ project: { root }, chapter: { tests }, exercises }: Opened): string[] {
+  const using = planFor(root, exercises.map(({ file }) => file)).tests;
+  const judges = tests.filter((test) =>
+    using.has(test) && !BROWSER.test(readFileSync(join(root, test), "utf8")));
+  return judges.length > 0 ? judges : tests;
 }
 
 /** Which file is under test: the first question about any result. */
