@@ -72,6 +72,41 @@ test("a run goes on before one's eyes; a click shows output, and the address sho
     await page.close();
   });
 
+/** What a page may take to show a state: half of all are shown much sooner. */
+const LIVE_MS = 1_500;
+
+test("states follow the log within 1.5 s", options, async (told) => {
+  const jobs = Array.from({ length: 24 }, (_, at) => ({
+    id: `j${at}`, run: "true", depends_on: at < 4 ? [] : [`j${at - 4}`],
+    ...(at < 4 && { hitl: { message: "go?" } }),
+  }));
+  const { page, run } = await open("quick", jobs);
+  await page.find("button", "j3, waiting");
+  // Since here nobody looks from outside: the page's own clock says when a state was there.
+  await page.evaluate(() => {
+    const seen: Record<string, number> = {};
+    Object.assign(globalThis, { seen });
+    const look = (): void => {
+      for (const node of document.querySelectorAll(".board [aria-label$=', completed']")) {
+        seen[node.getAttribute("aria-label")!.split(",")[0]!] ??= Date.now();
+      }
+    };
+    new MutationObserver(look).observe(document.querySelector(".board")!, {
+      subtree: true, childList: true, attributes: true, attributeFilter: ["aria-label"],
+    });
+  });
+  for (let at = 0; at < 4; at++) await titan.decide(`${run}/j${at}`, { approve: true, by: "ada" });
+  await titan.wait(run);
+  await page.find("button", "j23, completed");
+  const seen = await page.evaluate(() =>
+    (globalThis as unknown as { seen: Record<string, number> }).seen);
+  const rows = (await titan.status(run)).jobs.slice(4);
+  const late = rows.map(({ id, endedAt }) => seen[id]! - endedAt!).sort((a, b) => a - b);
+  told.diagnostic(`behind the log: ${late[10]} ms, at most ${late.at(-1)} ms`);
+  assert.ok(late.at(-1)! < LIVE_MS, `${late.join(" ")} ms`);
+  await page.close();
+});
+
 test("timeline, table, events and the merged log are the same jobs, and the same choice", options,
   async () => {
     const { page, run } = await open("views", [
