@@ -3,6 +3,7 @@
  * real cluster.
  */
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { Client, JobInput } from "#sdk";
 import { noBrowser, type Page } from "./lib/browser.ts";
@@ -22,6 +23,7 @@ after(() => scene?.close());
 const open = (path: string, width = 1280): Promise<Page> =>
   scene.browser.open(`${scene.url}${path}`, { width, height: 800 });
 
+const MAIN = join(import.meta.dirname, "..", "dist", "cli", "main.js");
 const NOTE = "<img src=x onerror=alert(1)>";
 
 /** A run whose only job has been done, and waits at its gate. */
@@ -109,13 +111,30 @@ test("Approvals says what to type when nobody is asked, and fits 320 pixels with
   await titan.cancel(run);
 });
 
-test("a service is scaled and stopped from its page", { skip: noBrowser }, async () => {
+/** Puts a text into the field in focus, as a paste does. */
+const paste = (page: Page, text: string): Promise<void> => page.evaluate((typed: string) => {
+  (document.activeElement as HTMLTextAreaElement).select();
+  document.execCommand("insertText", false, typed);
+}, text);
+
+test("a service is deployed, scaled and stopped from its page", { skip: noBrowser }, async () => {
   const server = "require('net').createServer().listen(process.env.TITAN_PORT)";
-  const service = { id: "web", type: "service", command: [process.execPath, "-e", server] };
-  await titan.submit(
-    { name: "web", jobs: [service] } as Parameters<Client["submit"]>[0], { deploy: true },
-  );
+  const command = JSON.stringify([process.execPath, "-e", server]);
+  const yaml = `name: web\njobs: [{id: web, type: service, command: ${command}}]\n`;
   const page = await open("/services");
+  await page.focus("button", "Deploy a service…");
+  await page.press("Enter");
+  await page.focus("textbox", "Pipeline of the service");
+  await paste(page, yaml.replace("command", "comand"));
+  await page.click("button", "Deploy");
+  await page.until("it says what is wrong", () =>
+    /nothing to do.*\n.*comand/.test(
+      document.querySelector("dialog [role=alert]")?.textContent ?? ""));
+  await page.focus("textbox", "Pipeline of the service");
+  await paste(page, yaml);
+  await page.focus("button", "Deploy");
+  await page.press("Enter");
+  await page.gone("dialog", /Deploy/);
   await page.until("it is ready", () => /ready/.test(document.body.innerText));
   await page.click("button", "One replica more of web");
   await page.until("there are two", () => /2 replicas/.test(document.body.innerText));
@@ -150,6 +169,44 @@ test("an agent run shows its tree and its brakes, and its budget is raised there
   await page.click("button", "Cancel all of dig-1");
   await page.until("it is over", () => /cancelled/.test(document.body.innerText));
   await eventually("the end", async () => (await titan.status(run)).run.status === "CANCELLED");
+  assert.deepEqual(page.complaints(), []);
+  await page.close();
+});
+
+test("the steps of an agent's job are shown, and a new run begins behind one of them", {
+  skip: noBrowser,
+}, async () => {
+  const step = `${process.execPath} ${MAIN} step`;
+  const { run } = await titan.submit({
+    name: "digs", agent: { id: "dig-2", budget: { steps: 9 } },
+    jobs: [{ id: "plan", run: `${step} think -- echo '["moon"]' && ${step} act -- true` }],
+  });
+  await titan.wait(run);
+  const page = await open("/agents/dig-2");
+  await page.focus("link", "Steps of plan");
+  await page.press("Enter");
+  await page.until("the result is there", () =>
+    /think#1done.*moon/.test(document.querySelector(".step-result")?.closest("tr")?.textContent ??
+      ""));
+  await page.focus("button", "Fork behind think#1…");
+  await page.press("Enter");
+  await page.focus("textbox", "Another result for think#1, as JSON");
+  await page.type("{");
+  await page.click("button", "Fork");
+  await page.until("it says what is wrong", () =>
+    /is no JSON/.test(document.querySelector("dialog [role=alert]")?.textContent ?? ""));
+  await page.focus("textbox", "Another result for think#1, as JSON");
+  await page.press("Control+a");
+  await page.type("7");
+  await page.focus("button", "Fork");
+  await page.press("Enter");
+  const made = await page.until("the new run is shown", (old: string) => {
+    const [, id] = /^\/runs\/(.+)$/.exec(location.pathname) ?? [];
+    return id === old ? undefined : id;
+  }, run);
+  await titan.wait(made!);
+  const [taken] = await titan.steps(made!);
+  assert.deepEqual([taken!.name, String(taken!.result)], ["think", "7"]);
   assert.deepEqual(page.complaints(), []);
   await page.close();
 });

@@ -8,6 +8,7 @@ import {
 } from "../agents.ts";
 import { badge, lookOf } from "../parts/badge.ts";
 import { command, button, empty, loading, page, pageWith, section } from "../parts/page.ts";
+import { stepNeeds, stepsAddress, stepsTree } from "../parts/steps.ts";
 import { ago, took } from "../parts/time.ts";
 import { pathTo } from "../router.ts";
 import type { Agent, AgentJob, Run } from "../rows.ts";
@@ -30,9 +31,10 @@ function pathOf(name: string): string {
 export const agents: View = {
   name: "Agents",
   title: ({ params }) => params["agent"] ?? "Agents",
-  needs: ({ params }) => {
-    const { agent } = params;
-    return [{ type: "get", path: agent === undefined ? LIST : pathOf(agent), everyMs: 1_000 }];
+  needs: (context) => {
+    const { agent } = context.params;
+    const path = agent === undefined ? LIST : pathOf(agent);
+    return [{ type: "get", path, everyMs: 1_000 }, ...stepNeeds(context)];
   },
   render: (state, context) => {
     const { agent } = context.params;
@@ -108,7 +110,8 @@ function one(name: string, state: State, context: Context): VNode {
     brakes(brakesOf(agent, state.now)),
     raiser(agent, state, context),
     stages(jobs, state.now),
-    section("Jobs", tree(jobs, state.now)),
+    section("Jobs", tree(jobs, state.now, context)),
+    stepsTree(state, context),
     section("Runs", h("ul", { class: "rows" }, runs.map(({ id, status, submittedAt }) =>
       h("li", { key: id }, badge(status), " ", h("a", { href: pathTo(["runs", id]) }, id), " ",
         ago(submittedAt, state.now))))));
@@ -177,28 +180,31 @@ function stages(jobs: readonly AgentJob[], now: number): Child {
         money(stage.usd)))));
 }
 
-function tree(jobs: readonly AgentJob[], now: number): VNode {
+function tree(jobs: readonly AgentJob[], now: number, context: Context): VNode {
   const span = spanOf(jobs, now);
   const head = ["Job", "State", "Stage", "Steps", "Tokens", "Cost", "When"];
   return h("div", { class: "scrolls", tabindex: 0, role: "region", "aria-label": "jobs as a tree" },
     h("table", { class: "table tree" },
       h("thead", null, h("tr", null, head.map((name) =>
         h("th", { scope: "col", key: name }, name)))),
-      h("tbody", null, treeOf(jobs).map((row) => treeRow(row, span)))));
+      h("tbody", null, treeOf(jobs).map((row) => treeRow(row, span, context)))));
 }
 
-function treeRow(row: TreeRow, span: { from: number; to: number }): VNode {
+function treeRow(row: TreeRow, span: { from: number; to: number }, context: Context): VNode {
   const { job, depth, below } = row;
   const { run, id, status, stage } = job;
   const bar = barOf(job, span);
   const sum = (own: string, all: string): Child =>
     below === 0 || own === all ? own : [own, h("span", { class: "soft" }, ` of ${all}`)];
   const count = (value: number): string => value.toLocaleString("en-GB");
-  return h("tr", { key: `${run}/${id}` },
+  const steps = sum(count(job.steps), count(row.steps));
+  return h("tr", { key: `${run}/${id}`, "data-row": true },
     h("th", { scope: "row", style: { "padding-left": `${12 + 18 * depth}px` } },
       h("a", { href: pathTo(["runs", run], { job: id }) }, id)),
     h("td", null, badge(status)), h("td", null, stage),
-    h("td", { class: "number" }, sum(count(job.steps), count(row.steps))),
+    h("td", { class: "number" }, job.steps === 0 ? steps : h("a", {
+      href: stepsAddress(context, { run, job: id }), "aria-label": `Steps of ${id}`,
+    }, steps)),
     h("td", { class: "number" }, sum(count(job.tokens), count(row.tokens))),
     h("td", { class: "number" }, sum(money(job.usd), money(row.usd))),
     h("td", { class: "fall" }, bar === undefined ? null : h("span", {

@@ -70,7 +70,7 @@ function filters({ counts, total }: Found, { url, navigate }: Context): VNode {
       chip("", "All", total),
       STATUSES.filter((one) => counts.has(one) || one === status)
         .map((one) => chip(one, capital(one), counts.get(one) ?? 0))),
-    h("label", { class: "field" }, icon("search"), h("input", {
+    h("label", { class: "filter-field" }, icon("search"), h("input", {
       id: "runs-name", type: "search", placeholder: "Name or id", "aria-label": "Name or id",
       value: url.searchParams.get("name") ?? "", oninput: set("name"), spellcheck: "false",
     })),

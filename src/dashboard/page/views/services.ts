@@ -4,6 +4,7 @@
  * Test: test/19-dashboard.approvals.test.ts
  */
 import { badge } from "../parts/badge.ts";
+import { deployButton, deployDialog } from "../parts/deploy.ts";
 import { command, button, empty, loading, page, pageWith, problem } from "../parts/page.ts";
 import { ago, took } from "../parts/time.ts";
 import { pathTo } from "../router.ts";
@@ -24,14 +25,15 @@ export const services: View = {
     const heading = name ?? "Services";
     if (found === undefined) return page(heading, loading(state, PATH));
     if (name !== undefined) return one(name, { found, state, context });
+    const [beside, window] = [deployButton(state, context), deployDialog(state, context)];
     if (found.length === 0) {
-      return page("Services", empty("No service runs here.", "Deploy one: ",
+      return pageWith({ heading, beside }, window, empty("No service runs here.", "Deploy one: ",
         command("titan deploy --name web --port 8080 -- node server.js")));
     }
     const shown = found.filter(isWorthALook);
     const old = found.length - shown.length;
-    return page("Services", h("ul", { class: "services" }, shown.map((service) =>
-      card(service, state, context))),
+    return pageWith({ heading, beside }, window,
+      h("ul", { class: "services" }, shown.map((service) => card(service, state, context))),
       old === 0 ? null : h("p", { class: "soft" }, `${old} more that have ended: `,
         command("titan services --all")));
   },
