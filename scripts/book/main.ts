@@ -1,0 +1,38 @@
+/**
+ * `npm run book`: the lessons and manuals as one folder of HTML, which needs no server.
+ *
+ *     npm run book                   book/index.html
+ *     npm run book -- --out DIR
+ *
+ * Test: test/book.test.ts
+ */
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
+import { makeBook } from "./book.ts";
+
+const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+/** A folder of ours has this file; another one is not replaced. */
+const MARK = "search-index.js";
+
+const { values } = parseArgs({ options: { out: { type: "string", default: "book" } } });
+const out = resolve(values.out);
+if (existsSync(out) && !existsSync(join(out, MARK))) {
+  process.stderr.write(`Cannot make the book: ${out} is there, and is no book\n`);
+  process.exit(1);
+}
+const begun = performance.now();
+const files = makeBook(ROOT);
+// Beside the old one and then in its place: a reader who reloads meanwhile finds one of the two.
+mkdirSync(dirname(out), { recursive: true });
+const fresh = mkdtempSync(`${out}.`);
+for (const [name, content] of files) {
+  mkdirSync(dirname(join(fresh, name)), { recursive: true });
+  writeFileSync(join(fresh, name), content);
+}
+rmSync(out, { recursive: true, force: true });
+renameSync(fresh, out);
+const seconds = ((performance.now() - begun) / 1000).toFixed(1);
+process.stdout.write(`${files.size} files in ${seconds} s: ` +
+  `${pathToFileURL(join(out, "index.html"))}\n`);
