@@ -5,8 +5,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { crc32 } from "node:zlib";
-import { BLOCK_BYTES, keep, letGo, takeBlock } from "#base";
-import { encodeFrame, FrameDecoder, FramingError, Pieces, type Frame } from "#framing";
+import {
+  BLOCK_BYTES, encodeFrame, FrameDecoder, FramingError, keep, letGo, Pieces, takeBlock, type Frame,
+} from "#framing";
 import { seededRandom } from "#host";
 import { crcJoin } from "../src/framing/crc.ts";
 
@@ -134,4 +135,27 @@ test("the first byte of a large body costs no block, unless one is spare", () =>
   decoder.next();
   decoder.settle();
   assert.ok(decoder.heldBytes < 1000, `${decoder.heldBytes} bytes`);
+});
+
+test("a bare frame has the checksum of its header alone, and whoever reads it is told", () => {
+  const body = Buffer.alloc(5000, 1);
+  const bytes = encodeFrame({ opcode: 1, requestId: 7, body, bodyCrc: 99, isBare: true });
+  const read = (change: number): Frame | undefined => {
+    const decoder = new FrameDecoder();
+    const changed = Buffer.from(bytes);
+    changed[change]! ^= 0x40;
+    decoder.push(changed);
+    return decoder.next();
+  };
+  const { isBare, bodyCrc, requestId, body: heard } = read(16)!;
+  assert.deepEqual([isBare, bodyCrc, requestId, heard[0]], [true, undefined, 7, 0x41]);
+  for (const change of [1, 2, 6, 12]) {
+    assert.throws(() => read(change), { code: "BAD_CHECKSUM" } satisfies Partial<FramingError>);
+  }
+  assert.throws(() => read(3), { code: "RESERVED" } satisfies Partial<FramingError>);
+  const checked = encodeFrame({ opcode: 1, requestId: 7, body });
+  checked[3] = 1; // it says that it is bare, and is not
+  const decoder = new FrameDecoder();
+  decoder.push(checked);
+  assert.throws(() => decoder.next(), { code: "BAD_CHECKSUM" } satisfies Partial<FramingError>);
 });

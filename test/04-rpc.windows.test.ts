@@ -150,6 +150,21 @@ test("pour() keeps the order and the pace of its sink, and ends after the last i
   assert.equal(all.held(), 0);
 });
 
+test("lent items have a checksum, unless their reader takes them bare; others always have " +
+  "one", async () => {
+  const all = await ends();
+  const checked: boolean[] = [];
+  const poured = all.stream.pour((_, bodyCrc) => checked.push(bodyCrc !== undefined) > 0);
+  const piece = Buffer.alloc(5000);
+  all.request.lentItem(piece);
+  all.request.takesBare = true;
+  all.request.lentItem(piece);
+  all.request.item(piece);
+  all.request.end();
+  await all.world.settle(poured);
+  assert.deepEqual(checked, [true, false, true]);
+});
+
 test("a sink may end the stream that it is given", async () => {
   const all = await ends();
   let heard = 0;

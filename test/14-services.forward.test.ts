@@ -3,7 +3,9 @@
  * master, workers, and programs that listen beside them.
  */
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { syncBuiltinESMExports } from "node:module";
+import { mock, test } from "node:test";
+import zlib from "node:zlib";
 import { RpcConnection, Windows, type IncomingRequest } from "#rpc";
 import { SimWorld } from "#simhost";
 import { Opener } from "#tunnel";
@@ -55,9 +57,19 @@ test("megabytes arrive as they were said, in both directions at once", async () 
   const local = await all.forward();
   const bytes = Buffer.from(Array.from({ length: 3_000_000 }, (_, i) => (i * 7919) >> 5));
   all.onAccept = (party) => say(party, bytes);
+  let counted = 0;
+  const crc32 = zlib.crc32;
+  const spy = mock.method(zlib, "crc32", (data: Buffer, value?: number) => {
+    counted += data.length;
+    return crc32(data, value);
+  });
+  syncBuiltinESMExports();
   const program = await all.dial(local);
   say(program, bytes);
   await all.until(() => program.closed !== undefined && all.accepted[0]!.closed !== undefined);
+  spy.mock.restore();
+  syncBuiltinESMExports();
+  assert.ok(counted < 1e6, `${counted} bytes were checked by those who pass them on`);
   assert.ok(program.heard.equals(bytes) && all.accepted[0]!.heard.equals(bytes));
   assert.deepEqual([program.closed, all.accepted[0]!.closed], ["in order", "in order"]);
   await all.settle(local.close());
@@ -248,7 +260,8 @@ test("a connection is pulled by the peer that was asked to open it, and by no ot
   const pull = (from: RpcConnection): string => {
     let answer = "taken";
     const fail = (code: string): void => void (answer = code);
-    opener.pulled({ body: Pull.encode({ id }), fail } as unknown as IncomingRequest, from);
+    const body = Pull.encode({ id, bare: false });
+    opener.pulled({ body, fail } as unknown as IncomingRequest, from);
     return answer;
   };
   const stranger = {} as RpcConnection;
@@ -341,7 +354,7 @@ test("a worker knows its own attempts only: another one, an older registration a
   const dialled = m.network.dial(listener).then((socket) => new RpcConnection(socket, { host: m }));
   const master = await world.settle(dialled);
   const ask = async (opcode: number, key: { attempt: number; worker: number }) => {
-    const body = Connect.encode({ run: 1, job: 0, id: 1, ...key });
+    const body = Connect.encode({ run: 1, job: 0, id: 1, bare: false, ...key });
     const answer = master.stream(opcode, body)[Symbol.asyncIterator]().next();
     return world.settle(answer.catch((error: Error) => error.message));
   };

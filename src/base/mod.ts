@@ -4,16 +4,12 @@
  *     mod.ts       invariants, addresses, counts and durations as text, the shape of a tag
  *     suggest.ts   "did you mean"
  *     fresh.ts     maps and sets for what comes and goes by the thousand
- *     blocks.ts    memory for large bytes that wait, used again
  *     webhook.ts   an address of the web that a file may name
  *
  * Invariant: nothing here knows what Titan is; nothing here does I/O, and a browser
  * can load it.
  * Test: test/base.test.ts
  */
-export {
-  BLOCK_BYTES, keep, LEAST_BLOCK_BYTES, letGo, spareBlock, takeBlock,
-} from "./blocks.ts";
 export { FreshMap, FreshSet } from "./fresh.ts";
 export { didYouMean, editDistance, hint } from "./suggest.ts";
 export { webhookProblem, webhookShown, webhookVariable } from "./webhook.ts";

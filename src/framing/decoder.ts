@@ -14,6 +14,7 @@ import { invariant } from "#base";
 import { crcJoin, crcOf, crcShort } from "./crc.ts";
 import { FramingError } from "./error.ts";
 import {
+  BARE,
   CRC_OFFSET,
   detectDialect,
   type Frame,
@@ -56,6 +57,7 @@ export class FrameDecoder {
   #bodyBytes = 0;
   #expectedCrc = 0;
   #headerCrc = 0;
+  #isBare = false;
   #dead: FramingError | undefined;
 
   /** @param options.maxBodyBytes a smaller limit, such as for peers that have not said HELLO yet */
@@ -139,7 +141,8 @@ export class FrameDecoder {
   #parseHeader(bytes: Buffer, at: number): void {
     this.#checkVersion(bytes[at]!);
     const reserved = bytes[at + 3]!;
-    if (reserved !== 0) this.#die("RESERVED", `reserved byte is ${reserved}, not 0`);
+    if (reserved > BARE) this.#die("RESERVED", `reserved byte is ${reserved}, not 0 or ${BARE}`);
+    this.#isBare = reserved === BARE;
     this.#bodyBytes = readU32(bytes, at + 8);
     // Before anything is allocated, and before a single byte of the body has come.
     if (this.#bodyBytes > this.#maxBodyBytes) {
@@ -154,20 +157,29 @@ export class FrameDecoder {
   // #endregion
 
   #checkedFrame(body: Buffer): Frame {
+    if (this.#isBare) return this.#bareFrame(body);
     const isLarge = body.length >= LARGE_BODY_BYTES;
     const bodyCrc = isLarge ? crcOf(body, 0) : undefined;
     const crc = bodyCrc === undefined
       ? crcOf(body, this.#headerCrc)
       : crcJoin(this.#headerCrc, bodyCrc, body.length);
+    const frame = this.#frame(body, crc);
+    if (bodyCrc !== undefined) frame.bodyCrc = bodyCrc;
+    return frame;
+  }
+
+  #bareFrame(body: Buffer): Frame {
+    const frame = this.#frame(body, this.#headerCrc);
+    frame.isBare = true;
+    return frame;
+  }
+
+  #frame(body: Buffer, crc: number): Frame {
     if (crc !== this.#expectedCrc) {
       this.#die("BAD_CHECKSUM", `checksum ${hex(crc)}, header says ${hex(this.#expectedCrc)}`);
     }
     this.#headerBytes = 0;
-    const frame: Frame = {
-      opcode: this.#opcode, flags: this.#flags, requestId: this.#requestId, body,
-    };
-    if (bodyCrc !== undefined) frame.bodyCrc = bodyCrc;
-    return frame;
+    return { opcode: this.#opcode, flags: this.#flags, requestId: this.#requestId, body };
   }
 
   #checkVersion(version: number): void {

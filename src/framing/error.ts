@@ -2,7 +2,7 @@
  * | code           | the peer sent …                                        |
  * |----------------|--------------------------------------------------------|
  * | `BAD_VERSION`  | a first byte that is not this dialect's                |
- * | `RESERVED`     | a value in the byte that must be zero                  |
+ * | `RESERVED`     | a value that the fourth byte must not have             |
  * | `TOO_LARGE`    | a length beyond the limit                              |
  * | `BAD_CHECKSUM` | bytes that were damaged, or never were a frame         |
  *

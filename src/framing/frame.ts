@@ -18,6 +18,9 @@ export const LARGE_BODY_BYTES = 4096;
 /** The checksum covers the header up to itself. */
 export const CRC_OFFSET = 12;
 
+/** In the fourth byte: the checksum covers the header alone. */
+export const BARE = 1;
+
 const NO_BODY = Buffer.alloc(0);
 
 const U8_MAX = 0xff;
@@ -34,6 +37,8 @@ export interface Frame {
   requestId: number;
   /** Often a view of the socket's chunk: a caller that keeps it longer than the turn copies it. */
   body: Buffer;
+  /** Its body came without a checksum. */
+  isBare?: boolean;
   /** The checksum of a large body alone. A frame that passes the body on need not count it anew. */
   bodyCrc?: number;
 }
@@ -46,6 +51,8 @@ export interface FrameInit {
   body?: Uint8Array;
   /** The checksum of the body, where it is known. */
   bodyCrc?: number | undefined;
+  /** The checksum is that of the header alone. The reader has to know of such frames. */
+  isBare?: boolean | undefined;
 }
 
 /**
@@ -99,17 +106,19 @@ function writeHeader(out: Buffer, frame: FrameInit, body: Uint8Array): void {
   out[0] = VERSION;
   out[1] = opcode;
   out[2] = flags;
-  out[3] = 0; // reserved: zero until some later version gives it a meaning
+  out[3] = frame.isBare ? BARE : 0; // other values are reserved for later versions
   writeU32(out, 4, requestId);
   writeU32(out, 8, body.length);
   // The length is under the checksum too: a flipped bit there must not move the end of the frame
   // unnoticed.
   const seed = crcShort(out, { start: 0, end: CRC_OFFSET, seed: 0 });
-  const { bodyCrc } = frame;
-  const crc = bodyCrc === undefined ? crcOf(body, seed) : crcJoin(seed, bodyCrc, body.length);
-  writeU32(out, CRC_OFFSET, crc);
+  writeU32(out, CRC_OFFSET, frame.isBare ? seed : crcOfAll(seed, frame, body));
 }
 // #endregion
+
+function crcOfAll(seed: number, { bodyCrc }: FrameInit, body: Uint8Array): number {
+  return bodyCrc === undefined ? crcOf(body, seed) : crcJoin(seed, bodyCrc, body.length);
+}
 
 function isUnsigned(value: number, max: number): boolean {
   return Number.isInteger(value) && value >= 0 && value <= max;

@@ -11,9 +11,8 @@
  * which nothing is left to read is let go.
  * Test: test/01-framing.pieces.test.ts
  */
-import {
-  BLOCK_BYTES, invariant, LEAST_BLOCK_BYTES, letGo, spareBlock, takeBlock,
-} from "#base";
+import { invariant } from "#base";
+import { BLOCK_BYTES, LEAST_BLOCK_BYTES, letGo, spareBlock, takeBlock } from "./blocks.ts";
 
 const NO_BYTES: Buffer = Buffer.alloc(0);
 

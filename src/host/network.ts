@@ -24,7 +24,6 @@ import {
   type Server,
   Socket as NodeSocket,
 } from "node:net";
-import { BLOCK_BYTES, letGo, takeBlock } from "#base";
 import { clampDelay } from "./time.ts";
 import type { Address, Listener, Network, Socket, SocketHandlers } from "./types.ts";
 
@@ -45,7 +44,13 @@ export const DIAL_TIMEOUT_MS = 10_000;
  * where a peer is ahead of us. There is one for the process, as a read is over before the next.
  */
 const READ_BYTES = 256 * 1024;
+/** Lent bytes that find memory at once: an item of a stream, with its header. */
+const LENT_BYTES = 65 * 1024;
+/** Memory of lent bytes that the kernel has taken, for the next ones: 2 MiB, six slow peers. */
+const MAX_SPARES = 32;
+
 let readBuffer: Buffer | undefined;
+const spares: Buffer[] = [];
 
 /** Other runtimes have Node's sockets, and not this part of them. */
 const READS_IN_PLACE =
@@ -192,18 +197,20 @@ class TcpSocket implements Socket {
     let taken = this.#writeNow(pieces);
     const bytes = pieces.reduce((sum, { length }) => sum + length, 0);
     if (taken === bytes) return true;
-    if (bytes - taken > BLOCK_BYTES) {
+    if (bytes - taken > LENT_BYTES) {
       return this.write(Buffer.concat(pieces, bytes).subarray(taken));
     }
-    const block = takeBlock();
+    const buffer = spares.pop() ?? Buffer.allocUnsafeSlow(LENT_BYTES);
     let at = 0;
     for (const piece of pieces) {
       const rest = piece.subarray(Math.min(taken, piece.length));
       taken -= piece.length - rest.length;
-      block.set(rest, at);
+      buffer.set(rest, at);
       at += rest.length;
     }
-    return this.#write(block.subarray(0, at), () => letGo(block));
+    return this.#write(buffer.subarray(0, at), () => {
+      if (spares.length < MAX_SPARES) spares.push(buffer);
+    });
   }
 
   /**

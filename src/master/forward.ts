@@ -98,7 +98,7 @@ export class Forwards {
 
   /** A client wants a connection. Resolves when it is over. */
   async open(request: IncomingRequest, client: RpcConnection): Promise<void> {
-    const { service, id } = Forward.decode(request.body);
+    const { service, id, bare } = Forward.decode(request.body);
     findServices(this.#engine().state, service, "forward");
     if (id === 0) return request.end();
     await this.#room(service, { request, client });
@@ -108,7 +108,7 @@ export class Forwards {
       const far = await this.#reach({ service, request, client });
       if (far === undefined) return;
       const held = (bytes: number): void => client.hold(bytes);
-      const near = accept(request, { connection: client, id, held, windows: this.#windows });
+      const near = accept(request, { connection: client, id, bare, held, windows: this.#windows });
       await join(near, far.end).finally(far.release);
     } finally {
       this.#count(client, -1);
@@ -179,7 +179,7 @@ export class Forwards {
     try {
       return await this.#opener.open(link.connection, {
         opcode: Op.CONNECT,
-        body: (id) => Connect.encode({ ...key, worker: link.id, id }),
+        body: (id) => Connect.encode({ ...key, worker: link.id, id, bare: true }),
         held: (bytes) => client.hold(bytes),
         onStream: (stream) => {
           says = stream;

@@ -128,8 +128,10 @@ export class RpcConnection implements Debtor {
       },
       isBehind: () => this.#outbox.heldBytes > this.#limits.streamBacklogBytes,
       send: (flags, requestId, body) => this.#send({ opcode: 0, flags, requestId, body }),
-      sendLent: (requestId, body, bodyCrc) =>
-        this.#sendLent({ opcode: 0, flags: REPLY | MORE, requestId, body, bodyCrc }),
+      sendLent: (requestId, body, crc) => {
+        const check = crc === "bare" ? { isBare: true } : { bodyCrc: crc };
+        this.#sendLent({ opcode: 0, flags: REPLY | MORE, requestId, body, ...check });
+      },
       drained: () => this.drained(this.#limits.streamBacklogBytes),
       held: (bytes) => void (this.#itemBytes += bytes),
       forget: (requestId) => this.#served(requestId),

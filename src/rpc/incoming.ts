@@ -36,8 +36,13 @@ export interface IncomingRequest {
    * OVERLOADED. Throws an RpcError TOO_LARGE.
    */
   item(body: Uint8Array): boolean;
-  /** The same for bytes that are lent, with the checksum of the body if it is known. */
+  /**
+   * The same for bytes that are lent, with the checksum of the body if it is known. They leave
+   * without one if the reader `takesBare`.
+   */
   lentItem(body: Uint8Array, bodyCrc?: number): boolean;
+  /** The reader has said that it takes items without a checksum. */
+  takesBare: boolean;
   /**
    * How long an item may be that passes the reader's window by no more than a quarter: windows are
    * small where there are many of them.
@@ -61,7 +66,7 @@ export interface RequestHost {
   /** So much is queued that streams must not add to it. */
   isBehind(): boolean;
   send(flags: number, requestId: number, body: Uint8Array): void;
-  sendLent(requestId: number, body: Uint8Array, bodyCrc: number | undefined): void;
+  sendLent(requestId: number, body: Uint8Array, bodyCrc: number | "bare" | undefined): void;
   drained(): Promise<void>;
   /** That many bytes more wait for credit here, or fewer. */
   held(bytes: number): void;
@@ -79,6 +84,7 @@ const LEAST_ITEM_BYTES = 1024;
 export class Incoming implements IncomingRequest {
   readonly opcode: number;
   readonly body: Buffer;
+  takesBare = false;
   readonly #id: number;
   readonly #connection: RequestHost;
   readonly #isStream: boolean;
@@ -169,7 +175,7 @@ export class Incoming implements IncomingRequest {
     const leaves = !this.over && this.#isStream && this.#credit > 0;
     if (!leaves || body.byteLength > MAX_ITEM_BYTES) return this.item(Buffer.from(body));
     this.#credit -= itemCost(body);
-    this.#connection.sendLent(this.#id, body, bodyCrc);
+    this.#connection.sendLent(this.#id, body, this.takesBare ? "bare" : bodyCrc);
     return this.#ready;
   }
 

@@ -14,8 +14,9 @@
  * nothing costs no more memory than the limits say.
  * Test: test/04-rpc.test.ts
  */
-import { keep, letGo } from "#base";
-import { encodeFrame, frameParts, HEADER_BYTES, type FrameInit } from "#framing";
+import {
+  encodeFrame, frameParts, HEADER_BYTES, keep, letGo, type FrameInit,
+} from "#framing";
 import type { Host, Socket } from "#host";
 
 /**

@@ -13,8 +13,7 @@
  * Invariants: a byte is granted once; at most the window and one body wait here.
  * Test: test/04-rpc.test.ts
  */
-import { keep, letGo } from "#base";
-import { HEADER_BYTES } from "#framing";
+import { HEADER_BYTES, keep, letGo } from "#framing";
 import { RpcError } from "./errors.ts";
 import type { Windows } from "./windows.ts";
 

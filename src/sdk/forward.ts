@@ -106,7 +106,7 @@ class Forwarder implements Forwarding {
 
   /** Whether there is such a service, and anybody who says so. */
   async #look(connection: RpcConnection): Promise<void> {
-    const body = Forward.encode({ service: this.#service, id: 0 });
+    const body = Forward.encode({ service: this.#service, id: 0, bare: false });
     for await (const _ of connection.stream(Op.FORWARD, body, { deadlineMs: LOOK_MS }));
   }
 
@@ -181,7 +181,7 @@ class Forwarder implements Forwarding {
     try {
       return await this.#opener.open(connection, {
         opcode: Op.FORWARD,
-        body: (id) => Forward.encode({ service: this.#service, id }),
+        body: (id) => Forward.encode({ service: this.#service, id, bare: true }),
         onStream: (says) => {
           cancel = () => says.cancel();
           gone.addEventListener("abort", cancel, { once: true });

@@ -84,7 +84,8 @@ export class Opener {
 
   /** A PULL has come: for one that this peer was asked to open, or for none. */
   pulled(request: IncomingRequest, from: RpcConnection): void {
-    const { id } = Pull.decode(request.body);
+    const { id, bare } = Pull.decode(request.body);
+    request.takesBare = bare;
     const expected = this.#expected.get(id);
     if (expected?.from === from && expected.request === undefined) expected.request = request;
     else request.fail("NOT_FOUND", `Cannot pull connection ${id}: nobody opens it`);
@@ -101,11 +102,13 @@ export class Opener {
 export function accept(
   request: IncomingRequest,
   asker: {
-    connection: RpcConnection; id: number; windows: Windows; held?: StreamOptions["held"];
+    connection: RpcConnection; id: number; bare: boolean; windows: Windows;
+    held?: StreamOptions["held"];
   },
 ): End {
   const { connection, id, held, windows } = asker;
-  const says = connection.stream(Op.PULL, Pull.encode({ id }), { held, windows });
+  request.takesBare = asker.bare;
+  const says = connection.stream(Op.PULL, Pull.encode({ id, bare: true }), { held, windows });
   request.item(REACHED);
   return { says, hears: request };
 }

@@ -9,7 +9,7 @@
  *
  * Test: test/14-services.forward.test.ts
  */
-import { BLOCK_BYTES, keep, letGo } from "#base";
+import { BLOCK_BYTES, keep, letGo } from "#framing";
 import type { Socket } from "#host";
 import { RpcError, type RpcStream } from "#rpc";
 import type { End } from "./open.ts";

@@ -8,25 +8,34 @@
  * else. FORWARD and CONNECT are answered with what the service says. PULL is answered with what the
  * client of the service says.
  *
+ * The bytes are somebody else's, who may check them. So an item has no checksum of its own where
+ * its reader has said that it knows of such items (`bare`); its header has.
+ *
  * Test: test/14-services.forward.test.ts
  */
-import { message, string, u32 } from "#codec";
+import { bool, message, string, u32, withDefault } from "#codec";
+
+/** The asker takes items without a checksum. */
+const bare = withDefault(bool(), false);
 
 /**
  * A connection to a READY replica of a service: a name, RUN, or RUN/JOB. `id` is the client's
  * number for it; 0 opens none, and only asks whether there is such a service.
  */
-export const Forward = message("Forward", { service: [1, string(256)], id: [2, u32()] });
+export const Forward = message("Forward", {
+  service: [1, string(256)], id: [2, u32()], bare: [3, bare],
+});
 
 /** The attempt to dial. It must run there under the registration `worker`. */
 export const Connect = message("Connect", {
   run: [1, u32()], job: [2, u32()], attempt: [3, u32()], worker: [4, u32()],
   /** The master's number for this connection. */
   id: [5, u32()],
+  bare: [6, bare],
 });
 
 /** By the number of the side that is asked. */
-export const Pull = message("Pull", { id: [1, u32()] });
+export const Pull = message("Pull", { id: [1, u32()], bare: [2, bare] });
 
 /**
  * Forwarded connections of one client, and through one worker. Each costs that process a

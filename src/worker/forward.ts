@@ -54,7 +54,7 @@ export class WorkerForwards {
 
   // #region connect
   async #connect(request: IncomingRequest, connection: RpcConnection): Promise<void> {
-    const { id, worker, ...key } = Connect.decode(request.body);
+    const { id, bare, worker, ...key } = Connect.decode(request.body);
     const port = this.#portOf(key, worker);
     if (this.#open >= MAX_FORWARDED) {
       const why = `${this.#options.name()} forwards ${this.#open} connections, the most it may`;
@@ -68,7 +68,7 @@ export class WorkerForwards {
         socket.destroy();
         return request.fail("NOT_FOUND", "Cannot connect: the attempt has ended");
       }
-      await splice(socket, accept(request, { connection, id, windows: this.#windows }));
+      await splice(socket, accept(request, { connection, id, bare, windows: this.#windows }));
     } finally {
       this.#open -= 1;
     }
