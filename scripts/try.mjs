@@ -11,6 +11,7 @@ import { BootstrapError, ROOT, ensureDeps, runMain } from "./bootstrap.mjs";
 import { listChapters, suggest } from "./lib/chapters.mjs";
 import { runNode } from "./lib/child.mjs";
 import { isCompiled, programArguments, programFile } from "./lib/compiled.mjs";
+import { setMark } from "./lib/marks.mjs";
 
 await runMain(async () => {
   const [asked, ...args] = process.argv.slice(2);
@@ -34,6 +35,7 @@ await runMain(async () => {
   }
   await ensureDeps();
   if (isCompiled(ROOT)) return runHere(programFile(ROOT, file), args);
+  setMark(ROOT, file.split("/")[1] ?? "", "tried");
   return runNode([...programArguments(ROOT, file), ...args]);
 });
 

@@ -263,12 +263,23 @@ test("learn start, test, solution and reset of a chapter with one file", async (
   assert.match(shown.out, /^-.*sort\(/m);
   assert.match(shown.out, /^\+.*Math\.min/m);
 
+  assert.match((await learn("read 7")).out, /^lessons\/07-queue\/README\.md/);
   const map = await learn("");
-  assert.match(map.out, /07-queue\s+done: own\/queue\.ts, 2 tests pass/);
+  assert.match(map.out, /07-queue\s+✓ read  done: own\/queue\.ts, 2 tests pass/);
+  assert.match(map.out, /\n1 of 2 chapters written; 1 read, 0 tried, 0 broken\.\n/);
+  // A second look runs nothing, and shows the same.
+  const test = readFileSync(join(root, "test/07-queue.test.ts"));
+  const known = JSON.parse(readFileSync(own(".map.json"), "utf8"));
+  writeFileSync(own(".map.json"), JSON.stringify({
+    "07-queue": { ...known["07-queue"], text: "as it was known" },
+  }));
+  assert.match((await learn("")).out, /07-queue\s+✓ read  as it was known/);
+  writeFileSync(join(root, "test/07-queue.test.ts"), `${test}\n`);
+  assert.match((await learn("")).out, /07-queue\s+✓ read  done: own\/queue\.ts, 2 tests pass/);
   writeFileSync(own("queue.ts"), readFileSync(own("queue.ts"), "utf8").replace("a - b", "b - a"));
   assert.match(
     (await learn("")).out,
-    /07-queue\s+begun: own\/queue\.ts, 1 of 2 tests pass/,
+    /07-queue\s+✓ read  begun: own\/queue\.ts, 1 of 2 tests pass/,
     "what is done is found out, not remembered",
   );
 

@@ -3,6 +3,8 @@ import { readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { BootstrapError } from "../bootstrap.mjs";
+import { setMark } from "../lib/marks.mjs";
+import type { TestSummary } from "../lib/reporter.mjs";
 import { type Break, listBreaks, runNamedTests, tail } from "./breaks.ts";
 import { lessonOf, openChapter, pick, readOptions } from "./chapter.ts";
 import { applyPatch, makeSandbox } from "./sandbox.ts";
@@ -28,10 +30,10 @@ export async function runBreak(args: readonly string[]): Promise<number> {
     }
     return 0;
   }
-  return perform(
-    project.root,
-    breaks.get(pick(name.replace(/\.patch$/, ""), [...breaks.keys()], "the break"))!,
-  );
+  const broken = breaks.get(pick(name.replace(/\.patch$/, ""), [...breaks.keys()], "the break"))!;
+  const code = await perform(project.root, broken);
+  if (code === 0) setMark(project.root, chapter.id, "broken");
+  return code;
 }
 
 /** Exit code 0 when the break did what it promises: the named test fails. */
@@ -39,7 +41,7 @@ async function perform(root: string, broken: Break): Promise<number> {
   const say = (text: string): void => void process.stdout.write(`${text}\n`);
   const diff = diffOf(readFileSync(join(root, broken.file), "utf8"));
   say(`${broken.title}\n\n${diff}\n\n${broken.predict}`);
-  await prediction();
+  const predicted = await prediction();
   const sandbox = makeSandbox(root);
   try {
     const refused = await applyPatch(sandbox, broken.file);
@@ -48,7 +50,8 @@ async function perform(root: string, broken: Break): Promise<number> {
         `Cannot apply ${broken.file}: the source has changed since it was written\n${refused}`,
       );
     }
-    const { summary, output } = await runNamedTests(sandbox, broken.test, [broken.fails]);
+    // All of its tests: those that stay green are a part of the answer.
+    const { summary, output } = await runNamedTests(sandbox, broken.test, []);
     const failure = summary?.failed.find(({ name }) => name === broken.fails);
     if (!failure) {
       say(
@@ -57,9 +60,10 @@ async function perform(root: string, broken: Break): Promise<number> {
       );
       return 1;
     }
+    if (predicted !== "") say(`\nYou said: ${predicted}`);
     say(
       `\nIn a copy of the project, ${broken.test} fails:\n\n  ` +
-        `${broken.fails}\n${indent(failure.message)}\n\n${broken.why}`,
+        `${broken.fails}\n${indent(failure.message)}\n\n${greenOf(summary!)}\n\n${broken.why}`,
     );
     return 0;
   } finally {
@@ -91,11 +95,18 @@ function indent(message: string): string {
   return shown.map((line) => `    ${line}`.trimEnd()).join("\n");
 }
 
+function greenOf({ ran, passed }: TestSummary): string {
+  const stay = passed.length === 1 ? "1 stays" : `${passed.length} stay`;
+  return passed.length === 0 ? `None of its ${ran} tests stays green.`
+    : `Of its ${ran} tests, ${stay} green.`;
+}
+
 /** On a terminal, time to think. */
-async function prediction(): Promise<void> {
-  if (!process.stdin.isTTY || !process.stdout.isTTY) return;
+async function prediction(): Promise<string> {
+  if (!process.stdin.isTTY || !process.stdout.isTTY) return "";
   const terminal = createInterface({ input: process.stdin, output: process.stdout });
   // Ctrl-D is an answer, too
-  await terminal.question("\nYour prediction (Enter goes on): ").catch(() => "");
+  const said = await terminal.question("\nYour prediction (Enter goes on): ").catch(() => "");
   terminal.close();
+  return said.trim();
 }

@@ -8,7 +8,7 @@ import { runBreak } from "./break.ts";
 import { runCheck } from "./check.ts";
 import { runContract, runWatch } from "./contract.ts";
 import { runHint } from "./hint.ts";
-import { runMap } from "./map.ts";
+import { runMap, runRead } from "./map.ts";
 import { runReset, runSolution, runStart } from "./start.ts";
 import { runCluster, runSim } from "./whole.ts";
 
@@ -21,6 +21,7 @@ interface Command {
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   map: { usage: "", summary: "the map: chapters, what is done and what is next", run: runMap },
+  read: { usage: "read N", summary: "where the lesson is; the map ticks it", run: runRead },
   start: {
     usage: "start N",
     summary: "your copy of chapter N in own/, with the functions to write taken out",

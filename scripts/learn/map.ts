@@ -1,44 +1,77 @@
 /**
  * `npm run learn`: the map. The tests are run on the reader's files to find out how far the reader
- * is: a note that says "done" would stay when the file changes. Without an `own/` folder nothing
- * has to be run.
+ * is: a note that says "done" would stay when the file changes. So a result is kept with a hash of
+ * everything that it came from, and is no result once one of these files is another one.
+ *
+ * Test: test/learn-companion.test.ts
  */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
 import { ROOT } from "../bootstrap.mjs";
 import { listChapters } from "../lib/chapters.mjs";
-import { begunParts, describe, type Opened } from "./chapter.ts";
+import { MARKS, readMarks, setMark } from "../lib/marks.mjs";
+import { contentHash } from "./cache.ts";
+import { begunParts, describe, type Opened, openChapter, readOptions } from "./chapter.ts";
 import { contract } from "./contract.ts";
 import { exercisesByChapter, unwritten } from "./own.ts";
-import { loadProject } from "./project.ts";
+import { filesUnder, loadProject } from "./project.ts";
+
+interface Standing {
+  readonly done: boolean;
+  readonly text: string;
+}
 
 export async function runMap(): Promise<number> {
   const project = loadProject(ROOT);
   const exercises = exercisesByChapter(project);
+  const marks = readMarks(ROOT);
+  const known = new Known();
   let next: string | undefined;
+  let written = 0;
+  let toWrite = 0;
   process.stdout.write("Lessons, and your own implementations of them (own/):\n\n");
   for (const chapter of listChapters()) {
     const opened = describe(project, chapter, exercises);
-    const { done, text } = await judge(opened);
+    const { done, text } = await judge(opened, known);
     const lesson = existsSync(join(ROOT, "lessons", chapter.id, "README.md"))
       ? ""
       : "  (no lesson yet)";
+    if (opened.exercises.length > 0) toWrite += 1;
+    if (done) written += 1;
     if (next === undefined && !done && opened.exercises.length > 0) next = chapter.id;
+    const ticks = MARKS.filter((mark) => marks[chapter.id]?.includes(mark))
+      .map((mark) => `✓ ${mark}  `).join("");
     process.stdout.write(
-      `${next === chapter.id ? ">" : " "} ${chapter.id.padEnd(14)}  ${text}${lesson}\n`,
+      `${next === chapter.id ? ">" : " "} ${chapter.id.padEnd(14)}  ${ticks}${text}${lesson}\n`,
     );
   }
+  known.save();
   const number = Number(next?.slice(0, 2));
+  const count = (mark: (typeof MARKS)[number]): number =>
+    Object.values(marks).filter((all) => all.includes(mark)).length;
+  process.stdout.write(
+    `\n${written} of ${toWrite} chapters written; ` +
+      `${MARKS.map((mark) => `${count(mark)} ${mark}`).join(", ")}.\n`,
+  );
   process.stdout.write(
     next === undefined
-      ? "\nAll done. npm run learn check is what authors run.\n"
-      : `\nNext: lessons/${next}/README.md, then npm run learn start ${number}. All commands: ` +
-          `npm run learn help\n`,
+      ? "All done. npm run learn check is what authors run.\n"
+      : `Next: lessons/${next}/README.md, then npm run learn start ${number}: it is the first that ` +
+          `you have not written. All commands: npm run learn help\n`,
   );
   return 0;
 }
 
-async function judge(opened: Opened): Promise<{ done: boolean; text: string }> {
+/** `learn read 5`: where the lesson is; and the map has a tick. */
+export async function runRead(args: readonly string[]): Promise<number> {
+  const { words } = readOptions(args, []);
+  const { chapter } = openChapter(words[0], "For example: npm run learn read 5");
+  setMark(ROOT, chapter.id, "read");
+  process.stdout.write(`lessons/${chapter.id}/README.md   (npm run book makes a page of it)\n`);
+  return 0;
+}
+
+async function judge(opened: Opened, known: Known): Promise<Standing> {
   const { project, exercises } = opened;
   if (exercises.length === 0) return { done: false, text: "to read" };
   const own = begunParts(opened);
@@ -54,12 +87,57 @@ async function judge(opened: Opened): Promise<{ done: boolean; text: string }> {
   if (left.length > 0) {
     return { done: false, text: `begun: ${entries}; still to write: ${left.join(", ")}` };
   }
-  const { code, summary } = await contract(opened, { side: "own", quiet: true });
-  if (code === 0) {
-    return { done: true, text: `done: ${entries}, ${summary.passed.length} tests pass` };
+  return await known.standing(opened.chapter.id, async () => {
+    const { code, summary } = await contract(opened, { side: "own", quiet: true });
+    const { length } = summary.passed;
+    return code === 0 ? { done: true, text: `done: ${entries}, ${length} tests pass` }
+      : { done: false, text: `begun: ${entries}, ${length} of ${summary.ran} tests pass` };
+  });
+}
+
+interface Kept extends Standing {
+  readonly hash: string;
+}
+
+/** Results of tests, while all that they came from is the same. */
+class Known {
+  readonly #path = join(ROOT, "own", ".map.json");
+  readonly #old: Readonly<Record<string, Kept>>;
+  readonly #now: Record<string, Kept> = {};
+  #hash: string | undefined;
+
+  constructor() {
+    try {
+      this.#old = JSON.parse(readFileSync(this.#path, "utf8")) as Record<string, Kept>;
+    } catch {
+      this.#old = {};
+    }
   }
-  return {
-    done: false,
-    text: `begun: ${entries}, ${summary.passed.length} of ${summary.ran} tests pass`,
-  };
+
+  async standing(chapter: string, test: () => Promise<Standing>): Promise<Standing> {
+    const hash = (this.#hash ??= hashOfAll());
+    const old = this.#old[chapter];
+    const { done, text } = old?.hash === hash ? old : await test();
+    this.#now[chapter] = { hash, done, text };
+    return { done, text };
+  }
+
+  save(): void {
+    if (Object.keys(this.#now).length === 0) return;
+    try {
+      mkdirSync(dirname(this.#path), { recursive: true });
+      writeFileSync(this.#path, JSON.stringify(this.#now, null, 2));
+    } catch {
+      // A read-only checkout: the tests run again next time.
+    }
+  }
+}
+
+/** One chapter's test may start programs of any other, so there is one hash for all. */
+function hashOfAll(): string {
+  const files = ["own", "src", "test"].flatMap((folder) => filesUnder(join(ROOT, folder)))
+    .map((path) => relative(ROOT, path))
+    .filter((file) => /\.(ts|mjs|json)$/.test(file) && !/^own\/\./.test(file));
+  return contentHash([...files, "package.json"].map((file) =>
+    [file, readFileSync(join(ROOT, file))] as const));
 }
