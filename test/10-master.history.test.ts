@@ -1,12 +1,18 @@
 /** Time travel: any moment of a log is what its prefix folds to; what cannot be told is said. */
 import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
-import { apply, Event, hashState, State } from "#core";
+import { apply, Event, hashState, State, type Command, type DecidedOn } from "#core";
 import { History } from "#history";
 import type { Host } from "#host";
 import { openLog } from "#log";
-import { NO_ROOM, randomLife } from "./10-master.core.ts";
+import { commandsOf, effectsOf, KINDS, perhaps } from "../src/history/origins.ts";
+import { Bench, NO_ROOM, randomLife } from "./10-master.core.ts";
+import { Script } from "./10-master.script.ts";
 import { inWorld, Machine } from "./05-log.support.ts";
+
+const TRANSCRIPTS = join(import.meta.dirname, "../lessons/10-master/transcripts");
 
 /** The hash of the state behind each fact, from that before the first one on. */
 function hashesOf(log: readonly Buffer[]): string[] {
@@ -49,3 +55,45 @@ test("each moment of a log is what the facts up to it fold to, however it is com
   },
 ));
 
+
+test("origins: each event names its command, and its effects are those of the decision", () => {
+  const { decide } = Bench.prototype;
+  const seen = new Set<string>();
+  const check = (bench: Bench, command: Command): DecidedOn<Command["type"]> => {
+    const decided = decide.call(bench, command) as DecidedOn<Command["type"]>;
+    const derived = decided.events.flatMap((event) => {
+      const commands = commandsOf(event);
+      assert.ok(commands.includes(command.type), `${event.type} of ${command.type}`);
+      seen.add(event.type);
+      const unsure = command.type === "Rollback" ? perhaps(event) : [];
+      return [...effectsOf(bench.state, event), ...unsure].map(({ type }) => type);
+    });
+    // A worker that is back is told once more what is to end: no fact of it.
+    const effects = decided.effects.filter(() => command.type !== "Rejoin");
+    assert.deepEqual(merged(derived), merged(effects.map(({ type }) => type)), command.type);
+    return decided;
+  };
+  Bench.prototype.decide = function (command) { return check(this, command) as never; };
+  try {
+    for (let seed = 1; seed <= 12; seed++) {
+      randomLife(seed, 150, () => undefined, { services: seed % 2 === 0, journals: true });
+    }
+    for (const file of readdirSync(TRANSCRIPTS)) {
+      const script = new Script();
+      for (const part of readFileSync(join(TRANSCRIPTS, file), "utf8").trim().split(/\n{2,}/)) {
+        const lines = part.split("\n---")[0]!.split("\n").filter((line) => !line.startsWith("#"));
+        if (lines.length > 0) script.perform(lines);
+      }
+    }
+  } finally {
+    Bench.prototype.decide = decide;
+  }
+  // All that are decided: not JobStarted, which follows from the state, nor three of old logs.
+  assert.equal(seen.size, KINDS - 4);
+});
+
+/** One kill may be of several events. */
+function merged(types: readonly string[]): string[] {
+  const others = types.filter((type) => type !== "Kill");
+  return [...others, ...(types.includes("Kill") ? ["Kill"] : [])].sort();
+}

@@ -37,7 +37,7 @@ test("titan __complete offers commands, also behind flags and behind help", asyn
   assert.deepEqual(await offered("u"), ["up"]);
   assert.deepEqual(await offered("--json", "val"), ["validate"]);
   assert.deepEqual(await offered("--master", "h:1", "val"), ["validate"]);
-  const words = ["restart", "retry", "retire", "reject", "restore"];
+  const words = ["replay", "restart", "retry", "retire", "reject", "restore"];
   assert.deepEqual(await offered("help", "re"), words);
   const all = await offered("");
   assert.deepEqual(

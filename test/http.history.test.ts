@@ -51,6 +51,11 @@ test("the past of a cluster is told: its span, a moment, facts and a step", asyn
   assert.match(facts[0].text, new RegExp(`^#1 RunSubmitted ${run} with 2 jobs`));
   const step = await fits("/step?seq=2");
   assert.deepEqual([step.append.type, step.fact.type], ["JobsCancelled", "JobsCancelled"]);
+  assert.deepEqual([step.decide.commands, step.effects], [["Cancel", "CancelGroup"], []]);
+  assert.deepEqual(step.apply.slice(0, 2), [
+    { what: `run ${run}`, before: "RUNNING: 2 PENDING", after: "CANCELLED: 2 CANCELLED" },
+    { what: "queue", before: "1 ready", after: "0 ready" },
+  ]);
 });
 
 test("what cannot be told is refused, in words", async () => {

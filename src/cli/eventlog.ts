@@ -17,7 +17,7 @@ import { resultValue } from "#wire";
 import { RespParser } from "#store";
 import type { Call } from "./command.ts";
 import { CliError, EXIT, UsageError } from "./exit.ts";
-import { bytesText, clip, oneLine, pad, plural, timeText } from "./text.ts";
+import { bytesText, clip, momentText, oneLine, pad, plural } from "./text.ts";
 
 /** The longest name of an event, and two. */
 const TYPE_CELLS = 15;
@@ -125,11 +125,6 @@ function eventLine(
   const head = `${pad(String(seq), SEQ_CELLS)}  ${momentText(at)}`;
   const cells = Math.max(TYPE_CELLS, type.length + 1);
   return `${head}  ${pad(type, cells)}${oneLine(what)}${end}`.trimEnd();
-}
-
-/** To the millisecond: most events of a run happen within a second. */
-function momentText(ms: number): string {
-  return `${timeText(ms)}.${String(ms % 1000).padStart(3, "0")}`;
 }
 
 /**

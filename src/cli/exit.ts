@@ -46,6 +46,9 @@ const RPC_EXITS: Readonly<Record<string, number>> = {
   DEADLINE: EXIT.UNREACHABLE,
 };
 
+/** Errors with such a code. */
+const HAS_CODE: ReadonlySet<string> = new Set(["RpcError", "WorkerError", "HistoryError"]);
+
 export function isRpcError(error: unknown, code: string): boolean {
   const found = error as { name?: string; code?: string } | undefined;
   return found?.name === "RpcError" && found.code === code;
@@ -58,7 +61,7 @@ export function isRpcError(error: unknown, code: string): boolean {
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CliError) return error.exitCode;
   const { name, code = "" } = (error ?? {}) as { name?: string; code?: string };
-  if (name === "RpcError" || name === "WorkerError") return RPC_EXITS[code] ?? EXIT.ERROR;
+  if (HAS_CODE.has(name ?? "")) return RPC_EXITS[code] ?? EXIT.ERROR;
   if (name === "ClusterError" && code === "INTERRUPTED") return EXIT.INTERRUPTED;
   if (name === "PipelineError" || name === "YamlError") return EXIT.USAGE;
   if (name === "MasterError" && code === "UNSAFE_ADDRESS") return EXIT.USAGE;

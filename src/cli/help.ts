@@ -11,7 +11,7 @@ const MAX_COLUMNS = 100;
 /** Commands in the order in which a newcomer needs them. */
 const GROUPS: readonly (readonly [title: string, names: readonly string[]])[] = [
   ["Run", ["up", "run", "validate", "graph"]],
-  ["Look", ["runs", "status", "watch", "logs", "agents", "workers", "dead"]],
+  ["Look", ["runs", "status", "watch", "logs", "replay", "agents", "workers", "dead"]],
   ["Serve", ["deploy", "services", "forward", "scale", "rollback", "stop", "restart"]],
   ["Scale", ["pools", "launch", "retire", "drain"]],
   ["Change", ["cancel", "retry", "gates", "approve", "reject", "kv"]],

@@ -16,6 +16,7 @@ const COMMANDS: Program["commands"] = new Map([
   ["runs", async () => (await import("./commands/runs.ts")).runs],
   ["status", async () => (await import("./commands/status.ts")).status],
   ["watch", async () => (await import("./commands/watch.ts")).watch],
+  ["replay", async () => (await import("./commands/replay.ts")).replay],
   ["logs", async () => (await import("./commands/logs.ts")).logs],
   ["workers", async () => (await import("./commands/runs.ts")).workers],
   ["dead", async () => (await import("./commands/dead.ts")).dead],

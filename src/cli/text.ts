@@ -29,6 +29,11 @@ export function timeText(ms: number): string {
   return `${day} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
 }
 
+/** To the millisecond: most events of a run happen within a second. */
+export function momentText(ms: number): string {
+  return `${timeText(ms)}.${String(ms % 1000).padStart(3, "0")}`;
+}
+
 export function bytesText(bytes: number): string {
   if (bytes < 1000) return `${bytes} B`;
   const units = ["kB", "MB", "GB", "TB"];

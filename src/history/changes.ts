@@ -41,11 +41,11 @@ export class ToldChanges {
 
   /** Takes the next fact: one that is about the run, or has changed it, is kept. */
   step(cursor: Cursor, fact: Written): void {
-    const { event, place } = fact;
+    const { event } = fact;
     const before = cursor.state.runs.get(this.#number)?.jobs.length ?? 0;
     const touched = touchedJobs(cursor, fact, this.#number);
     if (touched === undefined && !runsOf(event).includes(this.#number)) return;
-    this.#facts.push(pastFact(place.seq, event, this.#names));
+    this.#facts.push(pastFact(fact, this.#names));
     const run = cursor.state.runs.get(this.#number);
     const jobs = new Set([...(touched ?? []), ...(run?.jobs.slice(before) ?? [])]);
     const changed = run === undefined ? NOTHING : rowsOf(cursor.state, run, jobs);

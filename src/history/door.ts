@@ -4,10 +4,11 @@
  *
  * Test: test/10-master.history.test.ts
  */
+import type { Host } from "#host";
 import {
-  HistoryAsked, HistoryPage, PastFactsAsked, PastFactsPage, StepAsked, StepTold,
+  HistoryAsked, HistoryPage, Op, PastFactsAsked, PastFactsPage, StepAsked, StepTold,
 } from "#wire";
-import type { History, Moment } from "./history.ts";
+import { History, type Moment } from "./history.ts";
 import { rowsAt } from "./rows.ts";
 
 const ROWS_PER_PAGE = 500;
@@ -24,6 +25,21 @@ export interface HistoryQuestion {
   readonly body: Buffer;
   /** Nothing behind this fact is told. */
   readonly until: number;
+}
+
+const KINDS: Readonly<Record<number, HistoryQuestion["kind"]>> = {
+  [Op.HISTORY]: "moment", [Op.HISTORY_FACTS]: "facts", [Op.HISTORY_STEP]: "step",
+};
+
+/** A log in a folder that answers as a master would: for somebody without one. */
+export function openPast(host: Host, dir: string) {
+  const history = new History(host, dir);
+  return {
+    async *parts(opcode: number, body: Buffer = Buffer.alloc(0)): AsyncGenerator<Buffer> {
+      yield* await answerHistory(history, { kind: KINDS[opcode]!, body, until: Infinity });
+    },
+    close: () => history.close(),
+  };
 }
 
 /** The pages of the answer. @throws {HistoryError} {LogError} {CodecError} */
@@ -52,7 +68,7 @@ export async function answerHistory(
 
 const NOTHING: HistoryPage = {
   span: undefined, seq: undefined, at: undefined, run: undefined, runs: [], jobs: [], workers: [],
-  queue: [], moreRuns: 0, moreJobs: 0,
+  queue: [], moreRuns: 0, moreJobs: 0, madeBy: 0, forgottenBy: undefined,
 };
 
 async function momentPages(
@@ -66,8 +82,12 @@ async function momentPages(
 
 function pagesOf({ seq, at, state, run }: Moment, limit: number): Buffer[] {
   const known = run === undefined ? undefined : state.runs.get(run.number);
-  const { runs, jobs, workers, queue, moreRuns, moreJobs } = rowsAt(state, { run: known, limit });
-  const head = { ...NOTHING, seq, at, run: run?.id, moreRuns, moreJobs };
+  const { runs, jobs, workers, queue, moreRuns, moreJobs } =
+    rowsAt(state, { run: known, limit, now: at ?? 0 });
+  const head = {
+    ...NOTHING, seq, at, run: run?.id, moreRuns, moreJobs,
+    madeBy: run?.seq ?? 0, forgottenBy: run?.forgotten,
+  };
   return [
     HistoryPage.encode({ ...head, queue }),
     ...chunks(workers, () => 0).map((page) => HistoryPage.encode({ ...NOTHING, workers: page })),

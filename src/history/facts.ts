@@ -5,6 +5,7 @@
  */
 import { eventDetail, eventJson, eventText, runOf, type Event } from "#core";
 import type { Fact } from "#wire";
+import type { Written } from "./cursor.ts";
 import type { PastNames } from "./names.ts";
 
 /** Of a failure's message, or a comment: in a sentence. */
@@ -25,11 +26,14 @@ export function sentenceOf(seq: number, event: Event, names: PastNames): string 
   return `#${seq} ${eventText(event, names)}${short === "" ? "" : `: ${short}`}`;
 }
 
-export function pastFact(seq: number, event: Event, names: PastNames): Fact {
+/** `more`: other keys that it is to have. */
+export function pastFact(
+  { event, place: { seq } }: Written, names: PastNames, more: object = {},
+): Fact {
   const text = sentenceOf(seq, event, names);
   const number = runOf(event);
   return {
     type: event.type, run: number === undefined ? undefined : names.run(number),
-    text: JSON.stringify({ seq, ...eventJson(event, names), text }),
+    text: JSON.stringify({ seq, ...eventJson(event, names), text, ...more }),
   };
 }

@@ -17,12 +17,13 @@ import { LogView } from "#log";
 import type { ChangedRows, Fact, HistorySpan } from "#wire";
 import { ToldChanges } from "./changes.ts";
 import type { CheckpointLimits } from "./checkpoints.ts";
-import { factsOf, goOn, type Cursor } from "./cursor.ts";
+import { factsOf, goOn, stepOn, type Cursor } from "./cursor.ts";
 import { HistoryError } from "./errors.ts";
 import { pastFact, runsOf } from "./facts.ts";
 import type { PastRun } from "./names.ts";
 import { Pass } from "./pass.ts";
 import { tellStep, type StepTold } from "./step.ts";
+import { sayChanges } from "./words.ts";
 
 /** Half of what a visit may take (300 ms) goes into folding: 500,000 facts a second. */
 const CHECKPOINT_FACTS = 65_536;
@@ -40,7 +41,7 @@ export interface Which {
 /** Good until the next question: the state goes on then. */
 export interface Moment {
   readonly seq: number;
-  /** Undefined: nothing has happened yet. */
+  /** The time that was asked for, or that of the fact. Undefined: nothing has happened yet. */
   readonly at: number | undefined;
   readonly state: State;
   readonly run: PastRun | undefined;
@@ -53,6 +54,25 @@ export interface PastFacts {
   /** Of each fact, if that was asked. */
   readonly changed: ChangedRows[];
 }
+
+export interface FactsAsked {
+  readonly from: number;
+  readonly limit: number;
+  readonly run?: string | undefined;
+  /** With the rows of the run that each has changed: those of the facts of others, too. */
+  readonly changes?: boolean;
+  /** With what each has changed in short words, as further keys of it. */
+  readonly words?: boolean;
+}
+
+interface Wanted {
+  readonly from: number;
+  readonly limit: number;
+  readonly run: PastRun | undefined;
+  readonly words: boolean;
+}
+
+type Collected = Omit<PastFacts, "run">;
 
 export class History {
   readonly #limits: CheckpointLimits;
@@ -84,26 +104,22 @@ export class History {
     return this.#alone(async () => {
       const pass = await this.#passTo(until, which.run === undefined ? which.seq : until);
       const run = which.run === undefined ? undefined : pass.names.find(which.run);
-      const cursor = await this.#visit(pass, which, run);
-      const at = cursor.state.at === 0 ? undefined : cursor.state.at;
-      return read({ seq: cursor.seq, at, state: cursor.state, run });
+      const { seq, state } = await this.#visit(pass, which, run);
+      const at = timeOf(which, run) ?? (state.at === 0 ? undefined : state.at);
+      return read({ seq, at, state, run });
     });
   }
 
-  /** Facts from number `from` on, at most `limit`. `changes`: with what each did to the run. */
-  facts(
-    { from, limit, run: typed, changes = false }: {
-      from: number; limit: number; run?: string | undefined; changes?: boolean;
-    },
-    until = Infinity,
-  ): Promise<PastFacts> {
+  /** Facts from number `from` on, at most `limit`. */
+  facts(asked: FactsAsked, until = Infinity): Promise<PastFacts> {
     return this.#alone(async () => {
+      const { from, limit, run: typed, changes = false, words = false } = asked;
       const pass = await this.#passTo(until, typed === undefined ? from + limit : until);
       const run = typed === undefined ? undefined : pass.names.find(typed);
-      if (run !== undefined && changes) {
-        return { ...(await this.#follow(pass, { from, limit, run })), run };
-      }
-      return { ...(await this.#collect(pass, { from, limit, run })), run, changed: [] };
+      const wanted = { from: Math.max(from, pass.front + 1), limit, run, words };
+      const found = run !== undefined && changes
+        ? await this.#follow(pass, { ...wanted, run }) : await this.#collect(pass, wanted);
+      return { ...found, run };
     });
   }
 
@@ -166,7 +182,7 @@ export class History {
       if (seq < pass.front || seq > tip.seq) throw outside(pass, seq);
       return this.#stand(pass, seq, (next) => next <= seq);
     }
-    const at = which.at ?? (run === undefined ? undefined : run.submittedAt + (which.after ?? 0));
+    const at = timeOf(which, run);
     if (at === undefined) return this.#stand(pass, tip.seq, () => true);
     if (pass.front > 0 && at < pass.firstAt) throw before(pass, at);
     // Events are ordered, and so are their times: the first one that is later ends the moment.
@@ -189,46 +205,56 @@ export class History {
     return cursor;
   }
 
-  async #collect(
-    pass: Pass, { from, limit, run }: { from: number; limit: number; run: PastRun | undefined },
-  ): Promise<{ facts: Fact[]; next: number | undefined }> {
+  /**
+   * Stretches without a fact of the run are skipped. To say what each has changed, the state goes
+   * with it.
+   */
+  async #collect(pass: Pass, { from, limit, run, words }: Wanted): Promise<Collected> {
     const facts: Fact[] = [];
     const { stretches, names, tip } = pass;
-    const begin = Math.max(from, pass.front + 1);
     for (const [index, stretch] of stretches.entries()) {
       const end = stretches[index + 1]?.place.seq ?? tip.seq + 1;
-      if (end <= begin || (run !== undefined && !stretch.runs.has(run.number))) continue;
-      for await (const block of this.#view.blocks(stretch.place)) {
-        for (const { event, place: { seq } } of factsOf(block)) {
-          if (seq < begin) continue;
+      if (end <= from || (run !== undefined && !stretch.runs.has(run.number))) continue;
+      const begin = Math.max(from, stretch.place.seq) - 1;
+      const cursor = words ? await this.#stand(pass, begin, () => false) : undefined;
+      for await (const block of this.#view.blocks(cursor?.place ?? stretch.place)) {
+        for (const fact of factsOf(block)) {
+          const { event, place: { seq } } = fact;
+          if (seq < from) continue;
           if (seq >= end) break;
-          if (run !== undefined && !runsOf(event).includes(run.number)) continue;
-          if (facts.length === limit) return { facts, next: seq };
-          facts.push(pastFact(seq, event, names));
+          const isWanted = run === undefined || runsOf(event).includes(run.number);
+          if (isWanted && facts.length === limit) return { facts, changed: [], next: seq };
+          const said = isWanted && cursor !== undefined && sayChanges(cursor, fact, names);
+          if (isWanted) facts.push(pastFact(fact, names, said || {}));
+          else if (cursor !== undefined) stepOn(cursor, fact);
         }
         if (block.at.seq + block.bodies.length >= end) break;
       }
     }
-    return { facts, next: undefined };
+    return { facts, changed: [], next: undefined };
   }
 
   /** As `#collect`, and the state goes with it. */
   async #follow(
-    pass: Pass, { from, limit, run }: { from: number; limit: number; run: PastRun },
-  ): Promise<Omit<PastFacts, "run">> {
+    pass: Pass, { from, limit, run }: Wanted & { run: PastRun },
+  ): Promise<Collected> {
     const { stretches, tip } = pass;
     const told = new ToldChanges(run.number, { limit, names: pass.names });
-    const begin = Math.max(from, pass.front + 1);
     for (const [index, stretch] of stretches.entries()) {
       const end = stretches[index + 1]?.place.seq ?? tip.seq + 1;
-      if (end <= begin || !stretch.runs.has(run.number)) continue;
-      const cursor = await this.#stand(pass, Math.max(begin, stretch.place.seq) - 1, () => false);
+      if (end <= from || !stretch.runs.has(run.number)) continue;
+      const cursor = await this.#stand(pass, Math.max(from, stretch.place.seq) - 1, () => false);
       const isIn = (seq: number): boolean => seq < end && !told.isFull;
       await goOn(cursor, this.#view, isIn, (...next) => told.step(...next));
       if (told.isFull) return { ...told.all, next: cursor.seq + 1 };
     }
     return { ...told.all, next: undefined };
   }
+}
+
+function timeOf({ seq, at, after }: Which, run: PastRun | undefined): number | undefined {
+  if (seq !== undefined || at !== undefined) return seq === undefined ? at : undefined;
+  return run === undefined || after === undefined ? undefined : run.submittedAt + after;
 }
 
 function outside({ front, tip, firstAt }: Pass, seq: number): HistoryError {

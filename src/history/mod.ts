@@ -10,7 +10,10 @@
  *     rows.ts          a moment as rows: runs, jobs, workers, the queue
  *     facts.ts         facts as JSON, with a sentence
  *     changes.ts       what each fact has changed of a run, for those who fold elsewhere
- *     step.ts          how one fact came about, and what it changed
+ *     step.ts          how one fact came about, and what it changed;
+ *     words.ts         that change in short words;
+ *     origins.ts       from which command it follows, and which effects follow with it;
+ *     wishes.ts        the commands in a few words
  *     door.ts          questions and answers as bytes
  *     errors.ts        what cannot be told, and why
  *
@@ -19,5 +22,5 @@
  * Left out: moments before the front of the log. A snapshot has taken the place of their facts.
  * Test: test/10-master.history.test.ts
  */
-export { answerHistory } from "./door.ts";
+export { answerHistory, openPast } from "./door.ts";
 export { History } from "./history.ts";

@@ -23,10 +23,10 @@ export interface MomentRows {
 }
 
 export function rowsAt(
-  state: State, { run, limit }: { run: Run | undefined; limit: number },
+  state: State, { run, limit, now }: { run: Run | undefined; limit: number; now: number },
 ): MomentRows {
   const runs = run === undefined ? [...state.runs.values()].reverse() : [run];
-  const jobs = run === undefined ? [] : jobRows(state, run, limit);
+  const jobs = run === undefined ? [] : jobRows(state, run, { limit, now });
   return {
     runs: runs.slice(0, limit).map(runInfo), jobs,
     workers: [...state.workers.values()].map((worker) => workerRow(state, worker)),
@@ -36,12 +36,14 @@ export function rowsAt(
   };
 }
 
-function jobRows(state: State, run: Run, limit: number): JobInfo[] {
+function jobRows(
+  state: State, run: Run, { limit, now }: { limit: number; now: number },
+): JobInfo[] {
   const rows: JobInfo[] = [];
   let bytes = 0;
   for (const job of run.jobs) {
     if (rows.length === limit || bytes > MAX_RESULT_BYTES) break;
-    rows.push(jobInfo(state, job, state.at));
+    rows.push(jobInfo(state, job, now));
     bytes += job.result?.length ?? 0;
   }
   return rows;

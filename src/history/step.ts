@@ -3,17 +3,13 @@
  *
  * Test: test/10-master.history.test.ts
  */
-import { eventJson, type Job, type State } from "#core";
-import { stepOn, type Cursor, type Written } from "./cursor.ts";
+import { eventJson } from "#core";
+import type { Cursor, Written } from "./cursor.ts";
 import { sentenceOf } from "./facts.ts";
 import type { PastNames } from "./names.ts";
-
-/** A difference that a fact has made. Null: it was not there, or is not there any more. */
-export interface Change {
-  readonly what: string;
-  readonly before: string | null;
-  readonly after: string | null;
-}
+import { commandsOf, effectsOf, perhaps, type ToldEffect } from "./origins.ts";
+import { wishText } from "./wishes.ts";
+import { sayChanges, type Change } from "./words.ts";
 
 export interface StepTold {
   readonly seq: number;
@@ -24,44 +20,25 @@ export interface StepTold {
   /** Bytes on the disk. */
   readonly append: { readonly seq: number; readonly bytes: number; readonly type: string };
   readonly apply: readonly Change[];
-  /** Changes beyond those. */
+  /** Jobs beyond those in `apply` that may have changed. */
   readonly more: number;
-  readonly effects: readonly { readonly type: string; readonly text: string }[];
+  readonly effects: readonly ToldEffect[];
 }
 
-const MAX_CHANGES = 100;
+/** Effects of one fact that are told: a thousand runs may be forgotten at once. */
+const MAX_EFFECTS = 50;
 
 /** Takes the next fact: the cursor stands behind it afterwards. */
 export function tellStep(cursor: Cursor, fact: Written, names: PastNames): StepTold {
   const { event, place: { seq }, bytes } = fact;
   const text = sentenceOf(seq, event, names);
-  const apply = changesOf(cursor, fact);
+  const commands = commandsOf(event);
+  const effects = [...effectsOf(cursor.state, event), ...perhaps(event)];
+  const { changes: apply, more } = sayChanges(cursor, fact, names);
   return {
     seq, text, fact: { seq, ...eventJson(event, names), text },
-    decide: { commands: [], text: "" },
+    decide: { commands, text: wishText(commands) },
     append: { seq, bytes, type: event.type },
-    apply: apply.slice(0, MAX_CHANGES), more: Math.max(0, apply.length - MAX_CHANGES), effects: [],
+    apply, more, effects: effects.slice(0, MAX_EFFECTS),
   };
-}
-
-function changesOf(cursor: Cursor, fact: Written): Change[] {
-  const { state } = cursor;
-  const touched = new Map<Job, string>();
-  const before = (job: Job): void => {
-    if (!touched.has(job)) touched.set(job, said(state, job));
-  };
-  state.keepers = [{ before }];
-  stepOn(cursor, fact);
-  state.keepers = [];
-  return [...touched].flatMap(([job, before]) => {
-    const after = said(state, job);
-    if (after === before) return [];
-    return [{ what: `job ${job.run.id}/${job.spec.id}`, before, after }];
-  });
-}
-
-/** A job in short words. */
-function said(state: State, { status, attempt, worker }: Job): string {
-  const where = worker === 0 ? "" : ` on ${state.workers.get(worker)?.name ?? `#${worker}`}`;
-  return attempt === 0 ? status : `${status}, attempt ${attempt}${where}`;
 }

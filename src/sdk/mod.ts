@@ -57,7 +57,7 @@ export {
 } from "./job-waits.ts";
 export { toSpec } from "./spec.ts";
 export { type ClusterEvent } from "./facts.ts";
-export { pastFacts, pastSpan, pastStep, readMoment } from "./past.ts";
+export { pastFacts, pastSpan, pastStep, readMoment, type PastSource } from "./past.ts";
 export { type RunEvent } from "./watch.ts";
 export {
   isSelected, LineReader, Pieces, Tail, type Line, type Piece, type Selection,

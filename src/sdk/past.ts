@@ -9,6 +9,9 @@ import {
 } from "#wire";
 import type { Client } from "./client.ts";
 
+/** A master, or whoever else reads its log. */
+export type PastSource = Pick<Client, "parts">;
+
 /** After a fact, at a time, or so many ms after the beginning of a run; with the jobs of a run. */
 export interface PastMoment {
   readonly seq?: number | undefined;
@@ -20,14 +23,14 @@ export interface PastMoment {
 }
 
 /** From which fact to which one the past can be told. */
-export async function pastSpan(client: Client): Promise<HistorySpan> {
+export async function pastSpan(client: PastSource): Promise<HistorySpan> {
   const none = { first: 0, last: 0, firstAt: 0, lastAt: 0 };
   const found = await readMoment(client, {});
   return found.span ?? none;
 }
 
 /** @throws {RpcError} NOT_FOUND: it cannot be told, and why */
-export async function readMoment(client: Client, which: PastMoment): Promise<HistoryPage> {
+export async function readMoment(client: PastSource, which: PastMoment): Promise<HistoryPage> {
   const { seq, at, after, run, limit = PAST_ROWS } = which;
   const body = HistoryAsked.encode({ seq, at, after, run, limit });
   let found: HistoryPage | undefined;
@@ -53,15 +56,15 @@ export interface PastFactsRead {
 }
 
 export async function pastFacts(
-  client: Client, asked: {
-    from: number; limit: number; run?: string | undefined; changes?: boolean;
+  client: PastSource, asked: {
+    from: number; limit: number; run?: string | undefined; changes?: boolean; words?: boolean;
   },
 ): Promise<PastFactsRead> {
   const facts: PastFactsRead["facts"] = [];
   const changed: ChangedRows[] = [];
   let [next, run]: [number | undefined, string | undefined] = [undefined, undefined];
-  const { run: wanted, changes = false } = asked;
-  const body = PastFactsAsked.encode({ ...asked, run: wanted, changes });
+  const { run: wanted, changes = false, words = false } = asked;
+  const body = PastFactsAsked.encode({ ...asked, run: wanted, changes, words });
   for await (const bytes of client.parts(Op.HISTORY_FACTS, body)) {
     const page = PastFactsPage.decode(bytes);
     for (const { text } of page.facts) facts.push(JSON.parse(text));
@@ -72,7 +75,7 @@ export async function pastFacts(
 }
 
 /** How one fact came about, and what it changed. */
-export async function pastStep(client: Client, seq: number): Promise<object> {
+export async function pastStep(client: PastSource, seq: number): Promise<object> {
   let text = "";
   for await (const bytes of client.parts(Op.HISTORY_STEP, StepAsked.encode({ seq }))) {
     text += StepTold.decode(bytes).text;

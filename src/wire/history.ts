@@ -74,6 +74,9 @@ export const HistoryPage = message("HistoryPage", {
   /** Rows that there were beyond the limit. */
   moreRuns: [9, withDefault(u32(), 0)],
   moreJobs: [10, withDefault(u32(), 0)],
+  /** The fact that made the run (0: it is older than all that can be told), and forgot it. */
+  madeBy: [11, withDefault(u53(), 0)],
+  forgottenBy: [12, optional(u53())],
 });
 export type HistoryPage = Infer<typeof HistoryPage>;
 
@@ -84,6 +87,8 @@ export const PastFactsAsked = message("PastFactsAsked", {
   run: [3, optional(name)],
   /** Also those of others that have changed the run, each with what it has changed of it. */
   changes: [4, withDefault(bool(), false)],
+  /** Also what each has changed, in short words. */
+  words: [5, withDefault(bool(), false)],
 });
 export type PastFactsAsked = Infer<typeof PastFactsAsked>;
 

@@ -43,7 +43,7 @@ export const status: Command = {
     const single = ref.job !== undefined;
     if (call.json) printJson(context, { run, jobs, parents, single });
     else if (single) printJob(context, run, jobs[0]!);
-    else printRun(context, run, jobs);
+    else printRun(context, { run, jobs, now: Date.now() });
     return EXIT.OK;
   },
 };
@@ -62,8 +62,10 @@ function printJson(context: Context, { run, jobs, parents, single }: Found): voi
   context.json({ run: runJson(run), jobs: jobs.map(row) });
 }
 
-function printRun(context: Context, run: RunInfo, jobs: readonly JobInfo[]): void {
-  const now = Date.now();
+/** As it is, or was, at this moment (ms since 1970). */
+export function printRun(
+  context: Context, { run, jobs, now }: Pick<Found, "run" | "jobs"> & { now: number },
+): void {
   const { submittedAt, endedAt } = run;
   const word = run.cancelling ? `${run.status} (cancelling)` : run.status;
   const state = context.paint(runColor(run.status), word);
