@@ -11,6 +11,9 @@ import { keydown } from "./keys.ts";
 import { map } from "./map.ts";
 import { down, move, up, wheel } from "./pointer.ts";
 
+/** A port has three pixels then: nobody hits it. */
+const TINY = 0.2;
+
 export function canvas(desk: Desk, context: Context, statuses: Statuses): VNode {
   const { board, view } = desk;
   const jobs = board.document.jobs.length;
@@ -18,7 +21,7 @@ export function canvas(desk: Desk, context: Context, statuses: Statuses): VNode 
   return h("div", {
     class: "build-canvas", role: "group", tabindex: jobs === 0 ? 0 : -1,
     "aria-label": `Canvas, ${jobs} jobs`, "data-frozen": board.refusal !== undefined || undefined,
-    "data-zoom": view.zoom < 0.5 ? "far" : undefined,
+    "data-zoom": view.zoom < TINY ? "tiny" : view.zoom < 0.5 ? "far" : undefined,
     style: {
       "background-size": `${grid}px ${grid}px`, "background-position": `${view.x}px ${view.y}px`,
     },

@@ -17,6 +17,7 @@ import type { Job as RunJob } from "../rows.ts";
 import { h, type Child, type VNode } from "../vdom.ts";
 import type { Desk } from "./desk.ts";
 import { textAt, valueOf, type Job, type JobKind } from "./document.ts";
+import { farPicture, MOST_CARDS } from "./far.ts";
 import { edgesOf, NODE, type Edge, type Point } from "./graph.ts";
 import { memo } from "./memo.ts";
 import { requirementOf, type Finding } from "./problems.ts";
@@ -37,18 +38,28 @@ export type Statuses = ReadonlyMap<string, RunJob> | undefined;
 
 export function world(desk: Desk, statuses: Statuses): VNode {
   const { board, view, gesture, findings, focus } = desk;
-  const keys = visible(desk);
+  const seen = visible(desk);
+  const isFar = seen.length > MOST_CARDS;
+  const keys = isFar ? chosen(desk) : seen;
   const deps = [
     board.document, board.positions, board.selection, board.edge, gesture, findings, focus,
-    statuses, keys.join("\n"),
+    statuses, isFar, keys.join("\n"),
   ];
   // While only the view moves, all that is in it stays the same list.
-  const { children } = memo("world", deps, () => contents(desk, statuses, keys));
+  const { children } = memo("world", deps, () => contents(desk, statuses, { keys, isFar }));
   const transform = `translate(${view.x}px, ${view.y}px) scale(${view.zoom})`;
   return { ...h("div", { class: "build-world", style: { transform } }), children };
 }
 
-function contents(desk: Desk, statuses: Statuses, keys: readonly string[]): VNode {
+/** From afar only these are cards: what the keyboard is at, and a few that are selected. */
+function chosen({ board, focus }: Desk): string[] {
+  const keys = board.selection.size > MANY ? [] : [...board.selection];
+  return focus === undefined || keys.includes(focus) ? keys : [...keys, focus];
+}
+
+function contents(
+  desk: Desk, statuses: Statuses, { keys, isFar }: { keys: readonly string[]; isFar: boolean },
+): VNode {
   const { board } = desk;
   const shown = new Set(keys);
   const findings = byJob(desk.findings);
@@ -58,7 +69,7 @@ function contents(desk: Desk, statuses: Statuses, keys: readonly string[]): VNod
       findings: findings.get(key) ?? NONE, status: statuses?.get(job.id ?? ""),
     });
   });
-  return h("div", null, edges(desk, shown), cards, band(desk));
+  return h("div", null, isFar ? farPicture(board) : edges(desk, shown), cards, band(desk));
 }
 
 const NONE: readonly Finding[] = [];

@@ -6,7 +6,8 @@
 import { h, type Child } from "../vdom.ts";
 import type { Context } from "../views/view.ts";
 import { update, type Desk } from "./desk.ts";
-import { boundsOf, NODE, type Positions } from "./graph.ts";
+import { boxes } from "./far.ts";
+import { boundsOf } from "./graph.ts";
 import { memo } from "./memo.ts";
 
 const AROUND = 40;
@@ -38,9 +39,4 @@ export function map({ board, view, size }: Desk, context: Context): Child {
   },
   h("path", { class: "build-map-jobs", d: memo("map", [positions], () => boxes(positions)) }),
   h("rect", { class: "build-map-view", x, y, width, height }));
-}
-
-function boxes(positions: Positions): string {
-  return [...positions.values()].map(({ x, y }) =>
-    `M${x} ${y}h${NODE.width}v${NODE.height}h${-NODE.width}z`).join("");
 }

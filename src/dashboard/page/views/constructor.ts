@@ -13,7 +13,8 @@
  *                                                     (up to here no file knows a browser)
  *     desk.ts       what is looked at; deeds.ts what a person does; tend.ts checks and runs,
  *                   saves.ts saves and opens, in one of the boxes.ts
- *     area.ts       the canvas: canvas.ts draws it, map.ts small; pointer.ts and keys.ts move it
+ *     area.ts       the canvas: canvas.ts draws it, far.ts from afar, map.ts
+ *                   small; pointer.ts and keys.ts move it
  *     panel.ts      the fields, each a control (controls.ts)
  *     code.ts       the texts, in an editor.ts; files-tab.ts the files
  *     toolbar.ts    the buttons; dialogs.ts and trial-dialog.ts the windows, each a modal.ts
