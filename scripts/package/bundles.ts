@@ -3,6 +3,7 @@
  *
  *     titan-master/   bin/titan  start_master.sh  start_worker.sh  titan.env  systemd/  dist/  …
  *     titan-worker/   bin/titan  start_worker.sh  titan.env  systemd/  dist/  …
+ *     both            src/sdk/python/, which jobs in Python import
  *
  * Invariants: the same commit gives the same bytes (with the same Node, whose zlib compresses);
  * `dist/` holds the modules that the entries reach, and no other, and in dist/dashboard/page what
@@ -24,6 +25,8 @@ import { buildPage, ROOT } from "../bootstrap.mjs";
 import { reindent } from "./reindent.ts";
 
 const FILES = join(ROOT, "scripts", "package", "files");
+/** In a bundle where it is in the repository: a worker looks for it there. */
+const PYTHON = "src/sdk/python";
 const MANIFEST = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
   name: string;
   version: string;
@@ -126,6 +129,9 @@ function makeBundle(
   for (const [file, code] of merged) add(file, code);
   for (const [path, text] of page) add(`dist/dashboard/page/${path}`, text);
   if (!role.hasSdk) for (const face of faces) add(face, absent(modules.read(face) as string));
+  for (const name of readdirSync(join(ROOT, PYTHON)).filter((each) => each.endsWith(".py"))) {
+    add(`${PYTHON}/${name}`, readFileSync(join(ROOT, PYTHON, name)));
+  }
   add("package.json", packageJson([...merged.values()].join("")));
   add("bin/titan", filled("bin/titan", role), true);
   add("README.md", filled(`README.${role.name}.md`, role));

@@ -34,6 +34,7 @@ import {
   titanEnv,
   type JobPaths,
 } from "./process-job.ts";
+import { pythonFolder, withPython } from "./python-path.ts";
 import { safeName } from "./safe-name.ts";
 import { sharedFolder, sharedRuns } from "./shared-runs.ts";
 import {
@@ -105,6 +106,8 @@ interface Shared {
   /** Removes a folder, or notes that it cannot be removed. Never rejects. */
   remove(path: string): Promise<void>;
   readonly baseEnv: Readonly<Record<string, string>>;
+  /** A folder with our modules for Python, made when it is first asked for; or undefined. */
+  python(): string | undefined;
 }
 
 /**
@@ -189,7 +192,14 @@ function sharedBy(options: ExecutorOptions): Shared {
       onNote?.(`Cannot remove ${path}: ${(error as Error).message}`);
     }
   };
-  return { host, workDir, folders, sharedRoot, remove, baseEnv };
+  let python: { readonly folder: string | undefined } | undefined;
+  // An executor with simulated folders has no real folder to put a link into.
+  const make = (): string | undefined => options.folders === undefined
+    ? pythonFolder(folders, { folder: join(workDir, "python"), onNote }) : undefined;
+  return {
+    host, workDir, folders, sharedRoot, remove, baseEnv,
+    python: () => (python ??= { folder: make() }).folder,
+  };
 }
 
 function inherited(): Record<string, string> {
@@ -275,7 +285,7 @@ class ProcessAttempt implements Running {
   #room(): { cwd: string; env: Record<string, string> } {
     const [shared, request, paths] = [this.#shared, this.#request, this.#paths];
     const env = { ...shared.baseEnv, ...request.env, ...titanEnv(request, paths) };
-    return { cwd: paths.folder, env };
+    return { cwd: paths.folder, env: withPython(env, shared.python()) };
   }
 
   pauseOutput(): void {

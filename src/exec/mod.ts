@@ -11,6 +11,7 @@
  *                     their programs, call-wire.ts their pipes, call-encode.ts their results,
  *                     call-builtins.ts titan:noop
  *     package-link.ts what a job finds there when it imports "titan-orchestrator"
+ *     python-path.ts  what it finds when it imports titan_job in Python
  *     types.ts        what goes into an attempt, and what comes out
  *     runtime.ts      what Deno has to be told
  *

@@ -20,7 +20,7 @@ import { lookAt, makeLink, type Host } from "#host";
 import { showPackages, type Runtime } from "./runtime.ts";
 
 /** Two folders up, both in the sources (`src/exec`) and in the build (`dist/exec`). */
-const PACKAGE = fileURLToPath(new URL("../..", import.meta.url)).replace(/(?<=.)[\\/]$/, "");
+export const PACKAGE = fileURLToPath(new URL("../..", import.meta.url)).replace(/(?<=.)[\\/]$/, "");
 
 /** The names under which a job imports it. */
 export const PACKAGE_NAMES = ["titan-orchestrator", "titan"] as const;

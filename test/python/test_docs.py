@@ -22,9 +22,8 @@ def blocks(page):
 
 class DocsTest(unittest.TestCase):
     def as_job(self, text):
-        env = {name: os.environ[name] for name in ("PYTHONPATH", "PYTHONPYCACHEPREFIX")}
         with Client() as titan:
-            job = pipeline("doc").job("a", run=text, shell="python3", env=env)
+            job = pipeline("doc").job("a", run=text, shell="python3")
             run = titan.submit(job).run
             status = titan.wait(run, TIMEOUT_S).status
             output = b"".join(each.data for each in titan.logs(run, "a")).decode()
