@@ -400,6 +400,7 @@ test("inside a step there is no other step, and no wait", () => Room.run(async (
     return "refused";
   });
   assert.equal(tried, "refused");
+  assert.deepEqual(await (await room.client()).gates(), [], "nobody was asked");
   // Beside it there may be others.
   const both = [job.step("a", 1, () => "a"), job.step("b", 1, () => "b")];
   assert.deepEqual(await Promise.all(both), ["a", "b"]);

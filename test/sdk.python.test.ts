@@ -77,7 +77,9 @@ const PIPELINES: Record<string, unknown>[] = [
             { name: "why", default: "it's \"fine\"" },
           ],
         },
-      }],
+      },
+      { id: "e", run: "x", hitl: { message: "?", notify: { webhook: "https://a.example/b" } } },
+      { id: "f", run: "x", hitl: { message: "?", notify: { command: ["./a", "b", "b", ""] } } }],
   },
   {
     name: "tags",
@@ -140,6 +142,7 @@ const DECISION: wire.Decision = {
 const RULES: wire.GateRules = {
   form: [{ name: "r", type: "choice", label: "l", choices: ["a"], default: "a", required: true }],
   approvers: ["ada"], required: 2, onTimeout: "skip", selfApproval: false,
+  notify: { type: "webhook", url: "https://a.example/b" },
 };
 const JOB: wire.JobInfo = {
   index: 300, id: "a", status: "SKIPPED", attempt: 2, worker: "w", startedAt: 1, endedAt: 2,

@@ -236,6 +236,8 @@ export class JobWaits {
 
   /** Asks people. The same key asks nothing again, and gives the same answer. */
   async ask(key: string, question: Question, options: HoldOptions = {}): Promise<Answer> {
+    // Before anybody is asked, and then nobody waits for the answer.
+    if (!this.#holds(options)) this.#door.checkOutside?.("ask");
     const gate = gateOf(question);
     const look = () => this.track(() => this.#door.client.ask(key, gate));
     let { decision } = await look();

@@ -60,6 +60,16 @@ class ClusterTest(unittest.TestCase):
         until(lambda: self.titan.status(run, "b").jobs[0].attempt == 2)
         self.assertEqual(self.titan.wait(run, TIMEOUT_S).status, "FAILED")
 
+    def test_run_submits_and_waits_and_tells_of_each_change(self):
+        told = []
+        ended = self.titan.run(pipeline("at-once").job("a", run="true"), key="at-once",
+                               timeout=TIMEOUT_S, on_event=told.append)
+        self.assertEqual((ended.name, ended.status), ("at-once", "COMPLETED"))
+        changes = [each.change.status for each in told if each.type == "job"]
+        self.assertEqual((told[0].type, changes[-1:]), ("snapshot", ["COMPLETED"]))
+        again = self.titan.run(pipeline("at-once").job("a", run="true"), key="at-once")
+        self.assertEqual(again.id, ended.id)
+
     def test_a_key_makes_two_submissions_one_run(self):
         one = self.titan.submit(pipeline("keyed").job("a", run="true"), key="only-one")
         two = self.titan.submit(pipeline("keyed").job("a", run="true"), key="only-one")
@@ -125,6 +135,22 @@ class ClusterTest(unittest.TestCase):
         with self.assertRaises(titan.StoreError) as found:
             self.titan.kv("INCR", "py:h")
         self.assertEqual(found.exception.code, "WRONGTYPE")
+
+    def test_artifacts_of_runs_that_are_over_are_collected(self):
+        run, _ = self.ended(pipeline("leaves").job("a", run="echo hi > f", outputs=["f"]))
+        self.titan.put_artifact("stays", "by name", keep=True)
+        names = [each.name for each in self.titan.artifacts(run)]
+        self.assertEqual(names, ["a/f"])
+        looked = self.titan.collect_artifacts(dry_run=True)
+        self.assertIn((run, "a/f"), [(each.run, each.name) for each in looked.artifacts])
+        self.assertEqual(self.titan.collect_artifacts("30d").artifacts, [])
+        self.assertEqual(len(self.titan.artifacts(run)), 1)
+        self.titan.collect_artifacts()
+        self.assertEqual(self.titan.artifacts(run), [])
+        self.assertIn("stays", [each.name for each in self.titan.artifacts(kept=True)])
+        self.titan.remove_artifact("stays")
+        with self.assertRaisesRegex(titan.PipelineError, "must be a duration"):
+            self.titan.collect_artifacts("old")
 
     def test_workers_and_services(self):
         workers = [(each.slots, each.connected) for each in self.titan.workers()]

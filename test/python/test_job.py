@@ -19,9 +19,7 @@ HEAD = "import os, pathlib, signal, sys\nfrom titan_job import JobFailedError, S
 
 def script(text, **keys):
     """A job that is a script of Python."""
-    env = {name: os.environ[name] for name in ("PYTHONPATH", "PYTHONPYCACHEPREFIX")}
-    env.update(keys.pop("env", {}))
-    return {"run": HEAD + text, "shell": "python3", "env": env, **keys}
+    return {"run": HEAD + text, "shell": "python3", **keys}
 
 
 class Calls:
@@ -186,6 +184,21 @@ job.output(job.run)
                   for attempt in (1, 2)]
         self.assertEqual(output, [b"", b"finally\nafter 2\n"])
 
+    def test_inside_a_step_there_is_no_other_step_and_no_wait(self):
+        found = self.ran("""
+def outer(call):
+    words = []
+    for inner in (lambda: job.step("inner", 1, len), lambda: job.sleep("nap", 60),
+                  lambda: job.ask("q", "Go on?"), lambda: job.results(["a"])):
+        try: inner()
+        except StepError as error: words.append(f"{error.code}: {error}")
+    return words
+job.output([job.step("outer", 1, outer), job.step("after", 1, lambda call: 2)])
+""")
+        why = "it is inside step outer, which would not call it again; call it before or after"
+        self.assertEqual(found, [[f"NESTED: Cannot {doing}: {why} that step" for doing in (
+            "begin step inner", "begin step sleep:nap", "ask", "wait")], 2])
+
     def test_an_ambiguous_step_has_a_policy(self):
         dies = "lambda call: os.kill(os.getpid(), signal.SIGKILL)"
         run = self.titan.submit(pipeline("doubt").job("asks", **script(f"""
@@ -220,6 +233,7 @@ job.output(job.step("pay", 5, ({dies}) if job.attempt == 1 else lambda call: 7, 
 
     def test_a_step_stands_for_its_input_and_keeps_json(self):
         run = self.start("""
+from concurrent.futures import ThreadPoolExecutor
 def code_of(*args, **keys):
     try: return job.step(*args, **keys)
     except StepError as error: return error.code
@@ -238,9 +252,11 @@ if job.attempt == 1:
     try: job.step("fails", None, fails)
     except ValueError: pass
     found.append(code_of("unfit", None, lambda call: object()))
-    def twice(call):
+    def again():
         try: job.step("twice", None, lambda call: 2, ordinal=1)
         except Exception as error: return error.code
+    def twice(call):
+        with ThreadPoolExecutor(1) as pool: return pool.submit(again).result()
     found.append(job.step("twice", None, twice))
     found.append(code_of("nan", float("nan"), lambda call: 1))
     found.append(code_of("once", None, lambda call: {1, 2}, effect="once"))

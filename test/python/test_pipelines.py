@@ -65,6 +65,11 @@ class SpecTest(unittest.TestCase):
         self.refused("Cannot encode JobSpec.priority: found 'high'", run="x", priority="high")
         self.refused("Cannot encode .*env", run="x", env={"A": 1})
         self.refused("unknown key", type="service", run="x", healthcheck={"url": "/"})
+        for wrong in ({}, {"webhook": "https://a", "command": ["b"]}):
+            self.refused('"notify" in hitl of job "a" wants either command or webhook',
+                         run="x", hitl={"message": "?", "notify": wrong})
+        self.refused('unknown key "url" in notify of hitl of job "a"',
+                     run="x", hitl={"message": "?", "notify": {"url": "https://a"}})
         with self.assertRaisesRegex(PipelineError, "a job must be a map: 'x'"):
             spec_of({"name": "p", "jobs": ["x"]})
         with self.assertRaisesRegex(PipelineError, "the pipeline must be a map: 3"):

@@ -144,7 +144,7 @@ def gate_of(keys: Keys) -> Optional[dict[str, Any]]:
     wait, ask = keys.ms("max_wait_seconds", 172_800_000), keys.get("hitl_message")
     if "hitl" not in keys: return {"message": ask, "max_wait_ms": wait} if ask else None
     own = Keys(f"hitl of {keys.where}", keys["hitl"],
-               "message form approvers required timeout on_timeout self_approval")
+               "message form approvers required timeout on_timeout self_approval notify")
     form = [{"label": "", "required": False, "type": "choice" if each.get("choices") else "text",
              **each} for each in own.get("form", ())]
     for each in form:  # a value of a form is a text, as a person types it
@@ -152,8 +152,15 @@ def gate_of(keys: Keys) -> Optional[dict[str, Any]]:
         if not isinstance(value, str): each["default"] = json.dumps(value)
     rules = {"form": form, "approvers": own.texts("approvers"), "required": own.get("required", 1),
              "on_timeout": own.get("on_timeout", "reject"),
-             "self_approval": own.get("self_approval", True)}
+             "self_approval": own.get("self_approval", True), "notify": notify_of(own)}
     return {"message": own.get("message"), "max_wait_ms": own.ms("timeout", wait), "rules": rules}
+def notify_of(gate: Keys) -> Optional[dict[str, Any]]:
+    own = Keys(f"notify of {gate.where}", gate.get("notify", {}), "command webhook")
+    if "notify" in gate and len(own) != 1: gate.fail("notify", "wants either command or webhook")
+    if "webhook" in own: return {"type": "webhook", "url": own["webhook"]}
+    words = own.get("command", ())
+    argv = [words] if isinstance(words, str) else [*words]
+    return {"type": "command", "argv": argv} if "command" in own else None
 def retry_of(keys: Keys) -> Optional[dict[str, Any]]:
     own = Keys(f"retry of {keys.where}", keys.get("retry", {}),
                "max_attempts delay backoff max_delay jitter")
@@ -437,11 +444,20 @@ class Client:
             elif whole:
                 for each in page.changes: yield Row(type="job", job=names[each.index], change=each)
                 if page.run is not None: yield Row(type="run", run=page.run)
-    def wait(self, run: str, timeout: Optional[float] = None, to_end: bool = False) -> Row:
-        """The run once it is over, or (unless `to_end`) PAUSED, or nothing but services is left."""
+    def wait(self, run: str, timeout: Optional[float] = None, to_end: bool = False,
+             on_event: Callable[[Row], Any] = lambda event: None) -> Row:
+        """The run once it is over, or (unless `to_end`) PAUSED, or nothing but services is left.
+        `on_event` hears every change, as `watch` tells it."""
         going = ("RUNNING", "SERVING", "PAUSED") if to_end else ("RUNNING",)
-        return next(event.run for event in self.watch(run, timeout)
-                    if event.type != "job" and event.run.status not in going)
+        for event in self.watch(run, timeout):
+            on_event(event)
+            if event.type != "job" and event.run.status not in going: return event.run
+        raise InternalError(f"Cannot wait for {run}: its events end before it does")
+    def run(self, definition: Definition, *, timeout: Optional[float] = None, to_end: bool = False,
+            on_event: Callable[[Row], Any] = lambda event: None, **options: Any) -> Row:
+        """Submits a pipeline (`options` are those of `submit`) and waits for its end, good or bad:
+        look at `status`."""
+        return self.wait(self.submit(definition, **options).run, timeout, to_end, on_event)
     def result(self, run: str, job: str) -> Any:
         """What a job wrote to TITAN_OUTPUT: a value if that is JSON, else a text; None: nothing."""
         return value_of(self.status(run, job).jobs[0].result)
@@ -577,6 +593,12 @@ class Client:
         return self._pages(ask.ARTIFACTS, run=run, kept=kept).rows
     def remove_artifact(self, name: str, run: str = "", by: str = "") -> Row:
         return self._ask(ask.REMOVE_ARTIFACTS, ref={"name": name, "run": run}, by=by)
+    def collect_artifacts(self, older: Union[str, float] = 0, *, kept: bool = False,
+                          dry_run: bool = False, by: str = "") -> Row:
+        """Removes those of runs that are over, and with `kept` those that live by name: all of
+        them, or those that are `older` (seconds, or a text as in "30d")."""
+        keys = {"older_ms": Keys("gc", {"older": older}, "older").ms("older", 0), "kept": kept}
+        return self._ask(ask.REMOVE_ARTIFACTS, **keys, dry_run=dry_run, by=by)
     def kv(self, *args: Any) -> Any:
         """A command for the store, by way of the master: `titan.kv("INCR", "visits")`."""
         harmless, words = args[0] in ("GET", "SMEMBERS"), [bytes_of(arg) for arg in args]

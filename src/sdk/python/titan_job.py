@@ -53,7 +53,7 @@ T = TypeVar("T")
 class StepError(TitanError):
     """A step has no result. `code`: STEP_CHANGED (its name stood for another input before),
     AMBIGUOUS (it may have happened), GIVEN_UP (by a person), UNFIT (its input or its result cannot
-    be kept)."""
+    be kept), NESTED (it was called inside another step)."""
     def __init__(self, code: str, words: str) -> None:
         super().__init__(words)
         self.code = code
@@ -111,7 +111,7 @@ class Waits:
     """What this process does, and what it waits for. When nothing but waits is left, the master is
     told of them, and the process ends; when one is met, the program is started again."""
     def __init__(self, pause: Callable[[list], list], end: Callable[[], None]) -> None:
-        self._pause, self._end = pause, end
+        self._pause, self._end, self.inside = pause, end, threading.local()
         self._turn, self._busy, self._moves = threading.Condition(), 0, 0
         self._waiting: list[Row] = []
     @contextlib.contextmanager
@@ -121,12 +121,27 @@ class Waits:
         self._move(1)
         try: yield
         finally: self._move(-1)
+    def check_outside(self, doing: str) -> None:
+        """In a later attempt a step is done, and its function is not called: what is in it would
+        not be counted. And a job cannot end to wait while one of its steps is under way."""
+        step = getattr(self.inside, "step", None)
+        if step is None: return
+        why = f"it is inside step {step}, which would not call it again"
+        raise StepError("NESTED", f"Cannot {doing}: {why}; call it before or after that step")
+    @contextlib.contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """In this thread the function of a step runs."""
+        self.inside.step = name
+        try:
+            with self.busy(): yield
+        finally: self.inside.step = None
     def _move(self, step: int) -> None:
         with self._turn:
             self._busy, self._moves = self._busy + step, self._moves + 1
             self._turn.notify_all()
     def until(self, wish: dict[str, Any]) -> None:
         """Returns when the wish is met. Else the process ends here."""
+        self.check_outside("wait")
         me = Row(wish=wish, over=False, error=None)
         with self._turn:
             self._waiting.append(me)
@@ -233,6 +248,7 @@ class Job:
         it ended: `retry`, `fail`, or `ask` a person (the default of `once`). `reserve`: tokens and
         usd_micros that it may cost at most. What `fn` raises is raised here: the step has failed,
         and the next attempt runs it again."""
+        self.waits.check_outside(f"begin step {name}")
         with self._lock:  # steps of one name are counted in the order of their calls
             ordinal = self._ordinals[name] = ordinal or self._ordinals.get(name, 0) + 1
         where = f"step {name}#{ordinal}"
@@ -254,7 +270,7 @@ class Job:
         return self._within_budget(need, ask.STEP_START, **start, call=secrets.randbits(32))
     def _run(self, start: dict[str, Any], fn: Callable[[StepCall], T], call: StepCall) -> T:
         try:
-            with self.waits.busy(): value = fn(call)
+            with self.waits.step(start["name"]): value = fn(call)
             result = fit(f'step {start["name"]}#{start["ordinal"]}', value)
         except Exception as error:
             # A result that nobody can keep: it has happened, and a person has to look.
@@ -365,6 +381,7 @@ class Job:
         by, comment, at, fields, and choice. `form` and `rules` (approvers, required, timeout,
         on_timeout, self_approval) are those of a gate (lesson 16); `choices` is short for a field
         that has to be filled in. The same key asks nothing again, and gives the same answer."""
+        if not hold: self.waits.check_outside("ask")  # or it would be open, and nobody waits for it
         fields = [*form, *([{"name": "choice", "choices": [*choices], "required": True}]
                            if choices else [])]
         hitl = {"message": message, "form": fields or None, **rules}

@@ -227,8 +227,9 @@ CommandAction(argv t*)   CallAction(target t, input r)   BlobPut(hash t, total u
 Action|(file FileAction, command CommandAction, shell ShellAction, call CallAction)
 Retry(max_attempts u, delay_ms u, backoff f, max_delay_ms u, jitter f)
 FormField(name t, type text|number|choice|boolean, label t=, choices t*, default t?, required b=)
+Webhook(url t)   Notify|(command CommandAction, webhook Webhook)   TcpCheck()   HttpCheck(path t)
 GateRules(form FormField*, approvers t*, required u?, on_timeout reject|approve|skip?, self_approval
-  b?)   Gate(message t, max_wait_ms u, rules GateRules?)   TcpCheck()   HttpCheck(path t)
+  b?, 52 notify Notify?)   Gate(message t, max_wait_ms u, rules GateRules?)
 Check|(tcp TcpCheck, http HttpCheck, command CommandAction)
 Restart(policy always|on-failure|never, delay_ms u, backoff f, max_delay_ms u, attempts u,
   window_ms u)
