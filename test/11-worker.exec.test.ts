@@ -267,7 +267,7 @@ test("call: a module in TypeScript is refused where a file in TypeScript is, by 
   }
 });
 
-test("a job sees TITAN_*, its own variables and five of the worker's, " +
+test("a job sees TITAN_*, its own variables, five of the worker's and the folder of titan_job, " +
   "and nothing else", async () => {
   process.env["TITAN_TEST_LEAK"] = "secret";
   const { out } = await end(
@@ -295,7 +295,7 @@ test("a job sees TITAN_*, its own variables and five of the worker's, " +
     TITAN_SHARED: join(workDir, "r", "shared"),
     TITAN_OUTPUT: join(at, ".titan-output"),
   };
-  assert.deepEqual(env, { MINE: "x\ny", ...titan });
+  assert.deepEqual(env, { MINE: "x\ny", PYTHONPATH: join(workDir, "python"), ...titan });
 });
 
 test("each attempt has an empty folder of its own, which is gone when `done` settles", async () => {
