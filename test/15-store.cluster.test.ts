@@ -885,6 +885,9 @@ test("a job imports the package under its full name, for the store and the clust
   await ensureBuilt();
   const { client, master } = await startWithStore(t);
   addWorker(t, master, { cacheDir: fresh() });
+  const script = { id: "b", shell: "node", run: 'import "titan-orchestrator/job";' } as const;
+  const alone = await client.run({ name: "alone", jobs: [script] });
+  assert.equal(alone.status, "COMPLETED", "without a project, as the first job of its worker");
   const files = {
     "job.mjs": `import { connect } from "titan-orchestrator";
       import { connectStore } from "titan-orchestrator/store";

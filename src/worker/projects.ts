@@ -20,11 +20,14 @@ export interface WorkerProjectsOptions {
 
 export class WorkerProjects {
   readonly #options: WorkerProjectsOptions;
-  /** Settles when projects may import "titan/store". */
-  #linked: Promise<void> | undefined;
+  /** Settles when programs may import "titan/store". */
+  #linking: Promise<void> | undefined;
+  /** They may, or never will: nobody has to wait. */
+  isLinked: boolean;
 
   constructor(options: WorkerProjectsOptions) {
     this.#options = options;
+    this.isLinked = options.executor.linkPackage === undefined;
   }
 
   /** The folder of this project, which is not to be changed. */
@@ -35,8 +38,13 @@ export class WorkerProjects {
       .catch((error: Error) => {
         throw new Error(`Cannot fetch the project: ${error.message}`);
       });
-    await (this.#linked ??= this.#linkPackage());
+    await this.link();
     return folder;
+  }
+
+  /** Before the first program: a script without a project may import the package, too. */
+  link(): Promise<void> {
+    return (this.#linking ??= this.#linkPackage().finally(() => { this.isLinked = true; }));
   }
 
   /** A failure here is only noted: few jobs need the link, and the others must not fail for it. */

@@ -327,15 +327,18 @@ class WorkerProcess implements Worker {
     };
     this.#attempts.set(attempt.name, attempt);
     // A call has no folder, so there is nothing to remove when its run is over.
-    if (assignment.action.type !== "call") this.#runs.add(assignment.runId);
+    const isProgram = assignment.action.type !== "call";
+    if (isProgram) this.#runs.add(assignment.runId);
     const { project, files } = assignment;
-    if (project === undefined && files === undefined) this.#begin(attempt, undefined);
+    const isReady = !isProgram || this.#projects.isLinked;
+    if (project === undefined && files === undefined && isReady) this.#begin(attempt, undefined);
     else void this.#fetchFirst(attempt, { project, files });
   }
 
   /** It comes from the master before the time of the attempt counts. */
   async #fetchFirst(attempt: Attempt, { project, files }: Needs): Promise<void> {
     try {
+      if (!this.#projects.isLinked) await this.#projects.link();
       const folder = project === undefined ? undefined : await this.#projects.folder(project);
       if (files !== undefined) await this.#files.fetch(attempt, files);
       this.#begin(attempt, folder);
