@@ -56,8 +56,8 @@ export async function runMap(): Promise<number> {
   process.stdout.write(
     next === undefined
       ? "All done. npm run learn check is what authors run.\n"
-      : `Next: lessons/${next}/README.md, then npm run learn start ${number}: it is the first that ` +
-          `you have not written. All commands: npm run learn help\n`,
+      : `Next: lessons/${next}/README.md, then npm run learn start ${number}: it is the first ` +
+          `that you have not written. All commands: npm run learn help\n`,
   );
   return 0;
 }
