@@ -11,6 +11,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, extname, join, posix } from "node:path";
 import { listChapters } from "../lib/chapters.mjs";
+import { strip } from "../learn/captions.ts";
 import { readHints } from "../learn/exercises.ts";
 import { countWords, parseMarkdown } from "../learn/markdown.ts";
 import { findRegion, hasExercise } from "../learn/regions.ts";
@@ -26,8 +27,6 @@ import { type Chapter, termsOf } from "./terms.ts";
 /** A minute of reading; code is read slower, and counted by its lines. */
 const WORDS_A_MINUTE = 200;
 const LINES_A_MINUTE = 20;
-/** Chapters in two sittings: their pages say so. */
-const LONG_MINUTES = 30;
 
 /** A page that is made of a Markdown file. */
 interface Source extends Chapter {
@@ -108,7 +107,8 @@ class Book {
   }
 
   #source(path: string, id: string, file: string): Source {
-    const markdown = readFileSync(join(this.#root, path), "utf8");
+    // What a lesson has for readers of its Markdown, this book makes itself, with lines.
+    const markdown = strip(readFileSync(join(this.#root, path), "utf8"));
     const title = /^# (.*)$/m.exec(markdown)?.[1] ?? id;
     return { path, id, file, title, markdown };
   }
@@ -142,7 +142,7 @@ class Book {
       .filter((number) => number < id.slice(0, 2));
     const before = this.#lessons.filter(({ id: other }) => named.includes(other.slice(0, 2)));
     const links = before.map(({ file, id: other }) => `<a href="${file}">${other}</a>`).join(", ");
-    const sittings = minutes >= LONG_MINUTES ? ", or two sittings" : "";
+    const sittings = markdown.includes("\n*A pause.*\n") ? ", in two sittings" : "";
     const back = links === "" ? "" : ` It looks back at ${links}.`;
     return `<p class="lead">${minutes} minutes${sittings}.${back}</p>`;
   }

@@ -12,6 +12,7 @@ import { findChapter } from "../lib/chapters.mjs";
 import { type Block, checkBlocks, docExamples } from "./blocks.ts";
 import { type Break, checkBaseline, checkBreak, listBreaks } from "./breaks.ts";
 import { type Cache, contentHash, openCache } from "./cache.ts";
+import { furnish } from "./captions.ts";
 import { checkExercises, exercisesOf } from "./exercises.ts";
 import { checkForm, isConsole, isRun, parseQuote, quotedText } from "./form.ts";
 import { checkLinks } from "./links.ts";
@@ -204,6 +205,22 @@ async function runParts(
   return parts.map((part) => results.get(part)!);
 }
 
+/** Where the text differs from what `--record` makes of it. */
+function checkFurniture(
+  { readme }: Lesson,
+  { found, text, isWritten }: { found: string; text: string; isWritten: boolean },
+): Problem[] {
+  if (isWritten || found === text) return [];
+  const lines = found.split("\n");
+  const wanted = text.split("\n");
+  const at = wanted.findIndex((line, index) => line !== lines[index]);
+  return [{
+    file: readme, line: at + 1, rule: "captions",
+    message: "a caption, a fold or the way to the neighbours is missing or old; --record writes it",
+    expected: wanted[at] ?? "", received: lines[at] ?? "",
+  }];
+}
+
 interface LessonContext {
   readonly common: string;
   /** Where to put what is to be written into lessons, if anything is. */
@@ -218,12 +235,15 @@ function lessonPart(project: Project, lesson: Lesson, context: LessonContext): P
     const missing = { file: lesson.readme, line: 1, rule: "triple", message: "is missing" };
     return { name: lesson.id, summary: "", jobs: [], problems: [missing] };
   }
-  const text = readFileSync(path, "utf8");
-  const markdown = parseMarkdown(text);
+  const found = readFileSync(path, "utf8");
+  const text = furnish(project, lesson, found);
+  if (context.edits && text !== found) writeFileSync(path, text);
+  const markdown = parseMarkdown(context.edits ? text : found);
   const { breaks, problems: breakProblems } = listBreaks(project, lesson);
   const exercises = exercisesOf(project, lesson);
   let problems = [
     ...checkForm(project, lesson, text, markdown),
+    ...checkFurniture(lesson, { found, text, isWritten: context.edits !== undefined }),
     ...checkLinks(project.root, lesson.readme, markdown),
     ...checkOrder(project, lesson, { fences: markdown.fences, exceptions: declaredExceptions() }),
     ...checkExercises(project, lesson),

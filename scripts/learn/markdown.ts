@@ -62,10 +62,14 @@ function closes(line: string, marker: string): boolean {
   return trimmed.length >= marker.length && trimmed === marker[0]!.repeat(trimmed.length);
 }
 
+/** A line that a machine wrote (captions.ts): a tag, or a link to a quoted file. */
+const MADE = /^<.*>$|^\*\[[^\]]+\]\([^)]+\)\*$/;
+
 /** Words a reader reads: no code blocks, no comments, no link targets. */
 export function countWords(markdown: Markdown): number {
   const text = markdown.prose
     .map((line) => line.text)
+    .filter((line) => !MADE.test(line))
     .join("\n")
     .replace(/<!--[\s\S]*?-->/g, "")
     .replace(/\]\([^)]*\)/g, "]");
