@@ -41,6 +41,7 @@ import type { Pool } from "#scaling";
 import { clusterId } from "./cluster-id.ts";
 import type { CommandDriver } from "./drivers.ts";
 import { GateMessenger, NOTIFY_ALL, type NotifyPolicy } from "./messenger.ts";
+import { readInThread } from "./past-reader.ts";
 import { Supervisor } from "./supervisor.ts";
 import { writeTokenFile } from "./token-file.ts";
 
@@ -364,6 +365,7 @@ function masterOptions(
     cluster,
     places,
     messenger,
+    past: (dir) => readInThread(dir),
     listen: { host: listenHost, port },
     durability,
     acceptLoss,

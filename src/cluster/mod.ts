@@ -10,6 +10,8 @@
  *     token-file.ts                     the token, for those who are told where it is
  *     cluster-store.ts                  the cluster's store: one of its own, or a server elsewhere
  *     store-embedded.ts · store-thread.ts   its own, in a thread: the owner's side, the thread's
+ *     thread.ts                         how a thread of this program is started
+ *     past-reader.ts · past-thread.ts   the log, read for those who look back, in a thread as well
  *     store-serve.ts                    a store that serves; `titan store` is it alone
  *     store-failure.ts · errors.ts      why a store, or a cluster, does not start
  *

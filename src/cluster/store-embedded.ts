@@ -13,7 +13,7 @@
  * Test: test/cli.store.test.ts
  */
 import { totalmem } from "node:os";
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { ClusterError } from "./errors.ts";
 import { durationText, hostPort } from "#base";
 import type { Address, Host } from "#host";
@@ -28,6 +28,7 @@ import {
   type StoreLocation,
 } from "./store-failure.ts";
 import { HEALTHY_MS, restartDelayMs } from "./supervisor.ts";
+import { newThread } from "./thread.ts";
 
 /**
  * Clients at a time, unless the caller has counted the process's descriptors: as many as the jobs
@@ -182,19 +183,9 @@ interface FirstStart {
 /**
  * A thread that loads the store's program, and then waits for its task. A caller that will need a
  * store starts the thread early: loading takes 70 ms, and there is another processor.
- *
- * From the build a thread is a file. From the sources it needs our loader, which Node 20 does not
- * give to threads, so a line of JavaScript brings the loader along.
  */
 export function newStoreThread(): Worker {
-  const options = { env: {}, resourceLimits: { maxOldGenerationSizeMb: heapMb() } };
-  if (import.meta.url.endsWith(".js")) {
-    return new Worker(new URL("./store-thread.js", import.meta.url), options);
-  }
-  const program = JSON.stringify(new URL("./store-thread.ts", import.meta.url).href);
-  const loader = JSON.stringify(import.meta.resolve("tsx/esm/api"));
-  const start = `import(${loader}).then(({ register }) => (register(), import(${program})))`;
-  return new Worker(start, { ...options, eval: true });
+  return newThread("store-thread", { heapMb: heapMb() });
 }
 
 /** Half of the memory: the store's data is its heap, and others live here too. */

@@ -59,4 +59,5 @@ export { Autoscaler, RETURN_MS, StartError, STOP_TRIES, type Driver } from "./au
 export type { Fleet, Hands, SeenFleet, SeenWorker } from "./fleet.ts";
 export type { OnOlderPeer } from "./first-byte.ts";
 export type { GateMessage, Messenger } from "./notices.ts";
+export type { PastQuestion, PastReader } from "./past-desk.ts";
 export { MasterError } from "./errors.ts";

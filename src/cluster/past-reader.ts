@@ -1,0 +1,85 @@
+/**
+ * Lesson 10: the owner's side of the thread that reads the log for those who look back.
+ *
+ * To fold a million facts takes seconds, and a second state beside the master's own as much memory
+ * again. In a thread neither is the master's: its loop goes on, and a thread that needs more than
+ * its heap dies alone.
+ *
+ * Invariants: one thread at a time; each question has an answer, also when the thread dies.
+ * Test: test/cli.past-thread.test.ts
+ */
+import { totalmem } from "node:os";
+import type { Worker } from "node:worker_threads";
+import type { PastQuestion, PastReader } from "#master";
+import type { FromPast, PastError } from "./past-thread.ts";
+import { newThread } from "./thread.ts";
+
+interface Asker {
+  readonly resolve: (pages: Buffer[]) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** A thread, and those who wait for its answers. */
+interface Live {
+  readonly thread: Worker;
+  readonly askers: Map<number, Asker>;
+}
+
+/** `dir`: the folder of the log. */
+export function readInThread(dir: string, heapMb = usualHeapMb()): PastReader {
+  let ids = 0;
+  let live: Live | undefined;
+  const start = (): Live => {
+    const started = startThread(dir, heapMb);
+    started.thread.once("exit", () => {
+      if (live === started) live = undefined;
+    });
+    return started;
+  };
+  return {
+    ask: (question: PastQuestion) => new Promise((resolve, reject) => {
+      const id = ++ids;
+      const { thread, askers } = live ??= start();
+      askers.set(id, { resolve, reject });
+      thread.postMessage({ id, ...question });
+    }),
+    async close() {
+      await live?.thread.terminate();
+    },
+  };
+}
+
+function startThread(dir: string, heapMb: number): Live {
+  const askers = new Map<number, Asker>();
+  const thread = newThread("past-thread", { workerData: { dir }, heapMb });
+  let why = "the thread that reads the log has ended";
+  thread.unref();
+  thread.on("error", (error: Error & { code?: string }) => {
+    why = error.code === "ERR_WORKER_OUT_OF_MEMORY"
+      ? `to fold this log takes more memory than the ${heapMb} MB that there are for it`
+      : error.message;
+  });
+  thread.once("exit", () => {
+    for (const { reject } of askers.values()) reject(new Error(why));
+    askers.clear();
+  });
+  thread.on("message", (message: FromPast) => {
+    const asker = askers.get(message.id);
+    askers.delete(message.id);
+    if ("error" in message) asker?.reject(errorOf(message.error));
+    else asker?.resolve(message.pages.map((page) => Buffer.from(page)));
+  });
+  return { thread, askers };
+}
+
+/** The master looks at the name and the code. */
+function errorOf({ name, code, message }: PastError): Error {
+  return Object.assign(new Error(message), { name, code });
+}
+
+/** A quarter of the memory: the master and the store live here, too. */
+function usualHeapMb(): number {
+  const allowed = process.constrainedMemory();
+  const bytes = allowed > 0 ? Math.min(allowed, totalmem()) : totalmem();
+  return Math.max(256, Math.floor(bytes / 4 / 2 ** 20));
+}

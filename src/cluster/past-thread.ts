@@ -1,0 +1,41 @@
+/**
+ * The program of the thread that reads the log for those who look back. Only past-reader.ts starts
+ * it.
+ *
+ *     owner ──▶ {id, kind, body, until}     a question, its body as on the wire
+ *     owner ◀── {id, pages | error}         its answer
+ *
+ * Invariants: questions are answered in order; nothing is written to the folder.
+ * Test: test/cli.past-thread.test.ts
+ */
+import { parentPort, workerData } from "node:worker_threads";
+import { answerHistory, History } from "#history";
+import { nodeHost } from "#host";
+import type { PastQuestion } from "#master";
+
+export type ToPast = { readonly id: number } & PastQuestion;
+
+/** As much of an error as travels. */
+export interface PastError {
+  readonly name: string;
+  readonly code: string;
+  readonly message: string;
+}
+
+export type FromPast =
+  | { readonly id: number; readonly pages: Buffer[] }
+  | { readonly id: number; readonly error: PastError };
+
+const owner = parentPort!;
+const history = new History(nodeHost(), (workerData as { dir: string }).dir);
+
+owner.on("message", ({ id, body, ...question }: ToPast) => {
+  // The bytes come as a bare array.
+  answerHistory(history, { ...question, body: Buffer.from(body) }).then(
+    (pages) => owner.postMessage({ id, pages } satisfies FromPast),
+    (error: Error & { code?: string }) => {
+      const { name, code = "", message } = error;
+      owner.postMessage({ id, error: { name, code, message } } satisfies FromPast);
+    },
+  );
+});

@@ -1,0 +1,31 @@
+/**
+ * A thread that runs a program of this folder.
+ *
+ * From the build a thread is a file. From the sources it needs our loader, which Node 20 does not
+ * give to threads, so a line of JavaScript brings the loader along.
+ *
+ * Test: test/cli.store.test.ts
+ */
+import { Worker } from "node:worker_threads";
+
+export interface ThreadOptions {
+  readonly heapMb: number;
+  readonly workerData?: unknown;
+}
+
+export function newThread(
+  program: "store-thread" | "past-thread", { heapMb, workerData }: ThreadOptions,
+): Worker {
+  const options = { env: {}, workerData, resourceLimits: { maxOldGenerationSizeMb: heapMb } };
+  if (import.meta.url.endsWith(".js")) return new Worker(built(program), options);
+  const file = JSON.stringify(new URL(`./${program}.ts`, import.meta.url).href);
+  const loader = JSON.stringify(import.meta.resolve("tsx/esm/api"));
+  const start = `import(${loader}).then(({ register }) => (register(), import(${file})))`;
+  return new Worker(start, { ...options, eval: true });
+}
+
+/** Each is named in full: a bundle has what is named. */
+function built(program: "store-thread" | "past-thread"): URL {
+  return program === "store-thread" ? new URL("./store-thread.js", import.meta.url)
+    : new URL("./past-thread.js", import.meta.url);
+}

@@ -1,0 +1,58 @@
+/** The past is read in a thread: its answers and its errors are those of a reader in place. */
+import assert from "node:assert/strict";
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { answerHistory, History } from "#history";
+import { nodeHost } from "#host";
+import { openLog } from "#log";
+import { HistoryAsked } from "#wire";
+import { readInThread } from "../src/cluster/past-reader.ts";
+import { Bench, spec } from "./10-master.core.ts";
+
+const host = nodeHost();
+
+async function folder(): Promise<string> {
+  const bench = new Bench();
+  bench.submit([spec("a")]);
+  const dir = mkdtempSync(join(tmpdir(), "titan-past-"));
+  const log = await openLog({ host, dir, durability: "no" });
+  for (const body of bench.log) log.append(body);
+  await log.close();
+  return dir;
+}
+
+const asked = (seq: number) => {
+  const body = HistoryAsked.encode({
+    seq, at: undefined, after: undefined, run: undefined, limit: 9,
+  });
+  return { kind: "moment", body, until: Infinity } as const;
+};
+
+test("a thread answers as a reader in place does, and errors keep their codes", async () => {
+  const dir = await folder();
+  const reader = readInThread(dir);
+  try {
+    const [found, again] = await Promise.all([reader.ask(asked(1)), reader.ask(asked(1))]);
+    const here = new History(host, dir);
+    assert.deepEqual(found, await answerHistory(here, asked(1)));
+    await here.close();
+    assert.deepEqual(again, found);
+    await assert.rejects(reader.ask(asked(2)), {
+      name: "HistoryError", code: "NOT_FOUND",
+      message: "Cannot go back to fact 2: the log ends with fact 1",
+    });
+  } finally {
+    await reader.close();
+  }
+});
+
+test("a thread that dies leaves no question without an answer", async () => {
+  const reader = readInThread(await folder(), 2);
+  await assert.rejects(reader.ask(asked(1)), /takes more memory than the 2 MB|has ended/);
+  const closing = readInThread(await folder());
+  const never = assert.rejects(closing.ask(asked(1)), /has ended/);
+  await closing.close();
+  await never;
+});
