@@ -27,12 +27,12 @@ const run = later("Run", () => import("./run.ts").then((module) => module.run),
   ({ params }) => params["run"]!);
 const builder = later("Constructor", () =>
   import("./constructor.ts").then((module) => module.builder));
-const history = later("History", () => import("./history.ts").then((module) => module.history));
+const past = later("History", () => import("./history.ts").then((module) => module.past));
 
 /** Most people who come look at a run next: its code comes while they look at the first page. */
 export const warmRun = run.warm;
 
 export const VIEWS: Readonly<Record<ViewName, View>> = {
-  agents, approvals, constructor: builder.view, history: history.view, missing, overview,
+  agents, approvals, constructor: builder.view, history: past.view, missing, overview,
   run: run.view, runs, services, store, workers,
 };

@@ -62,7 +62,7 @@ function makeParts(): Parts {
   };
 }
 
-export const history: View = {
+export const past: View = {
   name: "History",
   render(state, context) {
     const { facts, travel, moment, step } = partsOf(context);
