@@ -148,6 +148,8 @@ const PRINTED = [
   /^true true\n\[ '.*must not be empty.*' \]\n$/,
   "1\nhello\n",
   "[ 'ask COMPLETED', 'ship COMPLETED' ]\n",
+  "2 FAILED\n1\n5 [ 'a', 'more' ]\ntrue true 1\n1 0 0\ntrue true\ntrue 1 true\n",
+  "SERVING\nhello\n[ 'web.2' ] 2 [ 'web', 'web.2' ]\n[ 'web' ] 0\n",
   /^6 [0-9a-f]{64}\nhello\n\[ 'greeting\.txt' \]\n$/,
   "1\n",
   "approved: about tides, about craters\n",
