@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import type { Api } from "../src/dashboard/page/api.ts";
 import { Needs } from "../src/dashboard/page/needs.ts";
+import { Pace } from "../src/dashboard/page/pace.ts";
 import type { Job, Run } from "../src/dashboard/page/rows.ts";
 import { EMPTY, reduce, type Action, type State } from "../src/dashboard/page/state.ts";
 import { Stream } from "../src/dashboard/page/stream.ts";
@@ -192,4 +193,52 @@ test("a tab that slept for a day is true again, and has no hole in what it tells
   assert.deepEqual([...runs!.values()].map(({ id, status }) => [id, status]),
     [["y", "RUNNING"], ["x", "COMPLETED"]]);
   assert.deepEqual([facts.size, ui["run.history x"]], [0, undefined], "the log is read again");
+});
+
+test("pictures of what happens take a third of the time, and a person waits for none of them", () => {
+  let now = 0;
+  let cost = 30;
+  let isHidden = false;
+  const drawn: number[] = [];
+  const waiting = new Set<{ at: number; work: () => void }>();
+  const after = (ms: number, work: () => void): (() => void) => {
+    const one = { at: now + ms, work };
+    waiting.add(one);
+    return () => void waiting.delete(one);
+  };
+  const pace = new Pace({
+    now: () => now, after, isHidden: () => isHidden,
+    nextFrame: (work) => void after(1, work), behind: (work) => work(),
+    draw() {
+      drawn.push(now);
+      now += cost;
+    },
+  });
+  const pass = (until: number, each: () => void): void => {
+    for (; now < until; now++) {
+      each();
+      for (const one of waiting) if (one.at <= now && waiting.delete(one)) one.work();
+    }
+  };
+  const isOurs = (): void => pace.want({ isOurs: true });
+  const happens = (): void => pace.want({ isOurs: false });
+  pass(3_000, happens);
+  assert.ok(drawn.length >= 25 && drawn.length <= 34, `${drawn.length} pictures of 30 ms in 3 s`);
+  // What a person does is there in the next frame, though a pause has just begun.
+  pass(drawn.at(-1)! + 100, happens);
+  const [asked, before] = [now, drawn.length];
+  isOurs();
+  pass(now + 3, () => undefined);
+  assert.deepEqual([drawn.length, drawn.at(-1)! - asked <= 2], [before + 1, true]);
+  // Short ones follow one another frame by frame, and a long one makes nobody wait for minutes.
+  [cost, drawn.length] = [5, 0];
+  pass(now + 1_000, happens);
+  assert.ok(drawn.length > 120, `${drawn.length} pictures of 5 ms`);
+  [cost, drawn.length] = [10_000, 0];
+  pass(now + 33_000, happens);
+  assert.equal(drawn.length, 3);
+  // In a tab that nobody sees there are no frames.
+  [cost, drawn.length, isHidden] = [1, 0, true];
+  pass(now + 12_000, happens);
+  assert.ok(drawn.length >= 10 && drawn.length <= 12, `${drawn.length} pictures that nobody sees`);
 });

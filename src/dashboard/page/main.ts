@@ -14,6 +14,7 @@
  *     router.ts     addresses and views
  *     keys.ts       from keys to what they mean
  *     announce.ts   what people who listen are told
+ *     pace.ts       when the page is drawn
  *     vdom.ts       trees, and the document made like them
  *     theme.ts      light or dark
  *     views/        one file a view; the view by that name says how they are written
@@ -35,6 +36,7 @@ import { frame, frameNeeds, titleOf } from "./frame.ts";
 import { KeyReader } from "./keys.ts";
 import { Needs } from "./needs.ts";
 import { globalKeys, show } from "./overlay.ts";
+import { Pace } from "./pace.ts";
 import type { Question } from "./parts/dialog.ts";
 import { routeOf } from "./router.ts";
 import { EMPTY, reduce, type Action, type State } from "./state.ts";
@@ -48,25 +50,32 @@ const TICK_MS = 1_000;
 
 const root = document.querySelector("#titan")!;
 let state: State = EMPTY;
-let isDrawing = false;
+
+/** What happens by itself, again and again. All else is an answer to a person. */
+const UNASKED: ReadonlySet<Action["type"]> = new Set(["rows", "facts", "tick"]);
+
+const channel = new MessageChannel();
+const pace = new Pace({
+  now: () => performance.now(),
+  nextFrame: (work) => void requestAnimationFrame(work),
+  after(ms, work) {
+    const timer = setTimeout(work, ms);
+    return () => clearTimeout(timer);
+  },
+  // A message comes when the frame is over.
+  behind(work) {
+    channel.port1.onmessage = work;
+    channel.port2.postMessage(0);
+  },
+  isHidden: () => document.hidden,
+  draw: () => render(),
+});
 
 function dispatch(action: Action): void {
   const next = reduce(state, action);
   if (next === state) return;
   state = next;
-  draw();
-}
-
-/** All changes of a frame are one picture. A tab in the background has no frames. */
-function draw(): void {
-  if (isDrawing) return;
-  isDrawing = true;
-  const picture = (): void => {
-    isDrawing = false;
-    render();
-  };
-  if (document.hidden) setTimeout(picture, TICK_MS);
-  else requestAnimationFrame(picture);
+  pace.want({ isOurs: !UNASKED.has(action.type) });
 }
 
 const stream = new Stream({ api, dispatch });

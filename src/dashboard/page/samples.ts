@@ -55,11 +55,17 @@ export function sampleOf(runs: Iterable<Run>, at: number, waited?: Waited): Samp
   return { at, jobs, waited };
 }
 
+/** Whether it is time: counting all jobs of ten thousand runs is work. */
+export function isDue(samples: readonly Sample[], now: number): boolean {
+  const last = samples.at(-1);
+  return last === undefined || now < last.at || now - last.at >= SAMPLE_MS;
+}
+
 export function addSample(samples: readonly Sample[], next: Sample): readonly Sample[] {
   const last = samples.at(-1);
   // A clock that was put back begins a new chart.
   if (last !== undefined && next.at < last.at) return [next];
-  if (last !== undefined && next.at - last.at < SAMPLE_MS) return samples;
+  if (!isDue(samples, next.at)) return samples;
   // A tab that slept has none of the time between.
   const from = next.at - MAX_SAMPLES * SAMPLE_MS;
   return [...samples.filter(({ at }) => at > from), next];

@@ -11,7 +11,7 @@
  * Test: test/19-dashboard.shell.test.ts
  */
 import type { Fact, Job, Run } from "./rows.ts";
-import { addSample, sampleOf, waitedOf, type Sample } from "./samples.ts";
+import { addSample, isDue, sampleOf, waitedOf, type Sample } from "./samples.ts";
 
 /**
  * `connecting`: nothing came yet. `live`: the stream runs. `polling`: the master has no stream, so
@@ -149,7 +149,7 @@ export function reduce(state: State, action: Action): State {
 function ticked(state: State, now: number): State {
   const { runs, samples, connection } = state;
   const isTrue = connection === "live" || connection === "polling";
-  if (runs === undefined || !isTrue) return { ...state, now };
+  if (runs === undefined || !isTrue || !isDue(samples, now)) return { ...state, now };
   const waited = waitedOf(answerOf<string>(state, METRICS) ?? "");
   return { ...state, now, samples: addSample(samples, sampleOf(runs.values(), now, waited)) };
 }

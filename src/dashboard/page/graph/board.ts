@@ -251,7 +251,9 @@ export class Board {
     if (this.#model === undefined) return;
     const { shown } = this.#props!;
     const states = this.#model.nodes.map((node) => stateOf(node, (job) => shown(job).status));
-    if (states.join() !== this.#states.join()) this.#states = states;
+    const isSame = states.length === this.#states.length &&
+      states.every((state, at) => state === this.#states[at]);
+    if (!isSame) this.#states = states;
   }
 }
 

@@ -12,12 +12,15 @@ export interface RunJobs {
   readonly rows: readonly Job[];
   readonly structure: readonly GraphJob[];
   readonly numbers: ReadonlyMap<string, number>;
+  /** What it was made of. */
+  readonly from: ReadonlyMap<string, Job>;
 }
 
 /** `before`: what this function made of the same run the last time. */
 export function runJobs(jobs: ReadonlyMap<string, Job>, before?: RunJobs): RunJobs {
+  if (before !== undefined && before.from === jobs) return before;
   const rows = [...jobs.values()];
-  if (before !== undefined && isSame(rows, before.rows)) return { ...before, rows };
+  if (before !== undefined && isSame(rows, before.rows)) return { ...before, rows, from: jobs };
   const numbers = new Map(rows.map(({ id }, at) => [id, at]));
   const structure = rows.map((job): GraphJob => {
     const { id, dependsOn, service } = job;
@@ -28,7 +31,7 @@ export function runJobs(jobs: ReadonlyMap<string, Job>, before?: RunJobs): RunJo
     });
     return { id, parents, kind: service === undefined ? "job" : "service" };
   });
-  return { rows, structure, numbers };
+  return { rows, structure, numbers, from: jobs };
 }
 
 function isSame(rows: readonly Job[], before: readonly Job[]): boolean {

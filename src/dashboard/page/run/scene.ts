@@ -57,7 +57,8 @@ export function sceneOf(
       jobs, chosen: selection.job,
     }),
     isPast: past !== undefined,
-    facts: past ?? allFacts(run.id, history, state.facts.get(run.id) ?? []),
+    // They are thousands, and two views of six look at them.
+    get facts() { return past ?? allFacts(run.id, history, state.facts.get(run.id) ?? []); },
   };
 }
 

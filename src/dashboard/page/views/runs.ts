@@ -8,7 +8,7 @@ import { plural } from "#base";
 import { lookOf } from "../parts/badge.ts";
 import { barChart } from "../parts/chart.ts";
 import { filterOf, findRuns, PERIODS, STATUSES, type Found } from "../parts/filters.ts";
-import { barsOf, HISTORY, historyOf, type History } from "../parts/history.ts";
+import { barsOf, HISTORY, historyOf } from "../parts/history.ts";
 import { icon } from "../parts/icon.ts";
 import { button, command, empty, pageWith } from "../parts/page.ts";
 import { virtualRows } from "../parts/rows.ts";
@@ -23,6 +23,7 @@ import type { Context, View } from "./view.ts";
 const ROW_HEIGHT = 44;
 /** The ids of the runs that are ticked, in `state.ui`. */
 const CHOSEN = "runs chosen";
+const NONE: ReadonlySet<string> = new Set();
 /** Requests at a time: the master has other work. */
 const AT_ONCE = 6;
 const OVER = new Set(["COMPLETED", "FAILED", "CANCELLED"]);
@@ -88,7 +89,7 @@ function capital(word: string): string {
 
 // #region toolbar
 function chosenOf({ ui }: State): ReadonlySet<string> {
-  return (ui[CHOSEN] as ReadonlySet<string> | undefined) ?? new Set();
+  return (ui[CHOSEN] as ReadonlySet<string> | undefined) ?? NONE;
 }
 
 function choose({ dispatch }: Context, value: ReadonlySet<string>): void {
@@ -164,18 +165,31 @@ function list(state: State, shown: readonly Run[], context: Context): Child {
     name: "runs", count: shown.length, rowHeight: ROW_HEIGHT, label: "Runs",
     render(index) {
       const run = shown[index]!;
+      const own = history.get(run.name) ?? [];
+      // While a person scrolls nothing of it is new.
+      const like = [now, chosen, context.dispatch, ...own];
+      const known = rows.get(run);
+      if (known !== undefined && isSame(known.like, like)) return known.tree;
       const isChosen = chosen.has(run.id);
       const before = h("input", {
         type: "checkbox", class: "run-tick", checked: isChosen, "aria-label": `Tick ${run.id}`,
         onchange: () => tick(state, context, run.id),
       });
-      return runRow(run, { now, before, isChosen, after: past(history, run, now) });
+      const tree = runRow(run, { now, before, isChosen, after: past(own, run, now) });
+      rows.set(run, { like, tree });
+      return tree;
     },
   });
 }
 
-function past(history: History, { name }: Run, now: number): VNode {
-  const own = history.get(name) ?? [];
+/** Trees of rows, and what they were made of. */
+const rows = new WeakMap<Run, { readonly like: readonly unknown[]; readonly tree: VNode }>();
+
+function isSame(one: readonly unknown[], other: readonly unknown[]): boolean {
+  return one.length === other.length && one.every((part, at) => part === other[at]);
+}
+
+function past(own: readonly Run[], { name }: Run, now: number): VNode {
   const failed = own.filter(({ status }) => status === "FAILED").length;
   const label = `The last ${plural(own.length, "run")} of ${name}: ${failed} failed`;
   return h("span", { class: "run-past" }, barChart(barsOf(own, now), HISTORY, label));
