@@ -184,6 +184,26 @@ job.output(job.run)
                   for attempt in (1, 2)]
         self.assertEqual(output, [b"", b"finally\nafter 2\n"])
 
+    def test_a_script_that_is_edited_while_it_waits_is_told_what_has_changed(self):
+        path = os.path.join(os.environ["TITAN_FOLDER"], "edited")
+
+        def write(topic):
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(f"plan = job.step('plan', '{topic}', lambda call: '{topic}')\n"
+                           "job.ask('go', 'Go on?')\njob.output(plan)\n")
+
+        write("moon")
+        run = self.start("exec(open(os.environ['SCRIPT']).read())", env={"SCRIPT": path})
+        until(lambda: self.titan.status(run, "a").jobs[0].status == "WAITING")
+        write("mars")
+        self.approve(f"{run}/a:go")
+        self.assertEqual(self.titan.wait(run, TIMEOUT_S).status, "FAILED")
+        output = b"".join(each.data for each in self.titan.logs(run, "a")).decode()
+        moon, mars = (titan_job.hash_of("", topic).hex() for topic in ("moon", "mars"))
+        self.assertRegex(output, f"STEP_CHANGED: step plan#1 .*input {moon}, .*now .* {mars}")
+        self.titan.retry(run, accept_changed=True)
+        self.assertEqual(self.result(run), "moon")
+
     def test_inside_a_step_there_is_no_other_step_and_no_wait(self):
         found = self.ran("""
 def outer(call):
