@@ -7,10 +7,11 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { setFlagsFromString } from "node:v8";
 import { BootstrapError, ROOT, ensureDeps, runMain } from "./bootstrap.mjs";
 import { listChapters, suggest } from "./lib/chapters.mjs";
 import { runNode } from "./lib/child.mjs";
-import { isCompiled, programArguments, programFile } from "./lib/compiled.mjs";
+import { isCompiled, programArguments, programFile, SHORT_LIVED } from "./lib/compiled.mjs";
 import { setMark } from "./lib/marks.mjs";
 
 await runMain(async () => {
@@ -47,6 +48,7 @@ await runMain(async () => {
 async function runHere(file, args) {
   process.argv = [process.execPath, file, ...args];
   process.setSourceMapsEnabled(true);
+  setFlagsFromString(SHORT_LIVED);
   await import(pathToFileURL(file).href);
   return Number(process.exitCode ?? 0);
 }

@@ -195,7 +195,7 @@ test("a tab that slept for a day is true again, and has no hole in what it tells
   assert.deepEqual([facts.size, ui["run.history x"]], [0, undefined], "the log is read again");
 });
 
-test("pictures of what happens take a third of the time, and a person waits for none of them", () => {
+test("pictures of what happens take a third of the time, and nobody waits for one of them", () => {
   let now = 0;
   let cost = 30;
   let isHidden = false;

@@ -2,7 +2,7 @@
 /**
  * In a compiled copy, the command line in few files: those that package_cloud.sh would ship.
  *
- *     dist/cli/main.js           loads the next, and nothing else
+ *     dist/cli/main.js           tells V8 that it is short-lived, and loads the next
  *     merged/dist/cli/main.js    the program, with a file or two for each folder of src/
  *     merged/dist/sdk/mod.js     what a job's program finds as "titan-orchestrator"
  *
@@ -10,7 +10,7 @@
  * 0.26 s, and 0.13 s when they are merged; and `npm test` starts hundreds of such processes. A test
  * that imports a module has it from `dist/`.
  *
- *     node scripts/lib/merged.mjs COPY        what mergeProgram() starts, since it has to wait
+ *     node scripts/lib/merged.mjs COPY OPTION    what mergeProgram() starts, since it has to wait
  *
  * Test: test/learn-check.test.ts
  */
@@ -39,10 +39,12 @@ const MAP = /^\/\/# sourceMappingURL=.*\n?/m;
 /**
  * Merges the program of a compiled copy.
  * @param {string} root
+ * @param {string} shortLived the option of V8 with which it runs
  */
-export function mergeProgram(root) {
+export function mergeProgram(root, shortLived) {
   if (!existsSync(join(root, PROGRAM)) || !existsSync(join(root, PACKAGING))) return;
-  const { status, stderr } = spawnSync(process.execPath, [SELF, root], { encoding: "utf8" });
+  const args = [SELF, root, shortLived];
+  const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
   if (status !== 0) throw new Error(`Cannot merge the modules of ${PROGRAM}: ${stderr}`);
 }
 
@@ -57,8 +59,8 @@ export function unmerged(root, changed) {
   return isConcerned && existsSync(join(root, MERGED)) ? [SOURCE] : [];
 }
 
-/** @param {string} root */
-async function merge(root) {
+/** @param {string} root @param {string} shortLived */
+async function merge(root, shortLived) {
   /** @type {typeof import("../../src/packaging/mod.ts")} */
   const packaging = await import(pathToFileURL(join(root, PACKAGING)).href);
   const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
@@ -76,7 +78,13 @@ async function merge(root) {
   copyFileSync(join(root, "package.json"), join(root, MERGED, "package.json"));
   await writePage(root);
   const from = relative(dirname(PROGRAM), join(MERGED, PROGRAM));
-  writeFileSync(join(root, PROGRAM), `#!/usr/bin/env node\nimport "${from}";\n`);
+  writeFileSync(join(root, PROGRAM), [
+    "#!/usr/bin/env node",
+    'import { setFlagsFromString } from "node:v8";',
+    `setFlagsFromString(${JSON.stringify(shortLived)});`,
+    `await import("${from}");`,
+    "",
+  ].join("\n"));
 }
 
 /**
@@ -114,4 +122,4 @@ function write(path, text) {
   writeFileSync(path, text);
 }
 
-if (process.argv[1] === SELF) await merge(process.argv[2] ?? "");
+if (process.argv[1] === SELF) await merge(process.argv[2] ?? "", process.argv[3] ?? "");
