@@ -448,14 +448,14 @@ test("learn watch runs again when a file changes and when asked, and ends at q",
 
 test("learn says what is not there yet, and what was meant", async () => {
   const [later, wrong, help, option, chapter] = await Promise.all([
-    program("trace"),
+    learn("trace"),
     learn("strat 5"),
     learn("help"),
     learn("test 7 --rfe"),
     learn("start quue"),
   ]);
-  assert.deepEqual([later.code, wrong.code, help.code, option.code, chapter.code], [2, 2, 0, 1, 1]);
-  assert.match(later.out, /not in this version yet/);
+  assert.deepEqual([later.code, wrong.code, help.code, option.code, chapter.code], [1, 2, 0, 1, 1]);
+  assert.match(later.out, /Cannot trace: what\? For example: npm run learn trace 12\/freeze/);
   assert.match(wrong.out, /did you mean start\?/);
   assert.match(option.out, /did you mean --ref\?/);
   assert.match(chapter.out, /did you mean queue\?/);

@@ -10,6 +10,7 @@ import { runContract, runWatch } from "./contract.ts";
 import { runHint } from "./hint.ts";
 import { runMap, runRead } from "./map.ts";
 import { runReset, runSolution, runStart } from "./start.ts";
+import { runTrace } from "./trace/trace.ts";
 import { runCluster, runSim } from "./whole.ts";
 
 interface Command {
@@ -62,6 +63,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     summary: "a real master and workers on your modules, killed half-way",
     run: runCluster,
   },
+  trace: {
+    usage: "trace WHAT [-- --svg FILE]",
+    summary: "what happened in a script (12/freeze), a life (sim --seed 8) or a run, in lanes",
+    run: runTrace,
+  },
   break: {
     usage: "break N [name]",
     summary: "sabotages a copy of the project: predict what happens, then see",
@@ -75,9 +81,6 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   },
 };
 
-/** Commands that a later version will have. */
-const LATER = ["trace"];
-
 /** Exit codes as the CLI has them: 2 is a usage error. */
 export async function main(args: readonly string[]): Promise<number> {
   const [name = "map", ...rest] = args;
@@ -87,10 +90,6 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (command) return command.run(rest);
-  if (LATER.includes(name)) {
-    process.stderr.write(`Cannot learn ${name}: not in this version yet\n`);
-    return 2;
-  }
   const near = suggest(name, Object.keys(COMMANDS));
   process.stderr.write(
     `Cannot learn ${JSON.stringify(name)}: no such ` +

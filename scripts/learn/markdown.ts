@@ -62,8 +62,8 @@ function closes(line: string, marker: string): boolean {
   return trimmed.length >= marker.length && trimmed === marker[0]!.repeat(trimmed.length);
 }
 
-/** A line that a machine wrote (captions.ts): a tag, a quoted file, or the way on. */
-const MADE = /^<.*>$|^\*\[[^\]]+\]\([^)]+\)\*$|^(?:\[\d\d .*\) ← )?\d+ minutes\b/;
+/** No prose: a picture, or a line of captions.ts: a tag, a quoted file, the way on. */
+const MADE = /^<.*>$|^!\[.*\]\(.*\)$|^\*\[[^\]]+\]\([^)]+\)\*$|^(?:\[\d\d .*\) ← )?\d+ minutes\b/;
 
 /** Words a reader reads: no code blocks, no comments, no link targets. */
 export function countWords(markdown: Markdown): number {
