@@ -14,6 +14,9 @@ import type { PastQuestion, PastReader } from "#master";
 import type { FromPast, PastError } from "./past-thread.ts";
 import { newThread } from "./thread.ts";
 
+/** A visit makes a whole state: with little room for new objects, they are moved about twice. */
+const YOUNG_MB = 128;
+
 interface Asker {
   readonly resolve: (pages: Buffer[]) => void;
   readonly reject: (error: Error) => void;
@@ -51,7 +54,7 @@ export function readInThread(dir: string, heapMb = usualHeapMb()): PastReader {
 
 function startThread(dir: string, heapMb: number): Live {
   const askers = new Map<number, Asker>();
-  const thread = newThread("past-thread", { workerData: { dir }, heapMb });
+  const thread = newThread("past-thread", { workerData: { dir }, heapMb, youngMb: YOUNG_MB });
   let why = "the thread that reads the log has ended";
   thread.unref();
   thread.on("error", (error: Error & { code?: string }) => {

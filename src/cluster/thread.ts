@@ -10,13 +10,18 @@ import { Worker } from "node:worker_threads";
 
 export interface ThreadOptions {
   readonly heapMb: number;
+  /** For new objects. Default: as V8 has it. */
+  readonly youngMb?: number;
   readonly workerData?: unknown;
 }
 
 export function newThread(
-  program: "store-thread" | "past-thread", { heapMb, workerData }: ThreadOptions,
+  program: "store-thread" | "past-thread", { heapMb, youngMb, workerData }: ThreadOptions,
 ): Worker {
-  const options = { env: {}, workerData, resourceLimits: { maxOldGenerationSizeMb: heapMb } };
+  const limits = {
+    maxOldGenerationSizeMb: heapMb, ...(youngMb && { maxYoungGenerationSizeMb: youngMb }),
+  };
+  const options = { env: {}, workerData, resourceLimits: limits };
   if (import.meta.url.endsWith(".js")) return new Worker(built(program), options);
   const file = JSON.stringify(new URL(`./${program}.ts`, import.meta.url).href);
   const loader = JSON.stringify(import.meta.resolve("tsx/esm/api"));

@@ -21,6 +21,11 @@
 /** Indexes are Int32: 2^28 edges are 4 GiB of columns, more than one process should hold anyway. */
 export const MAX_EDGES = 2 ** 28;
 
+const COLUMNS = [
+  "firstChild", "lastChild", "firstParent", "lastParent", "parent", "child", "nextChild",
+  "nextParent",
+] as const;
+
 export class Links {
   // #region columns
   // One entry per job: the two ends of its two lists (the tails make appending O(1)).
@@ -45,6 +50,13 @@ export class Links {
     this.child = new Int32Array(edges + 1);
     this.nextChild = new Int32Array(edges + 1);
     this.nextParent = new Int32Array(edges + 1);
+  }
+
+  copy(): Links {
+    const copy = new Links(0, 0);
+    for (const column of COLUMNS) copy[column] = this[column].slice();
+    copy.edges = this.edges;
+    return copy;
   }
 
   growJobs(jobs: number): void {

@@ -55,9 +55,11 @@ export interface DagNode {
  * ```
  */
 export class Dag {
-  readonly #indexes = new Map<string, number>();
-  readonly #ids: string[];
-  readonly #links: Links;
+  #indexes = new Map<string, number>();
+  #ids: string[];
+  #links: Links;
+  /** All but the next two columns are shared with a copy, until one of the two grows. */
+  #isShared = false;
   #waiting: Int32Array;
   #settled: Uint8Array;
   #order: Int32Array;
@@ -99,6 +101,29 @@ export class Dag {
     for (; linked < list.length; linked++) dag.#linkParents(linked, list[linked]!);
     if (!parentsFirst) dag.#sortFromScratch();
     return dag;
+  }
+
+  /** The same graph, which goes on by itself. It costs the two columns that say what is over. */
+  copy(): Dag {
+    const copy = new Dag(0, this.#links, this.#ids);
+    copy.#indexes = this.#indexes;
+    copy.#order = this.#order;
+    copy.#place = this.#place;
+    copy.#waiting = this.#waiting.slice();
+    copy.#settled = this.#settled.slice();
+    this.#isShared = copy.#isShared = true;
+    return copy;
+  }
+
+  /** To be called before a job or an edge is added. */
+  #own(): void {
+    if (!this.#isShared) return;
+    this.#isShared = false;
+    this.#indexes = new Map(this.#indexes);
+    this.#ids = [...this.#ids];
+    this.#links = this.#links.copy();
+    this.#order = this.#order.slice();
+    this.#place = this.#place.slice();
   }
 
   get size(): number {
@@ -158,6 +183,7 @@ export class Dag {
       return this.#resolve(name, id, doing);
     });
     checkEdges(doing, this.#links.edges + found.length);
+    this.#own();
     const index = this.#register(id, doing);
     for (const parent of found) this.#link(parent, index);
     return index;
@@ -184,6 +210,7 @@ export class Dag {
       throw new DagError("SETTLED_CHILD", `Cannot add edge: ${what}`);
     }
     checkEdges("add edge", this.#links.edges + 1);
+    this.#own();
     if (this.#place[parent]! > this.#place[child]!) this.#reorder(parent, child);
     this.#link(parent, child);
   }

@@ -5,68 +5,82 @@
  *     facts  ├──────────┼──────────┼──────────┼────▶
  *            front      ▲          ▲          ▲        a checkpoint every so many facts
  *
- * A checkpoint is what a snapshot is: the state as bytes. When all of them are more than their
- * budget, every second one goes, and from then on they are made half as often: a visit folds twice
- * as much, and what is kept stays bounded.
+ * A checkpoint is a copy that shares with the one before what has not changed. When all of them are
+ * more than their budget, every second one goes, and from then on they are made half as often: a
+ * visit folds twice as much, and what is kept stays bounded.
  *
  * Test: test/10-master.history.test.ts
  */
-import { readSnapshot, writeSnapshot, type State } from "#core";
+import { Copier, stateOf, type StateCopy } from "#core";
 import type { LogPlace } from "#log";
 import type { Cursor } from "./cursor.ts";
+
+/** Of most facts less, with their share of the log's own. */
+const BYTES_PER_FACT = 100;
 
 interface Checkpoint {
   readonly seq: number;
   readonly place: LogPlace;
-  readonly parts: readonly Buffer[];
-  readonly bytes: number;
+  readonly copy: StateCopy;
 }
 
 export interface CheckpointLimits {
   /** Facts between two of them, at first. */
   readonly every: number;
-  /** Of all of them but the first. */
+  /** About: of memory, for all of them but the first. */
   readonly maxBytes: number;
 }
 
 export class Checkpoints {
   readonly #limits: CheckpointLimits;
+  /** Stands where the next one is made. */
+  readonly #tip: Cursor;
+  readonly #copier: Copier;
   #all: Checkpoint[] = [];
   /** Facts between two of them now. */
   #every: number;
   bytes = 0;
+  /** Bytes of the log since the last one. */
+  #since = 0;
 
-  constructor(limits: CheckpointLimits) {
+  constructor(tip: Cursor, limits: CheckpointLimits) {
     this.#limits = limits;
+    this.#tip = tip;
     this.#every = limits.every;
+    this.#copier = new Copier(tip.state);
+    this.#all.push(this.#make());
   }
 
   get size(): number {
     return this.#all.length;
   }
 
-  isDue(seq: number): boolean {
-    const last = this.#all.at(-1);
-    return last === undefined || seq - last.seq >= this.#every;
-  }
-
-  add({ state, seq, place }: Cursor): void {
-    this.put({ seq, place, parts: [...writeSnapshot(state)] });
-  }
-
-  put({ seq, place, parts }: Omit<Checkpoint, "bytes">): void {
-    const bytes = parts.reduce((sum, part) => sum + part.length, 0);
-    this.#all.push({ seq, place, parts, bytes });
-    this.bytes += bytes;
+  /** To be called when the tip has taken a fact of so many bytes. */
+  look(bytes: number): void {
+    this.#since += bytes;
+    // One that brings a hundred thousand jobs is as long as all that follows from it.
+    const isDue = this.#tip.seq - this.#all.at(-1)!.seq >= this.#every;
+    if (!isDue && this.#since < this.#every * BYTES_PER_FACT) return;
+    this.#since = 0;
+    const made = this.#make();
+    this.#all.push(made);
+    this.bytes += made.copy.cost;
     while (this.bytes > this.#limits.maxBytes && this.#all.length > 1) this.#thin();
   }
 
-  /** The first one stays: without it nothing can be told. */
+  #make(): Checkpoint {
+    const { seq, place } = this.#tip;
+    return { seq, place, copy: this.#copier.take() };
+  }
+
+  /**
+   * The first one stays: without it nothing can be told. What a later one shares with one that goes
+   * stays with it: so the sum counts it as a half.
+   */
   #thin(): void {
-    const kept = this.#all.filter((_, index) => index % 2 === 0);
-    this.#all = kept.length < this.#all.length ? kept : kept.slice(0, 1);
-    this.bytes = this.#all.reduce((sum, { bytes }) => sum + bytes, 0);
-    if (this.#all.length === 1) this.bytes = 0;
+    const { length } = this.#all;
+    this.#all = this.#all.filter((_, index) => index % 2 === 0 && (index === 0 || length > 2));
+    this.bytes = this.#all.length === 1 ? 0 : this.bytes / 2;
     this.#every *= 2;
   }
 
@@ -78,11 +92,7 @@ export class Checkpoints {
   }
 
   /** A state of its own that stands there. */
-  restore({ seq, place, parts }: Checkpoint): Cursor {
-    return { state: stateOf(parts), seq, place };
+  restore({ seq, place, copy }: Checkpoint): Cursor {
+    return { state: stateOf(copy), seq, place };
   }
-}
-
-function stateOf(parts: readonly Buffer[]): State {
-  return readSnapshot(parts);
 }

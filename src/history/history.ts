@@ -25,10 +25,10 @@ import { Pass } from "./pass.ts";
 import { tellStep, type StepTold } from "./step.ts";
 import { sayChanges } from "./words.ts";
 
-/** Half of what a visit may take (300 ms) goes into folding: 500,000 facts a second. */
-const CHECKPOINT_FACTS = 65_536;
-/** Of all checkpoints. */
-const MAX_CHECKPOINT_BYTES = 256 * 1024 * 1024;
+/** A part of what a visit may take (300 ms) goes into folding: 500,000 facts a second. */
+const CHECKPOINT_FACTS = 32_768;
+/** Of all checkpoints, which share what has not changed between them. */
+const MAX_CHECKPOINT_BYTES = 512 * 1024 * 1024;
 
 /** Which moment: after fact `seq`, at a time, or `after` so many ms of the run. */
 export interface Which {
@@ -199,8 +199,8 @@ export class History {
     const near = checkpoints.before(from);
     const old = this.#cursor;
     const isNear = old !== undefined && old.seq <= from && old.seq >= near.seq;
-    const cursor = isNear ? old : checkpoints.restore(near);
-    this.#cursor = cursor;
+    this.#cursor = undefined; // two of them at once need not fit
+    const cursor = this.#cursor = isNear ? old : checkpoints.restore(near);
     await goOn(cursor, this.#view, (seq, event) => seq <= from || isIn(seq, event));
     return cursor;
   }

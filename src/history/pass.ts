@@ -42,10 +42,10 @@ export class Pass {
     this.#view = view;
     this.tip = tip;
     this.front = tip.seq;
-    this.checkpoints = new Checkpoints(limits);
+    this.checkpoints = new Checkpoints(tip, limits);
     // A fact changes other runs than it is about: a delay is over, a worker is gone.
     const isOf = ({ number }: Run): void => void this.stretches.at(-1)?.runs.add(number);
-    tip.state.keepers = [{ before: ({ run }) => isOf(run) }];
+    tip.state.keepers = [...tip.state.keepers, { before: ({ run }) => isOf(run) }];
     tip.state.observer = { job: ({ run }) => isOf(run), run: isOf };
   }
 
@@ -55,8 +55,6 @@ export class Pass {
     if (front > 0) await view.readSnapshot((chunk) => void parts.push(Buffer.from(chunk)));
     const state = parts.length === 0 ? new State() : readSnapshot(parts);
     const pass = new Pass(view, { state, seq: front, place }, limits);
-    if (parts.length === 0) pass.checkpoints.add(pass.tip);
-    else pass.checkpoints.put({ seq: front, place, parts });
     let run = 0;
     for (const part of parts) run = learnPart(part, pass.names, run);
     pass.names.teachFront(state);
@@ -96,12 +94,12 @@ export class Pass {
     if (this.firstAt === 0) this.firstAt = event.at;
     let stretch = this.stretches.at(-1);
     if (stretch === undefined || seq - stretch.place.seq >= STRETCH_FACTS) {
-      if (this.checkpoints.isDue(tip.seq)) this.checkpoints.add(tip);
       stretch = { place, at: tip.state.at, runs: new Set() };
       this.stretches.push(stretch);
     }
     for (const run of runsOf(event)) stretch.runs.add(run);
     this.names.teach(seq, event);
     stepOn(tip, fact);
+    this.checkpoints.look(fact.bytes);
   }
 }

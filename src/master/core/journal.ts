@@ -54,11 +54,12 @@ export function stepName({ name, ordinal }: Pick<Step, "name" | "ordinal">): str
 }
 
 export class Journal {
-  readonly #steps: Map<string, Step>;
+  #steps: Map<string, Step>;
+  /** A copy has the same map, until one of the two changes. */
+  #isShared = false;
 
-  constructor(steps: Iterable<Step> = []) {
-    this.#steps = new Map();
-    for (const step of steps) this.put(step);
+  constructor(steps = new Map<string, Step>()) {
+    this.#steps = steps;
   }
 
   get size(): number {
@@ -70,6 +71,8 @@ export class Journal {
   }
 
   put(step: Step): void {
+    if (this.#isShared) this.#steps = new Map(this.#steps);
+    this.#isShared = false;
     this.#steps.set(stepName(step), step);
   }
 
@@ -78,7 +81,9 @@ export class Journal {
   }
 
   copy(): Journal {
-    return new Journal(this.#steps.values());
+    const copy = new Journal(this.#steps);
+    this.#isShared = copy.#isShared = true;
+    return copy;
   }
 }
 

@@ -48,6 +48,7 @@
  *         snapshot-services.ts  of services, and of their names; snapshot-steps.ts of journals
  *         snapshot-parts.ts     what its parts say by themselves; snapshot-blocks.ts their size
  *         snapshot-pools.ts     of pools; snapshot-groups.ts of agent runs
+ *         copy.ts · run-copy.ts copies in memory, for somebody who comes back
  *         snapshot-agents.ts    of jobs that ask, wait, or have added others;
  *         snapshot-indexes.ts   and how the indexes are rebuilt
  *     explain.ts                the state as people ask for it: why a job waits;
@@ -123,4 +124,5 @@ export { Forecast } from "./forecast.ts";
 export {
   hashState, Picture, readSnapshot, SnapshotReader, writeSnapshot,
 } from "./snapshot.ts";
+export { Copier, stateOf, type StateCopy } from "./copy.ts";
 export { learnPart, weighPart } from "./snapshot-parts.ts";

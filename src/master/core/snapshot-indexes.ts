@@ -5,12 +5,22 @@
  * Invariant: they hold what they would hold after a replay.
  * Test: test/10-master.test.ts
  */
+import { JOB_STATUSES } from "#wire";
 import { isAtGate, openAsk, wakesAt, watch } from "./agent-state.ts";
 import { readyKey } from "./jobs.ts";
-import type { AgentRecord, Job, Run, State } from "./state.ts";
+import { isTerminal, type AgentRecord, type Job, type Run, type State } from "./state.ts";
+
+/** Its part of the sums of its run, and of its graph. */
+export function countAgain(run: Run, job: Job): void {
+  run.counts[JOB_STATUSES.indexOf(job.status)]! += 1;
+  run.resultBytes += job.result?.length ?? 0;
+  if (isTerminal(job.status)) return settleAgain(run, job);
+  run.open += 1;
+  if (job.service?.settled === true) run.serve(job.index);
+}
 
 /** A service that was ready and is over was settled once, when it was ready. */
-export function settleAgain(run: Run, job: Job): void {
+function settleAgain(run: Run, job: Job): void {
   if (job.service?.settled === true) run.serve(job.index);
   run.settle(job.index, job.status);
 }

@@ -28,8 +28,6 @@ import {
   Failure,
   GateVote,
   isOpenRun,
-  isTerminal,
-  JOB_STATUSES,
   JobSpec,
   JobStatus,
   LostOutput,
@@ -42,6 +40,7 @@ import {
 } from "#wire";
 import { allArtifacts, putArtifact, recordOf, type ArtifactRecord } from "./artifact-state.ts";
 import { specBytes } from "./check.ts";
+import { runOfCopy, type RunCopy, type RunHeader } from "./run-copy.ts";
 import { lookAtDeadlines } from "./groups.ts";
 import { claimRequirements, ownSpec, registerWorker } from "./jobs.ts";
 import { indexLaunch } from "./launch-state.ts";
@@ -52,7 +51,7 @@ import {
 import { indexService } from "./service-state.ts";
 import { AgentPart, ownAgent } from "./snapshot-agents.ts";
 import { BLOCK_BYTES, BLOCK_JOBS, blocks } from "./snapshot-blocks.ts";
-import { index, indexAgent, settleAgain } from "./snapshot-indexes.ts";
+import { countAgain, index, indexAgent } from "./snapshot-indexes.ts";
 import {
   GroupBlock, groupRecords, linkAgain, restoreGroups, type GroupRecord,
 } from "./snapshot-groups.ts";
@@ -160,7 +159,7 @@ type RunPart = Extract<Part, { type: "Run" }>;
 /** What of a run may change, as it was. */
 interface RunAsItWas {
   readonly run: Run;
-  readonly header: Omit<RunPart, "type" | "spec" | "first">;
+  readonly header: RunHeader;
   readonly carried: readonly (readonly [string, readonly Step[]])[];
 }
 
@@ -210,15 +209,26 @@ export class Picture implements Keeper {
 
   /** To be gone through once. A caller that does not want the rest calls `close`. */
   *parts(): Generator<Buffer> {
+    yield* this.head();
+    for (const was of this.#open.values()) {
+      yield* this.#partsOf(was);
+      this.#open.delete(was.run);
+    }
+    yield* this.tail();
+    this.close();
+  }
+
+  /** What comes before the runs, and… */
+  *head(): Generator<Buffer> {
     yield Part.encode(this.#counters);
     for (const part of [...this.#workers, ...this.#pools]) yield Part.encode(part);
     for (const { block } of blocks(this.#groups, () => 0)) {
       yield Part.encode({ type: "Groups", groups: block });
     }
-    for (const was of this.#open.values()) {
-      yield* this.#partsOf(was);
-      this.#open.delete(was.run);
-    }
+  }
+
+  /** …what comes behind them. */
+  *tail(): Generator<Buffer> {
     yield Part.encode({ type: "Finished", runs: [...this.#finished] });
     for (const { block } of blocks(this.#names, () => 0)) {
       yield Part.encode({ type: "Names", names: block });
@@ -234,7 +244,11 @@ export class Picture implements Keeper {
     if (letters.length > 0) {
       yield Part.encode({ type: "Letters", dropped, letters: letters.map(([, letter]) => letter) });
     }
-    this.close();
+  }
+
+  /** For a copy (copy.ts), which holds the jobs in another way. */
+  *headers(): Generator<[Run, RunHeader]> {
+    for (const { run, header } of this.#open.values()) yield [run, header];
   }
 
   /** Nothing is kept any more. */
@@ -347,6 +361,7 @@ export class SnapshotReader {
   #edges: Run["edges"] = [];
   readonly #names: NameRecord[] = [];
   readonly #artifacts: ArtifactRecord[] = [];
+  readonly #copied = new Set<Run>();
   /** A run of which not all specs have been read: its graph can be built once they are there. */
   #begun: RunPart | undefined;
 
@@ -449,9 +464,7 @@ export class SnapshotReader {
     for (const job of spec.jobs) this.#addJob(run, job);
     this.#run = run;
     this.#expected += part.jobs;
-    this.#state.runs.set(number, run);
-    this.#state.runsById.set(id, run);
-    if (key !== undefined) this.#state.runsByKey.set(key, run);
+    this.#enter(run);
   }
 
   #addJob(run: Run, spec: JobSpec): void {
@@ -472,22 +485,35 @@ export class SnapshotReader {
     this.#state.bytes += bytes;
   }
 
+  /** In the place of a run's parts. */
+  copied(copy: RunCopy): void {
+    const run = runOfCopy(copy);
+    linkAgain(this.#state, run);
+    this.#copied.add(run);
+    this.#enter(run);
+    this.#expected += run.jobs.length;
+  }
+
+  #enter(run: Run): void {
+    const { number, id, key } = run;
+    this.#state.runs.set(number, run);
+    this.#state.runsById.set(id, run);
+    if (key !== undefined) this.#state.runsByKey.set(key, run);
+  }
+
   finish(): State {
     const state = this.#state;
     const waiting: Job[] = [];
     let jobs = 0;
     for (const run of state.runs.values()) {
       jobs += run.jobs.length;
-      for (const job of run.jobs) run.require(job.requirement);
+      const isCopied = this.#copied.has(run);
+      if (!isCopied) for (const job of run.jobs) run.require(job.requirement);
       if (isOpenRun(run.status)) claimRequirements(state, run);
       for (const index of run.isAlone ? [0] : run.dag.topologicalOrder()) {
         const job = run.jobs[index]!;
-        run.counts[JOB_STATUSES.indexOf(job.status)]! += 1;
-        run.resultBytes += job.result?.length ?? 0;
-        if (isTerminal(job.status)) settleAgain(run, job);
-        else run.open += 1;
+        if (!isCopied) countAgain(run, job);
         indexService(state, job);
-        if (job.service?.settled === true && !isTerminal(job.status)) run.serve(index);
         if (job.status === "DEAD") state.dead.add(job);
         if (job.agent !== undefined) indexAgent(state, job, job.agent);
         const isOpen = job.status === "RUNNING" || job.status === "WAITING";

@@ -286,14 +286,22 @@ export class Run {
   endedAt = 0;
   cancelling = false;
 
-  constructor(init: Pick<Run, "number" | "id" | "key" | "spec" | "submittedAt" | "by">) {
+  /** `dag`: the graph of its jobs, if somebody has it already. */
+  constructor(
+    init: Pick<Run, "number" | "id" | "key" | "spec" | "submittedAt" | "by">, dag?: Dag,
+  ) {
     this.number = init.number;
     this.id = init.id;
     this.key = init.key;
     this.spec = init.spec;
     this.submittedAt = init.submittedAt;
     this.by = init.by;
-    if (!isAlone(init.spec.jobs)) this.#dag = buildGraph(init.spec.jobs);
+    this.#dag = dag ?? (isAlone(init.spec.jobs) ? undefined : buildGraph(init.spec.jobs));
+  }
+
+  /** For a copy of this run. */
+  copyOfGraph(): Dag | undefined {
+    return this.#dag?.copy();
   }
 
   /**
