@@ -161,6 +161,36 @@ test("Workers: a table with what there is, and what to type for a pool", { skip 
     /No pool is set up.*titan master --pools pools\.yaml/);
 });
 
+test("History: workers, queue and runs after any fact, and on from there into a run", { skip },
+  async () => {
+    await page.navigate(scene.url);
+    await page.click("link", "History");
+    await page.find("slider", "Facts of the log");
+    assert.equal(await page.evaluate(() => location.search), "", "it stands at the end");
+    await page.focus("slider", "Facts of the log");
+    await page.press("Home");
+    await page.until("only the worker was there", () =>
+      /^fact 1 of \d+, .*WorkerJoined w1/.test(
+        document.querySelector(".past-slider")!.getAttribute("aria-valuetext")!) &&
+      document.querySelectorAll(".virtual-past .run-row").length === 0);
+    await page.click("button", /^#2 .*RunSubmitted/);
+    await page.until("the run was there, and nothing ran yet", () =>
+      document.querySelectorAll(".virtual-past .run-row").length === 1 &&
+      /0 \/ 2/.test(document.querySelector(".slot-text")!.textContent!));
+    await page.until("the address has the moment", () => location.search === "?at=2");
+    await page.reload();
+    await page.find("button", /^#3 /);
+    await page.until("nothing has changed by that", () =>
+      document.querySelector(".fact[aria-current]")?.textContent!.startsWith("#2"));
+    const run = await page.until("the run is there again", () =>
+      document.querySelector(".virtual-past a")?.textContent ?? "");
+    await page.focus("link", run);
+    await page.press("Enter");
+    await page.find("slider", `Facts of ${run}`);
+    assert.equal(await page.evaluate(() => location.search), "?at=2");
+    await page.find("button", /, pending$/);
+  });
+
 test("markup in a text is text", { skip }, async () => {
   const evil = `<img src=x onerror="globalThis.pwned=1"> "'&`;
   const id = await submit({
@@ -180,7 +210,7 @@ const USED = /^(?:link|button|checkbox|combobox|searchbox|textbox|meter|image|im
 
 test("everything that can be used has a name", { skip }, async () => {
   const nameless: string[] = [];
-  for (const path of ["/", "/runs", "/workers"]) {
+  for (const path of ["/", "/runs", "/workers", "/history"]) {
     await page.navigate(scene.url + path);
     await page.find("heading");
     await page.until("it is drawn", () => document.querySelector("main [data-row]") !== null);

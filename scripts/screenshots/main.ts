@@ -24,6 +24,8 @@ interface Shot {
   readonly height?: number;
   /** What must be there: text of the page. */
   readonly shows: string;
+  /** Pressed once that is there. */
+  readonly presses?: readonly string[];
   /** Typed into the box of this name first. */
   readonly types?: { readonly into: string; readonly text: string };
 }
@@ -51,7 +53,7 @@ mkdirSync(out, { recursive: true });
 
 const scene = await openDashboard({ workers: 3, slots: 4 });
 try {
-  const { fan, agent } = await makeBusy(scene.titan);
+  const { fan, past, agent } = await makeBusy(scene.titan);
   const shots: readonly Shot[] = [
     { name: "overview-light", path: "/", theme: "light", shows: fan },
     { name: "overview-dark", path: "/", theme: "dark", shows: fan },
@@ -65,6 +67,8 @@ try {
     { name: "constructor", path: "/constructor", theme: "light", height: 640,
       shows: "Constructor",
       types: { into: "YAML", text: PIPELINE } },
+    { name: "past", path: `/runs/${past}?at=1`, theme: "light", height: 1240, shows: "append",
+      presses: Array.from({ length: 9 }, () => "ArrowRight") },
     { name: "narrow", path: "/", theme: "dark", width: 360, height: 720, shows: "Overview" },
   ];
   const page = await scene.browser.open(scene.url);
@@ -88,6 +92,8 @@ async function take(page: Page, shot: Shot): Promise<void> {
   }, path);
   await page.until(`${name} shows ${shows}`, (text: string) =>
     document.querySelector("main")!.textContent.includes(text), shows);
+  if (shot.presses !== undefined) await page.focus("slider");
+  for (const key of shot.presses ?? []) await page.press(key);
   if (shot.types !== undefined) {
     const { into, text } = shot.types;
     await page.focus("textbox", into);

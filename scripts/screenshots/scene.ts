@@ -5,6 +5,8 @@ import type { Client } from "#sdk";
 export interface Busy {
   /** The id of a run of many jobs, in the middle of its work. */
   readonly fan: string;
+  /** That of a run that is over, in which something went wrong. */
+  readonly past: string;
   /** Empty: there is none. */
   readonly agent: string;
 }
@@ -16,6 +18,16 @@ const steps = (...jobs: readonly string[]): object[] => jobs.map((id, at) => ({
 export async function makeBusy(titan: Client): Promise<Busy> {
   const submit = async (pipeline: object): Promise<string> =>
     (await titan.submit(definePipeline(pipeline, { file: "scene" }))).run;
+  const past = await submit({
+    name: "shop", jobs: [
+      { id: "checkout", run: "true" },
+      { id: "lint", run: "sleep 0.3", depends_on: "checkout" },
+      { id: "build", run: "sleep 0.2", depends_on: "checkout" },
+      { id: "test", run: "exit 1", depends_on: "build", retry: { max_attempts: 2, delay: "50ms" } },
+      { id: "pack", run: "true", depends_on: "build" },
+      { id: "publish", run: "true", depends_on: ["lint", "test", "pack"] },
+    ],
+  });
   for (let night = 0; night < 5; night++) {
     const ids = await Promise.all([
       submit({ name: "nightly-train", jobs: steps("fetch", "clean", "train", "score") }),
@@ -54,5 +66,5 @@ export async function makeBusy(titan: Client): Promise<Busy> {
       { id: "report", run: "true", depends_on: [0, 1, 2, 3].map((group) => `merge-${group}`) },
     ],
   });
-  return { fan, agent: "" };
+  return { fan, past, agent: "" };
 }
