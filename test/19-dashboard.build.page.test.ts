@@ -1,7 +1,12 @@
 /** Chapter 19: the constructor in a real browser: pointer, touch, keyboard, text, run. */
 import assert from "node:assert/strict";
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { parsePipeline } from "#sdk";
 import { keep, noBrowser, type Page } from "./lib/browser.ts";
+import { handsOf } from "./19-dashboard.build.hands.ts";
 import { openDashboard, type Scene } from "./lib/dashboard.ts";
 
 let scene: Scene;
@@ -17,76 +22,10 @@ before(async () => {
 });
 after(() => scene?.close());
 
-interface Spot {
-  readonly x: number;
-  readonly y: number;
-}
-
-const yaml = (): Promise<string> => page.evaluate(() =>
-  document.querySelector<HTMLTextAreaElement>("textarea[aria-label=YAML]")!.value);
-
-async function untilYaml(pattern: RegExp): Promise<string> {
-  await page.until(`the YAML matches ${pattern}`, (source) =>
-    new RegExp(source).test(
-      document.querySelector<HTMLTextAreaElement>("textarea[aria-label=YAML]")!.value),
-  pattern.source);
-  return yaml();
-}
-
-async function write(text: string): Promise<void> {
-  await page.evaluate((value) => {
-    const area = document.querySelector<HTMLTextAreaElement>("textarea[aria-label=YAML]")!;
-    area.value = value;
-    area.dispatchEvent(new Event("input"));
-  }, text);
-}
-
-/** The middle of a part of a node, when the nodes have come to rest. */
-const spot = (key: string, part = ".build-id"): Promise<Spot> =>
-  page.until(`${key} is there`, (id, selector) => {
-    const node = document.querySelector(`.build-node[data-key="${id}"] ${selector}`);
-    const box = node?.getBoundingClientRect();
-    if (box === undefined) return undefined;
-    const own = window as unknown as { last?: string };
-    const [before, now] = [own.last, `${id} ${box.x} ${box.y}`];
-    own.last = now;
-    return before === now && { x: box.x + box.width / 2, y: box.y + box.height / 2 };
-  }, key, part) as Promise<Spot>;
-
-async function fill(name: string, text: string): Promise<void> {
-  await page.focus("textbox", name);
-  await page.evaluate(() => (document.activeElement as HTMLInputElement).select());
-  await page.type(text);
-}
-
-async function drag(from: Spot, to: Spot, { modifiers = 0, drop = true } = {}): Promise<void> {
-  const mouse = (type: string, { x, y }: Spot): Promise<unknown> =>
-    page.call("Input.dispatchMouseEvent", {
-      type,
-      x,
-      y,
-      button: "left",
-      buttons: 1,
-      clickCount: 1,
-      modifiers,
-    });
-  await page.call("Input.dispatchMouseEvent", { type: "mouseMoved", ...from });
-  await mouse("mousePressed", from);
-  for (let at = 1; at <= 4; at++) {
-    const part = at / 4;
-    await mouse("mouseMoved", {
-      x: from.x + (to.x - from.x) * part, y: from.y + (to.y - from.y) * part,
-    });
-  }
-  if (drop) await mouse("mouseReleased", to);
-}
-
-const drop = ({ x, y }: Spot): Promise<unknown> => page.call("Input.dispatchMouseEvent",
-  { type: "mouseReleased", x, y, button: "left", clickCount: 1 });
-
-async function link(from: string, to: string): Promise<void> {
-  await drag(await spot(from, ".build-port-out"), await spot(to));
-}
+const { yaml, untilYaml, write, spot, fill, drag, drop, link, touch, upload, choose } =
+  handsOf(() => page);
+const said = (pattern: RegExp): Promise<unknown> => page.until(`it says ${pattern}`,
+  (source) => new RegExp(source).test(document.body.textContent!), pattern.source);
 
 test("nodes are added, connected from port to port, and moved; a circle says its way", { skip },
   async () => {
@@ -200,6 +139,11 @@ test("it is all there for the keyboard: add, connect, edit, move, delete, run", 
     await page.press("Enter");
     await page.until("the fields have the focus", () =>
       document.activeElement?.closest(".build-panel") !== null);
+    for (let tabs = 0; tabs < 2; tabs++) await page.press("Tab");
+    assert.equal(await page.evaluate(() => document.activeElement?.tagName), "TEXTAREA");
+    await page.press("End");
+    await page.type(" twice");
+    await untilYaml(/run: echo task-2 is done twice/);
     await page.focus("button", /^task-2, task/);
     await page.press("Control+d");
     await untilYaml(/id: task-2-copy/);
@@ -207,7 +151,7 @@ test("it is all there for the keyboard: add, connect, edit, move, delete, run", 
     await page.press("Delete");
     await page.gone("button", /^task-2-copy/);
     assert.equal(await yaml(), "name: keys\njobs:\n  - id: task-1\n    run: echo task-1 is done\n" +
-      "  - id: task-2\n    run: echo task-2 is done\n    depends_on: [task-1]\n");
+      "  - id: task-2\n    run: echo task-2 is done twice\n    depends_on: [task-1]\n");
     await page.focus("button", "Run");
     await page.press("Enter");
     await page.find("button", /^task-2, task, after task-1, completed/);
@@ -254,25 +198,191 @@ test("a finger moves a node, and two fingers zoom", { skip }, async () => {
   await write("name: touch\njobs:\n  - {id: a, run: x}\n");
   await page.click("button", "Fit");
   const from = await spot("a");
-  const touch = (type: string, points: Spot[]): Promise<unknown> =>
-    page.call("Input.dispatchTouchEvent", { type, touchPoints: points });
-  await touch("touchStart", [from]);
-  await touch("touchMove", [{ x: from.x + 30, y: from.y + 30 }]);
-  await touch("touchMove", [{ x: from.x + 60, y: from.y + 60 }]);
-  await touch("touchEnd", []);
+  await touch("touchStart", from);
+  await touch("touchMove", { x: from.x + 30, y: from.y + 30 });
+  await touch("touchMove", { x: from.x + 60, y: from.y + 60 });
+  await touch("touchEnd");
   await page.until("it has moved", (y) => document.querySelector('.build-node[data-key="a"]')!
     .getBoundingClientRect().y > y, from.y);
   const width = (): Promise<number> => page.evaluate(() =>
     document.querySelector(".build-node")!.getBoundingClientRect().width);
   const wide = await width();
   const [x, y] = [from.x + 20, from.y + 160];
-  await touch("touchStart", [{ x, y }, { x: x + 120, y }]);
-  await touch("touchMove", [{ x: x + 30, y }, { x: x + 90, y }]);
-  await touch("touchMove", [{ x: x + 40, y }, { x: x + 80, y }]);
-  await touch("touchEnd", []);
+  await touch("touchStart", { x, y }, { x: x + 120, y });
+  await touch("touchMove", { x: x + 30, y }, { x: x + 90, y });
+  await touch("touchMove", { x: x + 40, y }, { x: x + 80, y });
+  await touch("touchEnd");
   await page.until("it is smaller", (was) =>
     document.querySelector(".build-node")!.getBoundingClientRect().width < was * 0.7, wide);
+  await write("name: touch\njobs:\n  - {id: a, run: x}\n  - {id: b, run: y}\n");
+  await page.click("button", "Arrange");
+  const [port, target] = [await spot("a", ".build-port-out"), await spot("b")];
+  await touch("touchStart", port);
+  for (const part of [0.3, 0.7, 1]) {
+    await touch("touchMove", {
+      x: port.x + (target.x - port.x) * part, y: port.y + (target.y - port.y) * part,
+    });
+  }
+  await touch("touchEnd");
+  await untilYaml(/id: b, run: y, depends_on: \[a\]/);
 });
+
+test("a newcomer draws six jobs with a gate, runs them, and watches", { skip }, async () => {
+  await write("name: first\njobs: []\n");
+  for (const kind of ["task", "task", "task", "gate", "task", "task"]) {
+    await page.click("button", `Add ${kind}`);
+  }
+  await page.click("button", "Fit");
+  for (const [from, to] of [["task-1", "task-2"], ["task-1", "task-3"], ["task-2", "gate-1"],
+    ["task-3", "gate-1"], ["gate-1", "task-4"], ["task-4", "task-5"]] as const) {
+    await link(from, to);
+    await untilYaml(new RegExp(`id: ${to}\\n(?: {4}.*\\n)*.*depends_on: .*${from}`));
+  }
+  await page.click("button", "Run");
+  await page.find("button", /^gate-1, gate, after task-2 and task-3, waiting/);
+  keep("constructor-run", await page.screenshot());
+  await page.find("link", "Answer gate-1…");
+  const run = (await scene.titan.runs()).at(-1);
+  await scene.titan.decide(`${run!.id}/gate-1`, { approve: true, by: "ada" });
+  await page.find("button", /^task-5, task, after task-4, completed/);
+});
+
+test("scripts are written here or uploaded, and run with the pipeline", { skip }, async () => {
+  await write("name: files\njobs:\n  - {id: a, file: scripts/a.py}\n");
+  await page.find("button", /^a, task.*there is no scripts\/a\.py in the project folder/);
+  await page.click("button", /^a, task/);
+  await page.click("button", "Edit scripts/a.py");
+  await page.find("textbox", "Text of scripts/a.py");
+  await page.call("Input.insertText", { text: "from helper import word\nprint(word)\n" });
+  await page.until("lines have numbers", () =>
+    document.querySelector(".build-files .build-numbers")?.textContent.startsWith("1\n2\n3"));
+  const folder = mkdtempSync(join(tmpdir(), "titan-upload-"));
+  writeFileSync(join(folder, "helper.py"), "word = 'shipped'\n");
+  writeFileSync(join(folder, "model.bin"), Buffer.from([0xff, 0x00, 0xd8]));
+  await page.click("tab", "Files");
+  await upload(".build-files", [join(folder, "model.bin")]);
+  await said(/Cannot take model\.bin: it is no text \(UTF-8\)\. .*titan run/);
+  await upload(".build-files", [join(folder, "helper.py")]);
+  await page.find("textbox", "Text of helper.py");
+  await page.focus("textbox", "Path of a new file");
+  await page.type("scripts/helper.py");
+  await page.press("Enter");
+  await page.find("textbox", "Text of scripts/helper.py");
+  await page.call("Input.insertText", { text: "word = 'beside'" });
+  keep("constructor-files", await page.screenshot());
+  await page.click("button", "Run");
+  await page.find("button", /^a, task, completed/);
+  const run = (await scene.titan.runs()).at(-1);
+  const spec = await scene.titan.definition(run!.id);
+  assert.ok(spec.project !== undefined);
+  await page.click("button", "Remove scripts/helper.py");
+  await page.gone("textbox", "Text of scripts/helper.py");
+  await page.click("tab", "YAML");
+  await page.find("textbox", "YAML");
+});
+
+const STEPS = `name: steps
+jobs:
+  - id: load
+    run: echo data > d.txt; echo '{"n":2}' > "$TITAN_OUTPUT"
+    outputs: [d.txt]
+    env: {KEY: secret}
+  - id: use
+    needs: load
+    inputs: [{job: load, path: d.txt}]
+    run: grep -q data d.txt && grep -q '"n":2' "$TITAN_INPUTS"
+  - id: last
+    needs: use
+    run: exit 1
+`;
+
+test("a past run is opened; one job is tested with what it had, or runs with those before it",
+  { skip }, async () => {
+    const past = await scene.titan.submit(parsePipeline(STEPS));
+    await scene.titan.wait(past.run);
+    await page.click("button", "Open…");
+    await page.click("button", past.run);
+    await untilYaml(/id: use/);
+    await page.find("button", /^load, .*the value of KEY is hidden/);
+    await page.click("button", /^use, task/);
+    await page.click("button", "Test use alone");
+    await choose("Take them from a past run", past.run);
+    await page.until("the file is there", () => [...document.querySelectorAll("textarea")]
+      .some(({ value }) => value === "data\n"));
+    keep("constructor-test", await page.screenshot());
+    await page.click("button", "Run use alone");
+    await page.find("button", /^use, task, after load, completed/);
+    const tested = (await scene.titan.runs()).at(-1);
+    assert.match(tested!.id, /^steps-test-/);
+    await page.click("button", "Run use and the jobs before it");
+    await page.until("another run is shown", (id) =>
+      !document.querySelector(".build-run a")!.textContent.includes(id), "test");
+    await page.find("button", /^use, task, after load, completed/);
+    const upTo = (await scene.titan.runs()).at(-1);
+    const { jobs } = await scene.titan.status(upTo!.id);
+    assert.deepEqual(jobs.map(({ id }) => id), ["load", "use"]);
+  });
+
+function many(count: number): string {
+  const jobs = Array.from({ length: count }, (_, at) =>
+    `  - {id: j${at}, run: x${at < 25 ? "" : `, needs: j${at - 25}`}}\n`);
+  return `name: many\njobs:\n${jobs.join("")}`;
+}
+
+test("500 jobs: moving around touches no card, moving one job no other; 1,100 are one drawing",
+  { skip }, async () => {
+    const fit = (): Promise<void> => page.evaluate(() =>
+      [...document.querySelectorAll("button")].find(({ textContent }) => textContent === "Fit")!
+        .click());
+    await write(many(500));
+    await fit();
+    await page.until("all are there", () => document.querySelectorAll(".build-node").length > 499);
+    await page.evaluate(() => {
+      const own = window as unknown as { touched: Set<string> };
+      own.touched = new Set();
+      new MutationObserver((all) => {
+        for (const { target } of all) {
+          own.touched.add((target as HTMLElement).closest<HTMLElement>("[data-key]")
+            ?.dataset["key"] ?? (target as Element).closest("g")?.getAttribute("data-to") ?? "");
+        }
+      }).observe(document.querySelector(".build-world")!,
+        { subtree: true, childList: true, attributes: true });
+    });
+    const touched = (): Promise<string[]> => page.evaluate(() =>
+      [...(window as unknown as { touched: Set<string> }).touched]);
+    const corner = await page.evaluate(() => {
+      const { x, y } = document.querySelector(".build-canvas")!.getBoundingClientRect();
+      return { x: x + 10, y: y + 10 };
+    });
+    await drag(corner, { x: corner.x + 40, y: corner.y + 30 });
+    await page.until("it has moved", () =>
+      (window as unknown as { touched: Set<string> }).touched.size > 0);
+    assert.deepEqual(await touched(), [""], "the world alone");
+    const from = await spot("j60");
+    await drag(from, { x: from.x + 30, y: from.y + 30 });
+    await page.until("it has moved", () =>
+      (window as unknown as { touched: Set<string> }).touched.has("j60"));
+    const before = (await touched()).filter((key) => key !== "").sort();
+    assert.deepEqual(before.filter((key) => !/^j(?:0|60|85)$/.test(key)), []);
+    await write(many(1100));
+    await fit();
+    await page.until("they are one drawing", () => document.querySelector(".build-far") !== null &&
+      document.querySelectorAll(".build-node").length < 5);
+    await page.evaluate(() => {
+      const plus = document.querySelector<HTMLElement>('button[aria-label="Zoom in"]')!;
+      for (let at = 0; at < 9; at++) plus.click();
+    });
+    await page.until("cards are back, and the map", () =>
+      document.querySelector(".build-far") === null && document.querySelector(".build-map"));
+    const map = await page.evaluate(() => {
+      const { x, y, width, height } = document.querySelector(".build-map")!.getBoundingClientRect();
+      return { x, y, width, height };
+    });
+    await page.clickAt(map.x + 12, map.y + map.height / 2);
+    await page.find("button", /^j\d, task/);
+    await write("name: small\njobs: []\n");
+    await page.until("there is no map", () => document.querySelector(".build-map") === null);
+  });
 
 test("a draft is saved by itself, and two windows do not overwrite each other", { skip },
   async () => {

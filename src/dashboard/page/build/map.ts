@@ -20,7 +20,8 @@ export function map({ board, view, size }: Desk, context: Context): Child {
   const [width, height] = [size.width / view.zoom, size.height / view.zoom];
   const isSeen = box.x >= x && box.y >= y && box.x + box.width <= x + width &&
     box.y + box.height <= y + height;
-  if (isSeen || size.width === 0 || board.refusal !== undefined) return null;
+  const isNone = positions.size === 0 || size.width === 0 || board.refusal !== undefined;
+  if (isSeen || isNone) return null;
   const go = (event: PointerEvent): void => {
     event.stopPropagation();
     const svg = event.currentTarget as SVGSVGElement;
