@@ -134,13 +134,13 @@ test("other jobs under the key, or of another job, are other jobs", () => {
   const { bench, run } = dug();
   const fork = bench.fork(run, "judge");
   const plan = bench.begin(fork.run, "plan");
-  const others: [string, JobSpec[]][] = [
-    ["dig", [spec("dig-1", { priority: 2 }), spec("dig-2")]],
-    ["dug", [spec("dig-3"), spec("dig-4")]],
-    ["deep", [spec("deep")]],
+  const others: [string, JobSpec[], string[]][] = [
+    ["dig", [spec("dig-1", { priority: 2 }), spec("dig-2")], []],
+    ["dug", [spec("dig-3"), spec("dig-4")], []],
+    ["deep", [spec("deep")], ["dig-1"]],
   ];
-  for (const [key, jobs] of others) {
-    spawn(bench, plan, key, jobs);
+  for (const [key, jobs, parents] of others) {
+    spawn(bench, plan, key, jobs, { parents });
     for (const { id } of jobs) assert.equal(bench.job(fork.run, id).journal, undefined, id);
   }
   checkIndexes(bench.state);
@@ -191,6 +191,22 @@ test("results on disk are held for jobs that are still to come, and let go with 
   const set = [{ step: "dig-2:read", result: Buffer.from("1") }];
   const without = bench.decide({ type: "Fork", run, from: "judge", set, by: "ann" });
   assert.deepEqual(without.effects, []);
+});
+
+test("a fork has to find room for all that it carries, to the byte", () => {
+  const { bench, run } = dug();
+  const before = bench.state.bytes;
+  const { id } = bench.state.runsById.get(bench.fork(run, "judge").run)!;
+  const bytes = bench.state.runsById.get(id)!.bytes;
+  bench.execute({ type: "Cancel", run: id });
+  bench.memory = NO_ROOM;
+  bench.execute({ type: "Forget" });
+  assert.equal(bench.state.bytes, before);
+  const wish = { type: "Fork", run, from: "judge", set: [], by: "ann" } as const;
+  bench.memory = { ...NO_ROOM, open: before + bytes - 1, total: 1e9 };
+  assert.throws(() => bench.decide(wish), refusal("OVERLOADED", /the open runs/));
+  bench.memory = { ...bench.memory, open: before + bytes };
+  assert.equal(bench.decide(wish).reply.steps, 6);
 });
 
 test("a picture shows what a fork carries at one moment, and a snapshot has all of it", () => {
