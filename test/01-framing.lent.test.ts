@@ -115,22 +115,45 @@ test("keep() copies into blocks that are used again, and what is no block is not
   const third = keep(bytes.subarray(0, 20_000));
   assert.notEqual(third.buffer, second.buffer, "a block has one owner");
   letGo(third.subarray(5)); // a part of it stands for all
-  assert.equal(takeBlock().buffer, third.buffer);
+  assert.equal(takeBlock(BLOCK_BYTES).buffer, third.buffer);
   for (const other of [keep(bytes.subarray(0, 100)), Buffer.alloc(BLOCK_BYTES)]) {
     letGo(other);
-    assert.notEqual(takeBlock().buffer, other.buffer, "it may be somebody else's, too");
+    assert.notEqual(takeBlock(BLOCK_BYTES).buffer, other.buffer, "it may be somebody else's, too");
   }
-  const many = Array.from({ length: 100 }, () => takeBlock());
+  const many = Array.from({ length: 100 }, () => takeBlock(BLOCK_BYTES));
   for (const block of many) letGo(block);
-  const again = new Set(Array.from({ length: 100 }, () => takeBlock().buffer));
+  const again = new Set(Array.from({ length: 100 }, () => takeBlock(BLOCK_BYTES).buffer));
   const used = many.filter(({ buffer }) => again.has(buffer)).length;
   assert.equal(used, 48, "3 MiB are kept, and no more");
+});
+
+test("a body of a file's piece is its owner's with its block, and lies in it again after " +
+  "letGo()", () => {
+  const body = Buffer.alloc(256 * 1024, 1);
+  const bytes = encodeFrame({ opcode: 1, body });
+  const decoder = new FrameDecoder();
+  const read = (): Buffer => {
+    decoder.pushLent(bytes.subarray(0, 100_000));
+    assert.equal(decoder.next(), undefined);
+    decoder.settle();
+    decoder.pushLent(bytes.subarray(100_000));
+    const owned = decoder.own(decoder.next()!.body);
+    decoder.settle();
+    return owned;
+  };
+  const [first, second] = [read(), read()];
+  assert.notEqual(first.buffer, second.buffer);
+  letGo(first);
+  second.fill(2);
+  const third = read();
+  assert.equal(third.buffer, first.buffer);
+  assert.ok(third.equals(body));
 });
 
 test("the first byte of a large body costs no block, unless one is spare", () => {
   const decoder = new FrameDecoder();
   const frame = encodeFrame({ opcode: 1, body: Buffer.alloc(60_000) });
-  for (let i = 0; i < 48; i++) takeBlock(); // whatever earlier tests have left
+  for (let i = 0; i < 48; i++) takeBlock(BLOCK_BYTES); // whatever earlier tests have left
   decoder.pushLent(frame.subarray(0, 17));
   decoder.next();
   decoder.settle();

@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
+import { takeBlock } from "#framing";
 import { receiveArtifact, sendArtifact, type Ask } from "#project";
 import { connect, type ArtifactPlace, type Client } from "#sdk";
 import {
@@ -202,6 +203,30 @@ test("receiveArtifact() tells bytes that are others than the master keeps, " +
   assert.equal(await read("ab", "c"), "abc");
   await assert.rejects(read("ab", "d"), refusal("INTERNAL", /3 bytes came with the SHA-256/));
   await assert.rejects(read("ab"), refusal("INTERNAL", /2 bytes came/));
+});
+
+test("pieces that are lent share their memory, and others are their reader's", async () => {
+  const data = Buffer.alloc(BLOB_CHUNK_BYTES, "titan");
+  const whole = Buffer.concat(Array(20).fill(data));
+  const info = {
+    name: "a", sha256: sha256(whole), size: whole.length, at: 0, byRun: "", byJob: "",
+    byAttempt: 0, by: "", run: "",
+  };
+  async function* items(): AsyncGenerator<Buffer> {
+    yield ArtifactItem.encode({ info, data: Buffer.alloc(0) });
+    for (let i = 0; i < 20; i++) {
+      const body = ArtifactItem.encode({ data });
+      const block = takeBlock(body.length); // as a connection has it
+      body.copy(block);
+      yield block.subarray(0, body.length);
+    }
+  }
+  for (const [isLent, most] of [[true, 1], [false, 20]] as const) {
+    const memory = new Set<unknown>();
+    const { bytes } = await receiveArtifact(items(), { isLent });
+    for await (const piece of bytes) memory.add(piece.buffer);
+    assert.equal(memory.size, most);
+  }
 });
 
 // ── refusals ─────────────────────────────────────────────────────────────────────────────────────

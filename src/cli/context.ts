@@ -81,12 +81,11 @@ export class Context {
   }
 
   /**
-   * Bytes as they are. Resolves when there is room for more, so that a slow reader slows us and not
-   * our memory.
+   * Bytes as they are. Resolves when they are out, so that a slow reader slows us and not our
+   * memory.
    */
-  async pour(stream: "stdout" | "stderr", bytes: Uint8Array): Promise<void> {
-    const target = process[stream];
-    if (!target.write(bytes)) await new Promise<void>((drained) => target.once("drain", drained));
+  pour(stream: "stdout" | "stderr", bytes: Uint8Array): Promise<void> {
+    return new Promise((out) => void process[stream].write(bytes, () => out()));
   }
 
   /**

@@ -11,41 +11,68 @@
  * that is not a block is never handed out again, whoever lets go of it.
  * Test: test/01-framing.lent.test.ts
  */
+import { invariant } from "#base";
+
+interface Size {
+  readonly bytes: number;
+  readonly leastBytes: number;
+  readonly mostSpares: number;
+  readonly spares: Buffer[];
+}
 
 /** An item of a stream that is passed on (64 KiB), with its header. */
 export const BLOCK_BYTES = 65 * 1024;
 /** Fewer bytes are cheap to allocate, and would waste most of a block. */
-export const LEAST_BLOCK_BYTES = 16 * 1024;
-/** 3 MiB for the process: a window that waits to be written, and the one that waits behind it. */
-const MAX_SPARES = 48;
+const LEAST_BLOCK_BYTES = 16 * 1024;
+/**
+ * 3 MiB for the process: a window that waits to be written, and the one that waits behind it.
+ */
+const SMALL: Size = {
+  bytes: BLOCK_BYTES, leastBytes: LEAST_BLOCK_BYTES, mostSpares: 48, spares: [],
+};
+/** A piece of a file (256 KiB), with what is around it. One is read while one is written. */
+const LARGE: Size = { bytes: 257 * 1024, leastBytes: 128 * 1024, mostSpares: 4, spares: [] };
+invariant(SMALL.bytes < LARGE.leastBytes, "bytes are of one size, or of none");
 
-const spares: Buffer[] = [];
-const blocks = new WeakSet<ArrayBufferLike>();
+/** Blocks that are somebody's, or spare. */
+const sizes = new WeakMap<ArrayBufferLike, Size>();
 
-/** Memory of BLOCK_BYTES, with whatever was in it. */
-export function takeBlock(): Buffer {
-  const spare = spareBlock();
+function sizeOf(bytes: number): Size | undefined {
+  return [SMALL, LARGE].find((size) => bytes >= size.leastBytes && bytes <= size.bytes);
+}
+
+/** Whether bytes of this length lie in blocks. */
+export function fitsBlock(bytes: number): boolean {
+  return sizeOf(bytes) !== undefined;
+}
+
+/** Memory for so many bytes, with whatever was in it. */
+export function takeBlock(bytes: number): Buffer {
+  const size = sizeOf(bytes);
+  const spare = size?.spares.pop();
   if (spare !== undefined) return spare;
-  const block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
-  blocks.add(block.buffer);
+  const block = Buffer.allocUnsafeSlow(size?.bytes ?? bytes);
+  if (size !== undefined) sizes.set(block.buffer, size);
   return block;
 }
 
 /** The same, if it costs nothing. */
-export function spareBlock(): Buffer | undefined {
-  return spares.pop();
+export function spareBlock(bytes: number): Buffer | undefined {
+  return sizeOf(bytes)?.spares.pop();
 }
 
 /** A copy of bytes that are lent, in a block if they are large. */
 export function keep(bytes: Uint8Array): Buffer {
-  if (bytes.length < LEAST_BLOCK_BYTES || bytes.length > BLOCK_BYTES) return Buffer.from(bytes);
-  const block = takeBlock();
+  if (!fitsBlock(bytes.length)) return Buffer.from(bytes);
+  const block = takeBlock(bytes.length);
   block.set(bytes);
   return block.subarray(0, bytes.length);
 }
 
-/** Nobody looks at these bytes any more. */
-export function letGo(bytes: Uint8Array): void {
-  const { buffer } = bytes;
-  if (spares.length < MAX_SPARES && blocks.has(buffer)) spares.push(Buffer.from(buffer));
+/** Nobody looks at these bytes any more, nor at others in the same memory. */
+export function letGo({ buffer }: Uint8Array): void {
+  const size = sizes.get(buffer);
+  if (size !== undefined && size.spares.length < size.mostSpares) {
+    size.spares.push(Buffer.from(buffer));
+  }
 }

@@ -12,7 +12,7 @@
  * Test: test/01-framing.pieces.test.ts
  */
 import { invariant } from "#base";
-import { BLOCK_BYTES, LEAST_BLOCK_BYTES, letGo, spareBlock, takeBlock } from "./blocks.ts";
+import { BLOCK_BYTES, fitsBlock, letGo, spareBlock, takeBlock } from "./blocks.ts";
 
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
@@ -83,7 +83,7 @@ export class Pieces {
   /** The part that was taken last, in memory that stays. */
   own(part: Buffer): Buffer {
     if (!this.#isLent || part.length === 0) return part;
-    if (part.buffer === this.#loan.buffer) return Buffer.from(part);
+    if (part.buffer === this.#loan.buffer) return this.#owned(part);
     if (part.buffer !== this.chunk.buffer) return part;
     // With all that is behind it: many small parts cost one copy.
     this.at -= part.length;
@@ -192,9 +192,10 @@ export class Pieces {
 
   /** Large parts that are cut in two come one after another: each finds the memory of the last. */
   #takeBlock(bytes: number, mostBytes: number): void {
-    if (mostBytes < LEAST_BLOCK_BYTES || mostBytes > BLOCK_BYTES) return;
+    if (!fitsBlock(mostBytes)) return;
     // A peer that sends a byte of it has no new memory for that.
-    const block = bytes < LEAST_BLOCK_BYTES ? spareBlock() : takeBlock();
+    const isNew = bytes >= mostBytes / 4;
+    const block = isNew ? takeBlock(mostBytes) : spareBlock(mostBytes);
     if (block !== undefined) this.#partial = block;
   }
 
@@ -204,6 +205,13 @@ export class Pieces {
     this.#partial = NO_BYTES;
     this.#partialBytes = 0;
     return whole;
+  }
+
+  /** Of a large part the block is its owner's, who may let go of it. Of others it comes back. */
+  #owned(part: Buffer): Buffer {
+    if (part.length <= BLOCK_BYTES) return Buffer.from(part);
+    this.#loan = NO_BYTES;
+    return part;
   }
 
   #endLoan(): void {

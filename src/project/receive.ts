@@ -5,17 +5,20 @@
  * Test: test/10-master.artifacts.test.ts
  */
 import { createHash } from "node:crypto";
+import { letGo } from "#framing";
 import { RpcError } from "#rpc";
 import { ArtifactItem, type ArtifactInfo } from "#wire";
 
 export interface Incoming {
   readonly info: ArtifactInfo;
-  /** To be read once, to the end or not. */
+  /** To be read once, to the end or not. Lent pieces are gone when the next one is asked for. */
   readonly bytes: AsyncGenerator<Buffer, void>;
 }
 
 /** `items`: the stream that ARTIFACT_GET answers with. */
-export async function receiveArtifact(items: AsyncIterable<Buffer>): Promise<Incoming> {
+export async function receiveArtifact(
+  items: AsyncIterable<Buffer>, { isLent = false } = {},
+): Promise<Incoming> {
   const iterator = items[Symbol.asyncIterator]();
   const first = await iterator.next();
   const info = first.done === true ? undefined : ArtifactItem.decode(first.value).info;
@@ -25,11 +28,11 @@ export async function receiveArtifact(items: AsyncIterable<Buffer>): Promise<Inc
       "Cannot read an artifact: the answer does not say what it is",
     );
   }
-  return { info, bytes: checked(info, iterator) };
+  return { info, bytes: checked(info, iterator, isLent) };
 }
 
 async function* checked(
-  { name, size, sha256 }: ArtifactInfo, items: AsyncIterator<Buffer>,
+  { name, size, sha256 }: ArtifactInfo, items: AsyncIterator<Buffer>, isLent: boolean,
 ): AsyncGenerator<Buffer, void> {
   const hash = createHash("sha256");
   let bytes = 0;
@@ -39,6 +42,8 @@ async function* checked(
       hash.update(data);
       bytes += data.length;
       yield data;
+      // A gigabyte of new memory would be collected late.
+      if (isLent) letGo(next.value);
     }
   } finally {
     await items.return?.();

@@ -42,6 +42,8 @@ export interface ArtifactPlace {
 export interface ArtifactName {
   readonly run?: string | undefined;
   readonly orKept?: boolean | undefined;
+  /** Each piece of its bytes is used up before the next is asked for: they share their memory. */
+  readonly lent?: boolean | undefined;
 }
 
 export async function putArtifact(
@@ -79,8 +81,9 @@ type Stream = (opcode: number, body: Buffer) => AsyncIterable<Buffer>;
 export function getArtifact(
   stream: Stream, name: string, from: ArtifactName,
 ): Promise<Incoming> {
-  const { run = "", orKept = false } = from;
-  return receiveArtifact(stream(Op.ARTIFACT_GET, ArtifactRef.encode({ name, run, orKept })));
+  const { run = "", orKept = false, lent = false } = from;
+  const items = stream(Op.ARTIFACT_GET, ArtifactRef.encode({ name, run, orKept }));
+  return receiveArtifact(items, { isLent: lent });
 }
 
 export async function listArtifacts(

@@ -100,7 +100,8 @@ export class WorkerFiles {
       stopped: () => owner.cancelled,
       fetch: (into) =>
         this.#options.insist(async (connection) => {
-          const { info, bytes } = await receiveArtifact(connection.stream(Op.ARTIFACT_GET, body));
+          const items = connection.stream(Op.ARTIFACT_GET, body);
+          const { info, bytes } = await receiveArtifact(items, { isLent: true });
           if (info.sha256 === sha256) return into(bytes);
           await bytes.return();
           const found = `job "${info.byJob}" has made it anew meanwhile`;

@@ -175,7 +175,8 @@ function older({ at, size, sha256 }: ArtifactInfo): string {
 async function get(call: Call, client: Client): Promise<number> {
   const { context } = call;
   const [, name, given] = call.args as [string, string, string | undefined];
-  const { info, bytes } = await inRun(call, client, (from) => client.getArtifact(name, from));
+  const { info, bytes } = await inRun(call, client, (from) =>
+    client.getArtifact(name, { ...from, lent: true }));
   if (given === "-") {
     for await (const piece of bytes) await context.pour("stdout", piece);
     return EXIT.OK;
