@@ -15,7 +15,7 @@ let titan: Client;
 
 before(async () => {
   if (noBrowser !== false) return;
-  scene = await openDashboard({ slots: 4, store: true });
+  scene = await openDashboard({ slots: 4, store: true, pool: "spare" });
   ({ titan } = scene);
 });
 after(() => scene?.close());
@@ -88,12 +88,18 @@ test("j goes to the next gate, x rejects the one in focus, and keys are letters 
   await page.gone("button", `Reject ${second}/build`);
   assert.equal((await titan.status(second)).run.status, "FAILED");
   assert.deepEqual((await titan.gates()).map(({ id }) => id), [`${first}/build`]);
-  // The second of two answers is told what the first one was.
+  // Two people answer at one moment: the first answer counts, and the second is told what it was.
   const late = await open("/approvals");
   await late.find("button", `Approve ${first}/build`);
-  await titan.decide(`${first}/build`, { approve: false, by: "bob" });
-  await late.click("button", `Approve ${first}/build`);
-  await late.until("it says so", () => /was rejected before, by bob/.test(document.body.innerText));
+  const press = (tab: Page, label: string): Promise<void> => tab.evaluate((name: string) =>
+    document.querySelector<HTMLElement>(`[aria-label="${name}"]`)!.click(), label);
+  await Promise.all(
+    [press(page, `Reject ${first}/build`), press(late, `Approve ${first}/build`)]);
+  const told = await Promise.all([page, late].map((tab) => tab.until("it is told", (id: string) =>
+    [...document.querySelectorAll(".notice")].map((notice) => notice.textContent)
+      .find((text) => text.includes(id)), `${first}/build`)));
+  assert.deepEqual(told.map((text) => /(approved|rejected) before, by xaxa/.test(text!)).sort(),
+    [false, true]);
   assert.deepEqual([...page.complaints(), ...late.complaints()], []);
   await page.close();
   await late.close();
@@ -145,6 +151,23 @@ test("a service is deployed, scaled and stopped from its page", { skip: noBrowse
   await page.until("it has stopped", () => /stopped/.test(document.body.innerText));
   await eventually("both have ended", async () =>
     (await titan.services()).every(({ status }) => status === "COMPLETED"));
+  assert.deepEqual(page.complaints(), []);
+  await page.close();
+});
+
+test("a worker of a pool is started and retired with keys alone", { skip: noBrowser }, async () => {
+  const page = await open("/");
+  await page.focus("button", "Launch a worker in pool spare");
+  await page.press("Enter");
+  const { name } = await page.find("button", /^Retire /);
+  await page.find("list", /^Tags of spare/);
+  await page.focus("button", name);
+  await page.press("Enter");
+  await page.find("dialog", /^Retire /);
+  await page.press("Tab");
+  await page.press("Enter");
+  await page.gone("button", name);
+  await eventually("it has ended", async () => (await titan.workers()).length === 1);
   assert.deepEqual(page.complaints(), []);
   await page.close();
 });
@@ -228,6 +251,26 @@ test("a key of the store is found by its prefix, and overwritten after a second 
   assert.equal(await titan.kv("GET", "note:a"), NOTE);
   await page.click("button", "Overwrite note:a");
   await eventually("it is written", async () => (await titan.kv("GET", "note:a")) === "new");
+  // Somebody else writes while a person does: nothing of theirs is lost. A time to live goes on.
+  await titan.kv("SET", "note:a", "new", "PX", "500000");
+  await page.until("it will end", () => /min left/.test(document.body.innerText));
+  const write = async (text: string): Promise<void> => {
+    await page.focus("textbox", "value of note:a");
+    await page.press("Control+a");
+    await page.type(text);
+    await page.click("button", "Write…");
+    await page.click("button", "Overwrite note:a");
+  };
+  await write("third");
+  await eventually("it is written", async () => (await titan.kv("GET", "note:a")) === "third");
+  assert.ok(Number(await titan.kv("PTTL", "note:a")) > 400_000);
+  await page.gone("button", "Overwrite note:a");
+  await page.focus("button", "Delete note:a…");
+  await page.press("Enter");
+  await page.focus("button", "Delete");
+  await page.press("Enter");
+  await page.gone("link", /note:a/);
+  assert.equal(await titan.kv("GET", "note:a"), null);
   assert.deepEqual(page.complaints(), []);
   await page.close();
 });

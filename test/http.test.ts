@@ -444,6 +444,27 @@ test("a body beyond the limit is refused, whether it says so or not", async () =
   assert.equal(empty.status, 400);
 });
 
+test("a peer that is slow with its head, or with its body, is cut", async () => {
+  const { master } = cluster;
+  const patience = { headMs: 100, requestMs: 200 };
+  const listen = { host: "127.0.0.1", port: 0 };
+  const slow = new HttpDoor({ host, master, token: undefined, version: "", listen, patience });
+  const at = (await slow.open()).port;
+  const cutAfter = (text: string): Promise<string> => new Promise((resolve) => {
+    let said = "";
+    const socket = dial({ host: "127.0.0.1", port: at }, () => socket.write(text));
+    socket.on("data", (piece) => (said += piece.toString())).on("error", () => undefined);
+    socket.on("close", () => resolve(said));
+  });
+  const own = `Host: 127.0.0.1:${at}\r\ntitan-request: 1\r\n`;
+  const body = `POST /api/v1/validate HTTP/1.1\r\n${own}Content-Type: application/json\r\n` +
+    "Content-Length: 9\r\n\r\n{";
+  for (const text of [`GET / HTTP/1.1\r\n${own}`, body]) {
+    assert.match(await cutAfter(text), /^HTTP\/1\.1 408 |^$/);
+  }
+  await slow.close();
+});
+
 test("a log that is followed ends with its peer, on both sides", async () => {
   const { run } = await titan.submit({
     name: "slow",

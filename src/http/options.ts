@@ -9,6 +9,14 @@ import type { Mount } from "./mount.ts";
 /** Event streams. Idle, each costs a socket and some 20 KiB. */
 export const MAX_STREAMS = 2000;
 
+export interface Patience {
+  readonly headMs: number;
+  readonly requestMs: number;
+}
+
+/** A head comes in one packet, or in a few; the largest body at 3 Mbit/s. */
+export const PATIENCE: Patience = { headMs: 10_000, requestMs: 30_000 };
+
 export interface HttpOptions {
   readonly host: Host;
   readonly master: Address;
@@ -21,4 +29,6 @@ export interface HttpOptions {
   readonly mounts?: Readonly<Record<string, Mount>>;
   /** Nothing but those. */
   readonly mountsOnly?: boolean;
+  /** How long a peer may take for its head, and for all of a request. */
+  readonly patience?: Patience;
 }

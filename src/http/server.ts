@@ -12,15 +12,13 @@ import { dialable, hostPort } from "#base";
 import type { Address, Timer } from "#host";
 import type { Client } from "#sdk";
 import { namesOf, type Rules } from "./guard.ts";
-import { MAX_STREAMS, type HttpOptions } from "./options.ts";
+import { MAX_STREAMS, PATIENCE, type HttpOptions } from "./options.ts";
 import type { Serving } from "./serving.ts";
 import { Sessions } from "./sessions.ts";
 
 const MAX_HEAD_BYTES = 16 * 1024;
-/** A head comes in one packet, or in a few. */
-const HEAD_MS = 10_000;
-/** The largest body at 3 Mbit/s. */
-const BODY_MS = 30_000;
+/** Between two looks for peers that are too slow. */
+const LOOK_MS = 1000;
 /** Event streams; and browsers open six connections for each page beside its stream. */
 export const MAX_CONNECTIONS = MAX_STREAMS + 1024;
 /** The first jobs of a cluster are on their way by then. */
@@ -37,9 +35,10 @@ export class HttpDoor {
 
   constructor(options: HttpOptions) {
     this.#options = options;
+    const { headMs, requestMs } = options.patience ?? PATIENCE;
     const limits = {
-      maxHeaderSize: MAX_HEAD_BYTES, headersTimeout: HEAD_MS, requestTimeout: BODY_MS,
-      connectionsCheckingInterval: 1000, noDelay: true,
+      maxHeaderSize: MAX_HEAD_BYTES, headersTimeout: headMs, requestTimeout: requestMs,
+      connectionsCheckingInterval: Math.min(LOOK_MS, headMs), noDelay: true,
     };
     this.#server = createServer(limits, (request, response) => {
       this.#load().then((serving) => serving.serve(request, response), () => response.destroy());

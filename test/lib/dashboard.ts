@@ -15,6 +15,8 @@ import { join } from "node:path";
 import { startEmbeddedCluster, type EmbeddedCluster } from "#cluster";
 import { nodeHost } from "#host";
 import { HttpDoor } from "#http";
+import type { PoolDefinition } from "#pipeline";
+import { definePool } from "#scaling";
 import { connect, type Client } from "#sdk";
 import { ensureBuilt } from "../../scripts/bootstrap.mjs";
 import { removeTreeSync } from "../../scripts/lib/remove-tree.mjs";
@@ -41,6 +43,8 @@ export interface SceneOptions {
   readonly token?: string;
   /** With a store, in memory. */
   readonly store?: boolean;
+  /** A pool of this name, whose workers are processes; a person starts them. */
+  readonly pool?: string;
 }
 
 interface Parts {
@@ -54,8 +58,14 @@ interface Ports {
   readonly http: number;
 }
 
+function poolOf(name: string): PoolDefinition {
+  // Far from the times of a test: nobody but a person starts or ends one.
+  const quiet = { max: 2, upAfterMs: 600_000, idleMs: 600_000 };
+  return { ...definePool({ name, ...quiet }), driver: { type: "process" } };
+}
+
 export async function openDashboard(
-  { workers = 1, slots = 2, token, store = false }: SceneOptions = {},
+  { workers = 1, slots = 2, token, store = false, pool }: SceneOptions = {},
 ): Promise<Scene> {
   // Before: the path of its socket may have a hundred characters only.
   const starting = startBrowser();
@@ -68,6 +78,7 @@ export async function openDashboard(
     const cluster = await startEmbeddedCluster({
       workers, slots, port: ports.master, listenHost: "127.0.0.1", stateDir: state,
       ...(token !== undefined && { token }), ...(store && { store: { memory: true } }),
+      ...(pool !== undefined && { pools: { cwd: temporary, pools: [poolOf(pool)] } }),
       onNote: () => undefined, onFatal: (error) => assert.fail(error),
     });
     const { master } = cluster;

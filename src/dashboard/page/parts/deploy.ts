@@ -7,7 +7,7 @@
 import type { State } from "../state.ts";
 import { h, type Child, type VNode } from "../vdom.ts";
 import type { Context } from "../views/view.ts";
-import { dialog } from "./dialog.ts";
+import { dialog, ownerOf } from "./dialog.ts";
 import { button } from "./page.ts";
 
 const KEY = "deploy";
@@ -63,7 +63,11 @@ export function deployDialog(state: State, context: Context): Child {
     draft.error === undefined ? null : h("p", { class: "gate-error", role: "alert" }, draft.error),
     h("div", { class: "dialog-buttons" },
       button("Not now", () => set({ isOpen: false })),
-      button("Deploy", () => void deploy(draft, context), {
+      button("Deploy", (event) => {
+        // As it stands in the window: the last key may not have been drawn yet.
+        const { value } = ownerOf(event).querySelector("textarea")!;
+        void deploy({ ...draft, text: value }, context);
+      }, {
         kind: "main", disabled: draft.isSending === true,
       })));
 }

@@ -39,6 +39,11 @@ function open(element: HTMLElement): () => void {
   };
 }
 
+/** The window in which something was pressed. */
+export function ownerOf({ currentTarget }: Event): HTMLDialogElement {
+  return (currentTarget as Element).closest("dialog")!;
+}
+
 /** A question with two answers. */
 export interface Question {
   readonly title: string;

@@ -10,13 +10,14 @@ import { answerOf, type State } from "../state.ts";
 import { h, type Child, type VNode } from "../vdom.ts";
 import type { Context, Need } from "../views/view.ts";
 import { badge } from "./badge.ts";
-import { dialog } from "./dialog.ts";
+import { dialog, ownerOf } from "./dialog.ts";
 import { button, loading, section } from "./page.ts";
 import { took } from "./time.ts";
 
 const FORK = "fork";
 /** Of a result; all of it is in `titan agents steps`. */
 const MAX_RESULT_CHARS = 2_000;
+const NUMBERS = new Set(["Took", "Tokens", "Cost"]);
 const LOOKS = { STARTED: "RUNNING", DONE: "COMPLETED", FAILED: "FAILED" } as const;
 
 interface Fork {
@@ -63,8 +64,9 @@ export function stepsTree(state: State, context: Context): Child {
     h("div", { class: "scrolls", tabindex: 0, role: "region", "aria-label": heading },
       h("table", { class: "table" },
         h("thead", null, h("tr", null,
-          ["Step", "State", "Took", "Tokens", "Cost", "Result", ""].map((head) =>
-            h("th", { scope: "col", key: head }, head === "" ? null : head)))),
+          ["Step", "State", "Took", "Tokens", "Cost", "Result", ""].map((head) => h("th", {
+            scope: "col", key: head, class: NUMBERS.has(head) ? "number" : undefined,
+          }, head === "" ? null : head)))),
         h("tbody", null, steps.map((step) => row(step, state.now, context))))),
     forkDialog(chosen, state, context));
 }
@@ -109,7 +111,11 @@ function forkDialog({ run }: Chosen, state: State, context: Context): Child {
     error === undefined ? null : h("p", { class: "gate-error", role: "alert" }, error),
     h("div", { class: "dialog-buttons" },
       button("Not now", () => set(undefined)),
-      button("Fork", () => void send(run, fork, context), { kind: "main" })));
+      button("Fork", (event) => {
+        // As it stands in the window: the last key may not have been drawn yet.
+        const { value } = ownerOf(event).querySelector("input")!;
+        void send(run, { step: fork.step, result: value }, context);
+      }, { kind: "main" })));
 }
 
 async function send(run: string, fork: Fork, context: Context): Promise<void> {

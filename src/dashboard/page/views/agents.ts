@@ -135,12 +135,21 @@ function stopper(agent: Agent, state: State, context: Context): Child {
   ];
 }
 
-const RAISABLE = ["jobs", "steps", "tokens", "usd"] as const;
+/** What can be raised, which limit that is, and in which unit a person types it. */
+const RAISABLE = [
+  { what: "jobs", limit: "jobs", words: "jobs", unit: 1 },
+  { what: "depth", limit: "depth", words: "depth", unit: 1 },
+  { what: "fan_out", limit: "fanOut", words: "jobs by one job", unit: 1 },
+  { what: "steps", limit: "steps", words: "steps", unit: 1 },
+  { what: "tokens", limit: "tokens", words: "tokens", unit: 1 },
+  { what: "usd", limit: "usd", words: "dollars", unit: 1 },
+  { what: "deadline", limit: "deadlineAt", words: "minutes", unit: 60_000 },
+] as const;
 
 /** More room for a run that its budget has paused, or soon will. */
 function raiser(agent: Agent, state: State, context: Context): Child {
   const { limits } = agent;
-  const kinds = RAISABLE.filter((kind) => limits[kind] !== null);
+  const kinds = RAISABLE.filter(({ limit }) => limits[limit] !== null);
   if (isOver(agent) || kinds.length === 0) return null;
   const key = `raise ${agent.id}`;
   const typed = (state.ui[key] ?? {}) as Readonly<Record<string, string>>;
@@ -148,7 +157,8 @@ function raiser(agent: Agent, state: State, context: Context): Child {
     event.preventDefault();
     // As it stands in the form: the last key may not have been drawn yet.
     const form = new FormData(event.target as HTMLFormElement);
-    const changes = kinds.map((what) => ({ what, amount: Number(form.get(what)), add: true }))
+    const changes = kinds.map(({ what, unit }) =>
+      ({ what, amount: Number(form.get(what)) * unit, add: true }))
       .filter(({ amount }) => amount !== 0);
     void context.act(async () => {
       if (changes.length === 0) throw new Error("Say by how much the budget is to be raised");
@@ -158,13 +168,13 @@ function raiser(agent: Agent, state: State, context: Context): Child {
     }, "The budget is raised, and what waited for it goes on");
   };
   return h("form", { class: "raise", onsubmit: raise },
-    kinds.map((kind) => h("label", { key: kind, class: "field field-small" },
-      h("span", null, `More ${kind}`),
+    kinds.map(({ what, words }) => h("label", { key: what, class: "field field-small" },
+      h("span", null, `More ${words}`),
       h("input", {
-        type: "text", name: kind, inputmode: "decimal", value: typed[kind] ?? "",
+        type: "text", name: what, inputmode: "decimal", value: typed[what] ?? "",
         placeholder: "0",
         oninput: (event: InputEvent) => context.dispatch({
-          type: "ui", key, value: { ...typed, [kind]: (event.target as HTMLInputElement).value },
+          type: "ui", key, value: { ...typed, [what]: (event.target as HTMLInputElement).value },
         }),
       }))),
     h("button", { type: "submit", class: "button button-main" }, "Raise the budget"));
@@ -183,10 +193,13 @@ function stages(jobs: readonly AgentJob[], now: number): Child {
 function tree(jobs: readonly AgentJob[], now: number, context: Context): VNode {
   const span = spanOf(jobs, now);
   const head = ["Job", "State", "Stage", "Steps", "Tokens", "Cost", "When"];
+  const numbers = new Set(["Steps", "Tokens", "Cost"]);
   return h("div", { class: "scrolls", tabindex: 0, role: "region", "aria-label": "jobs as a tree" },
     h("table", { class: "table tree" },
       h("thead", null, h("tr", null, head.map((name) =>
-        h("th", { scope: "col", key: name }, name)))),
+        h("th", {
+          scope: "col", key: name, class: numbers.has(name) ? "number" : undefined,
+        }, name)))),
       h("tbody", null, treeOf(jobs).map((row) => treeRow(row, span, context)))));
 }
 

@@ -14,6 +14,9 @@ import { h, type Child, type VNode } from "../vdom.ts";
 import type { Context, View } from "./view.ts";
 
 const PATH = "services";
+const HEADS = ["Replica", "State", "Worker", "Address", "Process", "Restarts", "For", "Output"];
+/** Starts of a replica whose outputs are a click away; the page of the run has the others. */
+const MAX_OUTPUTS = 4;
 
 export const services: View = {
   name: "Services",
@@ -79,10 +82,11 @@ function table({ name, run, replicas }: Service, { now }: State): VNode {
   return h("div", { class: "scrolls", tabindex: 0, ...region },
     h("table", { class: "table" },
       h("thead", null, h("tr", null,
-        ["Replica", "State", "Worker", "Address", "Process", "Restarts", "For"].map((head) =>
-          h("th", { scope: "col", key: head }, head)))),
+        HEADS.map((head) => h("th", {
+          scope: "col", key: head, class: head === "Restarts" ? "number" : undefined,
+        }, head)))),
       h("tbody", null, replicas.map((replica) => {
-        const { job, worker, host, port, pid, restarts, uptimeMs, since } = replica;
+        const { job, worker, host, port, pid, restarts, uptimeMs, since, attempt } = replica;
         return h("tr", { key: job },
           h("th", { scope: "row" },
             h("a", { href: pathTo(["runs", run], { job, tab: "log" }) }, job)),
@@ -92,8 +96,19 @@ function table({ name, run, replicas }: Service, { now }: State): VNode {
           h("td", { class: "mono" }, pid === null ? "none" : String(pid)),
           h("td", { class: "number" }, String(restarts)),
           h("td", null, uptimeMs !== null ? took(now - uptimeMs, now, now)
-            : since === null ? "" : ago(since, now)));
+            : since === null ? "" : ago(since, now)),
+          h("td", null, attempt === 0 ? "" : outputs(run, replica)));
       }))));
+}
+
+/** Each start of a replica is an attempt with an output of its own; the latest first. */
+function outputs(run: string, { job, attempt }: Replica): Child {
+  const first = Math.max(1, attempt - MAX_OUTPUTS + 1);
+  const all = Array.from({ length: attempt - first + 1 }, (_, at) => attempt - at);
+  return h("span", { class: "actions" }, all.map((number) => h("a", {
+    key: number, "aria-label": `Output of ${job}, start ${number}`,
+    href: pathTo(["runs", run], { job, tab: "log", attempt: String(number) }),
+  }, `#${number}`)));
 }
 
 /** What is the matter with those that are not well, in words. */

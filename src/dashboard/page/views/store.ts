@@ -42,8 +42,12 @@ function valuePath({ url }: Context): string | undefined {
 
 export const store: View = {
   name: "Store",
-  needs: (context) => [listPath(context), valuePath(context)].flatMap((path) =>
-    path === undefined ? [] : [{ type: "get", path, everyMs: 2_000 } as const]),
+  needs: (context, { loaded }) => [listPath(context), valuePath(context)].flatMap((path) => {
+    if (path === undefined) return [];
+    // A key that is gone is not asked for again and again.
+    const isGone = loaded.get(path)?.error?.status === 404;
+    return [{ type: "get", path, ...(!isGone && { everyMs: 2_000 }) } as const];
+  }),
   render(state, context) {
     const path = listPath(context);
     const found = answerOf<StoreKeys>(state, path);
@@ -74,9 +78,10 @@ function keys({ keys: found, cursor }: StoreKeys, { url }: Context): Child {
       "Write one: ", command("titan kv set greeting hello"));
   }
   const chosen = url.searchParams.get("key");
+  const sorted = [...found].sort((a, b) => (a.key < b.key ? -1 : 1));
   return h("div", null,
-    h("ul", { class: "store-keys", "aria-label": "Keys" }, found.map(({ key, type, ttlMs }) =>
-      h("li", { key },
+    h("ul", { class: "store-keys", "aria-label": "Keys" }, sorted.map(({ key, type, ttlMs }) =>
+      h("li", { key, "data-row": true },
         h("a", {
           href: withQuery(url, { key }), "aria-current": key === chosen ? "true" : undefined,
         }, h("span", { class: "mono" }, key),
@@ -100,38 +105,69 @@ function value(state: State, context: Context): Child {
   return h("section", { class: "card store-value", "aria-label": `value of ${key}` },
     h("h2", { class: "mono" }, key),
     h("p", { class: "soft" }, found.type, found.ttlMs === null ? "" : `, ${left(found.ttlMs)}`),
-    typeof found.value === "string" && found.whole ? editor(key, found.value, { state, context })
+    isText(found) ? editor(found, { state, context })
       : h("pre", { tabindex: 0 }, typeof found.value === "string" ? found.value
         : JSON.stringify(found.value, null, 2)),
-    found.whole ? null : h("p", { class: "soft" }, "It is longer than what is shown."));
+    found.whole ? null : h("p", { class: "soft" }, "It is longer than what is shown."),
+    h("div", { class: "buttons" }, deleteButton(key, context)));
 }
 
-/** A text can be changed; the button says what will be overwritten before it does. */
+/** One that is there as a whole. */
+function isText(found: StoreValue): found is StoreValue & { readonly value: string } {
+  return typeof found.value === "string" && found.whole;
+}
+
+/** What a person has typed, and what the key had when they began. */
+interface Draft {
+  readonly text: string;
+  readonly was: string;
+}
+
+/**
+ * A text can be changed; the button says what will be overwritten before it does. Somebody else may
+ * have written meanwhile: then nothing is. Its time to live goes on.
+ */
 function editor(
-  key: string, text: string, { state, context }: { state: State; context: Context },
+  { key, value: text, ttlMs }: StoreValue & { readonly value: string },
+  { state, context }: { state: State; context: Context },
 ): VNode {
   const name = `store ${key}`;
-  const draft = (state.ui[name] as string | undefined) ?? text;
+  const draft = state.ui[name] as Draft | undefined;
   const isSure = state.ui[`${name} sure`] === true;
-  const set = (value: string | undefined): void => {
+  const set = (value: Draft | undefined): void => {
     context.dispatch({ type: "ui", key: name, value });
     context.dispatch({ type: "ui", key: `${name} sure`, value: false });
   };
-  const write = (): void => void context.act(async () => {
-    await context.api.post(`store/keys/${encodeURIComponent(key)}`, { value: draft });
+  const write = ({ text: value, was }: Draft): void => void context.act(async () => {
+    await context.api.post(`store/keys/${encodeURIComponent(key)}`,
+      { value, was, ...(ttlMs !== null && { ttlMs }) });
     set(undefined);
     context.refresh();
   }, `${key} is written`);
   return h("div", { class: "store-editor" },
     h("textarea", {
-      "aria-label": `value of ${key}`, rows: 8, spellcheck: "false", value: draft,
-      oninput: (event: InputEvent) => set((event.target as HTMLTextAreaElement).value),
+      "aria-label": `value of ${key}`, rows: 8, spellcheck: "false", value: draft?.text ?? text,
+      oninput: (event: InputEvent) => set({
+        text: (event.target as HTMLTextAreaElement).value, was: draft?.was ?? text,
+      }),
     }),
-    draft === text ? null : h("div", { class: "buttons" },
+    draft === undefined || draft.text === text ? null : h("div", { class: "buttons" },
       isSure
-        ? button(`Overwrite ${key}`, write, { kind: "danger", key: "sure" })
+        ? button(`Overwrite ${key}`, () => write(draft), { kind: "danger", key: "sure" })
         : button("Write…", () => context.dispatch({
           type: "ui", key: `${name} sure`, value: true,
         }), { kind: "main", key: "ask" }),
       button("Undo", () => set(undefined), { key: "undo" })));
+}
+
+function deleteButton(key: string, context: Context): VNode {
+  const remove = async (): Promise<void> => {
+    if (!(await context.confirm({ title: `Delete ${key}?`, verb: "Delete", danger: true }))) return;
+    await context.act(async () => {
+      await context.api.post(`store/keys/${encodeURIComponent(key)}/delete`);
+      context.navigate(withQuery(context.url, { key: undefined }));
+      context.refresh();
+    }, `${key} is deleted`);
+  };
+  return button("Delete…", () => void remove(), { kind: "danger", label: `Delete ${key}…` });
 }
