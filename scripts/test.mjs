@@ -18,11 +18,12 @@
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, relative, sep } from "node:path";
+import { basename, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BootstrapError, ROOT, ensureBuilt, ensureDeps, runMain } from "./bootstrap.mjs";
 import { changesSince, planFor } from "./lib/changed.mjs";
 import { runNode } from "./lib/child.mjs";
+import { costLines, secondsOfAll } from "./lib/cpu-time.mjs";
 import { runTests } from "./lib/run-tests.mjs";
 
 /** @typedef {import("./lib/reporter.mjs").TestSummary} TestSummary */
@@ -116,7 +117,8 @@ async function testShare({ tests, lessons, pages }) {
     process.stdout.write(`skipped under CI: ${name} (${reason})\n`);
   }
   if (wrongLessons !== 0) process.stdout.write("failed: the lessons (npm run learn check)\n");
-  for (const line of summary.lines) process.stdout.write(`# ${line}\n`);
+  const lines = [...summary.lines, ...costLines(summary.costs ?? [], secondsOfAll())];
+  for (const line of lines) process.stdout.write(`# ${line}\n`);
   return code || wrongLessons || (unwanted.length > 0 ? 1 : 0);
 }
 
@@ -140,6 +142,7 @@ async function runInCopy(files) {
     for (const test of [...summary.passed, ...summary.failed, ...summary.skipped]) {
       test.file = sourceName(test.file, copy.root);
     }
+    for (const cost of summary.costs ?? []) cost.name = basename(sourceName(cost.name, copy.root));
     if (inCheckout.length === 0) return { code, summary };
     return { code: code || checkout.code, summary: joined(checkout.summary, summary) };
   } finally {
@@ -169,6 +172,7 @@ function joined(a, b) {
   const counts = new Map(a.lines.map((line) => [line.split(" ")[0], Number(line.split(" ")[1])]));
   return {
     ran: a.ran + b.ran,
+    costs: [...(a.costs ?? []), ...(b.costs ?? [])].sort((x, y) => y.seconds - x.seconds),
     passed: [...a.passed, ...b.passed],
     failed: [...a.failed, ...b.failed],
     skipped: [...a.skipped, ...b.skipped],

@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { findChapter, suggest } from "../scripts/lib/chapters.mjs";
+import { costLines, secondsOfAll } from "../scripts/lib/cpu-time.mjs";
 import { removeTreeSync } from "../scripts/lib/remove-tree.mjs";
 import { runTests } from "../scripts/lib/run-tests.mjs";
 import { programOf, together } from "../scripts/lib/together.mjs";
@@ -308,6 +309,19 @@ test("runTests() that shows nothing sums up all the same, however much there is"
   ].join("\n"));
   const { code, summary } = await runTests([file], { root, quiet: true });
   assert.deepEqual([code, summary.ran], [0, 600]);
+  if (process.platform !== "linux") return;
+  const [cost, ...others] = summary.costs!;
+  assert.deepEqual([cost?.name, others], [file, []]);
+  assert.ok(cost!.seconds > 0 && cost!.seconds < secondsOfAll()!);
+});
+
+test("costLines() names the dearest ten, and nothing where the system does not tell", () => {
+  const costs = Array.from({ length: 12 }, (_, i) => ({ name: `f${i}`, seconds: 12 - i }));
+  const lines = costLines(costs, 700.4);
+  assert.equal(lines[0], "700 s of a processor, most of them in");
+  assert.deepEqual([lines.length, lines[1], lines[10]], [11, "   12.0 s  f0", "    3.0 s  f9"]);
+  assert.deepEqual(costLines([], 3), ["3 s of a processor"]);
+  assert.deepEqual(costLines(costs, undefined), []);
 });
 
 test("together() leaves a file alone that starts a process or counts, or imports one", () => {

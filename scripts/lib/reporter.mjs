@@ -13,7 +13,8 @@ import { describeFailure } from "./failure.mjs";
  * @typedef {{ name: string, file: string, message: string,
  *   failure: import("./failure.mjs").Failure }} FailedTest
  * @typedef {{ ran: number, passed: { name: string, file: string }[], failed: FailedTest[],
- *   skipped: { name: string, file: string, reason: string }[], lines: string[], }} TestSummary
+ *   skipped: { name: string, file: string, reason: string }[], lines: string[],
+ *   costs?: import("./cpu-time.mjs").Cost[] }} TestSummary
  */
 
 /**

@@ -149,9 +149,10 @@ const longestFirst = (files) => [...files].sort((a, b) => placeOf(a) - placeOf(b
 function inFewProcesses(files, folder) {
   const long = files.filter((file) => placeOf(file) < LONGEST.length);
   const groups = together(files.slice(long.length), AT_ONCE);
-  return [...long, ...groups.map(([first = "", ...others], index) => {
+  return [...long, ...groups.map(([first = "", ...others]) => {
     if (others.length === 0) return first;
-    const program = join(folder, `together-${index}.test.mjs`);
+    const name = basename(first).replace(/\.test\.[jt]s$/, "");
+    const program = join(folder, `${name}-and-${others.length}-more.test.mjs`);
     writeFileSync(program, programOf([first, ...others]));
     return program;
   })];

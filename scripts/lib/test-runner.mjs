@@ -12,6 +12,7 @@
 import { writeFileSync } from "node:fs";
 import { run } from "node:test";
 import { spec as Spec } from "node:test/reporters";
+import { noteChildren } from "./cpu-time.mjs";
 import summarise from "./reporter.mjs";
 
 /**
@@ -33,6 +34,7 @@ const options = {
   ...(job.names.length > 0 && { testNamePatterns: job.names }),
 };
 
+const costs = noteChildren();
 const tests = run(options);
 tests.on("test:fail", ({ todo }) => {
   if (todo === undefined || todo === false) process.exitCode = 1;
@@ -51,7 +53,7 @@ const [text, summary] = await Promise.all([
   job.output === "late" ? textOf(told) : "", textOf(tests.compose(summarise)),
 ]);
 process.stdout.write(text);
-writeFileSync(job.report, summary);
+writeFileSync(job.report, JSON.stringify({ ...JSON.parse(summary), costs: costs() }));
 
 /** @param {AsyncIterable<unknown>} stream */
 async function textOf(stream) {
