@@ -5,6 +5,7 @@
  */
 import { suggest } from "../lib/chapters.mjs";
 import { runBreak } from "./break.ts";
+import { runBugs } from "./bugs.ts";
 import { runCheck } from "./check.ts";
 import { runContract, runWatch } from "./contract.ts";
 import { runHint } from "./hint.ts";
@@ -72,6 +73,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     usage: "break N [name]",
     summary: "sabotages a copy of the project: predict what happens, then see",
     run: runBreak,
+  },
+  bugs: {
+    usage: "bugs [NAME]",
+    summary: "planted bugs: guess which promise one breaks, and watch the simulator find it",
+    run: runBugs,
   },
   check: {
     usage: "check [NN…] [--record] [--no-cache]",
