@@ -9,6 +9,7 @@ import { runBugs } from "./bugs.ts";
 import { runCheck } from "./check.ts";
 import { runContract, runWatch } from "./contract.ts";
 import { runHint } from "./hint.ts";
+import { runLab } from "./lab.ts";
 import { runMap, runRead } from "./map.ts";
 import { runReset, runSolution, runStart } from "./start.ts";
 import { runTrace } from "./trace/trace.ts";
@@ -73,6 +74,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     usage: "break N [name]",
     summary: "sabotages a copy of the project: predict what happens, then see",
     run: runBreak,
+  },
+  lab: {
+    usage: "lab [N [VALUE [PREDICTION]]]",
+    summary: "one knob and a budget: predict the number, turn the knob, see why",
+    run: runLab,
   },
   bugs: {
     usage: "bugs [NAME]",
