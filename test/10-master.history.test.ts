@@ -3,12 +3,15 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { apply, Event, hashState, State, type Command, type DecidedOn } from "#core";
+import {
+  apply, Event, hashState, State, writeSnapshot, type Command, type DecidedOn,
+} from "#core";
 import { History } from "#history";
 import type { Host } from "#host";
 import { openLog } from "#log";
+import { Checkpoints } from "../src/history/checkpoints.ts";
 import { commandsOf, effectsOf, KINDS, perhaps } from "../src/history/origins.ts";
-import { Bench, NO_ROOM, randomLife } from "./10-master.core.ts";
+import { Bench, checkIndexes, NO_ROOM, randomLife, spec } from "./10-master.core.ts";
 import { Script } from "./10-master.script.ts";
 import { inWorld, Machine } from "./05-log.support.ts";
 
@@ -97,3 +100,124 @@ function merged(types: readonly string[]): string[] {
   const others = types.filter((type) => type !== "Kill");
   return [...others, ...(types.includes("Kill") ? ["Kill"] : [])].sort();
 }
+
+/** A log whose owner goes on, and the hash behind each of its facts. */
+async function ownedLog(host: Host) {
+  const bench = new Bench();
+  const log = await openLog({ host, dir: "log", segmentBytes: 700 });
+  const hashes = [hashState(bench.state)];
+  const more = async (runs: number): Promise<void> => {
+    for (let n = 0; n < runs; n++) {
+      bench.now += 1000;
+      bench.submit([spec("a"), spec("b", { dependsOn: [0] })]);
+      for (const body of bench.log.slice(log.nextSeq - 1)) log.append(body);
+      hashes.push(hashState(bench.state));
+      await log.durable();
+    }
+  };
+  return { bench, log, hashes, more };
+}
+
+test("a log is read while its owner goes on, and begins with a later snapshot", inWorld(
+  async () => {
+    const host = new Machine();
+    const { bench, log, hashes, more } = await ownedLog(host);
+    const history = new History(host, "log", { every: 4 });
+    await more(9);
+    assert.equal(await hashAt(history, 5), hashes[5]);
+    await more(9); // other segments
+    assert.equal(await hashAt(history, 18), hashes[18]);
+    const first = 18;
+    const { at } = bench.state;
+    await log.saveSnapshot(first, writeSnapshot(bench.state));
+    await more(3);
+    assert.deepEqual(await history.span(), {
+      first, last: 21, firstAt: at, lastAt: bench.state.at,
+    });
+    for (const seq of [18, 19, 21, 18]) assert.equal(await hashAt(history, seq), hashes[seq]);
+    const earliest = `a snapshot stands for facts 1 to 18, up to ${new Date(at).toISOString()}, ` +
+      "and the earliest moment that can be told is that one";
+    await assert.rejects(hashAt(history, 17), {
+      name: "HistoryError", code: "NOT_FOUND",
+      message: `Cannot go back to fact 17: ${earliest}`,
+    });
+    await assert.rejects(history.at({ at: at - 1 }, () => 0), {
+      message: `Cannot go back to ${new Date(at - 1).toISOString()}: ${earliest}`,
+    });
+    assert.equal((await history.at({ at }, ({ seq }) => seq)), 18);
+    const { facts } = await history.facts({ from: 1, limit: 9 });
+    assert.deepEqual(facts.map(({ text }) => JSON.parse(text).seq), [19, 20, 21]);
+    assert.match(facts[0]!.text, /RunSubmitted/);
+    const old = [...bench.state.runs.values()][0]!.id;
+    assert.equal((await history.at({ seq: 18, run: old }, ({ run }) => run!.id)), old);
+    await history.close();
+    await log.close();
+  },
+));
+
+test("a snapshot whose segments are all there still hides nothing", inWorld(async () => {
+  const host = new Machine();
+  const bench = new Bench();
+  const log = await openLog({ host, dir: "log" });
+  for (let n = 0; n < 5; n++) bench.submit([spec("a")]);
+  for (const body of bench.log) log.append(body);
+  await log.durable();
+  await log.saveSnapshot(4, writeSnapshot(bench.state));
+  await log.close();
+  const history = new History(host, "log");
+  assert.equal((await history.span()).first, 0);
+  assert.equal(await hashAt(history, 2), hashesOf(bench.log)[2]);
+}));
+
+test("nothing behind the last durable fact is told", inWorld(async () => {
+  const host = new Machine();
+  const { log } = randomLife(5, 60, () => undefined);
+  await writeLog(host, log);
+  const history = new History(host, "log");
+  assert.equal((await history.span(3)).last, 3);
+  await assert.rejects(history.at({ seq: 4 }, () => 0, 3), /the log ends with fact 3$/);
+  assert.equal(await history.at({ at: Number.MAX_SAFE_INTEGER }, ({ seq }) => seq, 3), 3);
+  assert.equal((await history.facts({ from: 1, limit: 9 }, 3)).facts.length, 3);
+  await assert.rejects(history.step(4, 3), /the log ends with fact 3$/);
+  assert.equal((await history.span()).last, log.length);
+}));
+
+test("a time is the moment behind the last fact that is not later", inWorld(async () => {
+  const host = new Machine();
+  const { log } = randomLife(6, 120, () => undefined);
+  await writeLog(host, log);
+  const history = new History(host, "log", { every: 8 });
+  const times = log.map((body) => Event.decode(body).at);
+  for (const at of [times[0]! - 1, ...new Set(times), times.at(-1)! + 1]) {
+    const last = times.findLastIndex((each) => each <= at) + 1;
+    assert.equal(await history.at({ at }, ({ seq }) => seq), last, `${at}`);
+  }
+}));
+
+test("checkpoints stay within their budget, and each is a state of its own", () => {
+  const { log } = randomLife(7, 250, () => undefined, { services: true, journals: true });
+  const hashes = hashesOf(log);
+  const tip = { state: new State(), seq: 0, place: { segment: 1, offset: 32, seq: 1 } };
+  const maxBytes = 100_000;
+  const points = new Checkpoints(tip, { every: 4, maxBytes });
+  let most = 0;
+  for (const body of log) {
+    apply(tip.state, Event.decode(body));
+    tip.seq += 1;
+    points.look(body.length);
+    most = Math.max(most, points.bytes);
+  }
+  assert.ok(most <= maxBytes, `${most}`);
+  assert.ok(points.size > 3 && points.size < log.length / 8, `${points.size} of ${log.length}`);
+  for (let seq = 0; seq < log.length; seq += 11) {
+    const point = points.before(seq);
+    assert.ok(point.seq <= seq);
+    for (const _ of [1, 2]) {
+      const cursor = points.restore(point);
+      assert.equal(hashState(cursor.state), hashes[point.seq]);
+      for (const body of log.slice(point.seq, seq)) apply(cursor.state, Event.decode(body));
+      assert.equal(hashState(cursor.state), hashes[seq], `${seq}`);
+      checkIndexes(cursor.state);
+    }
+  }
+});
