@@ -44,7 +44,7 @@ const DYNAMIC =
  * is chosen, `main.${… ? "ts" : "js"}`.
  */
 const BESIDE =
-  /\bnew URL\(\s*["'`](\.[^"'`\n$]*\.)(?:js["'`]|\$\{[^\n]*`)\s*,\s*import\.meta\.url/g;
+  /\bnew URL\(\s*["'\x60](\.[^"'\x60\n$]*\.)(?:js["'\x60]|\$\{[^\n]*\x60)\s*,\s*import\.meta\.url/g;
 const STARTS = /^(?:import .*"|export [a-z{*]|class \w)/;
 /** Backticks here begin no template: character classes of expressions, and texts. */
 const CLASSES = /\/\[(?:[^\]\\]|\\.)*\]|\[\^(?:[^\]\\]|\\.)*\]/g;
@@ -66,7 +66,7 @@ export function splitUp(code: string): string[] {
     if (begins || found.length === 0) found.push(line);
     else found[found.length - 1] += line;
     const plain = inTemplate ? line : line.replace(CLASSES, "").replace(TEXTS, "");
-    const ticks = plain.match(/(?<!\\)`/g)?.length ?? 0;
+    const ticks = plain.match(/(?<!\\)\x60/g)?.length ?? 0;
     if (ticks % 2 === 1) inTemplate = !inTemplate;
     // #end-exercise
   }
