@@ -12,7 +12,7 @@ import { changedJson, jobJson, runJson } from "#rows";
 import { SimWorld } from "#simhost";
 import { RunPast, type Moment, type PastFact } from "../src/dashboard/page/past/fold.ts";
 import type { Job, Run } from "../src/dashboard/page/rows.ts";
-import { randomLife } from "./10-master.core.ts";
+import { Bench, randomLife, spec } from "./10-master.core.ts";
 import { agentMoves } from "./18-agents.core.ts";
 
 const DIR = "/state/log";
@@ -108,7 +108,9 @@ async function agrees(bodies: readonly Buffer[], limit: number): Promise<number>
         const jobs = [...found.jobs.values()];
         assert.equal(jobs.length, expected.jobs.length, where);
         for (const [index, job] of expected.jobs.entries()) {
-          assert.deepEqual(plain(jobs[index]!, job), plain(job, job), where);
+          const [own, wanted] = [plain(jobs[index]!, job), plain(job, job)];
+          // A comparison of texts takes a tenth of the time.
+          if (JSON.stringify(own) !== JSON.stringify(wanted)) assert.deepEqual(own, wanted, where);
         }
         compared += 1;
       }
@@ -119,7 +121,7 @@ async function agrees(bodies: readonly Buffer[], limit: number): Promise<number>
 
 test("the fold of a run agrees with the master after each fact of random lives", async () => {
   let compared = 0;
-  for (let seed = 900; seed < 906; seed++) {
+  for (let seed = 900; seed < 904; seed++) {
     const { log } = randomLife(seed, 150, () => undefined, {
       services: seed % 2 === 0, journals: true, forgets: seed % 3 === 0,
       ...(seed % 2 === 1 && { more: agentMoves }),
@@ -127,6 +129,22 @@ test("the fold of a run agrees with the master after each fact of random lives",
     compared += await agrees(log, 1 + seed % 7 * 20);
   }
   assert.ok(compared > 500, `${compared} moments`);
+});
+
+test("what others have changed of a run is found among thousands of their facts", async () => {
+  const bench = new Bench(7);
+  bench.submit([spec("late", { delayMs: 60_000 })]);
+  for (let count = 0; count < 5_000; count++) bench.commit([{ type: "TimePassed", at: bench.now }]);
+  bench.tick(60_000);
+  await withPast(bench.log, async (past) => {
+    const { last } = await past.span();
+    const [id] = await past.at({ seq: 1 }, ({ state }) => [...state.runsById.keys()]);
+    const facts = await factsOf(past, id!, 100);
+    assert.deepEqual(facts.map(({ type }) => type), ["RunSubmitted", "TimePassed"]);
+    assert.deepEqual(facts.map(({ seq }) => seq), [1, last]);
+    assert.equal(facts[0]!.changed!.jobs[0]!.reason, "delayed for another 60.0 s");
+    assert.match(facts[1]!.changed!.jobs[0]!.reason, /^no worker/);
+  });
 });
 
 test("the fold of a run agrees with the master in logs of an older version", async () => {
