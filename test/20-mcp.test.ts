@@ -1,7 +1,9 @@
 /** Chapter 20: the contract: messages, eras, states and lines, and one dispatcher behind them. */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
-import { TOOL_NAMES } from "#mcp";
+import { toolNames } from "#mcp";
 import { modernMeta, Stage, type Json, type Pipe } from "./20-mcp.stage.ts";
 
 const GATED = `
@@ -10,6 +12,20 @@ jobs:
   - {id: build, run: print built, hitl_message: "Ship it?"}
   - {id: ship, run: print shipped, needs: build}
 `;
+
+test("a client that only asks for versions waits for no tool: none is loaded before", () => {
+  const bricks = new Set<string>();
+  const files = new Set([join(import.meta.dirname, "..", "src", "mcp", "mod.ts")]);
+  for (const file of files) {
+    const text = readFileSync(file, "utf8");
+    for (const [, name] of text.matchAll(/^(?:import|export) (?!type)[^;]*? from "([^"]+)";/gm)) {
+      if (name!.startsWith(".")) files.add(join(dirname(file), name!));
+      else if (name!.startsWith("#")) bricks.add(name!);
+    }
+  }
+  assert.ok(files.size > 10);
+  assert.deepEqual([...bricks], []);
+});
 
 test("a handshake of every version, and then a list of all tools", async () => {
   await Stage.run(async (stage) => {
@@ -20,7 +36,8 @@ test("a handshake of every version, and then a list of all tools", async () => {
       const pipe = stage.pipe();
       assert.equal((await pipe.initialize(asked)).protocolVersion, agreed, asked);
       const { result } = await pipe.ask("tools/list");
-      assert.deepEqual(result.tools.map(({ name }: { name: string }) => name), TOOL_NAMES);
+      assert.deepEqual(result.tools.map(({ name }: { name: string }) => name),
+        await toolNames());
       assert.equal("resultType" in result, false);
     }
   });

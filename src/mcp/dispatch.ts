@@ -1,22 +1,14 @@
 /**
- * Lesson 20: one dispatcher for all eras and transports. It knows methods, tools, resources and
- * prompts, and nothing of versions, headers or streams.
+ * Lesson 20: one dispatcher for all eras and transports. It knows nothing of versions, headers or
+ * streams, and loads what it offers (offer.ts) when somebody asks for it.
  *
- * Invariants: a tool that fails is a result that says so, and what to do next; an error of the
- * protocol is one that no other arguments would mend; lists are the same for every connection.
  * Test: test/20-mcp.test.ts
  */
 import type { Host } from "#host";
-import { mismatch } from "#rows";
 import type { Client } from "#sdk";
 import type { Caller } from "./caller.ts";
 import { INSTRUCTIONS } from "./instructions.ts";
-import { CODES, isObject, RpcFailure, type Params } from "./json-rpc.ts";
-import { getPrompt, PROMPTS } from "./prompts.ts";
-import { listResources, readResource, TEMPLATES } from "./resources.ts";
-import { failureText } from "./tools/failure.ts";
-import { TOOLS } from "./tools/list.ts";
-import type { Tool, ToolAnswer, ToolContext } from "./tools/tool.ts";
+import type { Params } from "./json-rpc.ts";
 
 export interface DispatcherOptions {
   readonly host: Host;
@@ -35,18 +27,19 @@ export interface DispatcherOptions {
   readonly folder?: string | undefined;
 }
 
+/** Once for all connections: later calls wait for nothing. */
+let loading: Promise<typeof import("./offer.ts")> | undefined;
+
+export function loadOffer(): Promise<typeof import("./offer.ts")> {
+  return (loading ??= import("./offer.ts"));
+}
+
 export class Dispatcher {
   readonly #options: DispatcherOptions;
-  readonly #tools: ReadonlyMap<string, Tool>;
-  readonly #toolList: object;
+  #offer: Promise<{ dispatch: Dispatcher["dispatch"] }> | undefined;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
-    const { readOnly = false, allow } = options;
-    const offered = TOOLS.filter(({ name, reads }) =>
-      (reads || !readOnly) && (allow === undefined || allow.includes(name)));
-    this.#tools = new Map(offered.map((tool) => [tool.name, tool]));
-    this.#toolList = { tools: offered.map(describe) };
   }
 
   get serverInfo(): object {
@@ -69,81 +62,8 @@ export class Dispatcher {
     return this.#options.session();
   }
 
-  // #region dispatch
   async dispatch(method: string, params: Params, caller: Caller): Promise<object> {
-    switch (method) {
-      case "tools/call": return this.#call(params, caller);
-      case "tools/list": return onePage(params, this.#toolList);
-      case "resources/list": return onePage(params, await listResources(await this.session()));
-      case "resources/templates/list": return onePage(params, TEMPLATES);
-      case "resources/read": return readResource(await this.session(), this.#options.host, params);
-      case "prompts/list": return onePage(params, PROMPTS);
-      case "prompts/get": return getPrompt(params);
-      default: throw new RpcFailure(CODES.NO_METHOD, `Cannot serve ${method}: no such method`);
-    }
+    this.#offer ??= loadOffer().then(({ Offer }) => new Offer(this.#options));
+    return (await this.#offer).dispatch(method, params, caller);
   }
-  // #endregion
-
-  // #region call
-  async #call(params: Params, caller: Caller): Promise<object> {
-    const { name } = params;
-    const tool = typeof name === "string" ? this.#tools.get(name) : undefined;
-    if (tool === undefined) throw this.#noTool(name);
-    const { arguments: args = {} } = params;
-    if (!isObject(args)) {
-      throw new RpcFailure(CODES.INVALID_PARAMS, `Cannot call ${name}: arguments is no object`);
-    }
-    const wrong = mismatch(tool.input, args, "");
-    if (wrong !== undefined) return failed(`Cannot use the arguments of ${name}: ${bare(wrong)}`);
-    const { host, master, allowApprove = false, folder } = this.#options;
-    try {
-      const titan = await this.session();
-      const context: ToolContext = { titan, host, caller, master, allowApprove, folder };
-      return succeeded(await tool.run(args, context));
-    } catch (error) {
-      const text = failureText(error, { master });
-      if (text === undefined) throw error;
-      return failed(text);
-    }
-  }
-  // #endregion
-
-  #noTool(name: unknown): RpcFailure {
-    const known = TOOLS.some((tool) => tool.name === name);
-    const why = known ? "it is switched off here (--read-only, --allow)" : "there is no such tool";
-    return new RpcFailure(CODES.INVALID_PARAMS,
-      `Cannot call ${JSON.stringify(name)?.slice(0, 100)}: ${why}`);
-  }
-}
-
-/** All lists are short. A cursor is none of ours. */
-function onePage({ cursor }: Params, list: object): object {
-  if (cursor === undefined) return list;
-  throw new RpcFailure(CODES.INVALID_PARAMS, "Cannot go on with this cursor: it is none of ours");
-}
-
-function describe(tool: Tool): object {
-  const { name, title, description, input, output, reads, destroys, repeats, leaves } = tool;
-  return {
-    name, title, description, inputSchema: input, outputSchema: output,
-    annotations: {
-      title, readOnlyHint: reads, destructiveHint: destroys, idempotentHint: repeats,
-      openWorldHint: leaves,
-    },
-  };
-}
-
-/** `.job_id: is missing` as people say it. */
-function bare(wrong: string): string {
-  return wrong.replace(/^\.?/, "").replace(/^: /, "");
-}
-
-/** The text is for the model; the JSON behind it is for clients that know no structured content. */
-function succeeded({ text, data, links = [], isLong = false }: ToolAnswer): object {
-  const copy = isLong ? [] : [{ type: "text", text: JSON.stringify(data) }];
-  return { content: [{ type: "text", text }, ...copy, ...links], structuredContent: data };
-}
-
-function failed(text: string): object {
-  return { content: [{ type: "text", text }], isError: true };
 }

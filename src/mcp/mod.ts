@@ -13,6 +13,7 @@
  *                        answers that take a while, sessions.ts the handshake eras there
  *     caller.ts          who asks, as far as the dispatcher knows
  *     request-state.ts   what a client carries from a question to its answer
+ *     offer.ts           all that is offered, loaded when it is asked for:
  *     tools/             a group of tools in each file, and the list of all
  *     resources.ts       what can be read; uris.ts its names; subscriptions.ts its news
  *     prompts.ts         what a person picks; instructions.ts what a model reads first
@@ -28,15 +29,17 @@
  * Test: test/20-mcp.test.ts
  */
 import type { Mount } from "#http";
-import { Dispatcher, type DispatcherOptions } from "./dispatch.ts";
+import { Dispatcher, loadOffer, type DispatcherOptions } from "./dispatch.ts";
 import { HttpEndpoint } from "./http.ts";
 import { RequestStates } from "./request-state.ts";
 import { StdioConnection } from "./stdio.ts";
-import { TOOLS } from "./tools/list.ts";
 
 export type { DispatcherOptions } from "./dispatch.ts";
 
-export const TOOL_NAMES: readonly string[] = TOOLS.map(({ name }) => name);
+/** Of all tools. This loads all that is offered. */
+export async function toolNames(): Promise<readonly string[]> {
+  return (await loadOffer()).TOOL_NAMES;
+}
 
 /** A server for one client at the ends of a pipe. `write` gets lines without their ends. */
 export function mcpOverLines(

@@ -72,10 +72,11 @@ async function optionsOf(call: Call): Promise<Omit<DispatcherOptions, "session">
 }
 
 async function checkTools(names: readonly string[]): Promise<void> {
-  const { TOOL_NAMES } = await import("#mcp");
-  const unknown = names.find((name) => !TOOL_NAMES.includes(name));
+  const { toolNames } = await import("#mcp");
+  const known = await toolNames();
+  const unknown = names.find((name) => !known.includes(name));
   if (unknown === undefined) return;
-  const hint = meantHint(unknown, TOOL_NAMES);
+  const hint = meantHint(unknown, known);
   throw new UsageError(`Cannot use --allow ${unknown}: there is no such tool${hint}`);
 }
 
