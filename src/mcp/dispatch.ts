@@ -9,23 +9,7 @@ import type { Client } from "#sdk";
 import type { Caller } from "./caller.ts";
 import { INSTRUCTIONS } from "./instructions.ts";
 import type { Params } from "./json-rpc.ts";
-
-export interface DispatcherOptions {
-  readonly host: Host;
-  readonly version: string;
-  /** As people type it behind `--master`. Empty: they need not. */
-  readonly master: string;
-  /** A session with the master. The first call waits for it. */
-  readonly session: () => Promise<Client>;
-  /** Only tools that change nothing. */
-  readonly readOnly?: boolean;
-  /** Only these. */
-  readonly allow?: readonly string[] | undefined;
-  /** Approvals need no person in front of the client. */
-  readonly allowApprove?: boolean;
-  /** The folder in which relative paths begin. Undefined: callers have other files than we. */
-  readonly folder?: string | undefined;
-}
+import type { DispatcherOptions } from "./options.ts";
 
 /** Once for all connections: later calls wait for nothing. */
 let loading: Promise<typeof import("./offer.ts")> | undefined;

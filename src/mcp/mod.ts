@@ -11,7 +11,7 @@
  *     stdio.ts           one client at the ends of a pipe
  *     http.ts            many clients, a POST each; headers.ts what these must repeat, stream.ts
  *                        answers that take a while, sessions.ts the handshake eras there
- *     caller.ts          who asks, as far as the dispatcher knows
+ *     caller.ts          who asks, as far as the dispatcher knows; options.ts what it was told
  *     request-state.ts   what a client carries from a question to its answer
  *     offer.ts           all that is offered, loaded when it is asked for:
  *     tools/             a group of tools in each file, and the list of all
@@ -29,12 +29,13 @@
  * Test: test/20-mcp.test.ts
  */
 import type { Mount } from "#http";
-import { Dispatcher, loadOffer, type DispatcherOptions } from "./dispatch.ts";
+import { Dispatcher, loadOffer } from "./dispatch.ts";
 import { HttpEndpoint } from "./http.ts";
+import type { DispatcherOptions } from "./options.ts";
 import { RequestStates } from "./request-state.ts";
 import { StdioConnection } from "./stdio.ts";
 
-export type { DispatcherOptions } from "./dispatch.ts";
+export type { DispatcherOptions } from "./options.ts";
 
 /** Of all tools. This loads all that is offered. */
 export async function toolNames(): Promise<readonly string[]> {

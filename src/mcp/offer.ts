@@ -8,8 +8,8 @@
  */
 import { mismatch } from "#rows";
 import type { Caller } from "./caller.ts";
-import type { DispatcherOptions } from "./dispatch.ts";
 import { CODES, isObject, RpcFailure, type Params } from "./json-rpc.ts";
+import type { DispatcherOptions } from "./options.ts";
 import { getPrompt, PROMPTS } from "./prompts.ts";
 import { listResources, readResource, TEMPLATES } from "./resources.ts";
 import { failureText } from "./tools/failure.ts";
@@ -37,9 +37,11 @@ export class Offer {
     switch (method) {
       case "tools/call": return this.#call(params, caller);
       case "tools/list": return onePage(params, this.#toolList);
-      case "resources/list": return onePage(params, await listResources(await this.#options.session()));
+      case "resources/list":
+        return onePage(params, await listResources(await this.#options.session()));
       case "resources/templates/list": return onePage(params, TEMPLATES);
-      case "resources/read": return readResource(await this.#options.session(), this.#options.host, params);
+      case "resources/read":
+        return readResource(await this.#options.session(), this.#options.host, params);
       case "prompts/list": return onePage(params, PROMPTS);
       case "prompts/get": return getPrompt(params);
       default: throw new RpcFailure(CODES.NO_METHOD, `Cannot serve ${method}: no such method`);
