@@ -1,7 +1,8 @@
 /**
- * Chapter 20: what the specification says that a server MUST do, sentence by sentence: of
- * 2026-07-28 (modern), and of 2025-11-25 (handshake), by their sections. Sentences about clients,
- * and about what we do not offer (sampling, roots, completion, logging, OAuth), are left out.
+ * Chapter 20: what the specification of 2026-07-28 says that a server MUST do, sentence by
+ * sentence, by its sections; 20-mcp.handshake.test.ts has the versions before. Sentences about
+ * clients, and about what we do not offer (sampling, roots, completion, logging, OAuth), are left
+ * out. And whole conversations of both eras.
  */
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -268,50 +269,6 @@ must("modern transports/streamable-http#Cancellation", "closing the stream cance
     for await (const _ of answer.body as AsyncIterable<string>) pieces += 1;
     assert.ok(pieces <= 1);
   });
-
-must("handshake basic/lifecycle", "the answer names a version that we speak; ping is answered, " +
-  "with an empty object", async ({ stage }) => {
-  const pipe = stage.pipe();
-  assert.deepEqual((await pipe.ask("ping"))["result"], {});
-  const { protocolVersion, capabilities, serverInfo } = await pipe.initialize("2025-03-26");
-  assert.deepEqual([protocolVersion, serverInfo.name], ["2025-03-26", "titan"]);
-  assert.deepEqual(capabilities, { tools: {}, resources: { subscribe: true }, prompts: {} });
-});
-must("handshake basic/transports", "a batch is refused; a notification is 202", async (room) => {
-  const http = room.stage.http();
-  const batch = await http.post("[]");
-  assert.deepEqual([batch.status, code(batch.messages[0]!)], [400, -32_600]);
-  assert.equal(
-    (await http.post({ jsonrpc: "2.0", method: "notifications/initialized" })).status,
-    202,
-  );
-});
-must("handshake basic/transports#Session Management", "an id of visible ASCII; unknown ones are " +
-  "404; an unknown version is 400", async ({ stage }) => {
-  const http = stage.http();
-  const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "x" } };
-  const hello = { jsonrpc: "2.0", id: 1, method: "initialize", params };
-  const { headers } = await http.post(hello);
-  assert.match(headers["mcp-session-id"]!, /^[\x21-\x7e]{20,}$/);
-  const list = { jsonrpc: "2.0", id: 2, method: "tools/list" };
-  assert.equal((await http.post(list, { "mcp-session-id": "guess" })).status, 404);
-  assert.equal((await http.post(list, { "mcp-protocol-version": "1900-01-01" })).status, 400);
-  assert.equal((await http.post(list, { "mcp-protocol-version": "2025-06-18" })).status, 200);
-});
-must("handshake client/elicitation", "only if the client has declared it", async ({ old, run }) => {
-  const { isError } = await old.call("approve_hitl_gate", { gate_id: `${run}/b` });
-  assert.equal(isError, true);
-  assert.equal(old.seen.some(({ method }) => method === "elicitation/create"), false);
-});
-must("handshake server/resources", "a subscriber hears of changes", async ({ stage }) => {
-  const pipe = stage.pipe();
-  await pipe.initialize();
-  const { structuredContent: { run } } = await pipe.call("submit_yaml_pipeline", { yaml: YAML });
-  const uri = `titan://runs/${run}`;
-  assert.deepEqual((await pipe.ask("resources/subscribe", { uri }))["result"], {});
-  assert.deepEqual((await pipe.next())["params"], { uri });
-  assert.deepEqual((await pipe.ask("resources/unsubscribe", { uri }))["result"], {});
-});
 
 test("what the specification says that a server MUST do", async (t) => {
   await Stage.run(async (stage) => {
