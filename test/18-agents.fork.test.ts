@@ -106,6 +106,9 @@ test("jobs that are added again find what their steps have done, and so do the j
   assert.deepEqual(bench.told(two, "read", "again", "begun"), ["blob", "again", "run"]);
   assert.deepEqual(bench.told(bench.job(fork.run, "dig-1"), "read", "new"), ["read", "run"]);
   assert.equal(bench.job(fork.run, "more").journal, undefined);
+  const other = stepStart("read", { inputHash: Buffer.alloc(32) });
+  const answer = bench.execute({ type: "StartStep", by: by(two), step: other });
+  assert.equal(answer.type, "done", "it stands, whatever its input is by now");
   spawn(bench, two, "deep", [spec("deep")], { parents: ["dig-1"] });
   bench.finish(bench.job(fork.run, "dig-1"));
   assert.deepEqual(bench.told(bench.begin(fork.run, "deep"), "look"), ["look"]);
