@@ -4,12 +4,17 @@
  */
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import type { Api } from "../src/dashboard/page/api.ts";
 import { Needs } from "../src/dashboard/page/needs.ts";
 import { Pace } from "../src/dashboard/page/pace.ts";
 import type { Job, Run } from "../src/dashboard/page/rows.ts";
 import { EMPTY, reduce, type Action, type State } from "../src/dashboard/page/state.ts";
 import { Stream } from "../src/dashboard/page/stream.ts";
+import { overview } from "../src/dashboard/page/views/overview.ts";
+import { runs as runsView } from "../src/dashboard/page/views/runs.ts";
+import type { Context } from "../src/dashboard/page/views/view.ts";
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -104,7 +109,7 @@ test("200,000 facts of runs that come, are followed and are forgotten: nothing p
     await until("it is live", () => page.state.connection === "live");
     let seq = 1;
     const sizes: number[] = [];
-    for (let piece = 0; piece < 1_000; piece++) {
+    for (let piece = 0; piece < 500; piece++) {
       const ids = [0, 1, 2, 3].map((age) => `r-${piece - age}`);
       const [run = "", , , old] = ids;
       const rows = { seq, runs: [runOf(run), runOf(ids[1]!, "COMPLETED")],
@@ -115,7 +120,7 @@ test("200,000 facts of runs that come, are followed and are forgotten: nothing p
         await until("it is back", () => page.came.length === piece / 25 + 2);
         for (const id of ids) page.dispatch({ type: "ui", key: `run.history ${id}`, value: ids });
       }
-      const facts = Array.from({ length: 200 }, () => {
+      const facts = Array.from({ length: 400 }, () => {
         seq += 1;
         return message("fact", { seq, at: seq, type: "JobStarted", run: old, job: "j" }, seq);
       });
@@ -241,4 +246,26 @@ test("pictures of what happens take a third of the time, and nobody waits for on
   [cost, drawn.length, isHidden] = [1, 0, true];
   pass(now + 12_000, happens);
   assert.ok(drawn.length >= 10 && drawn.length <= 12, `${drawn.length} pictures that nobody sees`);
+});
+
+test("views hold no run that is forgotten, whatever they keep for the next picture", async () => {
+  setFlagsFromString("--expose-gc");
+  const gc = runInNewContext("gc") as () => void;
+  const context = {
+    url: new URL("http://t/runs"), params: {}, dispatch: () => undefined,
+  } as unknown as Context;
+  let state = reduce(EMPTY, { type: "snapshot", seq: 1, runs: [] });
+  const seen: WeakRef<Run>[] = [];
+  for (let at = 0; at < 120; at++) {
+    const runs = [{ ...runOf(`r-${at}`), submittedAt: at }];
+    state = reduce(state, { type: "rows", seq: at, runs, gone: [`r-${at - 8}`] });
+    seen.push(new WeakRef(runs[0]!));
+    for (const view of [runsView, overview]) view.render(state, context);
+    if (at % 10 === 0) state = reduce(state, { type: "tick", wall: at * 1_000 });
+    if (at % 50 === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  await new Promise((resolve) => setImmediate(resolve));
+  gc();
+  const held = seen.filter((ref) => ref.deref() !== undefined).length;
+  assert.ok(held < 40, `${held} of 120 runs, of which 8 are there`);
 });

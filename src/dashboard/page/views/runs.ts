@@ -96,8 +96,8 @@ function choose({ dispatch }: Context, value: ReadonlySet<string>): void {
   dispatch({ type: "ui", key: CHOSEN, value });
 }
 
-function tick(state: State, context: Context, id: string): void {
-  const next = new Set(chosenOf(state));
+function tick(chosen: ReadonlySet<string>, context: Context, id: string): void {
+  const next = new Set(chosen);
   if (!next.delete(id)) next.add(id);
   choose(context, next);
 }
@@ -105,7 +105,7 @@ function tick(state: State, context: Context, id: string): void {
 function tickFocused(state: State, context: Context): void {
   const row = document.activeElement?.closest("[data-row]");
   const id = row?.querySelector("a.run-link")?.textContent;
-  if (id) tick(state, context, id);
+  if (id) tick(chosenOf(state), context, id);
 }
 
 /** What can be done with the runs that are ticked; of those that are shown no longer, nothing. */
@@ -159,34 +159,47 @@ async function all(what: "cancel" | "retry", meant: readonly Run[], context: Con
 
 function list(state: State, shown: readonly Run[], context: Context): Child {
   const history = historyOf(state.runs!);
-  const chosen = chosenOf(state);
-  const { now } = state;
+  const look = { now: state.now, chosen: chosenOf(state), context };
+  const before = rows;
+  rows = new Map();
   return virtualRows(state, context, {
     name: "runs", count: shown.length, rowHeight: ROW_HEIGHT, label: "Runs",
     render(index) {
       const run = shown[index]!;
-      const own = history.get(run.name) ?? [];
-      // While a person scrolls nothing of it is new.
-      const like = [now, chosen, context.dispatch, ...own];
-      const known = rows.get(run);
-      if (known !== undefined && isSame(known.like, like)) return known.tree;
-      const isChosen = chosen.has(run.id);
-      const before = h("input", {
-        type: "checkbox", class: "run-tick", checked: isChosen, "aria-label": `Tick ${run.id}`,
-        onchange: () => tick(state, context, run.id),
-      });
-      const tree = runRow(run, { now, before, isChosen, after: past(own, run, now) });
-      rows.set(run, { like, tree });
-      return tree;
+      const row = rowOf(run, { ...look, own: history.get(run.name) ?? [], known: before.get(run) });
+      rows.set(run, row);
+      return row.tree;
     },
   });
 }
 
-/** Trees of rows, and what they were made of. */
-const rows = new WeakMap<Run, { readonly like: readonly unknown[]; readonly tree: VNode }>();
+interface Row {
+  readonly like: string;
+  readonly chosen: ReadonlySet<string>;
+  readonly tree: VNode;
+}
 
-function isSame(one: readonly unknown[], other: readonly unknown[]): boolean {
-  return one.length === other.length && one.every((part, at) => part === other[at]);
+/** Of the last picture: while a person scrolls most of the next one is the same. */
+let rows = new Map<Run, Row>();
+
+interface RowLook {
+  readonly now: number;
+  readonly chosen: ReadonlySet<string>;
+  readonly context: Context;
+  readonly own: readonly Run[];
+  readonly known: Row | undefined;
+}
+
+function rowOf(run: Run, { now, chosen, context, own, known }: RowLook): Row {
+  const like = `${now} ${own.map(({ id, status }) => `${id} ${status}`).join()}`;
+  if (known?.like === like && known.chosen === chosen) return known;
+  const isChosen = chosen.has(run.id);
+  const before = h("input", {
+    type: "checkbox", class: "run-tick", checked: isChosen, "aria-label": `Tick ${run.id}`,
+    onchange: () => tick(chosen, context, run.id),
+  });
+  const tree = runRow(run, { now, before, isChosen, after: past(own, run, now) });
+  return { like, chosen, tree };
 }
 
 function past(own: readonly Run[], { name }: Run, now: number): VNode {
