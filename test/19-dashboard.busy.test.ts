@@ -19,9 +19,11 @@ import type { Context } from "../src/dashboard/page/views/view.ts";
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 
+const document = { hidden: false };
+
 before(() => {
   // What the modules take from a browser.
-  Object.assign(globalThis, { addEventListener: () => undefined, document: { hidden: false } });
+  Object.assign(globalThis, { addEventListener: () => undefined, document });
 });
 
 const message = (event: string, value: object, id?: number): string =>
@@ -155,6 +157,31 @@ test("answers to what nobody looks at any more are forgotten, all but the last",
   assert.ok(state.loaded.size <= 52, `${state.loaded.size}`);
   assert.ok(state.loaded.has("definition"), "it is still needed");
   assert.ok(state.loaded.has("runs/x/jobs/498"), "a person may go back");
+  needs.set([], "/");
+});
+
+test("a tab that nobody sees asks for the gates now and then, and for nothing else", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const asked: string[] = [];
+  const api = { get: async (path: string) => void asked.push(path) } as unknown as Api;
+  const needs = new Needs({ api, dispatch: () => undefined, follow: () => undefined });
+  needs.set([{ type: "get", path: "gates", everyMs: 2_000, hiddenMs: 15_000 },
+    { type: "get", path: "workers", everyMs: 2_000 }], "/");
+  const pass = async (ms: number): Promise<number> => {
+    asked.length = 0;
+    for (let at = 0; at < ms; at += 1_000) {
+      t.mock.timers.tick(1_000);
+      await new Promise(setImmediate);
+    }
+    return asked.length;
+  };
+  await new Promise(setImmediate);
+  assert.equal(await pass(10_000), 10);
+  document.hidden = true;
+  await pass(2_000); // what was due
+  assert.equal(await pass(60_000), 4);
+  assert.deepEqual([...new Set(asked)], ["gates"]);
+  document.hidden = false;
   needs.set([], "/");
 });
 

@@ -1,5 +1,7 @@
 /** The page of a run, in a real browser, through names, pointer and keys, as a person would. */
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { Client } from "#sdk";
 import { keep, noBrowser, type Page } from "./lib/browser.ts";
@@ -266,6 +268,26 @@ test("output that no terminal would like: NULs, no UTF-8, a line of 10 MB, a mil
     assert.deepEqual(page.complaints(), []);
     await page.close();
   });
+
+test("a log is read on where it was when nobody saw it", options, async () => {
+  const { page, run } = await open("goes-on", [
+    { id: "a", run: "echo first; while [ ! -e \"$TMPDIR/go\" ]; do sleep 0.05; done; echo last" },
+  ], "?job=a");
+  await page.until("it begins", () =>
+    document.querySelector("[role=log]")?.textContent!.includes("first"));
+  const other = await scene.browser.open(`${origin}/store`);
+  await page.until("it is hidden", () => document.hidden);
+  writeFileSync(join(process.env["TMPDIR"]!, "go"), "");
+  await titan.wait(run);
+  await page.call("Page.bringToFront");
+  await page.until("it ends", () =>
+    document.querySelector("[role=log]")?.textContent!.includes("last"));
+  assert.equal(await logText(page), "first\nlast");
+  assert.ok(page.requests.some((url) => /&from=6$/.test(url)), page.requests.join("\n"));
+  assert.deepEqual(page.complaints(), []);
+  await other.close();
+  await page.close();
+});
 
 test("markup and emoji are text wherever they come from; 320 " +
   "pixels are enough", options, async () => {

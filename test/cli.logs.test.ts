@@ -77,6 +77,9 @@ test("titan logs --tail, --grep and --since choose lines of a run and of a job",
     "late       | late 1\nlate       | late 2\n",
   );
   assert.equal((await quiet("logs", `${done}/late`, "--tail", "1")).stdout, "late 2\n");
+  assert.equal((await quiet("logs", done, "--stream", "stderr")).stdout, "one        | one 2\n");
+  const one = await quiet("logs", `${done}/one`, "--stream", "stdout");
+  assert.deepEqual([one.stdout, one.stderr], ["one 1\n", ""]);
   assert.equal(
     (await quiet("logs", done, "--grep", "^(red|no)", "--tail", "5")).stdout.split("\n").length,
     3,
@@ -104,6 +107,7 @@ test("titan logs refuses a bad pattern, time, or number with exit code 2", async
     [["--grep", "("], /Cannot use --grep \(: Unterminated group/],
     [["--since", "yesterday"], /Cannot use --since yesterday: must be how long ago/],
     [["--since", "2026-99-99"], /Cannot use --since 2026-99-99/],
+    [["--stream", "both"], /Cannot use --stream both: there are stdout and stderr/],
     [["--tail", "-1"], /--tail needs a value/],
     [["--tail", "many"], /Cannot use --tail many: must be a whole number/],
     [["--attempt", "1", "-f"], /Cannot follow attempts of a whole run/],

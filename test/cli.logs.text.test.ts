@@ -81,6 +81,15 @@ test("isSelected() looks at the time and at the text without its colours", () =>
     [isSelected(red, { since: 1000 }), isSelected(red, { since: 1001 })],
     [true, false],
   );
+  assert.deepEqual(
+    [isSelected(red, { text: "error 7" }), isSelected(red, { text: "error .*" })],
+    [true, false],
+  );
+  assert.deepEqual(
+    [isSelected(red, { stream: red.stream }), isSelected({ ...red, stream: "stderr" },
+      { stream: "stdout" })],
+    [true, false],
+  );
 });
 
 test("Tail.push() keeps the last lines, by number and by size", () => {
@@ -102,6 +111,9 @@ test("Tail.push() keeps the last lines, by number and by size", () => {
   const text = "x".repeat(1024 * 1024);
   for (let n = 0; n < 1000; n++) large.push(line(text));
   assert.equal(large.lines().length, 64, "64 MiB of a gigabyte");
+  const small = new Tail<Line>(1_000_000, 10);
+  for (let n = 0; n < 100; n++) small.push(line("xxx"));
+  assert.equal(small.lines().length, 3, "ten characters");
 });
 
 test("history() opens an output when its job's time has come, and not before", async () => {

@@ -117,6 +117,8 @@ test("keys of the store: by prefix, with their values, written and deleted", asy
   const path = "store/keys/new%2Fkey";
   await fits("store/keys/{key}", path, { value: "v", ttlMs: 60_000 });
   assert.equal((await ask(path)).json.value, "v");
+  await ask(path, { value: "v", keepTtl: true });
+  assert.ok((await ask(path)).json.ttlMs > 50_000);
   for (const [was, value, status] of [
     ["x", "w", 409], [null, "w", 409], ["v", "w", 200], ["v", "x", 409], ["w", "x", 200],
   ] as const) {

@@ -39,8 +39,11 @@ export const KEYS: readonly Route[] = [
   },
   {
     method: "POST", path: "/api/v1/store/keys/{key}", summary:
-      "Writes a text under a key. `was`: only if the key has this value, or (null) none.",
-    body: object({ value: text, "ttlMs?": integer, "was?": orNull(text) }),
+      "Writes a text under a key. `was`: only if the key has this value, or (null) none. " +
+      "`keepTtl`: what is left of its time stays.",
+    body: object({
+      value: text, "ttlMs?": integer, "keepTtl?": boolean, "was?": orNull(text),
+    }),
     answer: object({ key: text }), run: written,
   },
   {
@@ -125,10 +128,18 @@ function scanned(type: string, items: readonly unknown[]): unknown {
     ? Object.fromEntries(pairs as [string, unknown][]) : pairs;
 }
 
+interface Writing {
+  readonly value: string;
+  readonly ttlMs?: number;
+  readonly keepTtl?: boolean;
+  readonly was?: string | null;
+}
+
 async function written({ client, path, body }: Asked): Promise<object> {
-  const { value, ttlMs, was } = body as { value: string; ttlMs?: number; was?: string | null };
+  const { value, ttlMs, keepTtl = false, was } = body as unknown as Writing;
   const key = path["key"]!;
-  const change = [value, ...(ttlMs === undefined ? [] : ["PX", String(ttlMs)])];
+  const time = ttlMs !== undefined ? ["PX", String(ttlMs)] : keepTtl ? ["KEEPTTL"] : [];
+  const change = [value, ...time];
   if (was === undefined) await client.kv("SET", key, ...change);
   else if (!await isSwapped(client, key, { was, change })) {
     throw new HttpError(409, "CONFLICT",

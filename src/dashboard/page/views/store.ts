@@ -128,7 +128,7 @@ interface Draft {
  * have written meanwhile: then nothing is. Its time to live goes on.
  */
 function editor(
-  { key, value: text, ttlMs }: StoreValue & { readonly value: string },
+  { key, value: text }: StoreValue & { readonly value: string },
   { state, context }: { state: State; context: Context },
 ): VNode {
   const name = `store ${key}`;
@@ -140,7 +140,7 @@ function editor(
   };
   const write = ({ text: value, was }: Draft): void => void context.act(async () => {
     await context.api.post(`store/keys/${encodeURIComponent(key)}`,
-      { value, was, ...(ttlMs !== null && { ttlMs }) });
+      { value, was, keepTtl: true });
     set(undefined);
     context.refresh();
   }, `${key} is written`);
