@@ -100,11 +100,13 @@ async function testShare({ tests, lessons, pages }) {
   await ensureDeps();
   await Promise.all([typeCheck(), ensureBuilt()]);
   note("types hold, dist is built", started);
-  const { code, summary } = await runInCopy(tests);
-  note("tests done", started);
-  const skipLessons = !hasLessons() || (lessons?.length === 0 && !pages);
-  const wrongLessons = skipLessons ? 0 : await checkLessons(summary, { lessons, pages });
-  note("lessons checked", started);
+  const withLessons = hasLessons() && (lessons?.length !== 0 || pages);
+  const isCopied = withLessons || tests.some((file) => !IN_CHECKOUT.has(file));
+  const copy = isCopied ? await makeCopy() : undefined;
+  const share = { tests, lessons, pages, withLessons };
+  const { code, summary, wrongLessons } =
+    await testsAndLessons(share, { copy: copy?.root ?? ROOT, started })
+      .finally(() => copy?.remove());
   const unwanted = process.env.CI
     ? summary.skipped.filter(({ reason }) => !reason.startsWith("only on "))
     : [];
@@ -123,31 +125,46 @@ async function testShare({ tests, lessons, pages }) {
 }
 
 /**
- * In a compiled copy, where no process needs a loader (scripts/lib/compiled.mjs); but what looks at
- * the checkout has to be in it. Stack traces and the summary name the sources.
- * @param {string[]} files
+ * A compiled copy, where no process needs a loader (scripts/lib/compiled.mjs). Nothing changes it:
+ * tests run in it, and the lessons in copies of it.
  */
-async function runInCopy(files) {
-  const inCheckout = files.filter((file) => IN_CHECKOUT.has(file));
-  const inCopy = files.filter((file) => !IN_CHECKOUT.has(file));
-  if (inCopy.length === 0) return await runTests(inCheckout);
+async function makeCopy() {
   const { register } = await import("tsx/esm/api");
   register();
   const { makeSandbox } = await import("./learn/sandbox.ts");
-  const copy = makeSandbox(ROOT, { compile: true });
-  try {
-    const [{ code, summary }, checkout] = await Promise.all([
-      runTests(inCopy, { root: copy.root }), runTests(inCheckout, { late: true }),
-    ]);
-    for (const test of [...summary.passed, ...summary.failed, ...summary.skipped]) {
-      test.file = sourceName(test.file, copy.root);
-    }
-    for (const cost of summary.costs ?? []) cost.name = basename(sourceName(cost.name, copy.root));
-    if (inCheckout.length === 0) return { code, summary };
-    return { code: code || checkout.code, summary: joined(checkout.summary, summary) };
-  } finally {
-    copy.remove();
+  return makeSandbox(ROOT, { compile: true });
+}
+
+/**
+ * @param {Share & { withLessons: boolean }} share
+ * @param {{ copy: string, started: number }} where
+ */
+async function testsAndLessons({ tests, lessons, pages, withLessons }, { copy, started }) {
+  const { code, summary } = await runInCopy(tests, copy);
+  note("tests done", started);
+  const wrongLessons = withLessons ? await checkLessons(summary, { lessons, pages, copy }) : 0;
+  note("lessons checked", started);
+  return { code, summary, wrongLessons };
+}
+
+/**
+ * What looks at the checkout has to be in it. Stack traces and the summary name the sources.
+ * @param {string[]} files
+ * @param {string} copy
+ */
+async function runInCopy(files, copy) {
+  const inCheckout = files.filter((file) => IN_CHECKOUT.has(file));
+  const inCopy = files.filter((file) => !IN_CHECKOUT.has(file));
+  const [{ code, summary }, checkout] = await Promise.all([
+    runTests(inCopy, { root: copy }), runTests(inCheckout, { late: true }),
+  ]);
+  for (const test of [...summary.passed, ...summary.failed, ...summary.skipped]) {
+    test.file = sourceName(test.file, copy);
   }
+  for (const cost of summary.costs ?? []) cost.name = basename(sourceName(cost.name, copy));
+  if (inCheckout.length === 0) return { code, summary };
+  if (inCopy.length === 0) return checkout;
+  return { code: code || checkout.code, summary: joined(checkout.summary, summary) };
 }
 
 /**
@@ -188,16 +205,16 @@ function joined(a, b) {
 /**
  * The lessons' breaks need to know which tests pass without them: these have, a moment ago.
  * @param {TestSummary} summary
- * @param {{ lessons: string[] | undefined, pages: boolean }} which
+ * @param {{ lessons: string[] | undefined, pages: boolean, copy: string }} which
  */
-async function checkLessons(summary, { lessons, pages }) {
+async function checkLessons(summary, { lessons, pages, copy }) {
   const folder = mkdtempSync(join(tmpdir(), "titan-passed-"));
   try {
     const file = join(folder, "passed.json");
     writeFileSync(file, JSON.stringify(summary.passed));
     const which = lessons === undefined ? [] : [...lessons, ...(pages ? ["--pages"] : [])];
     const learn = join(ROOT, "scripts", "learn.mjs");
-    return await runNode([learn, "check", `--passed=${file}`, ...which]);
+    return await runNode([learn, "check", `--passed=${file}`, `--copy=${copy}`, ...which]);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

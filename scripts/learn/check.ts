@@ -49,6 +49,8 @@ export interface CheckOptions {
   readonly cache?: boolean;
   /** Tests that have passed on these very sources, so that breaks need not prove it again. */
   readonly passed?: readonly PassedTest[];
+  /** A compiled copy of the project as it is, if there is one. */
+  readonly copy?: string;
   /** Called once per lesson, when its last job has ended. */
   onLesson?(result: LessonResult): void;
 }
@@ -68,8 +70,11 @@ export interface LessonResult {
 }
 
 export async function runCheck(args: readonly string[]): Promise<number> {
-  const flags = args.filter((arg) => arg.startsWith("-") && !arg.startsWith("--passed="));
-  const passedFile = args.find((arg) => arg.startsWith("--passed="))?.slice("--passed=".length);
+  const flags = args.filter((arg) => /^-(?!-(passed|copy)=)/.test(arg));
+  const valueOf = (name: string): string | undefined =>
+    args.find((arg) => arg.startsWith(`${name}=`))?.slice(name.length + 1);
+  const passedFile = valueOf("--passed");
+  const copy = valueOf("--copy");
   const unknown = flags.find((flag) => !["--record", "--no-cache", "--pages"].includes(flag));
   if (unknown) {
     const known = "there are --record, --no-cache and --pages";
@@ -89,6 +94,7 @@ export async function runCheck(args: readonly string[]): Promise<number> {
     ...(asked.length > 0 || pages ? { only: asked, pages } : {}),
     record: flags.includes("--record"),
     cache: !flags.includes("--no-cache"),
+    ...(copy !== undefined && { copy }),
     ...(passedFile === undefined
       ? {}
       : { passed: JSON.parse(readFileSync(passedFile, "utf8")) as PassedTest[] }),
@@ -150,7 +156,9 @@ export async function checkLessons(options: CheckOptions): Promise<LessonResult[
   parts.push(skeletonsPart(project, lessons, common));
   parts.push(examplesPart(project, whole ? project.lessons : lessons, common));
   if (whole) parts.push(pagesPart(project));
-  const results = await runParts(project, parts, cache, options.onLesson);
+  const results = await runParts(parts, {
+    from: options.copy ?? project.root, cache, onPart: options.onLesson,
+  });
   cache.save();
   for (const [lesson, changes] of edits) applyEdits(join(project.root, lesson.readme), changes);
   return results;
@@ -161,10 +169,13 @@ export async function checkLessons(options: CheckOptions): Promise<LessonResult[
  * is done.
  */
 async function runParts(
-  project: Project,
   parts: readonly Part[],
-  cache: Cache,
-  onPart?: (result: LessonResult) => void,
+  { from, cache, onPart }: {
+    /** What sandboxes are copies of. */
+    from: string;
+    cache: Cache;
+    onPart: CheckOptions["onLesson"];
+  },
 ): Promise<LessonResult[]> {
   const results = new Map<Part, LessonResult>();
   const open = parts.map((part) => ({ part, left: part.jobs.length, ms: 0 }));
@@ -179,9 +190,7 @@ async function runParts(
     onPart?.(result);
   };
   // Where there is no dist, "#name" has a meaning for sources only.
-  const sandboxes = openSandboxes(project.root, {
-    compile: existsSync(join(project.root, "dist")),
-  });
+  const sandboxes = openSandboxes(from, { compile: existsSync(join(from, "dist")) });
   const queue = open.flatMap((state) => state.part.jobs.map((job) => ({ state, job })));
   for (const state of open) if (state.left === 0) finish(state);
   const worker = async (): Promise<void> => {

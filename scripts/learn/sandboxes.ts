@@ -3,7 +3,7 @@
  * and to put a changed file back takes a millisecond, and most jobs of the gate change one file or
  * none.
  */
-import { cpSync, lstatSync, mkdirSync, readdirSync, rmSync, type Stats } from "node:fs";
+import { constants, cpSync, lstatSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { killStrays, makeSandbox, type Sandbox } from "./sandbox.ts";
 
@@ -43,9 +43,9 @@ export function openSandboxes(root: string, options: { compile?: boolean } = {})
 /** A copy in which nothing is ever run: others are copied from it and compared with it. */
 interface Pristine {
   readonly root: string;
-  readonly entries: ReadonlyMap<string, Stats>;
+  readonly entries: ReadonlyMap<string, Entry>;
   readonly temp: string;
-  readonly tempEntries: ReadonlyMap<string, Stats>;
+  readonly tempEntries: ReadonlyMap<string, Entry>;
 }
 
 function pristineOf({ root, temp }: Sandbox): Pristine {
@@ -79,27 +79,40 @@ function restore(sandbox: Sandbox, { root, entries, temp, tempEntries }: Pristin
 
 /**
  * All files, links and folders below a folder, by their path in it; a folder comes before what is
- * in it.
+ * in it. A sandbox has five thousand, and this is done after each job.
  */
-function entriesUnder(folder: string, prefix = ""): Map<string, Stats> {
-  const found = new Map<string, Stats>();
-  for (const name of readdirSync(join(folder, prefix))) {
-    const path = join(prefix, name);
-    const stats = lstatSync(join(folder, path));
-    found.set(path, stats);
-    if (stats.isDirectory()) {
-      for (const [inner, each] of entriesUnder(folder, path)) found.set(inner, each);
+function entriesUnder(folder: string): Map<string, Entry> {
+  const found = new Map<string, Entry>();
+  const look = (prefix: string): void => {
+    for (const each of readdirSync(`${folder}/${prefix}`, { withFileTypes: true })) {
+      const path = prefix + each.name;
+      if (each.isSymbolicLink()) {
+        found.set(path, LINK);
+        continue;
+      }
+      const { mode, size, mtimeMs } = lstatSync(`${folder}/${path}`);
+      const isFolder = each.isDirectory();
+      found.set(path, { mode, size: isFolder ? 0 : size, mtimeMs: isFolder ? 0 : mtimeMs });
+      if (isFolder) look(`${path}/`);
     }
-  }
+  };
+  look("");
   return found;
 }
 
 /**
- * As far as `cp -p` keeps it. A file that was written since has another time; that of a folder says
- * nothing.
+ * As far as `cp -p` keeps it. A file that was written since has another time; that of a folder, and
+ * that of a link, says nothing.
  */
-function same(a: Stats, b: Stats | undefined): boolean {
+interface Entry {
+  readonly mode: number;
+  readonly size: number;
+  readonly mtimeMs: number;
+}
+
+const LINK: Entry = { mode: constants.S_IFLNK, size: 0, mtimeMs: 0 };
+
+function same(a: Entry, b: Entry | undefined): boolean {
   if (b === undefined || a.mode !== b.mode) return false;
-  if (a.isDirectory() || a.isSymbolicLink()) return true;
   return a.size === b.size && Math.round(a.mtimeMs) === Math.round(b.mtimeMs);
 }
