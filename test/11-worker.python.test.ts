@@ -4,10 +4,11 @@ import { mkdirSync, readdirSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { createExecutor, type ExecRequest } from "#exec";
-import { nodeWorkFolders } from "#host";
+import { nodeHost, nodeWorkFolders } from "#host";
 import { nodeWorkerHost } from "#process";
+import { packProject } from "#project";
 import { ROOT } from "../scripts/bootstrap.mjs";
-import { pythonFolder, withPython } from "../src/exec/python-path.ts";
+import { PYTHON_FOLDER, pythonFolder, withPython } from "../src/exec/python-path.ts";
 import { tempFolder } from "./cli.support.ts";
 
 const SDK = join(ROOT, "src", "sdk", "python");
@@ -33,7 +34,7 @@ test("a job in Python imports our modules, and its own before them; nothing is w
     assert.equal(status, "ok", printed);
     return printed.trimEnd().split("\n");
   };
-  const ours = ["titan.py", "titan_job.py"].map((name) => join(workDir, "python", name));
+  const ours = ["titan.py", "titan_job.py"].map((name) => join(workDir, PYTHON_FOLDER, name));
   try {
     const [first, second, third] = await Promise.all([
       imports("plain", {}),
@@ -49,6 +50,9 @@ test("a job in Python imports our modules, and its own before them; nothing is w
     await executor.close();
   }
   assert.deepEqual(readdirSync(SDK), before);
+  // The links lead out of the folder, in which somebody's project may be as well.
+  const { files } = await packProject(nodeHost(), home);
+  assert.ok(files > 0);
 });
 
 test("without our modules, or without room for links to them, a job has the variable that it had",

@@ -34,7 +34,7 @@ import {
   titanEnv,
   type JobPaths,
 } from "./process-job.ts";
-import { pythonFolder, withPython } from "./python-path.ts";
+import { PYTHON_FOLDER, pythonFolder, withPython } from "./python-path.ts";
 import { safeName } from "./safe-name.ts";
 import { sharedFolder, sharedRuns } from "./shared-runs.ts";
 import {
@@ -195,7 +195,7 @@ function sharedBy(options: ExecutorOptions): Shared {
   let python: { readonly folder: string | undefined } | undefined;
   // An executor with simulated folders has no real folder to put a link into.
   const make = (): string | undefined => options.folders === undefined
-    ? pythonFolder(folders, { folder: join(workDir, "python"), onNote }) : undefined;
+    ? pythonFolder(folders, { folder: join(workDir, PYTHON_FOLDER), onNote }) : undefined;
   return {
     host, workDir, folders, sharedRoot, remove, baseEnv,
     python: () => (python ??= { folder: make() }).folder,

@@ -1,8 +1,8 @@
 /**
  * Lesson 18: how a program in Python finds `titan` and `titan_job`, without installing them.
  *
- *     PYTHONPATH=…:<workDir>/python       import titan_job
- *     <workDir>/python/titan_job.py  ─▶  the file of this package
+ *     PYTHONPATH=…:<workDir>/.titan/python       import titan_job
+ *     <workDir>/.titan/python/titan_job.py  ─▶  the file of this package
  *
  * Python keeps what it has compiled beside the name by which it has found a file. So these are
  * links in a folder of the worker's own, and no program writes into an installation.
@@ -17,6 +17,12 @@ import { PACKAGE } from "./package-link.ts";
 /** A job imports the first two. The third is below them. */
 const FILES = ["titan.py", "titan_job.py", "titan_wire.py"] as const;
 const SOURCE = join(PACKAGE, "src", "sdk", "python");
+
+/**
+ * Below the worker's folder. A worker's folder may lie in somebody's project, and what leads out of
+ * a project is not packed; `.titan` is left out as a whole.
+ */
+export const PYTHON_FOLDER = join(".titan", "python");
 
 interface Options {
   readonly folder: string;
