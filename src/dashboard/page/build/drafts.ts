@@ -140,6 +140,7 @@ export class Drafts {
       if (theirs !== undefined && isSame(theirs, content)) return theirs.version;
       throw new DraftConflict(name);
     }
+    // #region swap
     const places = [...content.positions].map(([key, { x, y }]) => [key, x, y] as const);
     const packed: Packed = { text: content.text, positions: places, from: content.from };
     const files = await this.#placeOf(name, content.files, all);
@@ -151,6 +152,7 @@ export class Drafts {
       await this.#forget(name, mine, all);
       throw new DraftConflict(name);
     }
+    // #endregion
     for (const old of all.slice(MAX_VERSIONS - 1)) await this.#forget(name, old, kept);
     return version;
   }

@@ -53,6 +53,7 @@ function offsetsIn(text: string, wanted: readonly number[]): Map<number, number>
   return found;
 }
 
+// #region difference
 /**
  * The one splice that makes `after` of the reader's form of `text`. An editor of the browser gives
  * back a whole text with LF, and what the person typed is the middle of it.
@@ -66,3 +67,4 @@ export function difference(text: string, after: string): Splice {
   while (same < most - from && before.at(-1 - same) === after.at(-1 - same)) same++;
   return { from, to: before.length - same, text: after.slice(from, after.length - same) };
 }
+// #endregion
