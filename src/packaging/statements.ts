@@ -66,6 +66,7 @@ export function splitUp(code: string): string[] {
     if (begins || found.length === 0) found.push(line);
     else found[found.length - 1] += line;
     const plain = inTemplate ? line : line.replace(CLASSES, "").replace(TEXTS, "");
+    // A backtick, in words that this function can read when it packs its own module.
     const ticks = plain.match(/(?<!\\)\x60/g)?.length ?? 0;
     if (ticks % 2 === 1) inTemplate = !inTemplate;
     // #end-exercise
