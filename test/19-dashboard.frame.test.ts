@@ -9,6 +9,8 @@ import { eventually } from "./processes.support.ts";
 
 const NARROW = { width: 320, height: 640 };
 const WIDE = { width: 1280, height: 800 };
+const HOUR_MS = 3_600_000;
+const SHORT_AGO = /^(?:just now|\d+ (?:s|min) ago)$/;
 
 let scene: Scene;
 let page: Page;
@@ -69,7 +71,11 @@ test("keys go to views and show their list; in a field letters are letters", {
   await page.gone("dialog", "Keys");
   await page.press("Control+k");
   await page.find("combobox");
-  await page.type("gro");
+  // Signs are letters, too, and no arrows: ' and % are numbered like them.
+  const signs = "it's #1 (50%) & \"a.b\" 😀";
+  await page.type(signs);
+  assert.equal(await page.evaluate(() =>
+    (document.activeElement as HTMLInputElement).value), signs);
   await page.press("Escape");
   await page.gone("combobox", /./);
   assert.equal(await where(), "/workers");
@@ -129,6 +135,30 @@ test("a lost connection is said, and ends by itself with what was missed", {
   await page.find("link", new RegExp(id));
   assert.ok(performance.now() - before < 10_000);
   await page.until("the banner is gone", () => document.querySelector(".banner") === null);
+});
+
+test("a clock that is an hour off, or is set while one looks, changes no time that is shown", {
+  skip: noBrowser,
+}, async () => {
+  const { id } = await scene.titan.run({ name: "clock", jobs: [{ id: "a", run: "true" }] });
+  const when = (): Promise<string> => page.until("the run is shown", (run: string) =>
+    [...document.querySelectorAll(".run-row")].find((row) => row.textContent.includes(run))
+      ?.querySelector(".run-when")?.textContent ?? "", id);
+  for (const skew of [-1, 1]) {
+    const { identifier } = await page.call("Page.addScriptToEvaluateOnNewDocument", {
+      source: `{ const now = Date.now; globalThis.skewMs = ${skew * HOUR_MS};
+        Date.now = () => now() + globalThis.skewMs; }`,
+    });
+    await page.navigate(`${scene.url}/runs?since=1h`);
+    assert.match(await when(), SHORT_AGO, `${skew} h`);
+    await page.call("Page.removeScriptToEvaluateOnNewDocument", { identifier });
+  }
+  const isEvents = (url: string): boolean => url.includes("/api/v1/events");
+  const before = page.requests.filter(isEvents).length;
+  await page.evaluate((ms) => void ((globalThis as { skewMs?: number }).skewMs = ms), 25 * HOUR_MS);
+  await eventually("it asks for the master's time", () =>
+    page.requests.filter(isEvents).length > before);
+  await eventually("the time is the master's", async () => SHORT_AGO.test(await when()));
 });
 
 test("a master that comes again is noticed within 15 s, with what it did meanwhile", {

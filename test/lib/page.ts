@@ -212,7 +212,10 @@ export class Page {
   }
 
   async type(text: string): Promise<void> {
-    for (const char of text) await this.press(char);
+    for (const char of text) {
+      if (/^[ -~]$/.test(char)) await this.press(char);
+      else await this.call("Input.insertText", { text: char });
+    }
   }
 
   async screenshot(options: Params = {}): Promise<Buffer> {

@@ -47,6 +47,8 @@ import type { Context, View } from "./views/view.ts";
 
 /** Relative times and waits go on by themselves. */
 const TICK_MS = 1_000;
+/** Two clocks of one machine part by more when it has slept, or when somebody sets one of them. */
+const JUMP_MS = 3_000;
 
 const root = document.querySelector("#titan")!;
 let state: State = EMPTY;
@@ -156,8 +158,15 @@ function follow(event: MouseEvent): void {
   navigate(url.href);
 }
 
+/** By the browser's clock, and by that which only runs. */
+let last = { wall: Date.now(), ran: performance.now() };
+
 function tick(): void {
-  dispatch({ type: "tick", wall: Date.now() });
+  const next = { wall: Date.now(), ran: performance.now() };
+  const jump = Math.abs(next.wall - last.wall - (next.ran - last.ran));
+  last = next;
+  dispatch({ type: "tick", wall: next.wall });
+  if (jump > JUMP_MS) stream.renew();
 }
 
 const keys = new KeyReader();

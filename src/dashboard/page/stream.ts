@@ -88,6 +88,12 @@ export class Stream {
     this.#wake();
   }
 
+  /** The page may have slept: the master says anew what time it is, and what was missed. */
+  renew(): void {
+    this.#connection?.abort();
+    this.#wake();
+  }
+
   async run(): Promise<never> {
     let wait = MIN_WAIT_MS;
     for (;;) {
