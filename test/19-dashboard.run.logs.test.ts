@@ -115,7 +115,10 @@ test("LogLines shows bytes that are no text, and the beginning of a line of 10 M
   lines.append({ data: Uint8Array.of(0x61, 0xff, 0xc3, 0x0a, 0x00, 0x0a), isError: false, at: 0 });
   assert.deepEqual(textOf(lines), ["a\ufffd\ufffd", "\u0000"]);
   const piece = new Uint8Array(64 * 1024).fill(0x78);
+  const before = process.memoryUsage().arrayBuffers;
   for (let at = 0; at < 160; at++) lines.append({ data: piece, isError: false, at: 0 });
+  // A program that prints no line break for a day must not fill the tab.
+  assert.ok(process.memoryUsage().arrayBuffers - before < 2e6);
   assert.equal(lines.line(2).text.length, MAX_LINE_CHARS);
   add(lines, "\nnext\n");
   const long = lines.line(2);
@@ -134,6 +137,16 @@ test("LogLines keeps the newest of more than it may hold", () => {
   while (all.advance());
   assert.equal(all.length, lines.end - lines.first);
   assert.equal(all.at(0), lines.first);
+  // What is said of a line goes with it: a log of short lines has no end, either.
+  const short = new LogLines(3 * 1024 * 1024);
+  add(short, "open", { source: 1 });
+  const chunk = `${"y".repeat(15)}\n`.repeat(1_000);
+  for (let at = 0; at < 150; at++) add(short, chunk);
+  assert.ok(short.first > 65_536 && short.end - short.first < 90_000, `${short.first}`);
+  assert.equal(short.line(short.end - 1).text, "y".repeat(15));
+  assert.throws(() => short.line(1));
+  add(short, " for long\n", { source: 1 });
+  assert.equal(short.end, 150_001);
   // A line that has not ended goes with those behind it; the newest one stays.
   const open = new LogLines(2.25 * 1024 * 1024);
   add(open, "a prompt", { source: 1 });
