@@ -107,6 +107,8 @@ test("lines are chosen by time, stream, text and number, as titan logs does", as
   const lines = async (query: string): Promise<string> => textOf(await read(query, chunks));
   assert.equal(await lines("tail=1"), "three\n");
   assert.equal(await lines("tail=0"), "");
+  const long = Array.from({ length: 6 }, () => chunk(1, `${"x".repeat(1_000_000)}\n`));
+  assert.equal((await textOf(await read("tail=6", long))).length, 4 * 1_000_001, "4 MiB");
   assert.equal(await lines("since=1001&stream=stdout"), "three\n");
   assert.equal(await lines("text=bad thing"), "\u001b[31mbad\u001b[0m thing\n");
   assert.equal(await lines("text=.*"), "", "it is no pattern");
