@@ -31,7 +31,8 @@ spawnSync("python3", ["-c", up], { stdio: "inherit" });
 const [file, port] = process.argv.slice(2);
 connect(file).on("close", () => process.exit()).on("error", () => process.exit()).write("hold");
 createServer((inside) => {
-  const outside = connect(file, () => outside.write("dial")).on("error", () => inside.destroy());
+  const outside = connect(file).on("error", () => inside.destroy());
+  outside.write("dial"); // before anything that the worker says
   inside.on("error", () => outside.destroy()).pipe(outside).pipe(inside);
 }).listen(Number(port), "127.0.0.1");
 `;
