@@ -604,3 +604,23 @@ test("addEdge() searches only between the two ends", () => {
   for (let i = 1; i + 2 < HUGE; i += 20) dag.addEdge(i, i - 1);
   assertTopological(dag);
 });
+
+test("copy() gives a graph that goes on by itself, as the first one does", () => {
+  const first = Dag.build([{ id: "a", parents: [] }, { id: "b", parents: ["a"] }]);
+  first.settle(0);
+  const second = first.copy();
+  assert.deepEqual([second.isSettled(0), second.isReady(1)], [true, true]);
+  first.addJob("c", ["b"]);
+  second.addJob("x", []);
+  second.addEdge(2, 1);
+  assert.deepEqual([first.idOf(2), second.idOf(2)], ["c", "x"]);
+  assert.deepEqual([first.indexOf("x"), second.indexOf("c")], [undefined, undefined]);
+  assert.deepEqual([first.parents(1), second.parents(1)], [[0], [0, 2]]);
+  assert.deepEqual([first.isReady(1), second.isReady(1)], [true, false]);
+  assert.deepEqual([first.children(1), second.children(1)], [[2], []]);
+  const third = second.copy();
+  second.settle(2);
+  assert.deepEqual([second.isReady(1), third.isReady(1)], [true, false]);
+  third.addEdge(0, 2);
+  assert.deepEqual([second.parents(2), third.parents(2)], [[], [0]]);
+});
