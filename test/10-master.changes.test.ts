@@ -147,6 +147,31 @@ test("what others have changed of a run is found among thousands of their facts"
   });
 });
 
+test("a budget changes runs that its facts do not name; a page of facts has an end", async () => {
+  const bench = new Bench(8);
+  bench.submit([spec("a")], { agent: { id: "g", budget: { jobs: 9 } } as never });
+  const at = bench.now;
+  bench.commit([{ type: "BudgetReached", group: "g", at, what: "jobs", percent: 80, words: "" }]);
+  const jobs = Array.from({ length: 4_000 }, (_, index) => spec(`j${index}`));
+  const id = bench.submit(jobs);
+  bench.execute({ type: "Cancel", run: id });
+  bench.execute({ type: "Retry", run: id, from: undefined });
+  bench.execute({ type: "Cancel", run: id });
+  const more = Array.from({ length: 1_001 }, (_, index) => spec(`more-${index}`));
+  const large = bench.submit([...jobs, ...more]);
+  await withPast(bench.log, async (past) => {
+    const [agent] = await past.at({ seq: 1 }, ({ state }) => [...state.runsById.keys()]);
+    const types = (await factsOf(past, agent!, 100)).map(({ type }) => type);
+    assert.deepEqual(types, ["RunSubmitted", "BudgetReached"]);
+    const page = await past.facts({ from: 0, limit: 100, run: id, changes: true });
+    assert.deepEqual([page.facts.length, page.next], [3, 6]);
+    const all = await factsOf(past, id, 100);
+    assert.deepEqual(all.map(({ changed }) => changed!.jobs.length), [4_000, 4_000, 4_000, 4_000]);
+    const [first] = await factsOf(past, large, 1);
+    assert.deepEqual([first!.changed!.all, first!.changed!.jobs.length], [true, 0]);
+  });
+});
+
 test("the fold of a run agrees with the master in logs of an older version", async () => {
   for (const file of ["random-lives.json", "service-lives.json"]) {
     const text = readFileSync(new URL(`data/logs/${file}`, import.meta.url), "utf8");

@@ -50,6 +50,7 @@ test("RunPast goes anywhere, also back, and folds few facts for it", () => {
   past.add({ ...fact(4000), changed: { jobs: [], all: true } }, known);
   past.add(fact(4001, job("y", "PENDING")));
   assert.deepEqual([...past.at(facts + 2).jobs.keys()], ["z", "y"]);
+  assert.deepEqual([...past.at(facts + 1).jobs.keys()], ["z"]);
   assert.deepEqual([...past.at(facts).jobs.keys()], ["a", "b"]);
 });
 
@@ -208,6 +209,8 @@ test("Latest asks once at a time, for what is wanted last, and once more if in v
   mock.timers.tick(10_000);
   await settled();
   assert.equal(latest.problem?.status, 404);
+  latest.want("f");
+  assert.equal(latest.problem, undefined, "that is not known yet");
   assert.equal(asked.filter((path) => path === "e").length, 1);
 });
 
@@ -238,6 +241,11 @@ test("LogFacts reads pages where somebody looks, keeps few, and the last one gro
   assert.equal(facts.fact(1), undefined, "it is forgotten, and read again");
   await settled();
   assert.equal(facts.fact(1)!.seq, 51);
+  for (let place = 5_000; place < 99_000; place += 1_000) {
+    facts.fact(place);
+    await settled();
+    assert.equal(facts.fact(1)!.seq, 51, "it is looked at again and again");
+  }
   facts.fact(99_950);
   await settled();
   last += 1;

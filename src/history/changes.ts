@@ -60,7 +60,6 @@ const NOTHING: ChangedRows = { run: undefined, jobs: [], all: false };
 /** Takes the next fact. The jobs of the run that it touches; undefined: nothing of it. */
 function touchedJobs(cursor: Cursor, fact: Written, number: number): Set<Job> | undefined {
   const { state } = cursor;
-  const { event } = fact;
   let touched: Set<Job> | undefined;
   const seeRun = (run: Run): void => {
     if (run.number === number) touched ??= new Set();
@@ -74,10 +73,6 @@ function touchedJobs(cursor: Cursor, fact: Written, number: number): Set<Job> | 
   stepOn(cursor, fact);
   state.keepers = [];
   state.observer = undefined;
-  // They have another parent now.
-  if ("edges" in event) {
-    for (const { child } of event.edges) seeJob(state.runs.get(event.run)!.jobs[child]!);
-  }
   return touched;
 }
 
