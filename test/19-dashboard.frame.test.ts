@@ -125,9 +125,12 @@ test("a lost connection is said, and ends by itself with what was missed", {
 
   await page.until("it is live", () =>
     document.querySelector(".connection-word")?.textContent === "Live");
+  await page.evaluate(() => document.querySelector("h1")!.focus());
   await page.offline(true);
   const alert = await page.find("alert");
   assert.ok(alert);
+  // The view below the banner is the same as before, and has the focus.
+  assert.equal(await page.evaluate(() => document.activeElement!.tagName), "H1");
   keep("lost", await page.screenshot());
   const { id } = await scene.titan.run({ name: "missed", jobs: [{ id: "a", run: "true" }] });
   const before = performance.now();

@@ -97,7 +97,8 @@ function connection({ connection: found }: State): VNode {
 function lost({ connection: found, lostAt, now, loaded }: State): Child {
   if (found !== "lost") return null;
   const why = loaded.get("events")?.error?.message;
-  return h("div", { class: "banner", role: "alert" }, icon("problem"),
+  // With a key: the view below stays what it was, and with it the focus.
+  return h("div", { class: "banner", role: "alert", key: "lost" }, icon("problem"),
     h("p", null, h("strong", null, "The connection to the master is lost. "),
       lostAt === undefined ? "" : `What you see is from ${relative(lostAt, now)}. `,
       "It comes back by itself, with everything that was missed.",
