@@ -267,6 +267,12 @@ test("files are kept with a draft, once for all versions that have them", async 
       { version, now: version });
   }
   assert.equal(own.all.size, 1 + 2 * 20, "what no version has any more is gone");
+  for (let version = 25; version < 50; version++) {
+    await other.save("n", draft(String(version), seen.files), { version, now: version });
+  }
+  assert.deepEqual([...(await other.load("n"))!.files], [...files], "old versions shared them");
+  const same = { ...draft("49", seen.files), from: "run-2" };
+  await assert.rejects(other.save("n", same, { version: 3, now: 9 }), DraftConflict);
   const theirs = draft("y", new Map([["a.py", "other"]]));
   await assert.rejects(drafts.save("n", theirs, { version: 3, now: 9 }), DraftConflict);
 });

@@ -107,6 +107,14 @@ test("a job is tested alone: stand-ins hand on what was given, services are them
   }
 });
 
+test("a stand-in writes to paths that a shell would take apart", () => {
+  const text = "name: n\njobs:\n- {id: a, run: x}\n- id: b\n  run: y\n  needs: a\n" +
+    '  inputs: [{job: a, path: "it\'s $HOME/b c.txt"}]\n';
+  const { document } = openBoard(text);
+  const trial = trialOf(document, "b", { outputs: {}, files: {}, input: "" });
+  assert.match(trial, /mkdir -p 'it'\\''s \$HOME'\n.*base64 -d > 'it'\\''s \$HOME\/b c\.txt'/);
+});
+
 test("a call is tested with an input of its own; what is no JSON is named", () => {
   const { document } = openBoard(TEXT);
   assert.equal(firstGiven(document, "sum").input, "[\n  1,\n  2\n]");
