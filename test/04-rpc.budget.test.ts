@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { encodeFrame, HEADER_BYTES } from "#framing";
-import type { Socket } from "#host";
+import type { Host, Socket } from "#host";
 import {
   Budget,
   REQUEST_BYTES,
@@ -365,5 +365,26 @@ test("items that wait for the reader of a stream are told to whom they belong, a
     if (ends) left.fail(new RpcError("CLOSED", "gone"));
     left.cancel();
     assert.equal(held, 0, "nobody will read it");
+  }
+});
+
+test("a connection whose requests take long lets others in: after sixteen small ones, and after " +
+  "each large one", async () => {
+  for (const [length, most] of [[10, 16], [8192, 1]] as const) {
+    let [handled, inOneTurn, now] = [0, 0, 0];
+    let host: Host | undefined;
+    const wrapHost = (real: Host): Host =>
+      (host = { ...real, clock: { ...real.clock, monotonic: () => now } });
+    const { b, world } = await simPair({
+      onRequest: (request) => {
+        now += 3;
+        handled += 1;
+        if (handled === 1) host!.timers.soon(() => (inOneTurn = handled));
+        request.reply();
+      },
+    }, {}, { wrapHost });
+    const body = Buffer.alloc(length);
+    await world.settle(Promise.all(Array.from({ length: 40 }, () => b.request(1, body))));
+    assert.deepEqual([handled, inOneTurn], [40, most]);
   }
 });

@@ -14,11 +14,7 @@ import { CANCEL, CREDIT, ERROR, MORE, ONEWAY, REPLY } from "./flags.ts";
 import { Incoming, type RequestHost, type IncomingRequest } from "./incoming.ts";
 import type { Budget, Debtor } from "./budget.ts";
 import {
-  GRAIN_BYTES,
-  REQUEST_BYTES,
-  SLICE_FRAMES,
-  SLICE_MS,
-  withDefaults,
+  GRAIN_BYTES, REQUEST_BYTES, SLICE_FRAME_BYTES, SLICE_FRAMES, SLICE_MS, withDefaults,
   type RpcLimits,
 } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
@@ -338,7 +334,10 @@ export class RpcConnection implements Debtor {
       this.#watchdog.heard();
       this.#dispatch(frame);
       if (this.closed) return;
-      if (++count % SLICE_FRAMES !== 0 || clock.monotonic() < until) continue;
+      count += 1 + (frame.flags === 0 ? frame.body.length / SLICE_FRAME_BYTES : 0);
+      if (count < SLICE_FRAMES) continue;
+      count = 0;
+      if (clock.monotonic() < until) continue;
       this.#resting = true;
       this.#socket.pause();
       return timers.soon(() => {
