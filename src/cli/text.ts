@@ -62,10 +62,14 @@ export function table(
   room = Infinity,
 ): string {
   const all = [head, ...rows];
-  const widths = head.map((_, column) => Math.max(...all.map((row) => width(row[column] ?? ""))));
-  const before = widths.slice(0, -1).reduce((sum, cells) => sum + cells + 2, 0);
+  const widest = (column: number): number =>
+    all.reduce((most, row) => Math.max(most, width(row[column] ?? "")), 0);
+  const last = head.length - 1;
+  const widths = head.slice(0, last).map((_, column) => widest(column));
+  const before = widths.reduce((sum, cells) => sum + cells + 2, 0);
   const left = room - before;
-  if (left < Math.min(MIN_CELLS, widths.at(-1)!)) return paragraphs(head, rows);
+  // The last column may be long, and there may be 10,000 rows: it is measured if it may be cut.
+  if (left < MIN_CELLS && left < widest(last)) return paragraphs(head, rows);
   const cellText = (cell: string, column: number, row: readonly string[]): string =>
     column === row.length - 1 ? clip(cell, left) : pad(cell, widths[column]!);
   const line = (row: readonly string[]): string => row.map(cellText).join("  ").trimEnd();
@@ -136,7 +140,7 @@ export function pad(text: string, cells: number): string {
 
 /** Cuts to so many cells, with an ellipsis. For text without colours. */
 export function clip(text: string, cells: number): string {
-  if (width(text) <= cells) return text;
+  if (cells === Infinity || width(text) <= cells) return text;
   let kept = "";
   let used = 1;
   for (const grapheme of PLAIN.test(text) ? text : graphemes(text)) {
@@ -152,7 +156,8 @@ export function clip(text: string, cells: number): string {
  * terminals.
  */
 export function oneLine(text: string): string {
-  return printable(text.replace(/\s*\n\s*/g, " ").trim());
+  const line = text.includes("\n") ? text.replace(/\s*\n\s*/g, " ") : text;
+  return printable(line.trim());
 }
 
 /** Begin and end of text in the other direction: they would turn the rest of our line around. */
