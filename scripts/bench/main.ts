@@ -2,6 +2,7 @@
  * `npm run bench`: runs the groups in turn and prints one table (or, with --json, one JSON value).
  */
 import { parseArgs } from "node:util";
+import { agents } from "./agents.ts";
 import { attack } from "./attack.ts";
 import { codec, core, dag, framing, log, type Options } from "./bricks.ts";
 import { cluster, machine } from "./cluster.ts";
@@ -14,6 +15,7 @@ import { formatTable, verdict, type Row } from "./table.ts";
 
 const GROUPS: Record<string, (options: Options) => Promise<Row[]>> = {
   framing, codec, log, core, dag, cluster, project, queue, restart, store, services, attack,
+  agents,
 };
 
 const { values } = parseArgs({

@@ -17,8 +17,11 @@ export interface SpecOptions {
   readonly deploy?: boolean | undefined;
 }
 
-/** A job, and the index of its first replica. */
-type Placed = JobDefinition & { first: number };
+/** Where the replicas of a job are: one, unless it is a service. */
+interface Placed {
+  readonly first: number;
+  readonly count: number;
+}
 
 export function toSpec(definition: PipelineDefinition, options: SpecOptions = {}): PipelineSpec {
   const { project, deploy = false } = options;
@@ -31,8 +34,8 @@ export function toSpec(definition: PipelineDefinition, options: SpecOptions = {}
   };
   // A job that depends on a service waits for all its replicas.
   const indexesOf = (id: string): number[] => {
-    const { first, service } = known(id);
-    return Array.from({ length: service?.replicas ?? 1 }, (_, at) => first + at);
+    const { first, count } = known(id);
+    return Array.from({ length: count }, (_, at) => first + at);
   };
   const jobs = definition.jobs.flatMap((job) => {
     const dependsOn = job.dependsOn.flatMap(indexesOf);
@@ -62,8 +65,9 @@ function firstIndexes({ jobs }: PipelineDefinition): Map<string, Placed> {
   const firsts = new Map<string, Placed>();
   let first = 0;
   for (const job of jobs) {
-    firsts.set(job.id, { ...job, first });
-    first += job.service?.replicas ?? 1;
+    const count = job.service?.replicas ?? 1;
+    firsts.set(job.id, { first, count });
+    first += count;
   }
   return firsts;
 }
