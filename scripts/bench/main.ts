@@ -6,6 +6,7 @@ import { agents } from "./agents.ts";
 import { attack } from "./attack.ts";
 import { codec, core, dag, framing, log, type Options } from "./bricks.ts";
 import { cluster, machine } from "./cluster.ts";
+import { dashboards } from "./dashboards.ts";
 import { project } from "./project.ts";
 import { queue } from "./queue.ts";
 import { restart } from "./restart.ts";
@@ -15,7 +16,7 @@ import { formatTable, verdict, type Row } from "./table.ts";
 
 const GROUPS: Record<string, (options: Options) => Promise<Row[]>> = {
   framing, codec, log, core, dag, cluster, project, queue, restart, store, services, attack,
-  agents,
+  agents, dashboards,
 };
 
 const { values } = parseArgs({

@@ -1,0 +1,105 @@
+/**
+ * Dashboards: jobs a second with fifty event streams open and without, in turns, and what the
+ * streams cost the master while jobs change at a pace.
+ */
+import { spawn } from "node:child_process";
+import { mkdtempSync } from "node:fs";
+import { get, type ClientRequest } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Client } from "#sdk";
+import { removeTreeSync } from "../lib/remove-tree.mjs";
+import type { Options } from "./bricks.ts";
+import { CLI, cpuMs, freePort, jobs, NOOP, pipeline, run, untilUp } from "./cluster.ts";
+import { quantile, rowOf, type Row } from "./table.ts";
+
+const STREAMS = 50;
+const JOBS = 20_000;
+/** Changes of jobs in a second: each is dispatched, begins and ends. */
+const CHANGES = 500;
+const CHANGES_OF_JOB = 2;
+const TICK_MS = 100;
+const PACED_MS = 6000;
+
+export async function dashboards({ quick }: Options): Promise<Row[]> {
+  const dir = mkdtempSync(join(tmpdir(), "titan-bench-"));
+  const [port, http] = [await freePort(), await freePort()];
+  const at = ["--port", String(port), "--http", String(http), "--state", join(dir, "state")];
+  const child = spawn(process.execPath, [CLI, "up", "--workers", "1", "--slots", "256", ...at], {
+    stdio: "ignore", cwd: dir,
+  });
+  const exited = new Promise((resolve) => child.once("exit", resolve));
+  try {
+    const client = await untilUp(port);
+    const rows = await measure(client, { http, master: child.pid!, rounds: quick ? 3 : 7 });
+    client.close();
+    return rows;
+  } finally {
+    child.kill("SIGTERM");
+    await exited;
+    removeTreeSync(dir);
+  }
+}
+
+async function measure(
+  client: Client, { http, master, rounds }: { http: number; master: number; rounds: number },
+): Promise<Row[]> {
+  const row = rowOf("dashboards");
+  const [without, watched, cpu, cpuWatched]: number[][] = [[], [], [], []];
+  const load = async (rates: number[], cpuOf: number[]): Promise<void> => {
+    const before = cpuMs(master);
+    rates.push((JOBS / (await run(client, jobs(JOBS, NOOP)))) * 1000);
+    cpuOf.push(((cpuMs(master) - before) * 1000) / JOBS);
+  };
+  await load([], []); // warm-up
+  for (let round = 0; round < rounds; round++) {
+    await load(without!, cpu!);
+    const streams = await open(http);
+    await load(watched!, cpuWatched!);
+    streams.close();
+  }
+  const ratio = quantile(watched!, 0.5) / quantile(without!, 0.5);
+  const idle = await paced(client, master);
+  const streams = await open(http);
+  const busy = await paced(client, master);
+  const mb = streams.bytes() / 1e6;
+  streams.close();
+  const each = (all: readonly number[]): string => `${quantile(all, 0.5).toFixed(1)} µs`;
+  return [
+    row(`jobs a second with ${STREAMS} event streams, beside none`, [ratio, "×"], {
+      target: { atLeast: 0.95 },
+      note: `medians of ${rounds} in turns; the master's processor ${each(cpuWatched!)} a job, ` +
+        `alone ${each(cpu!)}`,
+    }),
+    row(`the streams, of a processor, at ${CHANGES} changes a second`, [busy - idle, "%"], {
+      target: { atMost: 10 },
+      note: `${busy.toFixed(1)} %, without them ${idle.toFixed(1)} %; ${mb.toFixed(0)} MB sent`,
+    }),
+  ];
+}
+
+/** Percent of a processor that the master takes while jobs change at the pace. */
+async function paced(client: Client, master: number): Promise<number> {
+  const count = (CHANGES / CHANGES_OF_JOB / 1000) * TICK_MS;
+  const start = performance.now();
+  const before = cpuMs(master);
+  while (performance.now() - start < PACED_MS) {
+    await client.submitSpec(pipeline(jobs(count, NOOP)));
+    await new Promise((resolve) => setTimeout(resolve, TICK_MS));
+  }
+  return ((cpuMs(master) - before) / (performance.now() - start)) * 100;
+}
+
+/** Pages that are open, as far as the master sees them. */
+async function open(port: number): Promise<{ bytes(): number; close(): void }> {
+  let bytes = 0;
+  const all = await Promise.all(Array.from({ length: STREAMS }, () =>
+    new Promise<ClientRequest>((resolve, reject) => {
+      const request = get({ host: "127.0.0.1", port, path: "/api/v1/events" }, (answer) => {
+        if (answer.statusCode !== 200) return reject(new Error(`HTTP ${answer.statusCode}`));
+        answer.on("error", () => undefined).on("data", (piece: Buffer) => (bytes += piece.length));
+        answer.once("data", () => resolve(request));
+      }).on("error", reject);
+    })));
+  return { bytes: () => bytes, close: () => all.forEach((request) => request.destroy()) };
+}
