@@ -7,8 +7,10 @@ import type { DeadLetter, LaunchInfo, PoolInfo, WorkerInfo, WorkerJob } from "#w
 import { failureJson } from "./run.ts";
 
 export function workerJson(worker: WorkerInfo): object {
+  const { pool = null, beatLateMs = null, beatLateMaxMs = null, heardMs = null } = worker;
   return {
     ...worker,
+    pool, beatLateMs, beatLateMaxMs, heardMs,
     tags: allTags(worker.tags),
     state: workerState(worker),
     away: !worker.connected,
@@ -42,11 +44,11 @@ export function workerState({
 
 export function poolJson(pool: PoolInfo, launches: readonly LaunchInfo[]): object {
   const workers = launches.filter((launch) => launch.pool === pool.name).map(launchJson);
-  return { ...pool, lastFailure: pool.lastFailure || undefined, workers };
+  return { ...pool, lastFailure: pool.lastFailure || null, workers };
 }
 
 export function launchJson({ name, state, orderedAt, handle, reason }: LaunchInfo): object {
-  return { name, state, orderedAt, handle: handle || undefined, reason };
+  return { name, state, orderedAt, handle: handle || null, reason };
 }
 
 export function deadJson({ failure, ...letter }: DeadLetter): object {

@@ -43,8 +43,8 @@ export const job = object({
 
 export const worker = object({
   id: integer, name: text, tags: list(text), slots: integer, running: integer, draining: boolean,
-  connected: boolean, remote: text, joinedAt: time, version: text, "beatLateMs?": integer,
-  "beatLateMaxMs?": integer, "pool?": text, "heardMs?": integer,
+  connected: boolean, remote: text, joinedAt: time, version: text, beatLateMs: orNull(integer),
+  beatLateMaxMs: orNull(integer), pool: orNull(text), heardMs: orNull(integer),
   state: oneOf("ready", "busy", "away", "draining", "drained"), away: boolean,
   jobs: list(object({
     run: text, job: text, attempt: integer, startedAt: time,
@@ -53,13 +53,13 @@ export const worker = object({
 });
 
 const launch = object({
-  name: text, state: text, orderedAt: time, "handle?": text, reason: text,
+  name: text, state: text, orderedAt: time, handle: orNull(text), reason: text,
 });
 
 export const pool = object({
   name: text, tags: list(text), slots: integer, min: integer, max: integer, wanted: integer,
   running: integer, starting: integer, leaving: integer, why: text, driver: text,
-  failures: integer, "lastFailure?": text, workers: list(launch),
+  failures: integer, lastFailure: orNull(text), workers: list(launch),
 });
 
 const replica = object({

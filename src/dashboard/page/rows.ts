@@ -69,11 +69,11 @@ export interface Worker {
   readonly remote: string;
   readonly joinedAt: number;
   readonly version: string;
-  readonly beatLateMs?: number;
-  readonly beatLateMaxMs?: number;
-  readonly pool?: string;
+  readonly beatLateMs: number | null;
+  readonly beatLateMaxMs: number | null;
+  readonly pool: string | null;
   /** Since it was heard of last. */
-  readonly heardMs?: number;
+  readonly heardMs: number | null;
   /** Those that came first: `running` says how many there are. */
   readonly jobs: readonly WorkerJob[];
   readonly state: "ready" | "busy" | "away" | "draining" | "drained";
@@ -83,7 +83,7 @@ export interface Launch {
   readonly name: string;
   readonly state: string;
   readonly orderedAt: number;
-  readonly handle?: string;
+  readonly handle: string | null;
   readonly reason: string;
 }
 
@@ -100,7 +100,7 @@ export interface Pool {
   readonly why: string;
   readonly driver: string;
   readonly failures: number;
-  readonly lastFailure?: string;
+  readonly lastFailure: string | null;
   readonly workers: readonly Launch[];
 }
 

@@ -110,13 +110,14 @@ function serviceLine({ run, job, service }: WorkerJob): VNode {
 }
 
 /** How long ago it was heard of, and how late its heartbeats leave it if that is worth a word. */
-export function beatText({ connected, heardMs, beatLateMs = 0 }: Worker): VNode {
+export function beatText({ connected, heardMs, beatLateMs }: Worker): VNode {
   if (!connected) return h("span", { class: "state-dead" }, "no heartbeat");
-  const age = heardMs === undefined ? "heartbeat" : `heartbeat ${secondsText(heardMs)} ago`;
-  const isLate = beatLateMs > LATE_MS;
+  const age = heardMs === null ? "heartbeat" : `heartbeat ${secondsText(heardMs)} ago`;
+  const lateMs = beatLateMs ?? 0;
+  const isLate = lateMs > LATE_MS;
   return h("span", {
-    class: isLate ? "state-waiting" : "", title: `At worst ${beatLateMs} ms late of late`,
-  }, isLate ? `${age}, ${durationText(beatLateMs)} late` : age);
+    class: isLate ? "state-waiting" : "", title: `At worst ${lateMs} ms late of late`,
+  }, isLate ? `${age}, ${durationText(lateMs)} late` : age);
 }
 
 /** A worker that beats each second was heard of less than a second ago. */
@@ -145,7 +146,7 @@ export function workerActions(worker: Worker, context: Context): VNode {
     button(draining ? "Resume" : "Drain", () => void drain(), {
       kind: "quiet", label: `${draining ? "Resume" : "Drain"} ${name}`,
     }),
-    pool === undefined ? null : button("Retire", () => void retire(), {
+    pool === null ? null : button("Retire", () => void retire(), {
       kind: "quiet", label: `Retire ${name}`,
     }));
 }

@@ -62,7 +62,7 @@ function list(state: State): VNode {
 
 function facts(agent: Agent, now: number): VNode {
   const { startedAt, endedAt, runs, used, questions } = agent;
-  return h("p", { class: "facts" },
+  return h("p", { class: "agent-facts" },
     h("span", null, "began ", ago(startedAt, now)),
     h("span", null, `took ${took(startedAt, endedAt, now)}`),
     h("span", null, plural(runs, "run")), h("span", null, plural(used.jobs, "job")),

@@ -58,8 +58,8 @@ function row(worker: Worker, { now }: State, context: Context): VNode {
     h("td", null, workerActions(worker, context)));
 }
 
-function beatTitle({ beatLateMs = 0, beatLateMaxMs = 0 }: Worker): string {
-  return `The last heartbeat was ${beatLateMs} ms late, the latest of all ${beatLateMaxMs} ms`;
+function beatTitle({ beatLateMs, beatLateMaxMs }: Worker): string {
+  return `Of late ${beatLateMs ?? 0} ms late at worst, and ${beatLateMaxMs ?? 0} ms since it began`;
 }
 
 function poolCard(pool: Pool, context: Context): VNode {
@@ -78,7 +78,7 @@ function poolCard(pool: Pool, context: Context): VNode {
     h("p", null, `${running} running, ${starting} starting, ${leaving} leaving; wants ${wanted} `,
       h("span", { class: "soft" }, `(${min} to ${max})`)),
     why === "" ? null : h("p", { class: "soft" }, why),
-    pool.lastFailure === undefined ? null
+    pool.lastFailure === null ? null
       : h("p", { class: "state-failed" },
         `${plural(pool.failures, "failure")}; the last: ${pool.lastFailure}`),
     h("ul", { class: "card-jobs" }, pool.workers.map(launchLine)));
