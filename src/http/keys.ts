@@ -148,7 +148,7 @@ async function written({ client, path, body }: Asked): Promise<object> {
   return { key };
 }
 
-/** In one command, so that nobody writes between the look and the change. */
+/** In one command where the store has it: nobody writes between the look and the change. */
 async function isSwapped(
   client: Client, key: string,
   { was, change }: { was: string | null; change: readonly string[] },
@@ -157,11 +157,9 @@ async function isSwapped(
   try {
     return (await client.kv("SET", key, ...change, "IFEQ", was)) !== null;
   } catch (error) {
-    // A Redis before 8.4 has no IFEQ, and has scripts.
+    // A Redis before 8.4 has no IFEQ: a look and a write are the best that there is.
     if (!(error instanceof StoreError) || !/syntax error/i.test(error.message)) throw error;
-    return (await client.kv("EVAL", SWAP, "1", key, was, ...change)) !== null;
+    if ((await client.kv("GET", key)) !== was) return false;
+    return (await client.kv("SET", key, ...change)) !== null;
   }
 }
-
-const SWAP = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return false end " +
-  "return redis.call('SET', KEYS[1], unpack(ARGV, 2))";
