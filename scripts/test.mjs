@@ -161,7 +161,9 @@ async function runInCopy(files, copy) {
   for (const test of [...summary.passed, ...summary.failed, ...summary.skipped]) {
     test.file = sourceName(test.file, copy);
   }
-  for (const cost of summary.costs ?? []) cost.name = basename(sourceName(cost.name, copy));
+  for (const cost of [...(summary.costs ?? []), ...(checkout.summary.costs ?? [])]) {
+    cost.name = basename(sourceName(cost.name, copy));
+  }
   if (inCheckout.length === 0) return { code, summary };
   if (inCopy.length === 0) return checkout;
   return { code: code || checkout.code, summary: joined(checkout.summary, summary) };

@@ -296,7 +296,7 @@ test("suggest() finds typing mistakes and stays silent about other words", () =>
 test("launch refuses a name that it does not know, and says which ones there are", () => {
   const { code, err } = script("launch.mjs", ["bunch"]);
   assert.equal(code, 1);
-  const names = "bench, chaos, demo, package, replay, screenshots, sim";
+  const names = "bench, book, chaos, demo, package, replay, screenshots, sim";
   assert.match(err, new RegExp(`Cannot launch "bunch": it is none of ${names}\n`));
 });
 
