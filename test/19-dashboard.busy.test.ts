@@ -3,7 +3,7 @@
  * a browser: what is counted is what would be kept.
  */
 import assert from "node:assert/strict";
-import { before, test } from "node:test";
+import { after, before, test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import type { Api } from "../src/dashboard/page/api.ts";
@@ -21,9 +21,16 @@ const DAY = 24 * HOUR;
 
 const document = { hidden: false };
 
+const realTimeout = globalThis.setTimeout;
+after(() => void (globalThis.setTimeout = realTimeout));
+
 before(() => {
   // What the modules take from a browser.
   Object.assign(globalThis, { addEventListener: () => undefined, document });
+  // A page dials for as long as it lives, and a browser ends it. Here nobody waits for it.
+  globalThis.setTimeout = Object.assign(
+    (...args: Parameters<typeof realTimeout>) => realTimeout(...args).unref(), realTimeout,
+  );
 });
 
 const message = (event: string, value: object, id?: number): string =>
