@@ -7,7 +7,7 @@ import { ensureBuilt } from "../scripts/bootstrap.mjs";
 
 /** Code as it travels: of the first view, and of all of them. */
 const MAX_FIRST_BYTES = 60_000;
-const MAX_CODE_BYTES = 162_000;
+const MAX_CODE_BYTES = 150_000;
 /** Nobody is there: no page needs the master before its program asks. */
 const NOWHERE = { host: "127.0.0.1", port: 1 };
 

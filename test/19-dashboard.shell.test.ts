@@ -46,11 +46,11 @@ const OWN = Object.keys(TREE).filter((path) => path.startsWith("dashboard/page/"
 test("collect() makes few files of modules and bricks, with paths for names", async () => {
   const found = await collect([...OWN, "tsconfig.json"], tree(TREE));
   assert.deepEqual(Object.fromEntries(found), {
-    "main.js": 'import { a } from "./layout/x.js";\nimport { b } from "./parts/b.js";\n' +
+    "main.js": 'import { a, b } from "./parts/b.js";\n' +
       'const later = () => import("./views/run.js");\na(b, later);\n',
     "theme.js": "document.theme = 1;\n",
-    "layout/x.js": "export const a = (one) => one;\n",
-    "parts/b.js": "// parts/c.js\nexport const c = 1;\n// parts/b.js\nexport const b = () => c;\n",
+    "parts/b.js": "// layout/x.js\nexport const a = (one) => one;\n" +
+      "// parts/c.js\nexport const c = 1;\n// parts/b.js\nexport const b = () => c;\n",
     "views/run.js": 'import { y } from "../yaml/mod.js";\nexport const run = y;\n',
     "yaml/mod.js": "export const y = 1;\n",
     "style.css": "a {}\nb {}\n",

@@ -102,6 +102,21 @@ test("merge() keeps names of another home than Node's apart when it is told of t
   assert.deepEqual(filesFor(["scroll"]), ["a/go.js", "a/list.js", "main.js"]);
 });
 
+test("merge() of what travels alone makes one file of folders, but keeps paths right", () => {
+  const modules = {
+    "main.js": 'import { a } from "./a/one.js";\nimport { b } from "./b/two.js";\na(b);\n',
+    "a/one.js": "export const a = (it) => it;\n",
+    "b/two.js": 'import { c } from "../c/three.js";\nexport const b = c;\n',
+    "c/three.js": 'export const c = () => import("./late.js");\n',
+    "c/late.js": "export const late = 1;\n",
+  };
+  const options = { roots: ["main.js"], imports: new Map(), isWide: true };
+  const files = Object.fromEntries(merge(new Map(Object.entries(modules)), options));
+  // What names a file by its path from there stays there.
+  assert.deepEqual(Object.keys(files), ["b/two.js", "c/late.js", "c/three.js", "main.js"]);
+  assert.match(files["b/two.js"]!, /^import \{ c \} from "\.\.\/c\/three\.js";\n\/\/ a\/one\.js\n/);
+});
+
 test("merge() makes no circle of files where there was none of modules", async () => {
   const modules = {
     "main.js": 'import { top } from "./a/top.js";\nexport const result = top;\n',

@@ -19,10 +19,10 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { collect } from "#dashboard";
 import {
-  merge, reach, sha256, statementsOf, SUMS, sumsText, tarball, type Modules, type TarEntry,
+  merge, reach, reindent, sha256, statementsOf, SUMS, sumsText, tarball,
+  type Modules, type TarEntry,
 } from "#packaging";
 import { buildPage, ROOT } from "../bootstrap.mjs";
-import { reindent } from "./reindent.ts";
 
 const FILES = join(ROOT, "scripts", "package", "files");
 /** In a bundle where it is in the repository: a worker looks for it there. */
@@ -104,8 +104,7 @@ async function pageOf(dist: string): Promise<[path: string, text: string][]> {
   const own = readdirSync(folder, { recursive: true }).map(String)
     .filter((path) => statSync(join(folder, path)).isFile()).sort();
   const texts = await collect(own, async (path) => textOf(dist, path));
-  return [...texts].sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([path, text]) => [path, path.endsWith(".js") ? reindent(text) : text]);
+  return [...texts].sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
 function textOf(folder: string, file: string): string | undefined {

@@ -10,10 +10,11 @@
  * and a program of few files starts sooner. A file is called like its last module, which needs the
  * others. Nothing is renamed: a module whose names are taken in a file goes into another one.
  *
- * Invariants: a file has modules of one folder that the same programs load from the start, or the
- * same calls of import() later; so nothing is loaded earlier than before. Modules are behind those
- * that they need, and files make no circle, so all has its value before somebody asks. Programs,
- * faces and whatever is imported by import() or as a whole keep their own files.
+ * Invariants: a file has modules of one folder (of several, if it is asked for over a network)
+ * that the same programs load from the start, or the same calls of import() later; so nothing is
+ * loaded earlier than before. Modules are behind those that they need, and files make no circle, so
+ * all has its value before somebody asks. Programs, faces and whatever is imported by import() or
+ * as a whole keep their own files.
  * Left out: a parser, and with it new names: two modules that both have a `show` stay apart.
  * Test: test/24-packaging.merge.test.ts
  */
@@ -27,6 +28,8 @@ export interface MergeOptions {
   readonly imports: ReadonlyMap<string, string>;
   /** Names that mean something where the program runs, besides those of Node and the language. */
   readonly globals?: readonly string[];
+  /** Also modules of different folders: where each file is asked for over a network. */
+  readonly isWide?: boolean;
 }
 
 /** A file that is being made. */
@@ -45,7 +48,8 @@ const GLOBALS = Object.getOwnPropertyNames(globalThis);
 
 /** By path, the texts of all files. */
 export function merge(
-  files: ReadonlyMap<string, string>, { roots, imports, globals: more = [] }: MergeOptions,
+  files: ReadonlyMap<string, string>,
+  { roots, imports, globals: more = [], isWide = false }: MergeOptions,
 ): Map<string, string> {
   const globals = new Set([...GLOBALS, ...more]);
   const linker = new Linker(files, imports);
@@ -56,7 +60,8 @@ export function merge(
   const places = new Map<string, Part>();
   for (const module of inOrder(linker.modules, [...programs, ...linker.later])) {
     if (!own.has(module.file) && module.statements.every(isLink)) continue; // a face, and no more
-    const key = `${posix.dirname(module.file)} ${loaders.get(module.file)}`;
+    const home = isWide ? homeOf(module) : posix.dirname(module.file);
+    const key = `${home} ${loaders.get(module.file)}`;
     if (!parts.has(key)) parts.set(key, []);
     const neighbours = parts.get(key)!;
     let part = own.has(module.file)
@@ -90,6 +95,12 @@ function loadersOf({ modules, later }: Linker, programs: Iterable<string>): Map<
     for (const [file, by] of found) if (!loaders.has(file)) loaders.set(file, by.join(" "));
   }
   return loaders;
+}
+
+/** What a module loads later it names by a path from its folder. */
+function homeOf({ file, statements }: Module): string {
+  const isBound = statements.some((one) => !isLink(one) && one.imports.length > 0);
+  return isBound ? posix.dirname(file) : "";
 }
 
 function newPart(): Part {

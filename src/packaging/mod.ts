@@ -5,6 +5,7 @@
  *     merge.ts        one file for a folder of modules; linker.ts where their names come from
  *     slice.ts        the part of a module that holds the names which somebody wants
  *     statements.ts   the statements of a module
+ *     reindent.ts     fewer spaces before each line
  *     tar.ts          entries as an archive, and back
  *     sums.ts         SHA256SUMS
  *
@@ -24,6 +25,7 @@
  */
 export { type Modules, reach } from "./graph.ts";
 export { merge, type MergeOptions } from "./merge.ts";
+export { reindent } from "./reindent.ts";
 export { slice, type Slice } from "./slice.ts";
 export { splitUp, statementsOf, type Import, type Names, type Statement } from "./statements.ts";
 export { readSums, sha256, SUMS, sumsText } from "./sums.ts";

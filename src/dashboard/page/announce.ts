@@ -14,11 +14,11 @@ const ENDED = new Set(["COMPLETED", "FAILED", "CANCELLED"]);
 
 /** What has happened between two states that a person should know. */
 export function tell(before: State, after: State): string {
-  const parts = [...gates(before, after), ...runs(before, after)];
+  const parts = [...newGates(before, after), ...newsOfRuns(before, after)];
   return parts.length > 3 ? `${parts.slice(0, 3).join(". ")}, and more` : parts.join(". ");
 }
 
-function gates(before: State, after: State): string[] {
+function newGates(before: State, after: State): string[] {
   const known = answerOf<Gate[]>(before, "gates");
   const open = answerOf<Gate[]>(after, "gates");
   if (known === undefined || open === undefined || known === open) return [];
@@ -30,7 +30,7 @@ function gates(before: State, after: State): string[] {
     : `${plural(fresh.length, "gate")} wait for an approval`];
 }
 
-function runs(before: State, after: State): string[] {
+function newsOfRuns(before: State, after: State): string[] {
   const [known, now] = [before.runs, after.runs];
   if (known === undefined || now === undefined || known === now) return [];
   const told: string[] = [];

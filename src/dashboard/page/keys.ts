@@ -30,7 +30,7 @@ export class KeyReader {
 
   /** What is meant, if anything. A first key of two means nothing yet. */
   read(pressed: Pressed, shortcuts: readonly Shortcut[]): Shortcut | undefined {
-    const name = nameOf(pressed);
+    const name = keyName(pressed);
     const before = pressed.at - this.#at <= SEQUENCE_MS ? this.#first : "";
     this.#first = "";
     if (pressed.isTyping && !name.startsWith("Control+")) return undefined;
@@ -44,7 +44,7 @@ export class KeyReader {
   }
 }
 
-function nameOf({ key, ctrlKey, metaKey, altKey, shiftKey }: Pressed): string {
+function keyName({ key, ctrlKey, metaKey, altKey, shiftKey }: Pressed): string {
   const isNamed = key.length > 1;
   return [
     ctrlKey || metaKey ? "Control+" : "", altKey ? "Alt+" : "",

@@ -89,7 +89,7 @@ function keyList(
   const list = (title: string, keys: readonly Shortcut[]): VNode => h("section", null,
     h("h3", null, title),
     h("dl", { class: "keys" }, keys.map((one) => h("div", { key: one.keys },
-      h("dt", null, one.keys.split(" ").map((key) => h("kbd", null, shown(key)))),
+      h("dt", null, one.keys.split(" ").map((key) => h("kbd", null, keyText(key)))),
       h("dd", null, one.label)))));
   return dialog({ title: "Keys", kind: "keys", onclose },
     h("h2", null, "Keys"),
@@ -98,7 +98,7 @@ function keyList(
     h("p", { class: "soft" }, "Escape closes. In a field, letters are letters."));
 }
 
-function shown(key: string): string {
+function keyText(key: string): string {
   const isMac = /Mac/.test(navigator.platform);
   return key.replace(/^Control\+(.)$/, (_, letter: string) =>
     `${isMac ? "⌘" : "Ctrl"} ${letter.toUpperCase()}`);

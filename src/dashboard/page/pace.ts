@@ -14,7 +14,7 @@ const SHORT_MS = 8;
 const PAUSES = 2;
 const MAX_PAUSE_MS = 1_000;
 /** Nobody looks: a title and a badge may be a second late. */
-const HIDDEN_MS = 1_000;
+const UNSEEN_MS = 1_000;
 
 export interface PaceOptions {
   now(): number;
@@ -46,7 +46,7 @@ export class Pace {
     this.#callOff?.();
     this.#callOff = undefined;
     this.#isPlanned = true;
-    const pause = isHidden() ? HIDDEN_MS : isOurs ? 0 : this.#free - now();
+    const pause = isHidden() ? UNSEEN_MS : isOurs ? 0 : this.#free - now();
     if (pause > 0) this.#callOff = after(pause, () => this.#begin());
     else this.#begin();
   }

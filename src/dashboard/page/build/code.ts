@@ -29,7 +29,7 @@ export function code(desk: Desk, context: Context): VNode {
     TABS.map(([tab, name]) => h("button", {
       key: tab, type: "button", role: "tab", id: `build-tab-${tab}`,
       "aria-selected": desk.tab === tab, "aria-controls": "build-tabpanel",
-      tabindex: desk.tab === tab ? 0 : -1, onclick: () => open(context, tab),
+      tabindex: desk.tab === tab ? 0 : -1, onclick: () => openFile(context, tab),
     }, name)),
     desk.tab === "yaml" || desk.tab === "files" ? null : button("Copy", () => void context.act(
       () => navigator.clipboard.writeText(program(desk.board.document, desk.tab)), "Copied"),
@@ -44,7 +44,7 @@ export function code(desk: Desk, context: Context): VNode {
     below(desk));
 }
 
-function open(context: Context, tab: Desk["tab"]): void {
+function openFile(context: Context, tab: Desk["tab"]): void {
   update(context, (desk) => ({ ...desk, tab }));
 }
 
@@ -53,7 +53,7 @@ function arrows(desk: Desk, context: Context, event: KeyboardEvent): void {
   if (step === undefined) return;
   const at = TABS.findIndex(([tab]) => tab === desk.tab);
   const [next] = TABS[(at + step + TABS.length) % TABS.length]!;
-  open(context, next);
+  openFile(context, next);
   document.getElementById(`build-tab-${next}`)?.focus();
 }
 

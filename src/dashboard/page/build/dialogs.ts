@@ -13,7 +13,7 @@ import { connectJobs, focusNode } from "./deeds.ts";
 import { newDesk, type Desk } from "./desk.ts";
 import type { DraftInfo } from "./drafts.ts";
 import { edgeProblem, reached } from "./edges.ts";
-import { close, modal } from "./modal.ts";
+import { closeModal, modal } from "./modal.ts";
 import { openDraft, openRun, openText } from "./saves.ts";
 import { trialDialog } from "./trial-dialog.ts";
 
@@ -36,7 +36,7 @@ function openDialog({ drafts, draft }: Desk, state: State, context: Context): VN
     h("div", { class: "build-row" },
       button("New", () => {
         openText(context, newDesk().board.text);
-        close(context);
+        closeModal(context);
       }),
       h("label", { class: "button" }, "YAML file…",
         h("input", { type: "file", class: "spoken", accept: ".yaml,.yml,.json", onchange:
@@ -50,14 +50,14 @@ function openDialog({ drafts, draft }: Desk, state: State, context: Context): VN
       h("ul", { class: "build-list" }, runs.map(({ id, submittedAt }) => h("li", { key: id },
         button(id, () => void context.act(async () => {
           await openRun(context, id);
-          close(context);
+          closeModal(context);
         }), { kind: "quiet" }), ago(submittedAt, state.now)))));
 }
 
 function draftRow({ name, versions }: DraftInfo, state: State, context: Context): VNode {
   const open = (version?: number): void => void context.act(async () => {
     await openDraft(context, name, version);
-    close(context);
+    closeModal(context);
   });
   const onchange = (event: Event): void => {
     const { value } = event.target as HTMLSelectElement;
@@ -78,7 +78,7 @@ async function openFile(event: Event, context: Context): Promise<void> {
     throw new Error(`Cannot open ${file.name}: it is larger than 8 MiB`);
   }
   openText(context, await file.text());
-  close(context);
+  closeModal(context);
 }
 
 // ── connect ──────────────────────────────────────────────────────────────────────────────────────
@@ -91,7 +91,7 @@ function connectDialog({ board }: Desk, context: Context): Child {
   const others = board.document.jobs.filter((each) => each !== job).slice(0, MAX_CHOICES);
   const before = job.id === undefined ? new Set() : reached(board.document, job.id, { up: true });
   const choose = (to: string): void => {
-    close(context);
+    closeModal(context);
     connectJobs(context, job.key, to);
     focusNode(job.key);
   };

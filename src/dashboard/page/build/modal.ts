@@ -8,7 +8,7 @@ import { h, type Child, type VNode } from "../vdom.ts";
 import type { Context } from "../views/view.ts";
 import { update } from "./desk.ts";
 
-export function close(context: Context): void {
+export function closeModal(context: Context): void {
   update(context, (desk) => ({ ...desk, dialog: undefined }));
 }
 
@@ -20,7 +20,7 @@ export function modal(
     class: "build-dialog", key: title, "aria-label": title,
     oncancel: (event: Event) => {
       event.preventDefault();
-      close(context);
+      closeModal(context);
     },
     hook: {
       mount: (element: HTMLElement) => {
@@ -29,5 +29,5 @@ export function modal(
       },
     },
   }, h("h2", null, title), ...content,
-  h("div", { class: "build-row" }, action, button("Close", () => close(context))));
+  h("div", { class: "build-row" }, action, button("Close", () => closeModal(context))));
 }

@@ -15,7 +15,7 @@ import { textAt, type JobKind } from "./document.ts";
 import { listDrafts, openDraft, save, saveCopy } from "./saves.ts";
 import { check, run } from "./tend.ts";
 
-const KINDS: readonly [JobKind, string][] = [
+const TOOL_KINDS: readonly [JobKind, string][] = [
   ["task", "Add task"], ["service", "Add service"], ["gate", "Add gate"], ["call", "Add call"],
   ["agent", "Add agent"],
 ];
@@ -26,7 +26,7 @@ export function toolbar(desk: Desk, context: Context): VNode {
   const hasServices = board.document.jobs.some(({ node }) => textAt(node, "type") === "service");
   const start = (deploy: boolean): void => void context.act(() => run(context, { deploy }));
   return h("div", { class: "build-toolbar", role: "toolbar", "aria-label": "Constructor" },
-    h("div", { class: "build-row" }, KINDS.map(([kind, name]) =>
+    h("div", { class: "build-row" }, TOOL_KINDS.map(([kind, name]) =>
       button(name, () => add(context, kind), { key: kind, icon: "plus", disabled }))),
     h("div", { class: "build-row" },
       button("Undo", () => undoLast(context), { disabled: board.past.length === 0 }),

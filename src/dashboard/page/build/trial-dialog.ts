@@ -11,7 +11,7 @@ import { h, type Child, type VNode } from "../vdom.ts";
 import type { Context } from "../views/view.ts";
 import { update, type Desk } from "./desk.ts";
 import { INSTEAD, MAX_FILE_BYTES } from "./files.ts";
-import { close, modal } from "./modal.ts";
+import { closeModal, modal } from "./modal.ts";
 import { send } from "./tend.ts";
 import { fileName, firstGiven, trialOf, wantedOf, type Given, type Wanted } from "./trial.ts";
 
@@ -29,7 +29,7 @@ export function trialDialog(desk: Desk, state: State, context: Context): Child {
   }));
   const start = async (): Promise<void> => {
     await send(context, trialOf(document, key, given));
-    close(context);
+    closeModal(context);
   };
   const isBare = wanted.parents.length === 0 && !wanted.isCall;
   const action = button(`Run ${key} alone`, () => void context.act(start), { kind: "main" });

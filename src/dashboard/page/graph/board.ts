@@ -26,7 +26,7 @@ import { boxOf, edgesInside, type Picture } from "./picture.ts";
 
 /** Above so many nodes on the screen they are drawn as one path for each state. */
 const MAX_BUTTONS = 1_200;
-const FEW_NODES = 150;
+const ALL_BUTTONS = 150;
 /** What is drawn beyond each side, as a share of the screen. */
 const SPARE = 0.25;
 
@@ -213,7 +213,7 @@ export class Board {
     const inside = index.inside(box);
     const isFar = inside.length > MAX_BUTTONS;
     // A small graph has all of its buttons, wherever the camera is.
-    const isSmall = model.nodes.length <= FEW_NODES;
+    const isSmall = model.nodes.length <= ALL_BUTTONS;
     const nodes = isFar ? [] : isSmall ? model.nodes.keys() : inside;
     const { chosen } = this.#props!;
     const chosenNode = chosen === undefined ? -1 : model.nodeOf[chosen] ?? -1;

@@ -54,7 +54,7 @@ export function piecesOf(line: string, before: Style = PLAIN): { pieces: Piece[]
   let style = before;
   let from = 0;
   const add = (text: string): void => {
-    if (text !== "") pieces.push({ text: shown(text), style });
+    if (text !== "") pieces.push({ text: asSigns(text), style });
   };
   for (const found of line.matchAll(ESCAPE)) {
     add(line.slice(from, found.index));
@@ -72,7 +72,7 @@ export function plainText(line: string): string {
 }
 
 /** A control character as its sign in Unicode. A \r stays for `overwritten` to see. */
-function shown(text: string): string {
+function asSigns(text: string): string {
   return text.replace(CONTROL, (char) => {
     if (char === "\r") return char;
     return char === "\u007f" ? "\u2421" : String.fromCharCode(0x2400 + char.charCodeAt(0));

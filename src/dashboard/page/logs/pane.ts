@@ -40,7 +40,7 @@ export interface LogProps {
 }
 
 /** Pixels; style/logs.css has the same. */
-const ROW = 20;
+const LINE_ROW = 20;
 /** What is shown, row by row. */
 interface Rows {
   readonly length: number;
@@ -160,14 +160,14 @@ export class LogPane {
     const rows = this.#rows();
     this.#draw();
     this.#scroller.scrollTop = scrollTo(rows.rowOf(line), {
-      rows: rows.length, rowHeight: ROW, screen: this.#scroller.clientHeight,
+      rows: rows.length, rowHeight: LINE_ROW, screen: this.#scroller.clientHeight,
     });
     this.#schedule();
   }
 
   #scrolled(): void {
     const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
-    this.#isFollowing = scrollHeight - clientHeight - scrollTop < ROW;
+    this.#isFollowing = scrollHeight - clientHeight - scrollTop < LINE_ROW;
     this.#schedule();
   }
 
@@ -208,7 +208,7 @@ export class LogPane {
 
   #follow(on: boolean): void {
     this.#isFollowing = on;
-    if (!on) this.#scroller.scrollTop -= 2 * ROW;
+    if (!on) this.#scroller.scrollTop -= 2 * LINE_ROW;
     this.#schedule();
   }
 
@@ -216,7 +216,7 @@ export class LogPane {
     if (rows.length === 0) return h("div", { class: "log-empty" }, this.#whyEmpty());
     const { problem } = this.#source;
     const scrollTop = this.#isFollowing ? Infinity : this.#scroller.scrollTop;
-    const found = rowWindow({ rows: rows.length, rowHeight: ROW, scrollTop, screen });
+    const found = rowWindow({ rows: rows.length, rowHeight: LINE_ROW, scrollTop, screen });
     const isEnd = wish.wrap && found.end === rows.length &&
       (this.#isFollowing || scrollTop + screen >= found.height - 1);
     const lines = Array.from({ length: found.end - found.first }, (_, at) =>

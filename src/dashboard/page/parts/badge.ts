@@ -12,7 +12,7 @@ export const STATES = [
 ] as const;
 
 /** How far the words of others are words of ours: "ready" looks as COMPLETED does. */
-const LOOKS: Readonly<Record<string, string>> = {
+const LOOK_OF: Readonly<Record<string, string>> = {
   serving: "running", ready: "completed", busy: "running", away: "dead", draining: "waiting",
   drained: "cancelled", healthy: "completed", starting: "pending", unhealthy: "failed",
   restarting: "waiting", stopped: "cancelled", stopping: "waiting", paused: "waiting",
@@ -21,7 +21,7 @@ const LOOKS: Readonly<Record<string, string>> = {
 /** The class that colours what is in this state. */
 export function lookOf(state: string): string {
   const word = state.toLowerCase();
-  return LOOKS[word] ?? word;
+  return LOOK_OF[word] ?? word;
 }
 
 export function badge(state: string, text = state.toLowerCase()): VNode {

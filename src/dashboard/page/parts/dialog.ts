@@ -25,12 +25,12 @@ export function dialog({ title, kind = "plain", onclose }: DialogOptions, ...con
       event.preventDefault();
       onclose();
     },
-    hook: { mount: open },
+    hook: { mount: showDialog },
   }, h("div", { class: "dialog-body" }, ...content));
 }
 
 /** The focus goes back to where it was. */
-function open(element: HTMLElement): () => void {
+function showDialog(element: HTMLElement): () => void {
   const before = document.activeElement as HTMLElement | null;
   (element as HTMLDialogElement).showModal();
   return () => {

@@ -11,11 +11,12 @@ export const STATUSES = [
   "RUNNING", "SERVING", "PAUSED", "COMPLETED", "FAILED", "CANCELLED",
 ] as const;
 
-const HOUR = 3_600_000;
+const HOUR_MS = 3_600_000;
 /** As the address has it, as a person reads it, and how long it is. */
 export const PERIODS: readonly (readonly [key: string, text: string, ms: number])[] = [
-  ["", "Any time", Infinity], ["1h", "The last hour", HOUR], ["24h", "The last day", 24 * HOUR],
-  ["7d", "The last week", 7 * 24 * HOUR],
+  ["", "Any time", Infinity], ["1h", "The last hour", HOUR_MS],
+  ["24h", "The last day", 24 * HOUR_MS],
+  ["7d", "The last week", 7 * 24 * HOUR_MS],
 ];
 
 export interface Filter {

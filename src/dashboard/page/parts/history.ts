@@ -15,10 +15,10 @@ export const HISTORY = 12;
 export type History = ReadonlyMap<string, readonly Run[]>;
 
 /** The history of a state is made once, however often its picture is. */
-const known = new WeakMap<ReadonlyMap<string, Run>, History>();
+const knownHistories = new WeakMap<ReadonlyMap<string, Run>, History>();
 
 export function historyOf(runs: ReadonlyMap<string, Run>): History {
-  const before = known.get(runs);
+  const before = knownHistories.get(runs);
   if (before !== undefined) return before;
   const found = new Map<string, Run[]>();
   for (const run of [...runs.values()].sort((a, b) => b.submittedAt - a.submittedAt)) {
@@ -26,7 +26,7 @@ export function historyOf(runs: ReadonlyMap<string, Run>): History {
     if (own === undefined) found.set(run.name, [run]);
     else if (own.length < HISTORY) own.unshift(run);
   }
-  known.set(runs, found);
+  knownHistories.set(runs, found);
   return found;
 }
 

@@ -12,13 +12,13 @@ import { clockText, wordsOf } from "./bar.ts";
 import type { Travel } from "./travel.ts";
 
 /** Pixels; style/past.css has the same. */
-const ROW = 30;
+const TOLD_ROW = 30;
 
 export function factsTree(travel: Travel, label: string): VNode {
   const { course, place } = travel;
   return section("What changed", listTree({
     key: "facts", class: "facts", role: "list", label,
-    rows: course.count, rowHeight: ROW, chosen: place - 1,
+    rows: course.count, rowHeight: TOLD_ROW, chosen: place - 1,
     row: (at) => factRow(travel, at + 1, at + 1 === place),
   }));
 }

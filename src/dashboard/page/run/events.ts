@@ -10,7 +10,7 @@ import type { Fact } from "../rows.ts";
 import { h, type VNode } from "../vdom.ts";
 
 /** Pixels; style/run.css has the same. */
-const ROW = 32;
+const EVENT_ROW = 32;
 /** Told by columns of their own. */
 const COLUMNS: ReadonlySet<string> = new Set(["type", "at", "run", "job", "seq"]);
 
@@ -34,12 +34,12 @@ export function eventsTree({ run, facts, isLoaded, isCut, job }: EventsProps): V
     note === "" ? null : h("p", { class: "note" }, note),
     listTree({
       key: "events", class: "events", role: "table", label: `events of ${job ?? run}`,
-      rows: shown.length, rowHeight: ROW, chosen: undefined,
+      rows: shown.length, rowHeight: EVENT_ROW, chosen: undefined,
       head: h("div", { class: "event-row event-head", role: "row" },
         ["Number", "When", "What", "Job", "More"].map((head) =>
           h("span", { key: head, role: "columnheader" }, head))),
       // The latest first: that is what a person asks for.
-      row: (at) => rowTree(shown[shown.length - 1 - at]!),
+      row: (at) => eventRow(shown[shown.length - 1 - at]!),
     }));
 }
 
@@ -47,7 +47,7 @@ function isAbout({ job, jobs }: Fact, wanted: string): boolean {
   return job === wanted || (Array.isArray(jobs) && jobs.includes(wanted));
 }
 
-function rowTree(fact: Fact): VNode {
+function eventRow(fact: Fact): VNode {
   const { seq, at, type, job = "" } = fact;
   const when = at === undefined ? "" : new Date(at).toLocaleTimeString();
   const cells = [String(seq), when, type, job, restOf(fact)];

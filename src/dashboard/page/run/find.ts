@@ -30,18 +30,18 @@ export function findTree(props: FindProps): VNode {
       role: "combobox", "aria-label": "Find a job", "aria-expanded": isOpen,
       "aria-controls": "found", "aria-autocomplete": "list",
       "aria-activedescendant": isOpen ? `found-${at}` : undefined,
-      onkeydown: (event: KeyboardEvent) => pressed(event, props),
+      onkeydown: (event: KeyboardEvent) => findKey(event, props),
       oninput: ({ target }: Event) => props.type((target as HTMLInputElement).value),
     })),
     h("div", {
       id: "found", class: "found", role: "listbox", "aria-label": "Jobs", hidden: !isOpen,
     },
-      found.map((job, row) => resultTree(job, { isTaken: row === at, row }, props)),
+      found.map((job, row) => foundTree(job, { isTaken: row === at, row }, props)),
       isOpen && found.length === 0
         ? h("p", { class: "found-none" }, "No job has this in its id.") : null));
 }
 
-function resultTree(
+function foundTree(
   job: number, { isTaken, row }: { isTaken: boolean; row: number }, props: FindProps,
 ): VNode {
   const { id, status } = props.jobs.rows[job]!;
@@ -60,7 +60,7 @@ function foundIn({ rows }: RunJobs, text: string): number[] {
   return findJobs(rows.map(({ id }) => id), text);
 }
 
-function pressed(event: KeyboardEvent, props: FindProps): void {
+function findKey(event: KeyboardEvent, props: FindProps): void {
   const { jobs, at, type, move } = props;
   // A person may type faster than pictures are drawn: the field has what was typed.
   const text = (event.target as HTMLInputElement).value;

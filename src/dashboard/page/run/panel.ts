@@ -60,7 +60,7 @@ export function panelTree(props: PanelProps): VNode {
         ),
       ),
     ),
-    content(props),
+    panelContent(props),
   );
 }
 
@@ -68,7 +68,7 @@ function lookOfWhy({ failure }: Job): string {
   return failure === null ? "pending" : "failed";
 }
 
-function content(props: PanelProps): Child {
+function panelContent(props: PanelProps): Child {
   switch (props.selection.tab) {
     case "log": return [attempts(props), output(props)];
     case "result": return resultTree(props);

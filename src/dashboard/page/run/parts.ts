@@ -42,7 +42,7 @@ function graph({ state, context, run, jobs, opened, chosen, choose }: Scene): Ch
     run: run.id, jobs: jobs.structure, opened, chosen, choose,
     shown: (job) => {
       const row = rows[job]!;
-      return { id: row.id, status: row.status, note: noteOf(row, state.now) };
+      return { id: row.id, status: row.status, note: jobNote(row, state.now) };
     },
     open: (stack) => context.dispatch({
       type: "ui", key: openedKey(run.id), value: new Set(opened).add(stack),
@@ -50,7 +50,7 @@ function graph({ state, context, run, jobs, opened, chosen, choose }: Scene): Ch
   });
 }
 
-function noteOf(job: Job, now: number): string {
+function jobNote(job: Job, now: number): string {
   const took = tookOf(job, now);
   if (job.attempt < 2) return took;
   return `${took}${took === "" ? "" : " · "}attempt ${job.attempt}`;

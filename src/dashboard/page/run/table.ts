@@ -12,7 +12,7 @@ import { h, type Child, type VNode } from "../vdom.ts";
 import { jobName, type RunJobs } from "./jobs.ts";
 
 /** Pixels; style/run.css has the same. */
-const ROW = 36;
+const JOB_ROW = 36;
 
 export interface TableProps {
   readonly run: string;
@@ -27,7 +27,7 @@ const HEADS = ["Job", "State", "Attempt", "Worker", "Started", "Took", "After", 
 export function tableTree({ run, jobs: { rows }, now, chosen, choose }: TableProps): VNode {
   return listTree({
     key: "table", class: "job-table", role: "table", label: `jobs of ${run}`,
-    rows: rows.length, rowHeight: ROW, chosen,
+    rows: rows.length, rowHeight: JOB_ROW, chosen,
     head: h("div", { class: "job-row job-head", role: "row", "aria-rowindex": 1 },
       HEADS.map((head) => h("span", { key: head, role: "columnheader" }, head))),
     row: (at) => h("div", {

@@ -16,7 +16,7 @@ import { criticalPath } from "./critical.ts";
 import { ticksOf, timeScale, type TimeScale } from "./scale.ts";
 
 /** Pixels; style/run.css has the same. */
-const ROW = 30;
+const TIME_ROW = 30;
 const MOST_TICKS = 6;
 
 export interface TimelineProps {
@@ -37,11 +37,11 @@ export function timelineTree(props: TimelineProps): VNode {
   const order = [...rows.keys()].sort((a, b) => beginOf(bars[a]!) - beginOf(bars[b]!) || a - b);
   return listTree({
     key: "timeline", class: "timeline", role: "list", label: `timeline of ${run}`,
-    rows: rows.length, rowHeight: ROW, head: headOf(scale),
+    rows: rows.length, rowHeight: TIME_ROW, head: headOf(scale),
     chosen: chosen === undefined ? undefined : order.indexOf(chosen),
     row: (at) => {
       const number = order[at]!;
-      return rowTree(rows[number]!, {
+      return timeRow(rows[number]!, {
         bars: bars[number]!, scale, isCritical: critical.has(number),
         isChosen: number === chosen, choose: () => choose(number),
       });
@@ -80,7 +80,7 @@ interface RowLook {
   choose(): void;
 }
 
-function rowTree(job: Job, { bars, scale, isCritical, isChosen, choose }: RowLook): VNode {
+function timeRow(job: Job, { bars, scale, isCritical, isChosen, choose }: RowLook): VNode {
   const look = lookOf(job.status);
   const classes = ["time-row", isChosen ? "is-chosen" : "", isCritical ? "is-critical" : ""];
   return h(

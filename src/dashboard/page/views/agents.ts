@@ -24,7 +24,7 @@ type Report = Omit<Agent, "runs"> & {
   readonly tasks: readonly AgentJob[];
 };
 
-function pathOf(name: string): string {
+function agentPath(name: string): string {
   return `agents/${encodeURIComponent(name)}`;
 }
 
@@ -33,7 +33,7 @@ export const agents: View = {
   title: ({ params }) => params["agent"] ?? "Agents",
   needs: (context) => {
     const { agent } = context.params;
-    const path = agent === undefined ? LIST : pathOf(agent);
+    const path = agent === undefined ? LIST : agentPath(agent);
     return [{ type: "get", path, everyMs: 1_000 }, ...stepNeeds(context)];
   },
   render: (state, context) => {
@@ -65,14 +65,14 @@ function facts(agent: Agent, now: number): VNode {
   return h("p", { class: "agent-facts" },
     h("span", null, "began ", ago(startedAt, now)),
     h("span", null, `took ${took(startedAt, endedAt, now)}`),
-    h("span", null, plural(runs, "run")), h("span", null, plural(used.jobs, "job")),
-    h("span", null, plural(used.steps, "step")),
+    h("span", null, countOf(runs, "run")), h("span", null, countOf(used.jobs, "job")),
+    h("span", null, countOf(used.steps, "step")),
     h("span", null, `${used.tokens.toLocaleString("en-GB")} tokens`),
     h("span", null, money(used.usd)),
-    questions > 0 ? h("a", { href: "/approvals" }, plural(questions, "open question")) : null);
+    questions > 0 ? h("a", { href: "/approvals" }, countOf(questions, "open question")) : null);
 }
 
-function plural(count: number, what: string): string {
+function countOf(count: number, what: string): string {
   return `${count.toLocaleString("en-GB")} ${what}${count === 1 ? "" : "s"}`;
 }
 
@@ -98,7 +98,7 @@ function brakes(found: readonly Brake[]): Child {
 }
 
 function one(name: string, state: State, context: Context): VNode {
-  const path = pathOf(name);
+  const path = agentPath(name);
   const report = answerOf<Report>(state, path);
   const below = h("a", { href: "/agents" }, "All agent runs");
   if (report === undefined) return pageWith({ heading: name, below }, loading(state, path));
@@ -125,7 +125,7 @@ function stopper(agent: Agent, state: State, context: Context): Child {
   const ask = (value: boolean) => (): void => context.dispatch({ type: "ui", key, value });
   if (state.ui[key] !== true) return button("Cancel…", ask(true), { kind: "danger" });
   const cancel = (): void => void context.act(async () => {
-    await context.api.post(`${pathOf(agent.id)}/cancel`);
+    await context.api.post(`${agentPath(agent.id)}/cancel`);
     context.refresh();
     ask(false)();
   }, `${agent.id} is cancelled`);
@@ -162,7 +162,7 @@ function raiser(agent: Agent, state: State, context: Context): Child {
       .filter(({ amount }) => amount !== 0);
     void context.act(async () => {
       if (changes.length === 0) throw new Error("Say by how much the budget is to be raised");
-      await context.api.post(`${pathOf(agent.id)}/budget`, { changes });
+      await context.api.post(`${agentPath(agent.id)}/budget`, { changes });
       context.dispatch({ type: "ui", key, value: {} });
       context.refresh();
     }, "The budget is raised, and what waited for it goes on");
@@ -185,7 +185,7 @@ function stages(jobs: readonly AgentJob[], now: number): Child {
   if (found.length === 0) return null;
   return h("ol", { class: "stages", "aria-label": "Stages" }, found.map((stage) =>
     h("li", { key: stage.name }, h("strong", null, stage.name),
-      h("span", null, `${plural(stage.jobs, "job")}, ${took(0, stage.ms, now)}`),
+      h("span", null, `${countOf(stage.jobs, "job")}, ${took(0, stage.ms, now)}`),
       h("span", { class: "soft" }, `${stage.tokens.toLocaleString("en-GB")} tokens, ` +
         money(stage.usd)))));
 }

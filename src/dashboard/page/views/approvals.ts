@@ -54,7 +54,7 @@ function shortcuts(state: State, context: Context): readonly Shortcut[] {
   };
   const press = (answer: "approve" | "reject") => (): void => {
     const gate = chosen(state);
-    if (gate !== undefined) void send(gate, { answer, state, context });
+    if (gate !== undefined) void sendAnswer(gate, { answer, state, context });
   };
   return [
     { keys: "j", label: "Next question", run: () => move(1) },
@@ -64,14 +64,14 @@ function shortcuts(state: State, context: Context): readonly Shortcut[] {
   ];
 }
 
-function nameOf({ ui }: State): string {
+function personOf({ ui }: State): string {
   return (ui["person"] as string | undefined) ?? localStorage.getItem(NAME) ?? "";
 }
 
 function person(state: State, { dispatch }: Context): VNode {
   return h("label", { class: "gate-person" }, h("span", null, "Your name"),
     h("input", {
-      type: "text", autocomplete: "name", maxlength: 100, value: nameOf(state),
+      type: "text", autocomplete: "name", maxlength: 100, value: personOf(state),
       placeholder: "It is written into the log",
       oninput: (event: InputEvent) => {
         const { value } = event.target as HTMLInputElement;
@@ -91,14 +91,14 @@ interface Sending {
   readonly context: Context;
 }
 
-async function send(gate: Gate, { answer, state, context }: Sending): Promise<void> {
+async function sendAnswer(gate: Gate, { answer, state, context }: Sending): Promise<void> {
   const draft = draftOf(state, gate);
   const keep = (change: Partial<Draft>): void =>
     context.dispatch({ type: "ui", key: `gate ${gate.id}`, value: { ...draft, ...change } });
   if (draft.sending === true) return;
   keep({ sending: true, error: undefined });
   try {
-    const by = nameOf(state).trim();
+    const by = personOf(state).trim();
     const { values, problem } = answer === "approve" ? valuesOf(gate.form, draft.fields)
       : { values: {}, problem: undefined };
     if (problem !== undefined) throw new Error(problem);
@@ -130,7 +130,7 @@ function card(gate: Gate, state: State, context: Context): VNode {
   const set = (change: Partial<Draft>): void =>
     context.dispatch({ type: "ui", key: `gate ${id}`, value: { ...draft, ...change } });
   const press = (answer: "approve" | "reject") => (): void =>
-    void send(gate, { answer, state, context });
+    void sendAnswer(gate, { answer, state, context });
   const isSending = draft.sending === true;
   return h("li", { key: id, class: "gate card", "data-gate": id, tabindex: -1, "aria-label": id },
     h("h2", { class: "gate-message" }, message),

@@ -21,11 +21,11 @@ import type { Context, Need, View } from "./view.ts";
 /** Runs whose jobs the view follows, to say where they run and what they wait for. */
 const MAX_FOLLOWED = 8;
 /** Jobs of such a run: those of a larger one have a view of their own. */
-const MAX_JOBS = 2_000;
+const MAX_JOBS_SHOWN = 2_000;
 /** A chart that has just begun has the width of a minute. */
 const MIN_PLACES = 30;
 const RECENT = 8;
-const GATES = 5;
+const MAX_GATES = 5;
 
 export const overview: View = {
   name: "Overview",
@@ -37,7 +37,7 @@ export const overview: View = {
     const pools = answerOf<Pool[]>(state, "pools") ?? [];
     return pageWith({ heading: "Overview", beside: launchButtons(pools, context) },
       tiles(state),
-      section("Workers", workers(state, context)),
+      section("Workers", workerCards(state, context)),
       h("div", { class: "columns" },
         section("Queue", queue(state)),
         section("Approvals", gates(state))),
@@ -48,7 +48,7 @@ export const overview: View = {
 function activeRuns(runs: State["runs"]): Run[] {
   const found = [...(runs?.values() ?? [])].filter(({ status, jobs }) =>
     (status === "RUNNING" || status === "SERVING") &&
-    Object.values(jobs).reduce((sum, count) => sum + count, 0) <= MAX_JOBS);
+    Object.values(jobs).reduce((sum, count) => sum + count, 0) <= MAX_JOBS_SHOWN);
   return newest(found, MAX_FOLLOWED);
 }
 
@@ -106,7 +106,7 @@ function tile(
 }
 // #endregion
 
-function workers(state: State, context: Context): Child {
+function workerCards(state: State, context: Context): Child {
   const found = answerOf<Worker[]>(state, "workers");
   if (found === undefined) return loading(state, "workers");
   if (found.length === 0) {
@@ -129,11 +129,11 @@ function gates(state: State): Child {
   if (open === undefined) return loading(state, "gates");
   if (open.length === 0) return h("p", { class: "soft" }, "Nobody is waited for.");
   return [
-    h("ul", { class: "queue" }, open.slice(0, GATES).map(({ id, message, openedAt }) =>
+    h("ul", { class: "queue" }, open.slice(0, MAX_GATES).map(({ id, message, openedAt }) =>
       h("li", { key: id, "data-row": true },
         h("a", { href: pathTo(["approvals"], { gate: id }) }, id),
         h("span", { class: "grow" }, message), ago(openedAt, state.now)))),
-    open.length > GATES
+    open.length > MAX_GATES
       ? h("p", null, h("a", { href: "/approvals" }, `All ${open.length} gates`)) : null,
   ];
 }

@@ -88,7 +88,7 @@ function capital(word: string): string {
 }
 
 // #region toolbar
-function chosenOf({ ui }: State): ReadonlySet<string> {
+function tickedOf({ ui }: State): ReadonlySet<string> {
   return (ui[CHOSEN] as ReadonlySet<string> | undefined) ?? NONE;
 }
 
@@ -105,12 +105,12 @@ function tick(chosen: ReadonlySet<string>, context: Context, id: string): void {
 function tickFocused(state: State, context: Context): void {
   const row = document.activeElement?.closest("[data-row]");
   const id = row?.querySelector("a.run-link")?.textContent;
-  if (id) tick(chosenOf(state), context, id);
+  if (id) tick(tickedOf(state), context, id);
 }
 
 /** What can be done with the runs that are ticked; of those that are shown no longer, nothing. */
 function toolbar(state: State, shown: readonly Run[], context: Context): VNode {
-  const chosen = chosenOf(state);
+  const chosen = tickedOf(state);
   const meant = shown.filter(({ id }) => chosen.has(id));
   const running = meant.filter(({ status }) => !OVER.has(status));
   const retryable = meant.filter(({ status }) => status === "FAILED" || status === "CANCELLED");
@@ -159,7 +159,7 @@ async function all(what: "cancel" | "retry", meant: readonly Run[], context: Con
 
 function list(state: State, shown: readonly Run[], context: Context): Child {
   const history = historyOf(state.runs!);
-  const look = { now: state.now, chosen: chosenOf(state), context };
+  const look = { now: state.now, chosen: tickedOf(state), context };
   const before = rows;
   rows = new Map();
   return virtualRows(state, context, {

@@ -55,13 +55,13 @@ export const store: View = {
       return page("Store", empty("This cluster has no store.", "Its master is told of one: ",
         command("titan master --store redis://HOST:PORT")));
     }
-    return page("Store", search(context),
+    return page("Store", searchForm(context),
       h("div", { class: "store" },
         found === undefined ? loading(state, path) : keys(found, context), value(state, context)));
   },
 };
 
-function search({ url, navigate }: Context): VNode {
+function searchForm({ url, navigate }: Context): VNode {
   return h("label", { class: "field" }, h("span", null, "Keys that begin with"),
     h("input", {
       type: "search", value: url.searchParams.get("prefix") ?? "", placeholder: "all keys",

@@ -19,7 +19,7 @@ export const workers: View = {
   render(state, context) {
     const pools = answerOf<Pool[]>(state, "pools") ?? [];
     return pageWith({ heading: "Workers", beside: launchButtons(pools, context) },
-      table(state, context),
+      workerTable(state, context),
       section("Pools", pools.length === 0
         ? empty("No pool is set up.", "Workers that come and go with the load: ",
           command("titan master --pools pools.yaml"))
@@ -27,9 +27,11 @@ export const workers: View = {
   },
 };
 
-const HEADS = ["Worker", "State", "Slots", "Tags", "Heartbeat", "Version", "Pool", "Joined", ""];
+const WORKER_HEADS = [
+  "Worker", "State", "Slots", "Tags", "Heartbeat", "Version", "Pool", "Joined", "",
+];
 
-function table(state: State, context: Context): Child {
+function workerTable(state: State, context: Context): Child {
   const found = answerOf<Worker[]>(state, "workers");
   if (found === undefined) return loading(state, "workers");
   if (found.length === 0) {
@@ -38,12 +40,12 @@ function table(state: State, context: Context): Child {
   }
   return h("div", { class: "table-frame", tabindex: 0, role: "region", "aria-label": "Workers" },
     h("table", { class: "table" },
-      h("thead", null, h("tr", null, HEADS.map((text) =>
+      h("thead", null, h("tr", null, WORKER_HEADS.map((text) =>
         h("th", { scope: "col", key: text }, text === "" ? null : text)))),
-      h("tbody", null, found.map((worker) => row(worker, state, context)))));
+      h("tbody", null, found.map((worker) => workerRow(worker, state, context)))));
 }
 
-function row(worker: Worker, { now }: State, context: Context): VNode {
+function workerRow(worker: Worker, { now }: State, context: Context): VNode {
   const { name, tags, slots, running, version, pool, joinedAt, remote } = worker;
   return h("tr", { key: name, "data-row": true, tabindex: -1 },
     h("th", { scope: "row", title: remote }, name),

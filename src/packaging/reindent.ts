@@ -1,9 +1,9 @@
 /**
- * Compiled code with one space for each level in place of four: a twentieth of a bundle.
+ * Lesson 24: compiled code with one space for each level in place of four: a twentieth of a bundle.
  *
  * Test: test/24-packaging.bundles.test.ts
  */
-import { splitUp } from "#packaging";
+import { splitUp } from "./statements.ts";
 
 /**
  * A line inside a text of several lines is not code, and its spaces mean something: a statement
