@@ -12,7 +12,7 @@ import { splitUp } from "./statements.ts";
 export function reindent(code: string): string {
   return splitUp(code).map((statement) => {
     const lines = statement.split("\n");
-    if (lines.some((line) => (line.match(/`/g) ?? []).length % 2 === 1)) return statement;
+    if (lines.some((line) => (line.match(/\x60/g) ?? []).length % 2 === 1)) return statement;
     return lines.map((line) => line.replace(/^(?: {4})+/, narrow)).join("\n");
   }).join("");
 }
