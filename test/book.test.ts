@@ -77,6 +77,7 @@ test("a quote names its file and lines, and one with an exercise in it is folded
 test("render() makes lists within lists, tables with bars in code, and fences within items", () => {
   assert.equal(html("- a\n- b\n  - c\n\n    d\n"),
     "<ul><li>a</li><li>b\n<ul><li><p>c</p>\n<p>d</p></li></ul></li></ul>");
+  assert.equal(html("- a\n\n- b\n\nc"), "<ul><li>a</li><li>b</li></ul>\n<p>c</p>");
   assert.equal(html("3. a\n4. b"), '<ol start="3"><li>a</li><li>b</li></ol>');
   assert.equal(html("1. a\n   ```ts run\n   x\n   ```\n"),
     '<ol><li>a\n<pre data-info="ts run">x</pre></li></ol>');

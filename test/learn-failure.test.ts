@@ -91,6 +91,16 @@ test("withSeeds() makes the input of a failure small, and names its seed", () =>
   assert.match(called!.code.join(), /assert\.ok\(at < 0/);
 });
 
+test("withSeeds() runs a function that is not written once, and makes nothing smaller", () => {
+  let lives = 0;
+  const { unwritten } = failureOf(() => withSeeds(50, (random) => {
+    lives += 1;
+    for (let draw = 0; draw < 20; draw++) random(9);
+    throw new Error("Exercise: settle");
+  }));
+  assert.deepEqual([unwritten, lives], ["settle", 1]);
+});
+
 test("withSeeds() begins with the seed that SEED names, and goes on with all others", () => {
   const seen: number[] = [];
   process.env["SEED"] = "3";
