@@ -295,7 +295,7 @@ test("a job sees TITAN_*, its own variables, five of the worker's and the folder
     TITAN_SHARED: join(workDir, "r", "shared"),
     TITAN_OUTPUT: join(at, ".titan-output"),
   };
-  assert.deepEqual(env, { MINE: "x\ny", PYTHONPATH: join(workDir, "python"), ...titan });
+  assert.deepEqual(env, { MINE: "x\ny", PYTHONPATH: join(workDir, ".titan", "python"), ...titan });
 });
 
 test("each attempt has an empty folder of its own, which is gone when `done` settles", async () => {

@@ -280,7 +280,7 @@ test("a key of the store is found by its prefix, and overwritten after a second 
   await page.focus("button", "Delete");
   await page.press("Enter");
   await page.gone("link", /note:a/);
-  assert.equal(await titan.kv("GET", "note:a"), null);
+  await eventually("it is gone", async () => (await titan.kv("GET", "note:a")) === null);
   // A browser tells of every refusal.
   assert.deepEqual(page.complaints().filter((text) => !/ 409 /.test(text)), []);
   await page.close();

@@ -247,12 +247,19 @@ test("a newcomer draws six jobs with a gate, runs them, and watches", { skip }, 
   await page.find("button", /^task-5, task, after task-4, completed/);
 });
 
+/** A field that the page has opened for somebody who goes on typing. */
+async function focused(name: string): Promise<void> {
+  await page.find("textbox", name);
+  await page.until(`${name} has the focus`, (label) =>
+    document.activeElement?.getAttribute("aria-label") === label, name);
+}
+
 test("scripts are written here or uploaded, and run with the pipeline", { skip }, async () => {
   await write("name: files\njobs:\n  - {id: a, file: scripts/a.py}\n");
   await page.find("button", /^a, task.*there is no scripts\/a\.py in the project folder/);
   await page.click("button", /^a, task/);
   await page.click("button", "Edit scripts/a.py");
-  await page.find("textbox", "Text of scripts/a.py");
+  await focused("Text of scripts/a.py");
   await page.call("Input.insertText", { text: "from helper import word\nprint(word)\n" });
   await page.until("lines have numbers", () =>
     document.querySelector(".build-files .build-numbers")?.textContent.startsWith("1\n2\n3"));
@@ -267,7 +274,7 @@ test("scripts are written here or uploaded, and run with the pipeline", { skip }
   await page.focus("textbox", "Path of a new file");
   await page.type("scripts/helper.py");
   await page.press("Enter");
-  await page.find("textbox", "Text of scripts/helper.py");
+  await focused("Text of scripts/helper.py");
   await page.call("Input.insertText", { text: "word = 'beside'" });
   keep("constructor-files", await page.screenshot());
   await page.click("button", "Run");

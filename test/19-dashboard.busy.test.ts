@@ -3,7 +3,7 @@
  * a browser: what is counted is what would be kept.
  */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test as nodeTest, type TestContext } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import type { Api } from "../src/dashboard/page/api.ts";
@@ -21,17 +21,32 @@ const DAY = 24 * HOUR;
 
 const document = { hidden: false };
 
-const realTimeout = globalThis.setTimeout;
-after(() => void (globalThis.setTimeout = realTimeout));
-
-before(() => {
-  // What the modules take from a browser.
-  Object.assign(globalThis, { addEventListener: () => undefined, document });
-  // A page dials for as long as it lives, and a browser ends it. Here nobody waits for it.
-  globalThis.setTimeout = Object.assign(
-    (...args: Parameters<typeof realTimeout>) => realTimeout(...args).unref(), realTimeout,
-  );
-});
+/**
+ * What the modules take from a browser, for the time of a test: other files have their own. A page
+ * dials for as long as it lives; here it ends with its test, and so do its timers.
+ */
+function test(name: string, body: (t: TestContext) => void | Promise<void>): void {
+  nodeTest(name, async (t) => {
+    const { document: theirs, addEventListener, fetch, setTimeout } =
+      globalThis as Record<string, unknown> & typeof globalThis;
+    const timers: NodeJS.Timeout[] = [];
+    const later = (...args: Parameters<typeof setTimeout>): NodeJS.Timeout => {
+      const timer = setTimeout(...args);
+      timers.push(timer);
+      return timer;
+    };
+    Object.assign(globalThis, {
+      addEventListener: () => undefined, document, setTimeout: Object.assign(later, setTimeout),
+    });
+    try {
+      await body(t);
+    } finally {
+      t.mock.timers.reset();
+      for (const timer of timers) clearTimeout(timer);
+      Object.assign(globalThis, { addEventListener, document: theirs, fetch, setTimeout });
+    }
+  });
+}
 
 const message = (event: string, value: object, id?: number): string =>
   `event: ${event}\n${id === undefined ? "" : `id: ${id}\n`}data: ${JSON.stringify(value)}\n\n`;

@@ -162,6 +162,19 @@ test("shrink() leaves what the violation needs, and nothing else", async () => {
   assert.ok(runs < 300, `${runs} lives`);
 });
 
+test("shrink() takes single entries, whichever of a list are needed", async () => {
+  const plan = planWithBug();
+  for (const needs of [[0], [3], [1, 4], [2, 5, 8], [0, 1, 9], [7, 8, 9, 10]]) {
+    const needed = needs.map((at) => JSON.stringify(plan.faults[at]));
+    const live = async ({ faults }: Plan): Promise<Broken | undefined> => {
+      const there = new Set(faults.map((fault) => JSON.stringify(fault)));
+      return needed.every((fault) => there.has(fault)) ? LOST : undefined;
+    };
+    const { plan: small } = await shrink(plan, { violation: LOST, live });
+    assert.deepEqual(small.faults.map((fault) => JSON.stringify(fault)), needed, `${needs}`);
+  }
+});
+
 test("shrink() gives the same plan for the same plan", async () => {
   const options = { violation: LOST, live: async (candidate: Plan) => knownBug(candidate) };
   assert.deepEqual(await shrink(planWithBug(), options), await shrink(planWithBug(), options));

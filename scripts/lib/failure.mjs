@@ -6,13 +6,14 @@
  * Test: test/learn-failure.test.ts
  */
 import { readFileSync } from "node:fs";
-import { join, relative, sep } from "node:path";
+import { relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { inspect, isDeepStrictEqual } from "node:util";
 
 /**
  * @typedef {{ file: string, line: number }} Place relative to the project
- * @typedef {Place & { isNamed: boolean }} Frame `isNamed`: in a function that has a name
+ * @typedef {Place & { isNamed: boolean, path: string }} Frame `isNamed`: in a function that has a
+ *   name; `path` of the file, which may be that of the project that this is a compiled copy of
  * @typedef {{
  *   message: string[], unwritten?: string, seed?: number, input?: string[],
  *   called?: { at: Place, code: string[] }, thrown?: { at: Place, code: string[] },
@@ -31,6 +32,9 @@ const HEX_ROW = 16;
 const INSPECT = { depth: 5, maxArrayLength: 60, maxStringLength: 2000, sorted: true };
 /** A value that fits into so many columns stands on one line. */
 const LINE_COLUMNS = 84;
+
+/** In a compiled copy the frames are those of the sources, which are elsewhere. */
+const FOLDERS = /\/((?:test|src|own|scripts|lessons)\/.*)$/;
 
 /** Operators of assertions that compare two values. */
 const COMPARES = new Set(["strictEqual", "deepStrictEqual", "equal", "deepEqual"]);
@@ -58,9 +62,9 @@ export function describeFailure(error, root) {
     ...(unwritten !== undefined && { unwritten }),
     ...(seed !== undefined && { seed: Number(seed) }),
     ...(input !== undefined && { input: wrapped(input) }),
-    ...(test && { called: { at: placeOf(test), code: statementAt(root, test) } }),
+    ...(test && { called: { at: placeOf(test), code: statementAt(test) } }),
     ...(!isAssertion && thrower &&
-      { thrown: { at: placeOf(thrower), code: [lineAt(root, thrower)] } }),
+      { thrown: { at: placeOf(thrower), code: [lineAt(thrower)] } }),
     ...(isAssertion && COMPARES.has(deepest.operator) && compared(deepest)),
   };
 }
@@ -127,38 +131,39 @@ function placesIn(stack, root) {
     if (match?.[2] === undefined) return [];
     const name = (match[1] ?? "").replace(/^async |\($/g, "").trim();
     const path = match[2].startsWith("file:") ? fileURLToPath(match[2]) : match[2];
-    const file = relative(root, path).split(sep).join("/");
-    if (file.startsWith("..") || file.includes("node_modules")) return [];
+    const inside = relative(root, path).split(sep).join("/");
+    const file = inside.startsWith("..") ? FOLDERS.exec(path)?.[1] : inside;
+    if (file === undefined || file.includes("node_modules")) return [];
     const isNamed = name !== "" && !name.includes("<anonymous>");
-    return [{ file, line: Number(match[3]), isNamed }];
+    return [{ file, line: Number(match[3]), isNamed, path }];
   });
 }
 
-/** @param {string} root @param {Place} place */
-function linesFrom(root, { file, line }) {
+/** @param {Frame} frame */
+function linesFrom({ path, line }) {
   try {
-    return readFileSync(join(root, file), "utf8").split("\n").slice(line - 1);
+    return readFileSync(path, "utf8").split("\n").slice(line - 1);
   } catch {
     return []; // compiled away: the place is told without its text
   }
 }
 
-/** @param {string} root @param {Place} place */
-const lineAt = (root, place) => (linesFrom(root, place)[0] ?? "").trim();
+/** @param {Frame} frame */
+const lineAt = (frame) => (linesFrom(frame)[0] ?? "").trim();
 
 /**
  * From the line to where its brackets are closed.
- * @param {string} root @param {Place} place
+ * @param {Frame} frame
  */
-function statementAt(root, place) {
-  const lines = linesFrom(root, place);
+function statementAt(frame) {
+  const lines = linesFrom(frame);
   let open = 0;
   for (let count = 1; count <= Math.min(lines.length, MAX_CODE); count++) {
     const line = lines[count - 1] ?? "";
     open += line.split(/[([{]/).length - line.split(/[)\]}]/).length;
     if (open <= 0) return dedent(lines.slice(0, count));
   }
-  return [lineAt(root, place)];
+  return [lineAt(frame)];
 }
 
 /** @param {string[]} lines */

@@ -16,7 +16,7 @@
  */
 import { spawnSync } from "node:child_process";
 import {
-  copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync,
+  copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync,
 } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -32,6 +32,7 @@ const PACKAGING = "dist/packaging/mod.js";
 
 /** A package of its own, whose `dist/` is what package.json says. */
 const MERGED = "merged";
+const PYTHON = "src/sdk/python";
 
 /** The map of a module, behind its last line. */
 const MAP = /^\/\/# sourceMappingURL=.*\n?/m;
@@ -76,6 +77,10 @@ async function merge(root, shortLived) {
     write(join(root, MERGED, file), text);
   }
   copyFileSync(join(root, "package.json"), join(root, MERGED, "package.json"));
+  // What a job in Python imports, where the merged program looks for it.
+  if (existsSync(join(root, PYTHON))) {
+    cpSync(join(root, PYTHON), join(root, MERGED, PYTHON), { recursive: true });
+  }
   await writePage(root);
   const from = relative(dirname(PROGRAM), join(MERGED, PROGRAM));
   writeFileSync(join(root, PROGRAM), [

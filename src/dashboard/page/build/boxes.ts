@@ -18,16 +18,17 @@ let place: Promise<Place> | undefined;
 export function draftPlace(api: Api): Promise<Place> {
   place ??= (async (): Promise<Place> => {
     try {
-      await api.get("store/keys?limit=1&prefix=titan%3Adrafts%3A");
-      return { drafts: new Drafts(storeBox(api), token), where: "on the master" };
+      const { store } = await api.get<{ store: boolean }>(
+        "store/keys?limit=1&prefix=titan%3Adrafts%3A");
+      if (store) return { drafts: new Drafts(storeBox(api), token), where: "on the master" };
     } catch (error) {
       // No answer at all says nothing about the store: the next one who asks tries again.
       if (error instanceof ApiError && error.status === 0) {
         place = undefined;
         throw error;
       }
-      return { drafts: new Drafts(browserBox(localStorage), token), where: "in this browser" };
     }
+    return { drafts: new Drafts(browserBox(localStorage), token), where: "in this browser" };
   })();
   return place;
 }
