@@ -92,7 +92,11 @@ function current(): { view: View; context: Context } {
   return { view: VIEWS[view], context };
 }
 
+/** What stands on the screen. */
+let shown: State | undefined;
+
 function render(): void {
+  shown = state;
   const { view, context } = current();
   const own = view.needs?.(context, state) ?? [];
   needs.set([...frameNeeds(state), ...own], context.url.pathname);
@@ -187,6 +191,13 @@ function press(event: KeyboardEvent): void {
   meant.run();
 }
 
+/** A button acts on what is in the fields now, and not on what was there at the last picture. */
+function catchUp(): void {
+  if (shown !== state) render();
+}
+
+addEventListener("click", catchUp, { capture: true });
+addEventListener("submit", catchUp, { capture: true });
 addEventListener("click", follow);
 addEventListener("keydown", press);
 addEventListener("popstate", render);
