@@ -1,9 +1,9 @@
 /** The past is read in a thread: its answers and its errors are those of a reader in place. */
 import assert from "node:assert/strict";
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { answerHistory, History } from "#history";
 import { nodeHost } from "#host";
 import { openLog } from "#log";
@@ -12,11 +12,16 @@ import { readInThread } from "../src/cluster/past-reader.ts";
 import { Bench, spec } from "./10-master.core.ts";
 
 const host = nodeHost();
+const folders: string[] = [];
+after(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
 
 async function folder(): Promise<string> {
   const bench = new Bench();
   bench.submit([spec("a")]);
   const dir = mkdtempSync(join(tmpdir(), "titan-past-"));
+  folders.push(dir);
   const log = await openLog({ host, dir, durability: "no" });
   for (const body of bench.log) log.append(body);
   await log.close();
