@@ -37,7 +37,8 @@ interface Part {
   readonly modules: Module[];
   /** By name, what its modules mean by it. */
   readonly names: Map<string, string>;
-  readonly words: Set<string>;
+  /** Names that they may take from nowhere. */
+  readonly uses: Set<string>;
 }
 
 type Places = ReadonlyMap<string, Part>;
@@ -69,7 +70,7 @@ export function merge(
       : neighbours.find((one) =>
         fits(module, one, globals) && !makesCircle(module, one, places));
     if (part === undefined) neighbours.push(part = newPart());
-    add(module, part);
+    add(module, part, globals);
     places.set(module.file, part);
   }
   const texts = [...new Set(places.values())].map((part) => {
@@ -104,7 +105,7 @@ function homeOf({ file, statements }: Module): string {
 }
 
 function newPart(): Part {
-  return { modules: [], names: new Map(), words: new Set() };
+  return { modules: [], names: new Map(), uses: new Set() };
 }
 
 function pathOf({ modules }: Part): string {
@@ -120,29 +121,31 @@ function meanings({ file, declares, imports }: Module): Map<string, string> {
 }
 
 /** A module is compared with many files. */
-const knownWords = new WeakMap<Module, ReadonlySet<string>>();
+const knownUses = new WeakMap<Module, ReadonlySet<string>>();
 
-function wordsOf(module: Module): ReadonlySet<string> {
-  const known = knownWords.get(module);
+/** The names among its words that it may take from nowhere. All other words harm nobody. */
+function usesOf(module: Module, globals: ReadonlySet<string>): ReadonlySet<string> {
+  const known = knownUses.get(module);
   if (known !== undefined) return known;
-  const words = new Set(module.statements.flatMap(({ text }) => text.match(WORD) ?? []));
-  knownWords.set(module, words);
-  return words;
+  const words = module.statements.flatMap(({ text }) => text.match(WORD) ?? []);
+  const uses = new Set(words.filter((word) => globals.has(word)));
+  knownUses.set(module, uses);
+  return uses;
 }
 
 // #region fits
 /** Whether all names would mean in one file what they meant before. */
 function fits(
-  module: Module, { names, words, modules }: Part, globals: ReadonlySet<string>,
+  module: Module, { names, uses, modules }: Part, globals: ReadonlySet<string>,
 ): boolean {
   const own = meanings(module);
-  const ownWords = wordsOf(module);
+  const ownUses = usesOf(module, globals);
   for (const [name, meaning] of own) {
     if ((names.get(name) ?? meaning) !== meaning) return false;
-    if (globals.has(name) && !names.has(name) && words.has(name)) return false;
+    if (globals.has(name) && !names.has(name) && uses.has(name)) return false;
   }
   for (const name of names.keys()) {
-    if (globals.has(name) && !own.has(name) && ownWords.has(name)) return false;
+    if (globals.has(name) && !own.has(name) && ownUses.has(name)) return false;
   }
   // A neighbour's function has one name in the file: its own.
   const here = new Set(modules.map(({ file }) => file));
@@ -167,10 +170,12 @@ function neededBy({ modules }: Part, places: Places): Part[] {
   return modules.flatMap(({ needs }) => [...needs].flatMap((file) => places.get(file) ?? []));
 }
 
-function add(module: Module, { modules, names, words }: Part): void {
+function add(
+  module: Module, { modules, names, uses }: Part, globals: ReadonlySet<string>,
+): void {
   modules.push(module);
   for (const [name, meaning] of meanings(module)) names.set(name, meaning);
-  for (const word of wordsOf(module)) words.add(word);
+  for (const name of usesOf(module, globals)) uses.add(name);
 }
 
 interface Writing {
