@@ -6,6 +6,8 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { nodeHost } from "#host";
+import { Stream } from "../src/mcp/stream.ts";
 import { modernMeta, Stage, type Json } from "./20-mcp.stage.ts";
 
 const FOLDER = join(import.meta.dirname, "..", "lessons", "20-mcp", "transcripts");
@@ -119,4 +121,15 @@ test("a request of a batch can be cancelled: the rest is answered without it", a
     assert.deepEqual((pipe.seen.at(-1) as unknown as Json[]).map(({ id }) => id), ["v", "q"]);
     await stage.titan.cancel(run);
   });
+});
+
+test("Stream drops news that nobody reads, and no answer", async () => {
+  const stream = new Stream(nodeHost(), new AbortController().signal);
+  for (let n = 0; n < 1100; n++) stream.send({ news: n });
+  for (const id of [1, 2]) stream.say({ id });
+  stream.end();
+  let text = "";
+  for await (const piece of stream.answer().body as AsyncIterable<string>) text += piece;
+  assert.equal(text.match(/"news"/g)!.length, 1000);
+  assert.deepEqual(text.match(/"id":\d/g), ['"id":1', '"id":2']);
 });

@@ -18,6 +18,7 @@ export const MAX_BATCH = 100;
 
 /** The messages of a batch, each of them read; a bad one in its place; undefined: it is none. */
 export function readBatch(text: string): readonly Message[] | Bad | undefined {
+  if (!/^\s*\[/.test(text)) return undefined; // nearly all: nothing is read twice for it
   let value: unknown;
   try {
     value = JSON.parse(text);

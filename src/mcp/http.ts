@@ -139,7 +139,7 @@ export class HttpEndpoint {
     if (ready !== undefined) {
       return { status: 200, headers: JSON_TYPE, body: JSON.stringify(ready) };
     }
-    for (const answer of answers) void answer.then((message) => stream.send(message));
+    for (const answer of answers) void answer.then((message) => stream.say(message));
     void all.then(() => stream.end());
     return stream.answer();
   }

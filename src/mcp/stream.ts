@@ -3,7 +3,7 @@
  * say before the end.
  *
  * Invariants: messages leave in the order in which they were sent; nothing is kept for a peer that
- * is gone, nor more than MAX_WAITING messages for one that does not read.
+ * is gone, nor more news than MAX_WAITING for one that does not read; no answer is dropped.
  * Test: test/20-mcp.http.test.ts
  */
 import type { Host } from "#host";
@@ -32,8 +32,14 @@ export class Stream {
     signal.addEventListener("abort", () => this.#wake(), { once: true });
   }
 
+  /** News: they are dropped where nobody reads them. */
   send(message: object): void {
-    if (this.#ended || this.#signal.aborted || this.#waiting.length >= MAX_WAITING) return;
+    if (this.#waiting.length < MAX_WAITING) this.say(message);
+  }
+
+  /** An answer that is not the last one. */
+  say(message: object): void {
+    if (this.#ended || this.#signal.aborted) return;
     this.#waiting.push(eventOf(message));
     this.#begin();
     this.#wake();
