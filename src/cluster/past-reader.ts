@@ -8,11 +8,10 @@
  * Invariants: one thread at a time; each question has an answer, also when the thread dies.
  * Test: test/cli.past-thread.test.ts
  */
-import { totalmem } from "node:os";
 import type { Worker } from "node:worker_threads";
 import type { PastQuestion, PastReader } from "#master";
 import type { FromPast, PastError } from "./past-thread.ts";
-import { newThread } from "./thread.ts";
+import { newThread, shareOfMemory } from "./thread.ts";
 
 /** A visit makes a whole state: with little room for new objects, they are moved about twice. */
 const YOUNG_MB = 128;
@@ -28,8 +27,10 @@ interface Live {
   readonly askers: Map<number, Asker>;
 }
 
-/** `dir`: the folder of the log. */
-export function readInThread(dir: string, heapMb = usualHeapMb()): PastReader {
+/** `dir`: the folder of the log. The master and the store live in the same memory. */
+export function readInThread(
+  dir: string, heapMb = shareOfMemory(1 / 4, { leastMb: 256 }),
+): PastReader {
   let ids = 0;
   let live: Live | undefined;
   const start = (): Live => {
@@ -78,11 +79,4 @@ function startThread(dir: string, heapMb: number): Live {
 /** The master looks at the name and the code. */
 function errorOf({ name, code, message }: PastError): Error {
   return Object.assign(new Error(message), { name, code });
-}
-
-/** A quarter of the memory: the master and the store live here, too. */
-function usualHeapMb(): number {
-  const allowed = process.constrainedMemory();
-  const bytes = allowed > 0 ? Math.min(allowed, totalmem()) : totalmem();
-  return Math.max(256, Math.floor(bytes / 4 / 2 ** 20));
 }

@@ -12,7 +12,6 @@
  * Left out: a store that outlives this process. `titan store` is one, and `--store` names it.
  * Test: test/cli.store.test.ts
  */
-import { totalmem } from "node:os";
 import type { Worker } from "node:worker_threads";
 import { ClusterError } from "./errors.ts";
 import { durationText, hostPort } from "#base";
@@ -28,7 +27,7 @@ import {
   type StoreLocation,
 } from "./store-failure.ts";
 import { HEALTHY_MS, restartDelayMs } from "./supervisor.ts";
-import { newThread } from "./thread.ts";
+import { newThread, shareOfMemory } from "./thread.ts";
 
 /**
  * Clients at a time, unless the caller has counted the process's descriptors: as many as the jobs
@@ -185,12 +184,6 @@ interface FirstStart {
  * store starts the thread early: loading takes 70 ms, and there is another processor.
  */
 export function newStoreThread(): Worker {
-  return newThread("store-thread", { heapMb: heapMb() });
-}
-
-/** Half of the memory: the store's data is its heap, and others live here too. */
-function heapMb(): number {
-  const allowed = process.constrainedMemory();
-  const bytes = allowed > 0 ? Math.min(allowed, totalmem()) : totalmem();
-  return Math.max(64, Math.floor(bytes / 2 / 2 ** 20));
+  // Its data is its heap, and others live here too.
+  return newThread("store-thread", { heapMb: shareOfMemory(1 / 2, { leastMb: 64 }) });
 }

@@ -1,11 +1,12 @@
 /**
- * A thread that runs a program of this folder.
+ * A thread that runs a program of this folder, and how much memory it gets.
  *
  * From the build a thread is a file. From the sources it needs our loader, which Node 20 does not
  * give to threads, so a line of JavaScript brings the loader along.
  *
  * Test: test/cli.store.test.ts
  */
+import { totalmem } from "node:os";
 import { Worker } from "node:worker_threads";
 
 export interface ThreadOptions {
@@ -33,4 +34,11 @@ export function newThread(
 function built(program: "store-thread" | "past-thread"): URL {
   return program === "store-thread" ? new URL("./store-thread.js", import.meta.url)
     : new URL("./past-thread.js", import.meta.url);
+}
+
+/** So much of what this process may have, in MB. */
+export function shareOfMemory(share: number, { leastMb }: { leastMb: number }): number {
+  const allowed = process.constrainedMemory();
+  const bytes = allowed > 0 ? Math.min(allowed, totalmem()) : totalmem();
+  return Math.max(leastMb, Math.floor(bytes * share / 2 ** 20));
 }
