@@ -5,10 +5,9 @@
  */
 import { list, message, optional, string, u32, u53, withDefault, type Infer } from "#codec";
 import { BudgetChange, Limits, Spent } from "./budget.ts";
-import { JobStatus, RunInfo, RunStatus } from "./messages.ts";
+import { MAX_ROWS, name } from "./fields.ts";
+import { JobStatus, RunInfo, RunStatus } from "./rows.ts";
 
-const name = string(256);
-const MAX_ROWS = 100_000;
 /** Changes of limits in one request: each of the limits, a few times over. */
 const MAX_CHANGES = 64;
 

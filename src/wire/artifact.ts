@@ -13,12 +13,11 @@
 import {
   bool, bytes, list, message, optional, string, u32, u53, withDefault, type Infer,
 } from "#codec";
+import { MAX_ROWS, name } from "./fields.ts";
 import { BLOB_CHUNK_BYTES, MAX_ARTIFACT_NAME_BYTES, MAX_ARTIFACT_PATH_BYTES } from "./limits.ts";
 
-const name = string(256);
 /** A name, or JOB/PATH. */
 const artifactName = string(MAX_ARTIFACT_PATH_BYTES);
-const MAX_ROWS = 100_000;
 const sha256 = string(64);
 
 /** What the log keeps of one: without its run, which is told beside it. */

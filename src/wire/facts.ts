@@ -5,9 +5,9 @@
  * Test: test/10-master.facts.test.ts
  */
 import { bool, list, message, optional, string, u32, u53, withDefault, type Infer } from "#codec";
-import { JobInfo, RunInfo } from "./messages.ts";
+import { name } from "./fields.ts";
+import { JobInfo, RunInfo } from "./rows.ts";
 
-const name = string(256);
 /** Facts, runs or jobs of one page or request: pages are cut by their bytes long before. */
 const MAX_FACT_ROWS = 100_000;
 /** Of one fact as JSON: a hundred names of 1,024 bytes, and whatever else there is. */

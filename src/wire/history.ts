@@ -8,11 +8,10 @@ import {
   bool, list, message, optional, string, u32, u53, withDefault, type Infer,
 } from "#codec";
 import { Fact } from "./facts.ts";
-import { JobInfo, RunInfo } from "./messages.ts";
+import { MAX_ROWS, name } from "./fields.ts";
+import { JobInfo, RunInfo } from "./rows.ts";
 import { WorkerInfo } from "./worker-rows.ts";
 
-const name = string(256);
-const MAX_ROWS = 100_000;
 /** Tags of a requirement, 64 of 64 characters, and what joins them. */
 const MAX_NEED_BYTES = 8 * 1024;
 /** One step as JSON: a hundred changes in short words. */

@@ -5,7 +5,11 @@
  *                                                   master ◀── HELLO OUTPUT FINISHED BEAT ── worker
  *                                                   master ── DISPATCH KILL ──▶ worker
  *
- *     messages.ts · pipeline.ts   the schemas; how a pipeline travels and is kept
+ *     opcodes.ts                  the table of opcodes
+ *     messages.ts                 what every connection says first, and what every job costs
+ *     submission.ts · rows.ts     what people change, and what they look at
+ *     pipeline.ts                 how a pipeline travels and is kept
+ *     fields.ts                   fields that messages of all kinds have
  *     blobs.ts                    files by their hash
  *     pools.ts                    pools of workers (lesson 13)
  *     service.ts                  services: how they travel, and how they are (lesson 14);
@@ -44,7 +48,10 @@ export * from "./service.ts";
 export * from "./forward.ts";
 export * from "./artifact.ts";
 export * from "./pipeline.ts";
+export * from "./opcodes.ts";
 export * from "./messages.ts";
+export * from "./submission.ts";
+export * from "./rows.ts";
 export * from "./agent-rows.ts";
 export * from "./service-rows.ts";
 export * from "./worker-rows.ts";

@@ -5,10 +5,7 @@
  * Test: test/13-scaling.cli.test.ts
  */
 import { enumOf, list, message, string, u32, u53, withDefault, type Infer } from "#codec";
-
-const name = string(256);
-const sentence = string(16 * 1024);
-const MAX_ROWS = 100_000;
+import { MAX_ROWS, name, sentence } from "./fields.ts";
 
 /** A launch that is gone has no phase: it is not listed any more. */
 export const LAUNCH_PHASES = ["starting", "running", "retiring", "stopping"] as const;

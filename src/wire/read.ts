@@ -4,9 +4,8 @@
  *
  * Test: test/sdk.test.ts
  */
-import {
-  JOB_STATUSES, type JobInfo, type JobStatus, type OutputChunk, type RunInfo, type RunStatus,
-} from "./messages.ts";
+import type { OutputChunk } from "./messages.ts";
+import { JOB_STATUSES, type JobInfo, type JobStatus, type RunInfo, type RunStatus } from "./rows.ts";
 
 /**
  * The number of jobs of a run in each state.

@@ -6,12 +6,10 @@
 import {
   bool, list, message, optional, string, u32, u53, withDefault, type Infer,
 } from "#codec";
-import { Failure, JobStatus } from "./messages.ts";
+import { MAX_ROWS, name, sentence } from "./fields.ts";
+import { Failure } from "./messages.ts";
+import { JobStatus } from "./rows.ts";
 import { MAX_SERVICES, ServiceInfo } from "./service.ts";
-
-const name = string(256);
-const sentence = string(16 * 1024);
-const MAX_ROWS = 100_000;
 
 /** `name`: a service, RUN, or RUN/JOB. */
 export const ServiceRef = message("ServiceRef", {

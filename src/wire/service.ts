@@ -9,6 +9,7 @@
 import {
   bool, enumOf, f64, list, message, optional, string, u32, u53, union, withDefault, type Infer,
 } from "#codec";
+import { name } from "./fields.ts";
 
 /** Services of one run, and deployed services of one cluster: each job may be told of all. */
 export const MAX_SERVICES = 1000;
@@ -104,7 +105,6 @@ export type ServiceInfo = Infer<typeof ServiceInfo>;
 
 // ── other numbers, and the version before ────────────────────────────────────────────────────────
 
-const name = string(256);
 /** `name`: a service, RUN if that has one service only, or RUN/JOB. */
 export const ScaleService = message("ScaleService", {
   name: [1, string(512)], replicas: [2, u32()], by: [3, withDefault(name, "")],

@@ -17,7 +17,7 @@ import {
 import { Spent } from "./budget.ts";
 import { Gate } from "./gate.ts";
 import { MAX_JOBS_PER_RUN } from "./limits.ts";
-import { Decision } from "./messages.ts";
+import { Decision } from "./rows.ts";
 import { JobSpec } from "./pipeline.ts";
 
 /** Of a spawn, of a question: as long as a job's id. */

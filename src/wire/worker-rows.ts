@@ -6,10 +6,8 @@
 import {
   bool, list, message, optional, string, u32, u53, withDefault, type Infer,
 } from "#codec";
+import { MAX_ROWS, name } from "./fields.ts";
 import { ServicePhase } from "./service.ts";
-
-const name = string(256);
-const MAX_ROWS = 100_000;
 
 /** An attempt that lives on a worker. */
 export const WorkerJob = message("WorkerJob", {
