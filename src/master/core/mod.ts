@@ -5,7 +5,8 @@
  *                    └──▶ effects             (held back until the events are durable)
  *
  *     command.ts · effect.ts    all that can be asked, and all that can follow beside events
- *     state.ts · events.ts      what there is, and the facts that change it
+ *     state.ts · events.ts      what there is, and the facts that change it;
+ *         run.ts                runs and jobs; job-records.ts what single jobs keep besides
  *     decide.ts                 the door: a table with a row for each command, which are decided in
  *         decide-runs.ts        what people want of runs; retry.ts another chance
  *         decide-attempts.ts    how an attempt ends, and which one starts next
