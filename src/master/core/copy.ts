@@ -15,7 +15,8 @@
  * Test: test/10-master.history.test.ts
  */
 import { fieldsOf, type JobFields, type RunCopy, type RunHeader } from "./run-copy.ts";
-import { Picture, SnapshotReader } from "./snapshot.ts";
+import { Picture } from "./snapshot.ts";
+import { SnapshotReader } from "./snapshot-reader.ts";
 import type { Job, Keeper, Run, State } from "./state.ts";
 
 /** Jobs of a block. */

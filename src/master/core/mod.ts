@@ -46,6 +46,7 @@
  *     memory.ts · room.ts       what the state costs in bytes, and what makes way for more
  *     forecast.ts               what a log will cost, before it is replayed
  *     snapshot.ts               the whole state as bytes, a slice at a time;
+ *         snapshot-format.ts    its parts; snapshot-reader.ts a state made of them
  *         snapshot-services.ts  of services, and of their names; snapshot-steps.ts of journals
  *         snapshot-parts.ts     what its parts say by themselves; snapshot-blocks.ts their size
  *         snapshot-pools.ts     of pools; snapshot-groups.ts of agent runs
@@ -122,8 +123,7 @@ export { agentInfo, agentRows, questionsOf, type AgentRow } from "./explain-agen
 export { serviceEnv } from "./service-state.ts";
 export { nextAdvance } from "./decide-versions.ts";
 export { Forecast } from "./forecast.ts";
-export {
-  hashState, Picture, readSnapshot, SnapshotReader, writeSnapshot,
-} from "./snapshot.ts";
+export { hashState, Picture, writeSnapshot } from "./snapshot.ts";
+export { readSnapshot, SnapshotReader } from "./snapshot-reader.ts";
 export { Copier, stateOf, type StateCopy } from "./copy.ts";
 export { learnPart, weighPart } from "./snapshot-parts.ts";

@@ -8,7 +8,7 @@ import type { Forecast } from "./forecast.ts";
 import {
   artifactMemory, edgesMemory, groupMemory, jobsMemory, leftMemory, runMemory, stepMemory,
 } from "./memory.ts";
-import { Part } from "./snapshot.ts";
+import { Part } from "./snapshot-format.ts";
 import { fromRecord } from "./snapshot-steps.ts";
 
 /**

@@ -1,0 +1,217 @@
+/**
+ * Lesson 10: a state from the parts of a snapshot: what they hold, and all indexes anew.
+ *
+ * Test: test/10-master.test.ts
+ */
+import { FreshSet, invariant } from "#base";
+import { DeadLetters, MAX_DEAD_LETTERS, RetryBudget } from "#retry";
+import { isOpenRun, JobSpec } from "#wire";
+import { putArtifact, type ArtifactRecord } from "./artifact-state.ts";
+import { lookAtDeadlines } from "./groups.ts";
+import { claimRequirements, ownSpec, registerWorker } from "./jobs.ts";
+import { Journal } from "./journal.ts";
+import { indexLaunch } from "./launch-state.ts";
+import { edgesMemory, jobMemory, leftMemory, runMemory, stepMemory } from "./memory.ts";
+import { runOfCopy, type RunCopy } from "./run-copy.ts";
+import { indexService } from "./service-state.ts";
+import { ownAgent } from "./snapshot-agents.ts";
+import { Part, type RunPart } from "./snapshot-format.ts";
+import { linkAgain, restoreGroups } from "./snapshot-groups.ts";
+import { countAgain, index, indexAgent } from "./snapshot-indexes.ts";
+import { addPool } from "./snapshot-pools.ts";
+import { restoreNames, type NameRecord } from "./snapshot-services.ts";
+import { fromRecord, readCarried } from "./snapshot-steps.ts";
+import { NO_VOTES, Run, State, type Job } from "./state.ts";
+
+/** Reads what `writeSnapshot` wrote, part by part, then `finish` rebuilds the indexes. */
+export class SnapshotReader {
+  readonly #state = new State();
+  #run: Run | undefined;
+  #expected = 0;
+  /** Of the run, those whose jobs have not all been read. */
+  #edges: Run["edges"] = [];
+  readonly #names: NameRecord[] = [];
+  readonly #artifacts: ArtifactRecord[] = [];
+  readonly #copied = new Set<Run>();
+  /** A run of which not all specs have been read: its graph can be built once they are there. */
+  #begun: RunPart | undefined;
+
+  /** What the runs take that have been read so far. */
+  get bytes(): number {
+    return this.#state.bytes;
+  }
+
+  part(bytes: Uint8Array): void {
+    const part = Part.decode(bytes);
+    switch (part.type) {
+      case "Counters": {
+        const { nextRun, nextWorker, nextOrder, at } = part;
+        Object.assign(this.#state, { nextRun, nextWorker, nextOrder, at });
+        return;
+      }
+      case "Worker": {
+        const { type: _, ...worker } = part;
+        return registerWorker(this.#state, { ...worker, jobs: new FreshSet() });
+      }
+      case "Pool": return addPool(this.#state, part);
+      case "Launch": return indexLaunch(this.#state, without(part));
+      case "Run":
+        return part.first === undefined ? this.#beginRun(part) : void (this.#begun = part);
+      case "Specs": return this.#addSpecs(part.jobs);
+      case "Edges": return void this.#edges.push(...part.edges);
+      case "Groups": return restoreGroups(this.#state, part.groups);
+      case "Names": return void this.#names.push(...part.names);
+      case "Artifacts": return void this.#artifacts.push(...part.artifacts);
+      case "Added": {
+        for (const spec of part.jobs) {
+          this.#run!.dag.addJob(spec.id, spec.dependsOn);
+          this.#addJob(this.#run!, spec);
+          this.#addEdges(this.#run!);
+        }
+        return;
+      }
+      case "Jobs": return this.#addJobs(this.#run!, part);
+      case "Steps": return this.#addSteps(this.#run!, part);
+      case "Carried": return this.#charge(this.#run!, readCarried(this.#run!, part));
+      case "Finished": {
+        for (const number of part.runs) {
+          const run = this.#state.runs.get(number)!;
+          this.#state.finished.add(run);
+          this.#state.finishedBytes += run.bytes;
+        }
+        return;
+      }
+      case "Keys": {
+        for (const { key, request, run, at } of part.keys) {
+          this.#state.keys.remember(key, run, { request, nowMs: at });
+        }
+        return;
+      }
+      case "Letters": {
+        const letters = part.letters.map((each) => [`${each.run}/${each.job}`, each] as const);
+        const { dropped } = part;
+        this.#state.letters = DeadLetters.fromJSON({ limit: MAX_DEAD_LETTERS, dropped, letters });
+      }
+    }
+  }
+
+  #addSteps(run: Run, { job: index, steps }: Extract<Part, { type: "Steps" }>): void {
+    const job = run.jobs[index]!;
+    job.journal ??= new Journal();
+    for (const step of steps.map(fromRecord)) {
+      job.journal.put(step);
+      run.stepBytes += step.result?.length ?? 0;
+      this.#charge(run, stepMemory(step));
+    }
+  }
+
+  #addJobs(run: Run, part: Extract<Part, { type: "Jobs" }>): void {
+    for (const [offset, record] of part.jobs.entries()) {
+      const job = Object.assign(run.jobs[part.from + offset]!, record);
+      // A view of the whole block otherwise, as in `ownSpec`.
+      if (job.result !== undefined) job.result = Buffer.from(job.result);
+      if (job.votes.length === 0) job.votes = NO_VOTES;
+      job.agent = job.agent && ownAgent(job.agent);
+      this.#charge(run, leftMemory(job));
+    }
+  }
+
+  #addSpecs(specs: readonly JobSpec[]): void {
+    const begun = this.#begun!;
+    for (const spec of specs) begun.spec.jobs.push(spec);
+    if (begun.spec.jobs.length < begun.first!) return;
+    this.#begun = undefined;
+    this.#beginRun(begun);
+  }
+
+  #beginRun(part: RunPart): void {
+    const { number, id, key, by, spec, submittedAt, endedAt, status, cancelling } = part;
+    const run = new Run({ number, id, key, by, spec, submittedAt });
+    const { version = 0, update, steps = 0 } = part;
+    Object.assign(run, { endedAt, status, cancelling, version, update, steps });
+    run.budget = RetryBudget.fromJSON(JSON.parse(part.budget));
+    this.#charge(run, runMemory(key, spec));
+    linkAgain(this.#state, run);
+    for (const job of spec.jobs) this.#addJob(run, job);
+    this.#run = run;
+    this.#expected += part.jobs;
+    this.#enter(run);
+  }
+
+  #addJob(run: Run, spec: JobSpec): void {
+    run.addJob(ownSpec(spec));
+    this.#charge(run, jobMemory(spec));
+  }
+
+  /** At the same point as in life: the order of a job's children is that of its edges. */
+  #addEdges(run: Run): void {
+    while (this.#edges[0]?.jobs === run.jobs.length) {
+      run.addEdge(this.#edges.shift()!);
+      this.#charge(run, edgesMemory(1));
+    }
+  }
+
+  #charge(run: Run, bytes: number): void {
+    run.bytes += bytes;
+    this.#state.bytes += bytes;
+  }
+
+  /** In the place of a run's parts. */
+  copied(copy: RunCopy): void {
+    const run = runOfCopy(copy);
+    linkAgain(this.#state, run);
+    this.#copied.add(run);
+    this.#enter(run);
+    this.#expected += run.jobs.length;
+  }
+
+  #enter(run: Run): void {
+    const { number, id, key } = run;
+    this.#state.runs.set(number, run);
+    this.#state.runsById.set(id, run);
+    if (key !== undefined) this.#state.runsByKey.set(key, run);
+  }
+
+  finish(): State {
+    const state = this.#state;
+    const waiting: Job[] = [];
+    let jobs = 0;
+    for (const run of state.runs.values()) {
+      jobs += run.jobs.length;
+      const isCopied = this.#copied.has(run);
+      if (!isCopied) for (const job of run.jobs) run.require(job.requirement);
+      if (isOpenRun(run.status)) claimRequirements(state, run);
+      for (const index of run.isAlone ? [0] : run.dag.topologicalOrder()) {
+        const job = run.jobs[index]!;
+        if (!isCopied) countAgain(run, job);
+        indexService(state, job);
+        if (job.status === "DEAD") state.dead.add(job);
+        if (job.agent !== undefined) indexAgent(state, job, job.agent);
+        const isOpen = job.status === "RUNNING" || job.status === "WAITING";
+        if (isOpen || job.order > 0 || job.dueAt > 0) waiting.push(job);
+      }
+    }
+    state.jobs = jobs;
+    restoreNames(state, this.#names);
+    lookAtDeadlines(state);
+    for (const record of this.#artifacts) putArtifact(state, record);
+    for (const run of state.finished) if (run.artifacts.size > 0) state.leaving.add(run);
+    invariant(jobs === this.#expected, `a snapshot names ${this.#expected} jobs and holds ${jobs}`);
+    // In the order in which they came: equal priorities must leave their queue as they would have.
+    waiting.sort((a, b) => a.order - b.order || a.run.number - b.run.number || a.index - b.index);
+    for (const job of waiting) index(state, job);
+    return state;
+  }
+}
+
+/** The part without the word that says what it is. */
+function without<P extends Part>({ type: _, ...rest }: P): Omit<P, "type"> {
+  return rest;
+}
+
+/** Restores a state from the parts of a snapshot. */
+export function readSnapshot(parts: Iterable<Uint8Array>): State {
+  const reader = new SnapshotReader();
+  for (const part of parts) reader.part(part);
+  return reader.finish();
+}
