@@ -22,9 +22,8 @@ export const SHEET = "style.css";
 /** What the shell starts. */
 const PROGRAMS = [ENTRY, "theme.js"];
 /** Names of ours that a browser has, too: beside them no module stands that means the browser's. */
-export const NAMES_OF_BROWSERS: readonly string[] = [
-  "close", "confirm", "navigation", "open", "scrollTo", "toolbar",
-];
+export const NAMES_OF_BROWSERS: readonly string[] =
+  ["confirm", "navigation", "scrollTo", "toolbar"];
 const ENDINGS: ReadonlySet<string> = new Set([".js", ".css", ".svg"]);
 
 /** A module's name behind `from`, in `import "…"` and in `import("…")`. */
