@@ -20,7 +20,6 @@ import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   closeSync,
-  copyFileSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -37,6 +36,7 @@ import {
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { finishDeclaration, isDeclaration } from "./lib/declarations.mjs";
+import { finishPage } from "./lib/page.mjs";
 
 export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const DIST = join(ROOT, "dist");
@@ -195,7 +195,7 @@ function installEnvironment() {
 export async function ensureBuilt(options = {}) {
   if (!options.force && isFresh()) return;
   await ensureDeps();
-  await withLock(() => {
+  await withLock(async () => {
     // Taken before the compiler reads anything: a file saved during the build leaves the stamp
     // stale, as it should.
     const digest = sourceDigest();
@@ -204,7 +204,7 @@ export async function ensureBuilt(options = {}) {
     try {
       compile("tsconfig.json", ["--outDir", staging, ...DECLARATIONS]);
       // Behind the rest: bricks that browsers load, too, are then without comments.
-      if (existsSync(PAGE)) buildPage(staging);
+      if (existsSync(PAGE)) await buildPage(staging);
       publish(staging);
       writeFileSync(STAMP, digest);
     } finally {
@@ -225,18 +225,13 @@ function compile(config, flags) {
 }
 
 /**
- * What browsers load: the dashboard's modules, and its styles and pictures as they are.
- * @param {string} out in the place of `dist`
+ * What browsers load.
+ * @param {string} out in the place of `dist`, which the rest is in already
  * @param {readonly string[]} [flags] for the compiler
  */
-export function buildPage(out, flags = []) {
+export async function buildPage(out, flags = []) {
   compile("src/dashboard/page/tsconfig.json", ["--outDir", out, ...flags]);
-  for (const path of filesUnder(PAGE)) {
-    if (/\.ts$|\.json$/.test(path)) continue;
-    const to = join(out, relative(join(ROOT, "src"), path));
-    mkdirSync(dirname(to), { recursive: true });
-    copyFileSync(path, to);
-  }
+  await finishPage(out, PAGE);
 }
 
 /**
@@ -314,7 +309,7 @@ function publish(staging) {
  * Runs `work` while no other process does. The lock is a file with the owner's process id; one left
  * by a dead owner is taken over. Should two processes take it over in the same instant both will
  * work, which is wasteful and harmless: each compiles into a folder of its own.
- * @param {() => void} work
+ * @param {() => void | Promise<void>} work
  */
 async function withLock(work) {
   mkdirSync(DIST, { recursive: true });
@@ -337,7 +332,7 @@ async function withLock(work) {
     await new Promise((resolve) => setTimeout(resolve, LOCK_POLL_MS));
   }
   try {
-    work();
+    await work();
   } finally {
     rmSync(LOCK, { force: true });
   }

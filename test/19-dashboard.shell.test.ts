@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Dashboard } from "#dashboard";
+import type { Host } from "#host";
 import { collect, NAMES_OF_BROWSERS, type ReadText } from "../src/dashboard/collect.ts";
 import { tell } from "../src/dashboard/page/announce.ts";
 import { KeyReader, type Pressed } from "../src/dashboard/page/keys.ts";
@@ -55,13 +56,6 @@ test("collect() makes few files of modules and bricks, with paths for names", as
     "yaml/mod.js": "export const y = 1;\n",
     "style.css": "a {}\nb {}\n",
   });
-  // A bundle has them as they are sent, and they are sent as they are.
-  const sent = Object.fromEntries([...found].map(([path, text]) =>
-    [`dashboard/page/${path}`, text]));
-  assert.deepEqual(Object.fromEntries(await collect([...found.keys()], tree(sent))),
-    Object.fromEntries(found));
-  const asIs = await collect(["main.js", "style.css"], async () => "`");
-  assert.equal(asIs.get("main.js"), "`", "and are not looked at");
   const shell = new Dashboard(found).shell.bytes.toString();
   assert.match(shell, /modulepreload" href="\/assets\/parts\/b\.js"/);
   assert.doesNotMatch(shell, /views\/run\.js/, "what comes later comes later");
@@ -87,6 +81,31 @@ test("names of the page that a browser has, too, are known to collect()", () => 
 test("collect() says which module is missing, and who needs it", async () => {
   const { "layout/x.js": _, ...rest } = TREE;
   await assert.rejects(collect(OWN, tree(rest)), /layout\/mod\.js needs it/);
+});
+
+test("Dashboard.load() takes what the build made, and makes it where that is missing", async () => {
+  const load = (files: Record<string, string>): Promise<Dashboard> => {
+    const below = (path: string): string => path.slice(path.lastIndexOf("/dist/") + 6);
+    const names = (folder: string): string[] => [...new Set(Object.keys(files)
+      .filter((path) => path.startsWith(folder))
+      .map((path) => path.slice(folder.length).split("/")[0]!))];
+    const storage = {
+      list: async (path: string) => names(below(path)),
+      stat: async (path: string) => ({ kind: below(path) in files ? "file" : "directory" }),
+      readFile: async (path: string) => Buffer.from(files[below(path)]!),
+    } as unknown as Host["storage"];
+    return Dashboard.load({ storage });
+  };
+  const text = async (dashboard: Promise<Dashboard>, path: string): Promise<string | undefined> =>
+    (await dashboard).find(path)?.bytes.toString();
+  const folder = "dashboard/assets";
+  const made = load({ ...TREE, [`${folder}/main.js`]: "made", [`${folder}/a/b.js`]: "b" });
+  assert.deepEqual([await text(made, "main.js"), await text(made, "a/b.js")], ["made", "b"]);
+  assert.equal(await text(made, "theme.js"), undefined, "and nothing beside it");
+  const missing = load(TREE);
+  assert.match((await text(missing, "main.js"))!, /from "\.\/parts\/b\.js"/);
+  assert.equal((await missing).isBuilt, true);
+  assert.equal((await load({})).isBuilt, false);
 });
 
 test("an asset has an ETag of its content, and a smaller twin", async () => {

@@ -50,7 +50,7 @@ function filesOf(role: Role): string[] {
 }
 
 /** The dashboard's program, which browsers load. */
-const isOfPage = (file: string): boolean => file.startsWith("dist/dashboard/page/");
+const isOfPage = (file: string): boolean => file.startsWith("dist/dashboard/assets/");
 
 const read = (role: Role, file: string): string => readFileSync(join(folders[role], file), "utf8");
 

@@ -97,6 +97,10 @@ export function recompile(root, files) {
   if (!isCompiled(root)) return;
   const changed = [...files, ...unmerged(root, files)].filter((file) => file.endsWith(".ts"));
   for (const file of changed) rmSync(compiledPath(root, file), { force: true });
+  // A master makes them anew when it finds none.
+  if (files.some((file) => file.startsWith("src/"))) {
+    rmSync(join(root, "dist/dashboard/assets"), { recursive: true, force: true });
+  }
   compile(root, changed.filter((file) => existsSync(join(root, file))));
 }
 

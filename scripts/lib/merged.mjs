@@ -15,9 +15,7 @@
  * Test: test/learn-check.test.ts
  */
 import { spawnSync } from "node:child_process";
-import {
-  copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync,
-} from "node:fs";
+import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
@@ -33,6 +31,8 @@ const PACKAGING = "dist/packaging/mod.js";
 /** A package of its own, whose `dist/` is what package.json says. */
 const MERGED = "merged";
 const PYTHON = "src/sdk/python";
+/** What browsers load. */
+const ASSETS = "dist/dashboard/assets";
 
 /** The map of a module, behind its last line. */
 const MAP = /^\/\/# sourceMappingURL=.*\n?/m;
@@ -81,7 +81,9 @@ async function merge(root, shortLived) {
   if (existsSync(join(root, PYTHON))) {
     cpSync(join(root, PYTHON), join(root, MERGED, PYTHON), { recursive: true });
   }
-  await writePage(root);
+  if (existsSync(join(root, ASSETS))) {
+    cpSync(join(root, ASSETS), join(root, MERGED, ASSETS), { recursive: true });
+  }
   const from = relative(dirname(PROGRAM), join(MERGED, PROGRAM));
   writeFileSync(join(root, PROGRAM), [
     "#!/usr/bin/env node",
@@ -99,26 +101,6 @@ async function merge(root, shortLived) {
 function targetsOf(names) {
   return Object.entries(names).flatMap(([name, target]) =>
     typeof target === "string" ? [] : [[name, target.default.replace(/^\.\//, "")]]);
-}
-
-/**
- * The page of the dashboard, with the modules that it shares with the program: in one folder, as a
- * bundle has it.
- * @param {string} root
- */
-async function writePage(root) {
-  const dist = join(root, "dist");
-  const page = join(dist, "dashboard/page");
-  if (!existsSync(page)) return;
-  /** @type {typeof import("../../src/dashboard/mod.ts")} */
-  const { collect } = await import(pathToFileURL(join(dist, "dashboard/mod.js")).href);
-  const own = readdirSync(page, { recursive: true, encoding: "utf8" });
-  const isFile = (/** @type {string} */ path) => existsSync(path) && statSync(path).isFile();
-  const read = async (/** @type {string} */ file) =>
-    isFile(join(dist, file)) ? readFileSync(join(dist, file), "utf8") : undefined;
-  for (const [file, text] of await collect(own, read)) {
-    write(join(root, MERGED, "dist/dashboard/page", file), text);
-  }
 }
 
 /** @param {string} path @param {string} text */

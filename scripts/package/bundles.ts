@@ -6,7 +6,7 @@
  *     both            src/sdk/python/, which jobs in Python import
  *
  * Invariants: the same commit gives the same bytes (with the same Node, whose zlib compresses);
- * `dist/` holds the modules that the entries reach, and no other, and in dist/dashboard/page what
+ * `dist/` holds the modules that the entries reach, and no other, and in dist/dashboard/assets what
  * browsers load from a master; package.json names their faces, and no other.
  * Test: test/24-packaging.bundles.test.ts
  */
@@ -17,7 +17,6 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { collect } from "#dashboard";
 import {
   merge, reach, reindent, sha256, statementsOf, SUMS, sumsText, tarball,
   type Modules, type TarEntry,
@@ -74,8 +73,8 @@ export async function makeBundles(): Promise<Bundle[]> {
   const folder = mkdtempSync(join(tmpdir(), "titan-package-"));
   try {
     compile(join(folder, "dist"));
-    buildPage(join(folder, "dist"), ["--noCheck"]);
-    const page = await pageOf(join(folder, "dist"));
+    await buildPage(join(folder, "dist"), ["--noCheck"]);
+    const page = pageIn(join(folder, "dist", "dashboard", "assets"));
     const imports = Object.entries(MANIFEST.imports)
       .map(([name, target]) => [name, target.default.replace(/^\.\//, "")] as const);
     const modules: Modules = { imports: new Map(imports), read: (file) => textOf(folder, file) };
@@ -99,12 +98,10 @@ function compile(outDir: string): void {
 }
 
 /** The files of the dashboard, as they are sent. */
-async function pageOf(dist: string): Promise<[path: string, text: string][]> {
-  const folder = join(dist, "dashboard", "page");
-  const own = readdirSync(folder, { recursive: true }).map(String)
-    .filter((path) => statSync(join(folder, path)).isFile()).sort();
-  const texts = await collect(own, async (path) => textOf(dist, path));
-  return [...texts].sort(([a], [b]) => (a < b ? -1 : 1));
+function pageIn(folder: string): [path: string, text: string][] {
+  return readdirSync(folder, { recursive: true }).map(String)
+    .filter((path) => statSync(join(folder, path)).isFile()).sort()
+    .map((path) => [path, readFileSync(join(folder, path), "utf8")]);
 }
 
 function textOf(folder: string, file: string): string | undefined {
@@ -126,7 +123,7 @@ function makeBundle(
     entries.set(path, { path, content: Buffer.from(content), executable });
   };
   for (const [file, code] of merged) add(file, code);
-  for (const [path, text] of page) add(`dist/dashboard/page/${path}`, text);
+  for (const [path, text] of page) add(`dist/dashboard/assets/${path}`, text);
   if (!role.hasSdk) for (const face of faces) add(face, absent(modules.read(face) as string));
   for (const name of readdirSync(join(ROOT, PYTHON)).filter((each) => each.endsWith(".py"))) {
     add(`${PYTHON}/${name}`, readFileSync(join(ROOT, PYTHON, name)));

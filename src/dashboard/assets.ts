@@ -1,10 +1,11 @@
 /**
  * Lesson 19: the files of the page, in memory.
  *
- *     dist/dashboard/page/main.js   is   /assets/main.js
- *     dist/layout/mod.js            is   /assets/layout/mod.js, if a module of the page uses it
+ *     dist/dashboard/assets/main.js   is   /assets/main.js
  *
- * In a bundle all of them are in the folder of the page, as they are sent.
+ * The build makes that folder (collect.ts), and so does package_cloud.sh. Where it is missing, as
+ * in a copy of the project in which a module was compiled again, its files are made at the first
+ * look, of dist/dashboard/page and the bricks: that takes up to two fifths of a second.
  *
  * Test: test/19-dashboard.shell.test.ts
  */
@@ -13,7 +14,7 @@ import { posix } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import type { Host } from "#host";
-import { collect, ENTRY, importsOf, PAGE, SHEET, type ReadText } from "./collect.ts";
+import { ASSETS, collect, ENTRY, importsOf, PAGE, SHEET, type ReadText } from "./collect.ts";
 import { shellOf } from "./shell.ts";
 
 export interface Asset {
@@ -58,8 +59,12 @@ export class Dashboard {
       if (info?.kind !== "file") return undefined;
       return (await storage.readFile(`${DIST}${path}`)).toString("utf8");
     };
-    const own = await filesBelow(storage, "");
-    return new Dashboard(await collect(own, read));
+    const made = await filesBelow(storage, ASSETS);
+    if (made.length === 0) {
+      return new Dashboard(await collect(await filesBelow(storage, PAGE), read));
+    }
+    const texts = made.map(async (path) => [path, await read(`${ASSETS}/${path}`) ?? ""] as const);
+    return new Dashboard(new Map(await Promise.all(texts)));
   }
 
   /** Whether there is a program at all: sources alone have none. */
@@ -91,12 +96,13 @@ function reachedFrom(entry: string, texts: ReadonlyMap<string, string>): string[
   return [...found];
 }
 
-async function filesBelow(storage: Host["storage"], folder: string): Promise<string[]> {
+/** Relative to `top`, which is below `dist`. */
+async function filesBelow(storage: Host["storage"], top: string, folder = ""): Promise<string[]> {
   const found: string[] = [];
-  for (const name of await storage.list(`${DIST}${PAGE}/${folder}`)) {
+  for (const name of await storage.list(`${DIST}${top}/${folder}`)) {
     const path = `${folder}${name}`;
-    const info = await storage.stat(`${DIST}${PAGE}/${path}`);
-    if (info?.kind === "directory") found.push(...await filesBelow(storage, `${path}/`));
+    const info = await storage.stat(`${DIST}${top}/${path}`);
+    if (info?.kind === "directory") found.push(...await filesBelow(storage, top, `${path}/`));
     else found.push(path);
   }
   return found;

@@ -15,8 +15,9 @@
 import { posix } from "node:path";
 import { merge, reach, reindent } from "#packaging";
 
-/** Below `dist`. */
+/** Below `dist`: what the compiler makes, and what is made of it here. */
 export const PAGE = "dashboard/page";
+export const ASSETS = "dashboard/assets";
 export const ENTRY = "main.js";
 export const SHEET = "style.css";
 /** What the shell starts. */
@@ -37,8 +38,6 @@ export async function collect(
   own: readonly string[], read: ReadText,
 ): Promise<Map<string, string>> {
   const texts = await textsOf(own, read);
-  // A bundle has them as they are sent.
-  if (texts.has(SHEET)) return texts;
   const scripts = [...texts].filter(([path]) => path.endsWith(".js"));
   for (const [path] of scripts) texts.delete(path);
   for (const [path, text] of merged(new Map(scripts))) texts.set(path, reindent(text));

@@ -18,5 +18,4 @@
  * Test: test/19-dashboard.shell.test.ts
  */
 export { Dashboard, type Asset } from "./assets.ts";
-export { collect } from "./collect.ts";
 export { lockedPage } from "./shell.ts";
