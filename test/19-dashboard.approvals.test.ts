@@ -281,6 +281,14 @@ test("a key of the store is found by its prefix, and overwritten after a second 
   await page.press("Enter");
   await page.gone("link", /note:a/);
   await eventually("it is gone", async () => (await titan.kv("GET", "note:a")) === null);
+  // What is not there is told in words, and is no error in the console.
+  for (const [path, words] of [
+    ["/store?key=nobody", 'There is no key "nobody"'],
+    ["/constructor?draft=nobody", "Cannot open the draft nobody: it is not there any more"],
+  ] as const) {
+    await page.navigate(scene.url + path);
+    await page.until(words, (text: string) => document.body.innerText.includes(text), words);
+  }
   // A browser tells of every refusal.
   assert.deepEqual(page.complaints().filter((text) => !/ 409 /.test(text)), []);
   await page.close();

@@ -128,7 +128,8 @@ test("keys of the store: by prefix, with their values, written and deleted", asy
   assert.equal((await ask(path)).json.value, "x");
   assert.deepEqual(await fits("store/keys/{key}/delete", `${path}/delete`, {}),
     { key: "new/key", deleted: true });
-  assert.equal((await ask(path)).status, 404);
+  assert.deepEqual(await fits("store/keys/{key}", path),
+    { key: "new/key", type: "none", ttlMs: null, value: null, length: 0, whole: true });
   assert.equal((await ask(path, { value: "n", was: "x" })).status, 409);
   assert.equal((await ask(path, { value: "n", was: null })).status, 200);
   const wrong = await ask("store/keys?cursor=x");

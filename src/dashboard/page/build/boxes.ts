@@ -43,14 +43,8 @@ const pathOf = (key: string): string => `store/keys/${encodeURIComponent(key)}`;
 
 function storeBox(api: Api): Box {
   return {
-    async get(key) {
-      try {
-        return (await api.get<{ value: string }>(pathOf(key))).value;
-      } catch (error) {
-        if (error instanceof ApiError && error.status === 404) return undefined;
-        throw error;
-      }
-    },
+    get: async (key) =>
+      (await api.get<{ value: string | null }>(pathOf(key))).value ?? undefined,
     set: async (key, value) => void await api.post(pathOf(key), { value }),
     async swap(key, was, value) {
       try {

@@ -42,12 +42,8 @@ function valuePath({ url }: Context): string | undefined {
 
 export const store: View = {
   name: "Store",
-  needs: (context, { loaded }) => [listPath(context), valuePath(context)].flatMap((path) => {
-    if (path === undefined) return [];
-    // A key that is gone is not asked for again and again.
-    const isGone = loaded.get(path)?.error?.status === 404;
-    return [{ type: "get", path, ...(!isGone && { everyMs: 2_000 }) } as const];
-  }),
+  needs: (context) => [listPath(context), valuePath(context)].flatMap((path) =>
+    path === undefined ? [] : [{ type: "get", path, everyMs: 2_000 } as const]),
   render(state, context) {
     const path = listPath(context);
     const found = answerOf<StoreKeys>(state, path);
@@ -102,6 +98,9 @@ function value(state: State, context: Context): Child {
   const error = state.loaded.get(path)?.error;
   if (error !== undefined) return h("section", { class: "card" }, problem(error.message));
   if (found === undefined) return loading(state, path);
+  if (found.type === "none") {
+    return h("section", { class: "card" }, problem(`There is no key ${JSON.stringify(key)}`));
+  }
   return h("section", { class: "card store-value", "aria-label": `value of ${key}` },
     h("h2", { class: "mono" }, key),
     h("p", { class: "soft" }, found.type, found.ttlMs === null ? "" : `, ${left(found.ttlMs)}`),
