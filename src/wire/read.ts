@@ -5,7 +5,8 @@
  * Test: test/sdk.test.ts
  */
 import type { OutputChunk } from "./messages.ts";
-import { JOB_STATUSES, type JobInfo, type JobStatus, type RunInfo, type RunStatus } from "./rows.ts";
+import { JOB_STATUSES } from "./rows.ts";
+import type { JobInfo, JobStatus, RunInfo, RunStatus } from "./rows.ts";
 
 /**
  * The number of jobs of a run in each state.
