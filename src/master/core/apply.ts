@@ -9,7 +9,7 @@
  * of the log.
  * Test: test/10-master.test.ts
  */
-import { FreshSet, invariant } from "#base";
+import { invariant } from "#base";
 import { type DeadLetter, type Failure, isOpenRun, isTerminal } from "#wire";
 import { dropClosed, isPaused, wakesAt } from "./agent-state.ts";
 import {
@@ -20,23 +20,22 @@ import { changesAccepted, stepDone, stepFailed, stepStarted, takePrefix } from "
 import {
   ask, replicasRetired, retire, serviceScaled, updateBegins, updateDone, updateFailed,
 } from "./apply-versions.ts";
+import { workerDrained, workerJoined, workerKnows, workerLost } from "./apply-workers.ts";
 import { artifactPut, artifactsRemoved, forgetArtifacts } from "./artifact-state.ts";
 import { sentence } from "./check.ts";
 import type { Event, EventOf } from "./events.ts";
 import { deadLetter } from "./explain.ts";
 import {
-  addJobs, charge, deadlineAnswered, dropDead, dropWish, enqueue, freePinned, leave, leaveResult,
-  makeReady, readyKey, registerWorker, releaseWorker, reopen, serve, setStatus, settle, unqueue,
-  wake,
+  addJobs, charge, deadlineAnswered, dropDead, dropWish, enqueue, leave, leaveResult, makeReady,
+  readyKey, releaseWorker, serve, setStatus, settle, unqueue, wake,
 } from "./jobs.ts";
-import { routedTags } from "./knowledge.ts";
 import {
-  launchAnswered, launchCame, launchEnded, launchLost, launchOrdered, launchRetired, launchStopped,
-  launchWanted,
+  launchAnswered, launchEnded, launchOrdered, launchRetired, launchStopped,
 } from "./launch-state.ts";
 import { SHORT_BYTES } from "./limits.ts";
 import { runMemory } from "./memory.ts";
 import { newNotice, noticeTried } from "./notice-state.ts";
+import { reopen } from "./reopen.ts";
 import {
   isForgiven, isStopping, moveService, serviceRestarts, serviceStarts, SHORT_REASON_CHARS,
 } from "./service-state.ts";
@@ -401,44 +400,6 @@ function timePassed(state: State, at: number): void {
   for (const job of [...paused].sort(byNumber)) wake(state, job, at, true);
 }
 
-function workerJoined(state: State, event: EventOf<"WorkerJoined">): void {
-  const { worker: id, at: joinedAt, type: _, ...offer } = event;
-  state.nextWorker = id + 1;
-  // A start that was given up, and that came all the same, gets nothing to do.
-  const draining = launchCame(state, event) === "stopping";
-  registerWorker(state, { id, ...offer, joinedAt, jobs: new FreshSet(), draining });
-}
-
-function workerKnows(state: State, event: EventOf<"WorkerKnows">): void {
-  const worker = state.workers.get(event.worker);
-  invariant(worker !== undefined, "only a registered worker learns");
-  worker.knows = [...new Set([...worker.knows, ...event.knows])];
-  state.router.addTags(worker.id, routedTags(worker));
-}
-
-function workerLost(state: State, event: EventOf<"WorkerLost">): void {
-  const worker = state.workers.get(event.worker);
-  invariant(
-    worker !== undefined && worker.jobs.size === 0,
-    "a worker leaves once each of its attempts has an ending",
-  );
-  state.workers.delete(worker.id);
-  launchLost(state, event);
-  const { instance } = worker;
-  if (state.workersByInstance.get(instance) === worker) state.workersByInstance.delete(instance);
-  state.router.removeWorker(worker.id);
-  freePinned(state, worker.id);
-}
-
-function workerDrained(state: State, event: EventOf<"WorkerDrained">): void {
-  const worker = state.workers.get(event.worker);
-  invariant(worker !== undefined, "only a registered worker is drained");
-  worker.draining = event.on;
-  if (!event.on) launchWanted(state, event.worker);
-  state.router.setDraining(worker.id, event.on);
-  if (event.on) freePinned(state, worker.id);
-}
-
 function runsLetGo(state: State, event: EventOf<"RunsLetGo">): void {
   for (const { run: number, request } of event.keys) {
     const { id, key } = runOf(state, number);
@@ -474,4 +435,3 @@ function runsForgotten(state: State, event: EventOf<"RunsForgotten" | "RunsLetGo
     }
   }
 }
-

@@ -32,6 +32,7 @@
  *     fence.ts                  whether an attempt may still change something (lesson 18)
  *     refusal.ts                how a decider says no, and what it is given beside the state
  *     apply.ts · jobs.ts        from an event to the next state: the only writers;
+ *         apply-workers.ts      how workers come and go; reopen.ts another chance for jobs
  *         service-state.ts      what they keep of services
  *         agent-state.ts        what they keep of jobs that ask, wait, or have added others;
  *         apply-agents.ts       how these change
