@@ -5,6 +5,8 @@
  * parent) and is an answer. A broken invariant is our own bug and must stop the process.
  * Test: test/06-dag.test.ts
  */
+import { didYouMean } from "#base";
+import { MAX_EDGES } from "./links.ts";
 
 /**
  * | code | the graph that was asked for |
@@ -60,4 +62,30 @@ export function cycleError(doing: string, path: string[]): DagError {
       ? path.map(bare)
       : [...path.slice(0, half).map(bare), `… ${left} more …`, ...path.slice(-half).map(bare)];
   return new DagError("CYCLE", `Cannot ${doing}: cycle ${shown.join(" → ")}`, path);
+}
+
+export function refuse(code: DagErrorCode, doing: string, what: string): never {
+  throw new DagError(code, `Cannot ${doing}: ${what}`);
+}
+
+export function checkEdges(doing: string, edges: number): void {
+  if (edges > MAX_EDGES) refuse("TOO_LARGE", doing, `${edges} edges exceed ${MAX_EDGES}`);
+}
+
+export function selfEdge(doing: string, id: string): DagError {
+  return new DagError("SELF_EDGE", `Cannot ${doing}: job ${quote(id)} depends on itself`);
+}
+
+export function settledChild(parent: string, child: string): DagError {
+  const what = `job ${quote(child)} is already over, it cannot wait for ${quote(parent)}`;
+  return new DagError("SETTLED_CHILD", `Cannot add edge: ${what}`);
+}
+
+export function missingParent(
+  doing: string, { child, name, ids }: { child: string; name: string; ids: readonly string[] },
+): DagError {
+  const near = didYouMean(name, ids.filter((id) => id !== child));
+  const hint = near === undefined ? "" : ` (did you mean ${quote(near)}?)`;
+  const what = `job ${quote(child)} depends on ${quote(name)}, which does not exist${hint}`;
+  return new DagError("MISSING_PARENT", `Cannot ${doing}: ${what}`);
 }

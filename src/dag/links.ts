@@ -21,6 +21,9 @@
 /** Indexes are Int32: 2^28 edges are 4 GiB of columns, more than one process should hold anyway. */
 export const MAX_EDGES = 2 ** 28;
 
+/** A JavaScript `Map` holds 2^24 entries at most, and the table of ids is one. */
+export const MAX_JOBS = 2 ** 24 - 1;
+
 const COLUMNS = [
   "firstChild", "lastChild", "firstParent", "lastParent", "parent", "child", "nextChild",
   "nextParent",
@@ -118,8 +121,10 @@ export class Links {
 }
 
 /** A longer copy; the new part is zero. Doubling makes copying O(1) per element over a lifetime. */
-export function grown(column: Int32Array, length: number): Int32Array {
-  const longer = new Int32Array(length);
+export function grown<Column extends Int32Array | Uint8Array>(
+  column: Column, length: number,
+): Column {
+  const longer = new (column.constructor as new (length: number) => Column)(length);
   longer.set(column);
   return longer;
 }

@@ -10,7 +10,8 @@
  *     place[job]     the inverse: the position of a job in `order`
  *     links          the edges (links.ts)
  *
- *     links.ts · errors.ts    the edges as columns; the mistakes of a graph, in words
+ *     links.ts                the edges as columns
+ *     cycle.ts · errors.ts    the way round a cycle; the mistakes of a graph, in words
  *
  * `settle` counts down the children's `waiting` and never looks at the rest of the graph. `addEdge`
  * keeps `order` valid by Pearce and Kelly's algorithm: it looks only at the jobs that stand between
@@ -23,15 +24,15 @@
  * of "settled" (completed, failed, skipped: the master decides whether a child then runs).
  * Test: test/06-dag.test.ts
  */
-import { didYouMean, invariant } from "#base";
-import { cycleError, DagError, quote, type DagErrorCode } from "./errors.ts";
-import { grown, Links, MAX_EDGES } from "./links.ts";
+import { invariant } from "#base";
+import { findCycle, pathBack } from "./cycle.ts";
+import {
+  checkEdges, cycleError, missingParent, quote, refuse, selfEdge, settledChild,
+} from "./errors.ts";
+import { grown, Links, MAX_JOBS } from "./links.ts";
 
 export { DagError, type DagErrorCode } from "./errors.ts";
-export { MAX_EDGES } from "./links.ts";
-
-/** A JavaScript `Map` holds 2^24 entries at most, and the table of ids is one. */
-export const MAX_JOBS = 2 ** 24 - 1;
+export { MAX_EDGES, MAX_JOBS } from "./links.ts";
 
 /** A job as it is declared. A parent is an id, or the index of a job in the same list. */
 export interface DagNode {
@@ -93,9 +94,9 @@ export class Dag {
     let linked = 0;
     for (const node of list) {
       const child = dag.#register(node.id, "build graph");
-      if (linked === child && node.parents.every((name) => dag.#declared(name))) {
-        dag.#linkParents(linked++, node);
-      }
+      const isNext = linked === child && node.parents.every((name) =>
+        typeof name === "number" ? name < dag.size : dag.#indexes.has(name));
+      if (isNext) dag.#linkParents(linked++, node);
     }
     const parentsFirst = linked === list.length;
     for (; linked < list.length; linked++) dag.#linkParents(linked, list[linked]!);
@@ -205,9 +206,7 @@ export class Dag {
     if (parent === child) throw selfEdge("add edge", this.#ids[child]!);
     if (this.#links.has(parent, child)) return;
     if (this.#settled[child] === 1) {
-      const [from, to] = [quote(this.#ids[parent]!), quote(this.#ids[child]!)];
-      const what = `job ${to} is already over, it cannot wait for ${from}`;
-      throw new DagError("SETTLED_CHILD", `Cannot add edge: ${what}`);
+      throw settledChild(this.#ids[parent]!, this.#ids[child]!);
     }
     checkEdges("add edge", this.#links.edges + 1);
     this.#own();
@@ -238,9 +237,7 @@ export class Dag {
    */
   ready(): number[] {
     const found: number[] = [];
-    for (let index = 0; index < this.size; index++) {
-      if (this.#settled[index] === 0 && this.#waiting[index] === 0) found.push(index);
-    }
+    for (let index = 0; index < this.size; index++) if (this.isReady(index)) found.push(index);
     return found;
   }
 
@@ -361,13 +358,7 @@ export class Dag {
 
   /** From `end` back to itself along `cameFrom`, as ids in the direction of the edges. */
   #pathBack(cameFrom: ReadonlyMap<number, number>, end: number): string[] {
-    const path = [this.#ids[end]!];
-    let job = end;
-    do {
-      job = cameFrom.get(job)!;
-      path.push(this.#ids[job]!);
-    } while (job !== end);
-    return path.reverse();
+    return pathBack(cameFrom, end).map((job) => this.#ids[job]!);
   }
 
   // #region kahn
@@ -395,31 +386,9 @@ export class Dag {
   }
   // #endregion
 
-  /**
-   * A cycle among the jobs that still wait in `open`: the shortest one through some job of it.
-   * Iterative, as every walk here: 100,000 jobs in a row are more than the call stack holds.
-   */
+  /** A cycle among the jobs that still wait in `open`, as ids. */
   #findCycle(open: Int32Array): string[] {
-    // Each job that is left over waits for another one. From parent to parent, we must come round.
-    const seen = new Set<number>();
-    let job = open.findIndex((count) => count > 0);
-    while (!seen.has(job)) {
-      seen.add(job);
-      const parents = this.parents(job);
-      job = parents.find((parent) => open[parent]! > 0)!;
-    }
-    // `job` is on a cycle; breadth first, the first way back to it is the shortest.
-    const cameFrom = new Map<number, number>();
-    const queue = [job];
-    for (const from of queue) {
-      this.forEachChild(from, (child) => {
-        if (cameFrom.has(child)) return;
-        cameFrom.set(child, from);
-        queue.push(child);
-      });
-      if (cameFrom.has(job)) break;
-    }
-    return this.#pathBack(cameFrom, job);
+    return findCycle(this, open).map((job) => this.#ids[job]!);
   }
 
   /** The new job stands at the right end, where it has all possible parents to its left. */
@@ -438,10 +407,6 @@ export class Dag {
   #put(job: number, place: number): void {
     this.#order[place] = job;
     this.#place[job] = place;
-  }
-
-  #declared(name: string | number): boolean {
-    return typeof name === "number" ? name < this.size : this.#indexes.has(name);
   }
 
   #linkParents(child: number, node: DagNode): void {
@@ -466,10 +431,7 @@ export class Dag {
     }
     const index = this.#indexes.get(name);
     if (index !== undefined) return index;
-    const near = didYouMean(name, this.#ids.filter((id) => id !== child));
-    const hint = near === undefined ? "" : ` (did you mean ${quote(near)}?)`;
-    const what = `job ${quote(child)} depends on ${quote(name)}, which does not exist${hint}`;
-    throw new DagError("MISSING_PARENT", `Cannot ${doing}: ${what}`);
+    throw missingParent(doing, { child, name, ids: this.#ids });
   }
 
   #check(index: number): void {
@@ -483,20 +445,6 @@ export class Dag {
     this.#waiting = grown(this.#waiting, capacity);
     this.#order = grown(this.#order, capacity);
     this.#place = grown(this.#place, capacity);
-    const settled = new Uint8Array(capacity);
-    settled.set(this.#settled);
-    this.#settled = settled;
+    this.#settled = grown(this.#settled, capacity);
   }
-}
-
-function refuse(code: DagErrorCode, doing: string, what: string): never {
-  throw new DagError(code, `Cannot ${doing}: ${what}`);
-}
-
-function checkEdges(doing: string, edges: number): void {
-  if (edges > MAX_EDGES) refuse("TOO_LARGE", doing, `${edges} edges exceed ${MAX_EDGES}`);
-}
-
-function selfEdge(doing: string, id: string): DagError {
-  return new DagError("SELF_EDGE", `Cannot ${doing}: job ${quote(id)} depends on itself`);
 }
