@@ -16,6 +16,7 @@
  *     snapshots.ts    the whole state as bytes, for the log or for a hash, in slices
  *     session.ts      one connection, from HELLO to its end
  *     handlers.ts     what each request does: decode, ask the engine, encode the answer
+ *         handlers-reads.ts     those that change nothing; answer-error.ts errors as answers
  *         handlers-agent.ts     what jobs ask with their own credentials (lesson 18)
  *     agents.ts       requests about agent runs; lists.ts lists, page by page
  *     job-handlers.ts the same for what a job asks about itself

@@ -14,8 +14,9 @@ import { RpcError, type IncomingRequest, type RpcConnection } from "#rpc";
 import {
   Hello, isJobToken, MAX_SLOTS, Op, PROTOCOL, readJobToken, Welcome, workerKey, type JobScope,
 } from "#wire";
+import { answerError } from "./answer-error.ts";
 import { ArtifactUploads } from "./artifact-uploads.ts";
-import { answerError, CHANGES, HANDLERS, LONG } from "./handlers.ts";
+import { CHANGES, HANDLERS, LONG } from "./handlers.ts";
 import { MAX_LONG_PER_PEER } from "./limits.ts";
 import { checkScope } from "./scope.ts";
 import type { Handler, Peer, Services } from "./services.ts";
