@@ -19,7 +19,6 @@ import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { gunzip, gzip } from "node:zlib";
 import { findExtras, lookAt, makeLink, removeTree, setMode, type Host, type TreeFile } from "#host";
-import { parseIgnore } from "./ignore.ts";
 
 /**
  * All files of a project together. A project is sent whole to every worker, so it is for programs,
@@ -37,14 +36,12 @@ const MAGIC = Buffer.from("TITANPK1");
 /** The inflated size of an archive of the largest project; beyond it, inflating stops. */
 const MAX_INFLATED_BYTES =
   MAX_PROJECT_BYTES + MAGIC.length + 1 + MAX_PROJECT_ENTRIES * (ENTRY_HEAD_BYTES + 256);
-const ALWAYS_IGNORED = new Set([".git", "node_modules", ".titan"]);
-const LARGEST_LISTED = 5;
 /** Entries that are read between two turns of the event loop: 3 ms. All take half a second. */
 const SLICE_ENTRIES = 1024;
 /** Bytes that are hashed between two turns: some 3 ms. */
 const SLICE_BYTES = 1024 * 1024;
 
-const KIND = { end: 0, folder: 1, file: 2, executable: 3, link: 4 } as const;
+export const KIND = { end: 0, folder: 1, file: 2, executable: 3, link: 4 } as const;
 
 /** The reason why a folder cannot be packed, or bytes cannot be unpacked. */
 export class ArchiveError extends Error {
@@ -56,78 +53,7 @@ export class ArchiveError extends Error {
   }
 }
 
-interface Entry {
-  readonly kind: 1 | 2 | 3 | 4;
-  readonly path: string;
-  readonly size: number;
-  /** A link's target. */
-  readonly target?: string;
-}
-
-/**
- * Packs a folder. Left out are `.git`, `node_modules`, `.titan` and everything that the folder's
- * `.titanignore` names, or its `.gitignore` if there is none.
- *
- * @throws ArchiveError TOO_LARGE, with the largest files by name; UNSAFE for a link that leaves the
- *   folder.
- */
-export async function packProject(
-  host: Host,
-  folder: string,
-): Promise<{ bytes: Buffer; hash: string; files: number }> {
-  const entries = await findEntries(host, folder);
-  const packed: Unpacked[] = [];
-  let total = 0;
-  for (const { kind, path, target } of entries) {
-    const content = kind === KIND.folder ? Buffer.alloc(0)
-      : kind === KIND.link ? Buffer.from(target as string)
-      : await host.storage.readFile(join(folder, path));
-    total += content.length;
-    // The sizes were checked before; this catches a file that has grown since.
-    if (total > MAX_PROJECT_BYTES) throw tooLarge(folder, entries);
-    packed.push({ kind, path, content });
-  }
-  return { ...await packEntries(host, packed), files: packed.filter(isFile).length };
-}
-
-/**
- * Packs files that are in no folder. The folders are made from their paths.
- *
- * @throws ArchiveError TOO_LARGE; UNSAFE for a path that leaves the folder or is
- *   there twice.
- */
-export async function packFiles(
-  host: Host,
-  files: readonly { path: string; content: Buffer; executable: boolean }[],
-): Promise<{ bytes: Buffer; hash: string }> {
-  const folders = new Set<string>();
-  let total = 0;
-  for (const { path, content } of files) {
-    const problem = pathProblem(path);
-    if (problem) {
-      throw new ArchiveError("UNSAFE", `Cannot pack ${JSON.stringify(path)}: ${problem}`);
-    }
-    for (let up = dirname(path); up !== "."; up = dirname(up)) folders.add(up);
-    total += content.length;
-  }
-  const taken = new Set(folders);
-  for (const { path } of files) {
-    if (taken.has(path)) throw new ArchiveError("UNSAFE", `Cannot pack: ${path} is there twice`);
-    taken.add(path);
-  }
-  if (total > MAX_PROJECT_BYTES || files.length + folders.size > MAX_PROJECT_ENTRIES) {
-    const found = `${total} bytes in ${files.length} files`;
-    const most = `${MAX_PROJECT_BYTES} bytes or ${MAX_PROJECT_ENTRIES} files and folders`;
-    throw new ArchiveError("TOO_LARGE", `Cannot pack: ${found}; at most ${most}`);
-  }
-  return packEntries(host, [
-    ...[...folders].map((path) => ({ kind: KIND.folder, path, content: Buffer.alloc(0) })),
-    ...files.map(({ path, content, executable }) =>
-      ({ kind: executable ? KIND.executable : KIND.file, path, content })),
-  ]);
-}
-
-async function packEntries(
+export async function packEntries(
   host: Host, entries: readonly Unpacked[],
 ): Promise<{ bytes: Buffer; hash: string }> {
   const parts: Buffer[] = [MAGIC];
@@ -147,7 +73,7 @@ async function packEntries(
   return { bytes, hash: await hashOf(host, bytes) };
 }
 
-function isFile({ kind }: Unpacked): boolean {
+export function isFile({ kind }: Unpacked): boolean {
   return kind === KIND.file || kind === KIND.executable;
 }
 
@@ -164,109 +90,6 @@ export async function hashOf(host: Host, bytes: Buffer): Promise<string> {
     hash.update(bytes.subarray(at, at + SLICE_BYTES));
   }
   return hash.digest("hex");
-}
-
-async function findEntries(host: Host, folder: string): Promise<Entry[]> {
-  const ignored = await readIgnore(host, folder);
-  const entries: Entry[] = [];
-  const folders = [""];
-  let total = 0;
-  for (let inside = folders.pop(); inside !== undefined; inside = folders.pop()) {
-    for (const name of await host.storage.list(join(folder, inside))) {
-      if (ALWAYS_IGNORED.has(name)) continue;
-      const path = inside === "" ? name : `${inside}/${name}`;
-      const info = lookAt(join(folder, path));
-      if (info === undefined || info.kind === "other") continue; // gone meanwhile, or a socket
-      if (ignored(path, info.kind === "directory")) continue;
-      if (info.kind === "directory") {
-        entries.push({ kind: KIND.folder, path, size: 0 });
-        folders.push(path);
-      } else if (info.kind === "link") {
-        const target = info.target as string;
-        if (!staysInside(path, target)) {
-          throw new ArchiveError(
-            "UNSAFE",
-            `Cannot pack ${path}: the link leads to ${JSON.stringify(target)}, outside the project`,
-          );
-        }
-        entries.push({ kind: KIND.link, path, size: target.length, target });
-      } else {
-        entries.push({
-          kind: info.mode & 0o111 ? KIND.executable : KIND.file,
-          path,
-          size: info.size,
-        });
-        total += info.size;
-      }
-      const problem = pathProblem(path);
-      if (problem) {
-        throw new ArchiveError("UNSAFE", `Cannot pack ${JSON.stringify(path)}: ${problem}`);
-      }
-      if (entries.length > MAX_PROJECT_ENTRIES) {
-        throw new ArchiveError(
-          "TOO_LARGE",
-          `Cannot pack ${folder}: it has more than ${MAX_PROJECT_ENTRIES} files and folders`,
-        );
-      }
-    }
-  }
-  if (total > MAX_PROJECT_BYTES) throw tooLarge(folder, entries);
-  return entries;
-}
-
-async function readIgnore(
-  host: Host,
-  folder: string,
-): Promise<(path: string, isFolder: boolean) => boolean> {
-  return (await findIgnore(host, folder)).ignored;
-}
-
-const IGNORE_FILES = [".titanignore", ".gitignore"] as const;
-
-async function findIgnore(
-  host: Host, folder: string,
-): Promise<{ name: string; ignored: (path: string, isFolder: boolean) => boolean }> {
-  for (const name of IGNORE_FILES) {
-    const info = await host.storage.stat(join(folder, name));
-    if (info?.kind !== "file") continue;
-    const text = (await host.storage.readFile(join(folder, name))).toString("utf8");
-    return { name, ignored: parseIgnore(text) };
-  }
-  return { name: "", ignored: () => false };
-}
-
-/**
- * The reason why packing leaves out a path below `folder`: the name of the ignore file, or of a
- * folder that is never packed; undefined for a path that is packed. A folder that is left out takes
- * everything below it with it.
- */
-export async function leftOutOf(
-  host: Host, folder: string,
-): Promise<(path: string, isFolder: boolean) => string | undefined> {
-  const { name, ignored } = await findIgnore(host, folder);
-  return (path, isFolder) => {
-    const parts = path.split("/");
-    for (let count = 1; count <= parts.length; count++) {
-      const part = parts[count - 1] as string;
-      if (ALWAYS_IGNORED.has(part)) return part;
-      const inner = count < parts.length || isFolder;
-      if (ignored(parts.slice(0, count).join("/"), inner)) return name;
-    }
-    return undefined;
-  };
-}
-
-function tooLarge(folder: string, entries: readonly Entry[]): ArchiveError {
-  const total = entries.reduce((sum, entry) => sum + entry.size, 0);
-  const largest = [...entries].sort((a, b) => b.size - a.size).slice(0, LARGEST_LISTED);
-  const list = largest
-    .map(({ path, size }) => `\n  ${(size / 1e6).toFixed(1).padStart(8)} MB  ${path}`)
-    .join("");
-  const advice = `Name in .titanignore what the jobs do not need. The largest files:${list}`;
-  return new ArchiveError(
-    "TOO_LARGE",
-    `Cannot pack ${folder}: ${total} bytes exceed ${MAX_PROJECT_BYTES}. ${advice}`,
-  );
 }
 
 // #region staysInside
@@ -289,7 +112,7 @@ export function staysInside(path: string, target: string): boolean {
 // #endregion
 
 /** The problem of a path as a place inside a folder, if it has one. */
-function pathProblem(path: string): string | undefined {
+export function pathProblem(path: string): string | undefined {
   if (path === "" || path.startsWith("/")) return "it is not a relative path";
   if (path.includes("\0")) return "it contains a NUL byte";
   if (Buffer.byteLength(path) > MAX_PATH_BYTES) return `it is longer than ${MAX_PATH_BYTES} bytes`;
@@ -394,7 +217,7 @@ async function inflate(bytes: Buffer): Promise<Buffer> {
   }
 }
 
-interface Unpacked {
+export interface Unpacked {
   readonly kind: 1 | 2 | 3 | 4;
   readonly path: string;
   readonly content: Buffer;
