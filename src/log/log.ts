@@ -30,8 +30,9 @@ import type { LogFolder } from "./folder.ts";
 import { HEADER_BYTES } from "./format.ts";
 import { Group } from "./group.ts";
 import { MAX_RECORD_BYTES, type OnRecord, RECORD_HEADER_BYTES } from "./record.ts";
-import { hasNoRoom, type LogFull, Room, type RoomEvents } from "./room.ts";
+import { hasNoRoom, type LogFull, Room } from "./room.ts";
 import { checkChunk, type Chunks } from "./snapshot.ts";
+import type { Durability, LogRecovery, LogState, LogStats } from "./types.ts";
 
 /**
  * One write of this size takes as long as the fsync that follows it (0.2 ms); more buffer would
@@ -48,49 +49,6 @@ export const MAX_PENDING_BYTES = 4 * MAX_RECORD_BYTES;
 
 /** `everysec` promises to lose no more than about this much, as Redis's does. */
 const EVERYSEC_MS = 1000;
-
-export type Durability = "always" | "everysec" | "no";
-
-export interface LogRecovery {
-  /** Segment files found. */
-  readonly segments: number;
-  /** Intact records in them (those that the snapshot covers included). */
-  readonly records: number;
-  /**
-   * Bytes cut from the end of the last segment: a group that was being written when the process
-   * died.
-   */
-  readonly tornBytes: number;
-  readonly tornFile?: string;
-  /**
-   * Damage that did not keep the log from opening: a snapshot whose records are all still there,
-   * or, with `acceptLoss`, a last segment without its header, whose content nobody can tell any
-   * more. Tell a person; RECOVERIES keeps it.
-   */
-  readonly ignored: readonly string[];
-}
-
-export interface LogStats {
-  /** Since this log was opened. */
-  readonly appends: number;
-  readonly commits: number;
-  readonly fsyncs: number;
-  /** Bytes written, record headers included. */
-  readonly bytes: number;
-  /** Segment files that make up the log now. */
-  readonly segments: number;
-}
-
-/** What `openLog` found or made; the log starts from here. */
-export interface LogState extends RoomEvents {
-  readonly host: Host;
-  readonly folder: LogFolder;
-  readonly nextSeq: number;
-  readonly durability: Durability;
-  readonly segmentBytes: number;
-  readonly onFatal: ((error: Error) => void) | undefined;
-  readonly recovery: LogRecovery;
-}
 
 /** An open log. Made by `openLog`; one writer per folder (the caller holds `host.storage.lock`). */
 export class Log {

@@ -51,7 +51,8 @@
  */
 export { LogError, type LogErrorCode } from "./errors.ts";
 export type { LogProblem, SegmentInfo, SnapshotInfo } from "./examine.ts";
-export { type Durability, Log, type LogRecovery, type LogStats, MAX_PENDING_BYTES } from "./log.ts";
+export { Log, MAX_PENDING_BYTES } from "./log.ts";
+export type { Durability, LogRecovery, LogStats } from "./types.ts";
 export { type LogOptions, openLog } from "./open.ts";
 export { MAX_RECORD_BYTES } from "./record.ts";
 export { type PastRecovery, readRecoveries } from "./recoveries.ts";

@@ -15,9 +15,10 @@ import { LogError } from "./errors.ts";
 import { examine, type Examination, type LogProblem } from "./examine.ts";
 import { createSegment, LogFolder } from "./folder.ts";
 import { encodeHeader, encodeManifest, HEADER_BYTES, MANIFEST, replaceFile } from "./format.ts";
-import { type Durability, Log, type LogRecovery } from "./log.ts";
+import { Log } from "./log.ts";
 import { noteRecovery, type PastRecovery } from "./recoveries.ts";
 import type { LogFull } from "./room.ts";
+import type { Durability, LogRecovery } from "./types.ts";
 
 /** A quarter of a second of reading at restart, and few enough files for years of log. */
 const DEFAULT_SEGMENT_BYTES = 64 * 1024 * 1024;
