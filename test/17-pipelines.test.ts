@@ -497,6 +497,9 @@ test("parsePipeline() fills in every default", () => {
     ],
     warnings: [],
   });
+  // With one more key a job is looked at as a whole, and the rest of it is the same.
+  const plain = "name: n\njobs: [{id: a, run: ls}]";
+  assert.deepEqual(parsePipeline(plain.replace("}", ", when: success}")), parsePipeline(plain));
 });
 
 test("parsePipeline() reads every field", () => {

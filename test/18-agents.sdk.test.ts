@@ -1,10 +1,12 @@
 /** Calls of a program that wait: when it ends to wait, when it goes on, and what it is given. */
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { nodeHost } from "#host";
+import { PipelineError } from "#pipeline";
 import { RpcError } from "#rpc";
-import { JobFailed, JobWaits, spawnWish, type JobDoor } from "#sdk";
-import type { Asked, Gate, JobInfo, Spawned, WaitWish } from "#wire";
+import { JobFailed, JobWaits, plainJobs, spawnWish, type JobDoor, type JobInput } from "#sdk";
+import { Spawn, type Asked, type Gate, type JobInfo, type Spawned, type WaitWish } from "#wire";
 
 /** A master that knows what the test says, and a process that remembers that it has ended. */
 class Door implements JobDoor {
@@ -176,6 +178,31 @@ test("a wait that the master refuses is an error of the call", async () => {
   await assert.rejects(job.settled(["a"]), /neither would go on/);
 });
 
+test("a list is on its way before the next one is read, and a wrong one stops none", async () => {
+  const { door, job } = program();
+  const told: string[] = [];
+  const { spawn } = door.client;
+  Object.assign(door.client, {
+    spawn: (wish: Parameters<typeof spawn>[0]) => {
+      told.push(`sent ${wish.key}`);
+      return spawn(wish);
+    },
+  });
+  const list = (id: string) => [{
+    get id(): string {
+      if (told.at(-1) !== `read ${id}`) told.push(`read ${id}`);
+      return id;
+    },
+    run: "true",
+  }];
+  const [a, wrong, b] = await Promise.allSettled([
+    job.spawn("a", list("a")), job.spawn("none", []), job.spawn("b", list("b")),
+  ]);
+  assert.deepEqual([a!.status, wrong!.status, b!.status], ["fulfilled", "rejected", "fulfilled"]);
+  assert.deepEqual(told.filter((text) => /^sent/.test(text)), ["sent a", "sent b"]);
+  assert.ok(told.indexOf("sent a") < told.indexOf("read b"), told.join(", "));
+});
+
 test("spawnWish() means jobs of the list, and else jobs of the run, by their names", () => {
   const wish = spawnWish("k", [
     { id: "a", run: "true", needs: ["old", "b"] }, { id: "b", run: "true", depends_on: "older" },
@@ -191,4 +218,103 @@ test("spawnWish() means jobs of the list, and else jobs of the run, by their nam
   ]);
   assert.equal(wish.stage, "ITER");
   assert.throws(() => spawnWish("k", []), /jobs/);
+});
+
+// ── lists of jobs to add ─────────────────────────────────────────────────────────────────────────
+
+const encoded = (key: string, jobs: readonly JobInput[]): string =>
+  Spawn.encode(spawnWish(key, jobs)).toString("hex");
+
+/** The same list for the reader of pipelines: `priority` is no key of a plain job. */
+const forReader = (jobs: readonly JobInput[]): JobInput[] =>
+  jobs.map((job) => ({ ...job, priority: 1 }));
+
+test("a plain list is read in short, and is what the reader of pipelines makes of it", () => {
+  const lists: JobInput[][] = [
+    [{ id: "a", command: ["true"] }],
+    [{ id: "a", run: "echo ä\n😀" }, { id: "b", command: ["x", "", "y z"], needs: "a" }],
+    [{ id: "a", run: "x", needs: ["o", "p"] }, { id: "b", run: "x", depends_on: ["a", "o"] }],
+    [{ id: "a", run: "x", needs: [] }, { id: "b", run: "x", needs: "late" }],
+    [Object.assign(Object.create(null) as object, { id: "a", run: "x" }) as JobInput],
+    [{ id: "a", run: "x", command: undefined, needs: undefined } as unknown as JobInput],
+  ];
+  for (const jobs of lists) {
+    assert.notEqual(plainJobs("k", jobs), undefined);
+    const read = forReader(jobs);
+    assert.equal(plainJobs("k", read), undefined);
+    assert.equal(encoded("k", jobs), encoded("k", read));
+  }
+});
+
+const LONG = "x".repeat(129);
+const IDS = ["a", "b", "A.1_-", "-a", "", "a b", LONG, LONG.slice(1), "\ud800", 7, null, undefined];
+const TEXTS = ["true", "", "a\0b", "\udc00", "ö", 7, null, undefined, ["x"]];
+const COMMANDS = [
+  undefined, null, [], ["x", ""], [""], ["a\0"], ["\ud800"], [7], [, "x"],
+  "true", ["x".repeat(400_000)], ["x".repeat(1024 * 1024 + 1)],
+];
+const NEEDS = [
+  undefined, null, [], "a", "old", ["old"], ["a", "b"], ["a", "a"], "", ["a b"], [7],
+  [, "a"], { a: 1 }, LONG,
+];
+const OTHERS = [{ when: "always" }, { nedds: "a" }, { env: {} }, { shell: "sh" }];
+
+test("whatever is read in short has passed the reader of pipelines, with the same result", () => {
+  let state = 1;
+  const pick = <T>(from: readonly T[]): T => {
+    state = (state * 48_271) % 2_147_483_647;
+    return from[Math.floor(state / 1000) % from.length]!;
+  };
+  const seen = { short: 0, refused: 0 };
+  const often = <T>(usual: T, others: readonly T[]): T =>
+    pick([usual, usual, usual, usual, pick(others)]);
+  for (let round = 0; round < 1000; round++) {
+    const jobs = Array.from({ length: 1 + (round % 3) }, (_, at) => ({
+      id: often<unknown>(`j${at}`, IDS), command: often<unknown>(["true"], COMMANDS),
+      run: often<unknown>(undefined, TEXTS), needs: often<unknown>(undefined, NEEDS),
+      depends_on: often<unknown>(undefined, NEEDS), ...often<object>({}, OTHERS),
+    })) as unknown as JobInput[];
+    const key = often("k", ["a b", "", LONG]);
+    const short = plainJobs(key, jobs);
+    if (short === undefined) {
+      seen.refused += 1;
+      continue;
+    }
+    seen.short += 1;
+    assert.equal(encoded(key, jobs), encoded(key, forReader(jobs)), JSON.stringify(jobs));
+  }
+  assert.ok(seen.short > 70 && seen.refused > 70, JSON.stringify(seen));
+});
+
+test("a list that is not plain is read by the one who says what is wrong with it", () => {
+  const job = { id: "a", run: "x" };
+  const mistakes: [unknown[], RegExp][] = [
+    [[{ ...job, needs: "a" }], /depends on itself/],
+    [[{ ...job, needs: "b" }, { id: "b", run: "x", needs: "a" }], /wait for each other/],
+    [[job, job], /two jobs have the id "a"/],
+    [[{ ...job, command: ["y"] }], /exactly one of/],
+    [[{ ...job, needs: "b", depends_on: "b" }], /is another name for/],
+    [[{ id: "a" }], /nothing to do/],
+    [[new (class { id = "a"; run = "x"; })()], /an object that is not plain/],
+    [[{ ...job, nedds: "b" }], /unknown key "nedds"/],
+    [[{ ...job, run: "\ud800" }], /half of a character/],
+    [[{ id: "a", command: ["x\0"] }], /the character NUL/],
+    [[{ id: "a", command: ["x".repeat(1024 * 1024 + 1)] }], /longer than 1048576 bytes/],
+  ];
+  for (const [jobs, wrong] of mistakes) {
+    assert.throws(() => spawnWish("k", jobs as JobInput[]), (error) => {
+      return error instanceof PipelineError && wrong.test(error.message);
+    });
+  }
+  // Legal, and in an order that the master refuses.
+  const late = spawnWish("k", [{ ...job, needs: "b" }, { id: "b", run: "x" }]);
+  assert.deepEqual(late.jobs.map(({ dependsOn }) => dependsOn), [[1], []]);
+});
+
+test("the same list is the same bytes in every version: a retry finds what was added", () => {
+  const wish = spawnWish("k", [
+    { id: "a", command: ["true", ""], needs: "old" }, { id: "b", run: "ö", needs: ["a", "older"] },
+  ], { before: ["late", "later"], stage: "ITER" });
+  const hash = createHash("sha256").update(Spawn.encode(wish)).digest("hex");
+  assert.equal(hash.slice(0, 16), "6c53c9879442b0b5");
 });

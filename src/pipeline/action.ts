@@ -35,7 +35,8 @@ export const BUILTIN_CALLS = ["titan:noop", "titan:echo", "titan:fail", "titan:s
 /** The program for scripts that a pipeline or a job names. */
 export function readShell(fields: Fields): ShellName | undefined {
   const node = fields.value("shell");
-  const text = node?.kind === "scalar" ? node.text : "";
+  if (node === undefined) return undefined;
+  const text = node.kind === "scalar" ? node.text : "";
   const word = text.split(" ")[0] ?? "";
   const known = SHELLS.find((name) => name === word) ?? OTHER_SHELLS.get(word);
   const other = /^(?:pwsh|powershell|cmd|zsh|fish|ruby|perl)$/.test(word)

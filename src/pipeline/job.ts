@@ -22,7 +22,7 @@ import {
   MAX_TAGS,
   TAG,
 } from "./limits.ts";
-import { readFiles, type NamedInput } from "./job-files.ts";
+import { readFiles, type NamedInput, type ReadFiles } from "./job-files.ts";
 import type { Report } from "./problems.ts";
 import { readGate } from "./gate.ts";
 import { readService } from "./service.ts";
@@ -99,33 +99,62 @@ export function readJob(
   const scope = scopeOf(node, index);
   const fields = new Fields(report, node, { known: JOB_KEYS, scope, level: "job" });
   const id = readId(fields, "id", `job ${index + 1}`);
-  const service = readService(fields, readType(fields) === "service");
+  const isPlain = node.entries.every(({ key }) => PLAIN_KEYS.has(key.text));
+  const service = isPlain ? undefined : readService(fields, readType(fields) === "service");
   const parents = readParents(fields);
-  const affinity = readAffinity(fields, parents);
+  const affinity = isPlain ? undefined : readAffinity(fields, parents);
   const action = readAction(fields, readShell(fields) ?? shell);
-  const { files, inputs } = readFiles(fields, { isService: service !== undefined, action });
-  const definition = {
+  const isService = service !== undefined;
+  const { files, inputs } = isPlain ? NO_FILES : readFiles(fields, { isService, action });
+  const definition: JobDefinition = {
     id: id?.text ?? "",
     action: action as NonNullable<typeof action>,
     dependsOn: parents.map(({ text }) => text),
-    requirement: readTags(fields, "requirement"),
-    priority: fields.number("priority", PRIORITIES) ?? 1,
-    delayMs: fields.duration("delay") ?? 0,
     affinity: affinity?.text,
-    when: fields.oneOf("when", ["success", "failure", "always"], whenHelp(fields)) ?? "success",
-    timeoutMs: fields.duration("timeout") ?? 0,
-    retry: readRetry(fields),
-    env: readEnv(fields),
-    gate: readGate(fields),
-    ...(service !== undefined && { service }),
-    ...(files !== undefined && { files }),
+    ...(isPlain ? plainRest() : readRest(fields)),
   };
+  if (service !== undefined) definition.service = service;
+  if (files !== undefined) definition.files = files;
   // Others may name the job by the text that should have been its id: the graph needs that name.
   const standIn = id === undefined ? fields.meant.get("id") : undefined;
   const named = standIn?.kind === "scalar" && ID.test(standIn.text);
   const known = named ? { text: standIn.text, node: standIn } : id;
   const complete = report.count === before ? definition : undefined;
   return { node, scope, id: known, parents, affinity, inputs, definition: complete };
+}
+
+/** Most jobs have no others, and then thirty need not be looked for. */
+const PLAIN_KEYS: ReadonlySet<string> =
+  new Set(["id", "file", "args", "command", "run", "shell", "call", "input", "with",
+    "depends_on", "needs"]);
+
+const NO_FILES: ReadFiles = { files: undefined, inputs: [] };
+
+/** What a job is beside its action, its files and its place in the graph. */
+type Rest = Pick<
+  JobDefinition,
+  "requirement" | "priority" | "delayMs" | "when" | "timeoutMs" | "retry" | "env" | "gate"
+>;
+
+function readRest(fields: Fields): Rest {
+  return {
+    requirement: readTags(fields, "requirement"),
+    priority: fields.number("priority", PRIORITIES) ?? 1,
+    delayMs: fields.duration("delay") ?? 0,
+    when: fields.oneOf("when", ["success", "failure", "always"], whenHelp(fields)) ?? "success",
+    timeoutMs: fields.duration("timeout") ?? 0,
+    retry: readRetry(fields),
+    env: readEnv(fields),
+    gate: readGate(fields),
+  };
+}
+
+/** The same of a job that says nothing about it. */
+function plainRest(): Rest {
+  return {
+    requirement: [], priority: 1, delayMs: 0, when: "success", timeoutMs: 0,
+    retry: { ...DEFAULT_RETRY }, env: {}, gate: undefined,
+  };
 }
 
 const PRIORITIES = { min: -MAX_PRIORITY, max: MAX_PRIORITY, whole: true } as const;
@@ -145,7 +174,8 @@ function readType(fields: Fields): "run" | "service" | undefined {
 /** Advice about a step that asks a person, or does one thing: here, other keys say both. */
 function typeHelp(fields: Fields): string {
   const node = fields.value("type");
-  const text = node?.kind === "scalar" ? node.text.toLowerCase() : "";
+  if (node === undefined) return "";
+  const text = node.kind === "scalar" ? node.text.toLowerCase() : "";
   if (/^(?:gate|approval|approve|manual|hitl|human|pause|suspend|wait|input)$/.test(text)) {
     const given = scalarAt(fields.node, "message", "hitl_message", "prompt", "description");
     const message = JSON.stringify((given ?? "…").slice(0, 60));
@@ -164,7 +194,8 @@ function typeHelp(fields: Fields): string {
 
 function whenHelp(fields: Fields): string {
   const node = fields.value("when");
-  const text = node?.kind === "scalar" ? node.text : "";
+  if (node === undefined) return "";
+  const text = node.kind === "scalar" ? node.text : "";
   const meant = MEANT_WHEN.find(([pattern]) => pattern.test(text))?.[1];
   if (text === "manual") {
     return fields.report.foreign(': a person is asked by hitl_message: "…" in the job before it');

@@ -27,19 +27,17 @@ import {
 import type { Client } from "./client.ts";
 import type { JobInput } from "./input.ts";
 import { toSpec } from "./spec.ts";
+import { spawnWish, type SpawnOptions } from "./spawn-wish.ts";
+
+export type { SpawnOptions } from "./spawn-wish.ts";
+
+const nothing = (): void => undefined;
 
 /** What a job has added under a key. */
 export interface SpawnedJobs {
   readonly key: string;
   /** Their ids, in the order in which they were given. */
   readonly jobs: readonly string[];
-}
-
-export interface SpawnOptions {
-  /** The part of the work that they belong to, for people: `titan agents` shows it. */
-  readonly stage?: string;
-  /** Jobs of the run that have not started, and are to wait for all of these. */
-  readonly before?: string | readonly string[];
 }
 
 export interface Question {
@@ -114,6 +112,8 @@ export class JobWaits {
   #busy = 0;
   #blockers: Blocker[] = [];
   #planned = false;
+  /** Over when the next piece of work may begin. */
+  #turn: Promise<void> = Promise.resolve();
   /** Set while the master is asked whether to end. */
   #pausing: Promise<void> | undefined;
 
@@ -196,10 +196,21 @@ export class JobWaits {
   async spawn(
     key: string, jobs: readonly JobInput[], options: SpawnOptions = {},
   ): Promise<SpawnedJobs> {
-    const wish = spawnWish(key, jobs, options);
+    const wish = await this.track(() => this.#inTurn(() => spawnWish(key, jobs, options)));
     const need = { jobs: wish.jobs.length };
     await this.withBudget(need, () => this.#door.client.spawn(wish));
     return { key, jobs: wish.jobs.map(({ id }) => id) };
+  }
+
+  /**
+   * One piece of work in each turn of the event loop. A program that adds a hundred lists at once
+   * has the first on its way while it makes the second, so the master need not wait for the last.
+   */
+  #inTurn<T>(work: () => T): Promise<T> {
+    const { soon } = this.#door.host.timers;
+    const done = this.#turn.then(work);
+    this.#turn = done.then(nothing, nothing).then(() => new Promise((next) => void soon(next)));
+    return done;
   }
 
   /** Waits for these jobs, and gives what they have handed in. Throws if one did not complete. */
@@ -297,28 +308,6 @@ function hasSettled({ status, service }: JobInfo): boolean {
 function settledJob<T>({ id, status, result, failure }: JobInfo): SettledJob<T> {
   const value = result === undefined ? undefined : resultValue(result) as T;
   return { id, status, result: value, failure: failure?.message };
-}
-
-/** Names of jobs that are not in the list are those of jobs that the run has already. */
-export function spawnWish(
-  key: string, jobs: readonly JobInput[], options: SpawnOptions = {},
-): Parameters<Client["spawn"]>[0] {
-  const { stage = "", before = [] } = options;
-  const own = new Set(jobs.map(({ id }) => id));
-  const parents = [...new Set(jobs.flatMap(parentsOf))].filter((id) => !own.has(id));
-  // They stand in for the older jobs while names become numbers, and are left out then.
-  const standIns = parents.map((id): JobInput => ({ id, command: ["true"] }));
-  const name = key === "" ? "spawn" : key.replace(/[/\p{Cc}]/gu, "-").slice(0, 100);
-  const spec = toSpec(definePipeline({ name, project: false, jobs: [...jobs, ...standIns] }));
-  const added = spec.jobs.slice(0, spec.jobs.length - parents.length);
-  const later = typeof before === "string" ? [before] : before;
-  const edges = added.flatMap((_, job) => later.map((child) => ({ job, child })));
-  return { key, stage, jobs: added, parents, before: edges };
-}
-
-function parentsOf({ depends_on = [], needs = [], affinity }: JobInput): string[] {
-  const listed = [depends_on, needs].flatMap((ids) => typeof ids === "string" ? [ids] : [...ids]);
-  return typeof affinity === "string" ? [...listed, affinity] : listed;
 }
 
 /** The rules of a question are those of a gate, and are read by the same reader. */

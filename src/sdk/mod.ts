@@ -27,7 +27,8 @@
  *     options.ts       checks of arguments that no type checker has seen
  *     project-need.ts  does it need its folder?
  *     spec.ts          a pipeline as it travels
- *     job-waits.ts     jobs that add jobs, ask and wait: part of "titan-orchestrator/job"
+ *     job-waits.ts     jobs that add jobs, ask and wait: part of "titan-orchestrator/job";
+ *                      spawn-wish.ts those jobs as they travel
  *     store.ts         the store, for jobs: "titan-orchestrator/store"
  *     python/          the same for Python: titan.py, titan_job.py, and titan_wire.py below them
  *
@@ -52,9 +53,10 @@ export type { Forwarding, ForwardOptions } from "./forward.ts";
 export { type AnyPipeline, pipeline, PipelineBuilder, type PipelineKeys } from "./builder.ts";
 export { type JobInput, type PipelineInput } from "./input.ts";
 export {
-  JobFailed, JobWaits, spawnWish, type Answer, type HoldOptions, type JobDoor, type Question,
+  JobFailed, JobWaits, type Answer, type HoldOptions, type JobDoor, type Question,
   type SettledJob, type SpawnedJobs, type SpawnOptions,
 } from "./job-waits.ts";
+export { plainJobs, spawnWish } from "./spawn-wish.ts";
 export { toSpec } from "./spec.ts";
 export { type ClusterEvent } from "./facts.ts";
 export { pastFacts, pastSpan, pastStep, readMoment, type PastSource } from "./past.ts";

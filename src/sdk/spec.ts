@@ -33,15 +33,17 @@ export function toSpec(definition: PipelineDefinition, options: SpecOptions = {}
     throw new Error(`Cannot submit pipeline "${definition.name}": ${why}`);
   };
   // A job that depends on a service waits for all its replicas.
-  const indexesOf = (id: string): number[] => {
+  const indexesOf = (id: string): number | number[] => {
     const { first, count } = known(id);
-    return Array.from({ length: count }, (_, at) => first + at);
+    return count === 1 ? first : Array.from({ length: count }, (_, at) => first + at);
   };
   const jobs = definition.jobs.flatMap((job) => {
     const dependsOn = job.dependsOn.flatMap(indexesOf);
     const affinity = job.affinity === undefined ? undefined : known(job.affinity).first;
-    return Array.from({ length: job.service?.replicas ?? 1 }, (_, at): JobSpec => ({
-      id: replicaId(job.id, at + 1),
+    const service = job.service && toService(job, deploy);
+    const files = job.files && toFiles(job.files, (id) => known(id).first);
+    const replica = (number: number): JobSpec => ({
+      id: replicaId(job.id, number),
       action: toAction(job),
       dependsOn,
       requirement: [...job.requirement],
@@ -53,9 +55,11 @@ export function toSpec(definition: PipelineDefinition, options: SpecOptions = {}
       retry: job.retry.maxAttempts > 1 ? { ...job.retry } : undefined,
       env: job.env,
       gate: job.gate === undefined ? undefined : toGate(job.gate),
-      ...(job.service && { service: toService(job, deploy) }),
-      ...(job.files && { files: toFiles(job.files, (id) => known(id).first) }),
-    }));
+      service,
+      files,
+    });
+    if (service === undefined) return replica(1);
+    return Array.from({ length: job.service!.replicas }, (_, at) => replica(at + 1));
   });
   const { name, version, agent } = definition;
   return { name, version, project, ...(agent && { agent: toAgent(agent) }), jobs };
