@@ -65,7 +65,7 @@ function hall() {
   const hub = new EventHub({ host: world.host("m"), session, version: "1" });
   const open = (last?: number): FakeOutlet => {
     const outlet = new FakeOutlet();
-    hub.open(outlet, { all: false, runs: [] }, last);
+    hub.open(outlet, { all: false, runs: [] }, { at: last });
     return outlet;
   };
   const pass = async (ms = 1000): Promise<void> => {

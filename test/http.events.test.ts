@@ -102,6 +102,25 @@ test("cut and restored: the facts of the gap once each, and equal state", async 
   for (const stream of [whole, again]) stream.close();
 });
 
+test("asked for once, a stream ends when all has been told, and later goes on", async () => {
+  const run = await submit("a");
+  const live = new Stream(world.port);
+  const first = new Stream(world.port, `?once=1&run=${run}`);
+  await first.until(() => first.ended);
+  assert.deepEqual([first.of("snapshot").length, first.lastId], [2, `${await last()}`]);
+  const idle = new Stream(world.port, "?once=1", { "last-event-id": first.lastId! });
+  await idle.until(() => idle.ended);
+  assert.deepEqual(idle.messages.map(({ event }) => event), ["hello"]);
+  await world.titan.cancel(run);
+  await live.until(() => live.of("fact").length === 1);
+  const next = new Stream(world.port, `?once=1&run=${run}`, { "last-event-id": first.lastId! });
+  await next.until(() => next.ended);
+  assert.deepEqual(next.of("fact"), live.of("fact"));
+  assert.deepEqual(next.of("rows").flatMap(({ jobs }) => jobs.map((job: any) => job.status)),
+    ["CANCELLED"]);
+  live.close();
+});
+
 test("a master that starts anew: its readers stay, and miss nothing", async () => {
   const stream = new Stream(world.port);
   await stream.until(() => stream.lastId !== undefined);

@@ -96,7 +96,7 @@ function hall() {
   const hub = new EventHub({ host: world.host("m"), session, version: "1" });
   const open = (last?: number, runs: string[] = []): FakeOutlet => {
     const outlet = new FakeOutlet();
-    hub.open(outlet, { all: false, runs }, last);
+    hub.open(outlet, { all: false, runs }, { at: last });
     return outlet;
   };
   const pass = async (ms = 1000): Promise<void> => {
@@ -244,6 +244,29 @@ test("rows that could not be read are read later", async () => {
   master.add(2);
   await pass();
   assert.deepEqual([reader.seqs("rows"), reader.seqs("fact")], [[0], [1, 2]]);
+});
+
+test("a reader of once is told nothing after its end, while its socket stays", async () => {
+  const { world, master, hub, pass } = hall();
+  const outlet = new FakeOutlet();
+  let ends = 0;
+  outlet.end = () => void (ends += 1);
+  hub.open(outlet, { all: false, runs: [] }, { once: true });
+  await pass();
+  assert.deepEqual([ends, hub.size], [1, 0]);
+  const { text } = outlet;
+  master.add(3);
+  await pass();
+  assert.equal(outlet.text, text);
+  // Its socket is closed at last: that nobody reads is known already.
+  const open = new FakeOutlet();
+  hub.open(open, { all: false, runs: [] });
+  outlet.destroy();
+  await world.run(world.now + 60_000);
+  master.add(1);
+  await pass();
+  assert.deepEqual(open.seqs("fact"), [4]);
+  hub.close();
 });
 
 test("the subscription is one, and goes on after a break", async () => {

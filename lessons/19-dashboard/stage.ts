@@ -93,7 +93,7 @@ export class Page {
     this.#wire = new Wire((text) => {
       for (const message of reader.read(text)) this.#take(message);
     });
-    hub.open(this.#wire, { all: false, runs }, this.lastId);
+    hub.open(this.#wire, { all: false, runs }, { at: this.lastId });
   }
 
   unplug(): void {

@@ -19,7 +19,7 @@ import {
   news, NO_ROWS, type Interest, type News, type SeenFact, type SeenRows,
 } from "./frames.ts";
 import { MAX_STREAMS } from "./options.ts";
-import { Reader, type Outlet } from "./reader.ts";
+import { Reader, type From, type Outlet } from "./reader.ts";
 import { RecentFacts } from "./recent.ts";
 import { RowReader, Touches } from "./touched.ts";
 
@@ -78,10 +78,9 @@ export class EventHub {
     return this.#readers.size >= MAX_STREAMS || this.#closed;
   }
 
-  /** `last`: the id of the last message that this reader has had. */
-  open(outlet: Outlet, interest: Interest, last: number | undefined): void {
+  open(outlet: Outlet, interest: Interest, from: From = {}): void {
     outlet.write(Buffer.from("retry: 1000\n\n"));
-    const reader = new Reader(outlet, interest, last);
+    const reader = new Reader(outlet, interest, from);
     reader.onDrained = () => {
       if (!reader.isLive) this.#soon();
     };
@@ -100,7 +99,7 @@ export class EventHub {
   }
 
   #left(reader: Reader): void {
-    this.#readers.delete(reader);
+    if (!this.#readers.delete(reader)) return;
     this.#unlive(reader);
     if (this.#readers.size > 0 || this.#closed) return;
     this.#beat?.cancel();
@@ -270,6 +269,11 @@ export class EventHub {
       rows: this.#rows,
     });
     if (reader.isGone || reader.at !== this.#recent.end) return;
+    if (reader.once) {
+      reader.end();
+      this.#left(reader);
+      return;
+    }
     reader.isLive = true;
     const same = this.#live.get(reader.key) ?? new Set();
     this.#live.set(reader.key, same.add(reader));

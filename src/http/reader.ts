@@ -21,8 +21,16 @@ export interface Outlet {
   destroy(): unknown;
 }
 
+export interface From {
+  /** The id of the last message that this reader has had. */
+  readonly at?: number | undefined;
+  /** It is told what there is to tell, and nothing that happens later. */
+  readonly once?: boolean;
+}
+
 export class Reader {
   readonly interest: Interest;
+  readonly once: boolean;
   /** Readers with the same key are told the same. */
   readonly key: string;
   /** It has everything up to this number. Undefined: nothing, and needs a snapshot. */
@@ -35,9 +43,10 @@ export class Reader {
   #unread = 0;
   #blockedAt: number | undefined;
 
-  constructor(outlet: Outlet, interest: Interest, at: number | undefined) {
+  constructor(outlet: Outlet, interest: Interest, { at, once = false }: From) {
     this.#outlet = outlet;
     this.interest = interest;
+    this.once = once;
     this.key = JSON.stringify([interest.all, interest.runs]);
     this.at = at;
   }

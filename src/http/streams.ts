@@ -20,6 +20,7 @@ export const STREAMS: readonly Route[] = [
         `${MAX_FOLLOWED})`,
       facts: "all: attempts and steps of all runs, too",
       lastEventId: "go on behind this message, as the header Last-Event-ID says",
+      once: "1: it ends as soon as all has been told that there is to tell",
     },
     run: async (asked) => events(asked),
   },
@@ -47,5 +48,6 @@ function events({ hub, query, lastEventId }: Asked): Live {
       `Cannot open an event stream: ${MAX_STREAMS} are open, and no more may be`,
       { "retry-after": "10" });
   }
-  return new Live((outlet) => hub.open(outlet, { all: query.get("facts") === "all", runs }, at));
+  const interest = { all: query.get("facts") === "all", runs };
+  return new Live((outlet) => hub.open(outlet, interest, { at, once: query.get("once") === "1" }));
 }

@@ -111,10 +111,13 @@ export class Browser {
     process.on("exit", this.#kill);
   }
 
-  /** A tab, of this size. */
-  async open(url: string, size: Size = { width: 1280, height: 800 }): Promise<Page> {
+  /** A tab, of this size; or a window, beside which all others stay visible. */
+  async open(
+    url: string, size: Size = { width: 1280, height: 800 }, { newWindow = false } = {},
+  ): Promise<Page> {
     const { cdp } = this.#parts;
-    const { targetId } = await cdp.call("Target.createTarget", { url: "about:blank" }) as Answer;
+    const made = await cdp.call("Target.createTarget", { url: "about:blank", newWindow }) as Answer;
+    const { targetId } = made;
     const { sessionId } = await cdp.call("Target.attachToTarget", { targetId, flatten: true });
     const page = new Page({ cdp, sessionId, targetId });
     await page.begin(size);

@@ -85,7 +85,7 @@ function navigation(state: State, { url }: Context): VNode {
 
 const CONNECTION = {
   connecting: ["pending", "Connecting"], live: ["completed", "Live"],
-  polling: ["completed", "Live"], lost: ["failed", "Out of date"],
+  lost: ["failed", "Out of date"],
 } as const;
 
 function connection({ connection: found }: State): VNode {

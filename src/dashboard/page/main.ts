@@ -9,7 +9,7 @@
  *     rows.ts       the shapes of runs, jobs, workers, …
  *     gates.ts      open gates and answers; agents.ts trees, brakes and stages of agent runs
  *     api.ts        requests, with errors in words
- *     stream.ts     the connection that keeps the page true; sse.ts its messages
+ *     stream.ts     the connection that keeps the page true; sse.ts its messages; seats.ts for whom
  *     needs.ts      what the view that is shown has asked for, again and again
  *     router.ts     addresses and views
  *     keys.ts       from keys to what they mean

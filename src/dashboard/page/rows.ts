@@ -104,18 +104,6 @@ export interface Pool {
   readonly workers: readonly Launch[];
 }
 
-export interface Info {
-  readonly version: string;
-  readonly pid: number;
-  readonly startedAt: number;
-  readonly now: number;
-  readonly state: string;
-  readonly runs: number;
-  readonly workers: number;
-  /** Why nothing new is taken; empty: it is. */
-  readonly full: string;
-}
-
 export interface GateField {
   readonly name: string;
   readonly type: "text" | "number" | "choice" | "boolean";

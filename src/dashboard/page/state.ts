@@ -14,10 +14,10 @@ import type { Fact, Job, Run } from "./rows.ts";
 import { addSample, isDue, sampleOf, waitedOf, type Sample } from "./samples.ts";
 
 /**
- * `connecting`: nothing came yet. `live`: the stream runs. `polling`: the master has no stream, so
- * the page asks each second. `lost`: the page is out of date, and tries again by itself.
+ * `connecting`: nothing came yet. `live`: the page is true. `lost`: it is out of date, and tries
+ * again by itself.
  */
-export type Connection = "connecting" | "live" | "polling" | "lost";
+export type Connection = "connecting" | "live" | "lost";
 
 /** The answer to a GET, or why there is none. The last answer stays while requests fail. */
 export interface Loaded {
@@ -148,8 +148,7 @@ export function reduce(state: State, action: Action): State {
 
 function ticked(state: State, now: number): State {
   const { runs, samples, connection } = state;
-  const isTrue = connection === "live" || connection === "polling";
-  if (runs === undefined || !isTrue || !isDue(samples, now)) return { ...state, now };
+  if (runs === undefined || connection !== "live" || !isDue(samples, now)) return { ...state, now };
   const waited = waitedOf(answerOf<string>(state, METRICS) ?? "");
   return { ...state, now, samples: addSample(samples, sampleOf(runs.values(), now, waited)) };
 }

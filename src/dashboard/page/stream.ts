@@ -5,9 +5,9 @@
  *        ▲                  │ the connection breaks, or nothing is heard for too long
  *        └── wait a bit ◀───┘ again with Last-Event-ID: what was missed comes, once each, in order
  *
- * A master without such a stream is asked once a second instead. A tab that nobody sees gives its
- * connection back after a while, since a browser has six of them for all its tabs, and comes with
- * its Last-Event-ID when it is shown.
+ * A browser has six connections for all its windows. A tab that nobody sees gives its own back
+ * after a while, and comes with its Last-Event-ID when it is shown. A window for which there is no
+ * seat (seats.ts) does so once a second: it asks for a stream that ends when all has been told.
  *
  * Invariants: one connection at a time, and none while nobody looks; a message of a connection that
  * was given up changes nothing; the waits grow to MAX_WAIT_MS and no further, so that the page is
@@ -16,20 +16,20 @@
  */
 import type { Api } from "./api.ts";
 import { ApiError } from "./api.ts";
-import type { Fact, Info, Job, Run } from "./rows.ts";
+import type { Fact, Job, Run } from "./rows.ts";
+import { takeSeat } from "./seats.ts";
 import { SseReader, type Message } from "./sse.ts";
 import type { Action } from "./state.ts";
 
 const MIN_WAIT_MS = 250;
 const MAX_WAIT_MS = 2_000;
-const POLL_MS = 1_000;
+/** Between two looks of a window without a seat. */
+const LOOK_MS = 1_000;
 /** Without a word for so long, the page asks whether anybody is there. */
 const SILENCE_MS = 3_000;
 const PROBE_MS = 2_000;
 /** A person who looks at another tab for a moment costs no connection. */
 const HIDDEN_MS = 5_000;
-/** As many runs as a page without a stream keeps. */
-const POLLED_RUNS = 1_000;
 
 export interface StreamOptions {
   readonly api: Api;
@@ -45,7 +45,8 @@ export class Stream {
   /** Followed runs of which nothing is known yet. */
   readonly #unread = new Set<string>();
   #connection: AbortController | undefined;
-  #hasStream = true;
+  /** Gives the seat back. Undefined: there is none for this window. */
+  #leave: (() => void) | undefined;
   /** Of this connection: whether anything came, and whether it was given up as a dead one. */
   #heard = false;
   #isSilent = false;
@@ -68,6 +69,8 @@ export class Stream {
         this.#isAsleep = true;
         this.#options.dispatch({ type: "connection", connection: "connecting" });
         this.#connection?.abort();
+        this.#leave?.();
+        this.#leave = undefined;
       }, HIDDEN_MS);
     } else if (this.#isAsleep) {
       this.#isAsleep = false;
@@ -105,7 +108,7 @@ export class Stream {
       });
       if (wasAborted) continue;
       if (this.#heard) wait = MIN_WAIT_MS;
-      await this.#pause(this.#hasStream ? wait : POLL_MS);
+      await this.#pause(this.#heard && this.#leave === undefined ? LOOK_MS : wait);
       wait = Math.min(2 * wait, MAX_WAIT_MS);
     }
   }
@@ -114,8 +117,8 @@ export class Stream {
     this.#heard = false;
     this.#isSilent = false;
     this.#connection = new AbortController();
-    if (this.#hasStream) await this.#listen(this.#connection);
-    else await this.#poll(this.#connection.signal);
+    this.#leave ??= await takeSeat();
+    await this.#listen(this.#connection);
   }
 
   #failed(error: unknown): void {
@@ -127,7 +130,9 @@ export class Stream {
   }
 
   async #listen(connection: AbortController): Promise<void> {
+    const isBrief = this.#leave === undefined;
     const query = new URLSearchParams(this.#runs.map((id) => ["run", id]));
+    if (isBrief) query.set("once", "1");
     const headers = this.#lastId === "" ? {} : { "last-event-id": this.#lastId };
     const { signal } = connection;
     const watch = new Watch(() => {
@@ -138,11 +143,8 @@ export class Stream {
       // As they are at some time after the last message. Later changes come behind it.
       await this.#readRuns(signal);
       const response = await fetch(`/api/v1/events?${query}`, { headers, signal });
-      const type = response.headers.get("content-type") ?? "";
-      if (response.status === 404 || !type.startsWith("text/event-stream")) {
-        if (response.status === 404) this.#hasStream = false;
-        else throw new ApiError(response.status, `The master answered ${response.status}`);
-        return;
+      if (!response.ok) {
+        throw new ApiError(response.status, `The master answered ${response.status}`);
       }
       const reader = new SseReader();
       const text = response.body!.pipeThrough(new TextDecoderStream());
@@ -152,7 +154,7 @@ export class Stream {
         for (const message of reader.read(piece)) if (!signal.aborted) this.#take(message);
         this.#tell();
       }
-      throw new ApiError(0, "The connection ended");
+      if (!isBrief) throw new ApiError(0, "The connection ended");
     } finally {
       watch.stop();
     }
@@ -197,30 +199,14 @@ export class Stream {
 
   async #readRuns(signal: AbortSignal): Promise<void> {
     for (const id of [...this.#unread]) {
-      const found = await this.#pollRun(id);
+      const found = await this.#readRun(id);
       if (signal.aborted) return;
       this.#unread.delete(id);
       if (found !== undefined) this.#options.dispatch({ type: "run", seq: 0, ...found });
     }
   }
 
-  async #poll(signal: AbortSignal): Promise<void> {
-    const { api, dispatch } = this.#options;
-    const info = await api.get<Info>("info");
-    const runs = await api.get<Run[]>(`runs?limit=${POLLED_RUNS}`);
-    const followed = await Promise.all(this.#runs.map((id) => this.#pollRun(id)));
-    if (signal.aborted) return;
-    const { now, version, startedAt } = info;
-    dispatch({ type: "hello", seq: 0, now, version, startedAt, wall: Date.now() });
-    dispatch({ type: "snapshot", seq: 0, runs });
-    for (const found of followed) {
-      if (found !== undefined) dispatch({ type: "run", seq: 0, ...found });
-    }
-    this.#heard = true;
-    dispatch({ type: "connection", connection: "polling" });
-  }
-
-  async #pollRun(id: string): Promise<{ run: Run; jobs: Job[] } | undefined> {
+  async #readRun(id: string): Promise<{ run: Run; jobs: Job[] } | undefined> {
     const path = `runs/${encodeURIComponent(id)}`;
     try {
       return await this.#options.api.get<{ run: Run; jobs: Job[] }>(path);

@@ -64,7 +64,6 @@ export async function loadLog({ path, lines, jobs, signal, onMore }: Loading): P
     if (whole.length > 0) onMore(goOn);
   }
   add(rest);
-  lines.finish();
   onMore(goOn);
 }
 

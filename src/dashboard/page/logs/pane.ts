@@ -96,7 +96,10 @@ export class LogPane {
     const before = this.#props;
     this.#props = props;
     this.#scroller.setAttribute("aria-label", props.label);
-    if (props.source !== before?.source) {
+    if (!props.isOpen) this.#source.end();
+    // Also of a run that is retried while one looks.
+    const isNew = props.source !== before?.source || (props.isOpen && before?.isOpen === false);
+    if (isNew) {
       this.#isFollowing = props.line === undefined;
       this.#scroller.scrollTop = 0;
       this.#source.open(props.source, { follow: props.isOpen });

@@ -1,14 +1,16 @@
 /**
  * Lesson 19: where the lines of a log come from: loaded until all of them are here. A connection
  * that breaks is made again: of one job from where it broke, and of several from the beginning;
- * then what is shown stays until there is more of it.
+ * then what is shown stays until there is more of it. A window without a seat (seats.ts) loads what
+ * there is, again and again, until nothing more can come.
  *
  * Test: test/19-dashboard.run.browser.test.ts
  */
 import { LogLines } from "./lines.ts";
+import { takeSeat } from "../seats.ts";
 import { loadLog } from "./loader.ts";
 
-/** Before a log that broke off is loaded again. */
+/** Before a log that broke off, or may have grown, is loaded again. */
 const RETRY_MS = 1_000;
 
 export class LogSource {
@@ -39,7 +41,7 @@ export class LogSource {
     this.#loading.abort();
   }
 
-  /** `follow`: until nothing more can come. */
+  /** `follow`: until nothing more can come, of which the caller tells. */
   open(path: string | undefined, { follow }: { follow: boolean }): void {
     this.#path = path;
     this.#isFollowed = follow;
@@ -51,13 +53,20 @@ export class LogSource {
     void this.#load();
   }
 
+  /** Nothing more comes than is there by now. */
+  end(): void {
+    this.#isFollowed = false;
+  }
+
   async #load(): Promise<void> {
     this.#loading.abort();
     this.#loading = new AbortController();
     const { signal } = this.#loading;
     if (this.#path === undefined) return;
-    const whole = `${this.#path}${this.#isFollowed ? "&follow=1" : ""}`;
     while (!signal.aborted) {
+      const leave = this.#isFollowed ? await takeSeat() : undefined;
+      const isBrief = this.#isFollowed && leave === undefined;
+      const whole = `${this.#path}${leave === undefined ? "" : "&follow=1"}`;
       const goesOn = this.#next !== undefined;
       const path = goesOn ? `${whole}&from=${this.#next}` : whole;
       const lines = goesOn || this.lines.end === 0 ? this.lines : new LogLines();
@@ -80,8 +89,11 @@ export class LogSource {
             show({ isWhole: false });
           },
         });
-        show({ isWhole: true });
-        return;
+        if (!isBrief) {
+          lines.finish();
+          show({ isWhole: true });
+          return;
+        }
       } catch (error) {
         if (signal.aborted) return;
         // fetch() says so when there is no connection; all else is an answer.
@@ -90,8 +102,10 @@ export class LogSource {
           : (error as Error).message;
         this.#onMore();
         if (!isAway) return;
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      } finally {
+        leave?.();
       }
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
   }
 
