@@ -136,6 +136,41 @@ test("the loop grows once, a second later, by as many workers as the backlog nee
   scaled.stop();
 });
 
+test("the second of a burst begins with it, and not with the next look", async () => {
+  for (const offMs of [7, 35, 88]) {
+    const scaled = await Scaled.start();
+    await scaled.run(2000 + offMs);
+    await scaled.submit(5);
+    const { world } = scaled.cluster;
+    const acceptedAt = world.now;
+    await scaled.cluster.until(() => scaled.ordered.length > 0);
+    const waited = world.now - acceptedAt;
+    assert.ok(waited >= 995 && waited <= 1010, `${offMs}: ordered after ${waited} ms`);
+    scaled.stop();
+  }
+});
+
+test("jobs that wait are looked at once more, and not with each event", async () => {
+  const scaled = await Scaled.start({ slots: 1, max: 2 });
+  await scaled.submit(40);
+  await scaled.cluster.until(() => scaled.begun === 2);
+  const { fleet } = scaled.master;
+  let looks = 0;
+  const look = fleet.look.bind(fleet);
+  fleet.look = () => {
+    looks += 1;
+    return look();
+  };
+  const until = scaled.cluster.world.now + 1000;
+  while (scaled.cluster.world.now < until && scaled.begun < 30) {
+    scaled.endAll();
+    await scaled.run(20);
+  }
+  assert.ok(scaled.begun >= 30, `${scaled.begun} jobs`);
+  assert.ok(looks <= 12, `${looks} looks`);
+  scaled.stop();
+});
+
 test("the loop never has more than the maximum, and refills when one dies", async () => {
   const scaled = await Scaled.start({ slots: 1, max: 3 });
   await scaled.submit(9);
@@ -263,7 +298,8 @@ test("the master's side tells nobody to end before that is durable", async () =>
   const pool = local({ max: 2 });
   const run = (ms: number) => world.run(world.now + ms);
   const told: string[] = [];
-  const hands: Hands = { start: () => undefined, stop: (name) => void told.push(name) };
+  const [start, stir] = [() => undefined, () => undefined];
+  const hands: Hands = { start, stir, stop: (name) => void told.push(name) };
   fleet.offer([pool], hands);
   const name = fleet.launch(pool, "jobs wait")!;
   await run(100);

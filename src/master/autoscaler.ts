@@ -7,8 +7,8 @@
  *       │                                      ▼
  *       └── it came, it is gone ── driver ◀── log: only what is durable is ordered
  *
- * A job that waits is seen, and not announced: the loop looks ten times a second, and sooner when
- * time alone changes the plan. So a class has waited since the look that found nobody free for it.
+ * The loop looks ten times a second, and sooner when time alone changes the plan, or when jobs wait
+ * after a look that saw none. A class has waited since the look that found nobody free for it.
  *
  * Invariants: only workers of launches are ended by it, and no one is started without a launch in
  * the log; once it is stopped it orders nothing more; while the disk is full it does nothing,
@@ -107,6 +107,8 @@ export class Autoscaler<P extends OfferedPool = OfferedPool> {
   readonly #pauses = new Set<() => void>();
   readonly #bornAt: number;
   #timer: Timer | undefined;
+  /** A look comes in a moment, because jobs wait. */
+  #isStirred = false;
   #isStopped = false;
 
   constructor(options: AutoscalerOptions<P>) {
@@ -118,6 +120,7 @@ export class Autoscaler<P extends OfferedPool = OfferedPool> {
     const hands = {
       start: (name: string) => this.#start(name),
       stop: (name: string) => void this.#end(name),
+      stir: () => this.#stir(),
     };
     fleet.offer(pools, hands);
     for (const launch of launches) {
@@ -159,6 +162,7 @@ export class Autoscaler<P extends OfferedPool = OfferedPool> {
     const { fleet, pools } = this.#options;
     const seen = fleet.look();
     const { now, history } = seen;
+    this.#isStirred = false;
     let waitMs = LOOK_MS;
     if (seen.isFrozen) this.#stuckSince = new Map(); // nobody waits for a worker now
     else {
@@ -177,6 +181,13 @@ export class Autoscaler<P extends OfferedPool = OfferedPool> {
     this.#arm(waitMs);
   }
   // #endregion
+
+  /** The time of a burst begins with it, and not with the next look. */
+  #stir(): void {
+    if (this.#stuckSince.size > 0 || this.#isStirred) return;
+    this.#isStirred = true;
+    this.#arm(0);
+  }
 
   #arm(ms: number): void {
     this.#timer?.cancel();

@@ -63,6 +63,8 @@ export interface OfferedPool extends Pool {
 export interface Hands {
   start(name: string): void;
   stop(name: string): void;
+  /** Something has happened, and jobs wait. */
+  stir(): void;
 }
 
 /** News about a launch, which cannot be refused and waits while the disk is full. */
@@ -112,6 +114,11 @@ export class Fleet {
   perform(effect: Extract<Effect, { type: "StartWorker" | "StopWorker" }>): void {
     if (effect.type === "StartWorker") this.#hands?.start(effect.name);
     else this.#hands?.stop(effect.name);
+  }
+
+  /** The engine has let effects out. */
+  released(): void {
+    if (this.#hands !== undefined && this.#engine.state.ready.size > 0) this.#hands.stir();
   }
 
   look(): SeenFleet {

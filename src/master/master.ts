@@ -310,8 +310,9 @@ function makeServices(
   // #endregion
   const engine: Engine = new Engine({
     host, log, memory: memoryLimits(heapBytes), artifacts, observer, witness: facts, perform,
-    onFatal: fatal, onReleased: () => workers.flush(), connections: forwards.openOf,
-    returnsUntil: () => workers.returnsUntil, mayNotify: messenger?.refusal.bind(messenger),
+    onFatal: fatal, connections: forwards.openOf, returnsUntil: () => workers.returnsUntil,
+    mayNotify: messenger?.refusal.bind(messenger),
+    onReleased: () => { workers.flush(); fleet.released(); },
   });
   const services: Services = {
     host, dir, engine, workers, watchers, facts, past, forwards, output, blobs, turns, specs,
