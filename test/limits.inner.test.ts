@@ -34,7 +34,7 @@ import { lock } from "../src/host/lock.ts";
 import { SpareTrees } from "../src/host/spare-trees.ts";
 import { MAX_KEPT, noteRecovery, readRecoveries } from "../src/log/recoveries.ts";
 import { MAX_EDGES_PER_RUN } from "../src/master/core/limits.ts";
-import { MAX_PENDING_CALLS } from "../src/store/client/client.ts";
+import { MAX_PENDING_CALLS } from "../src/store/client/options.ts";
 import {
   HARD_OUTPUT_BYTES, HARD_PUSH_BYTES, StoreConnection, type Shared,
 } from "../src/store/server/connection.ts";

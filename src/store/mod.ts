@@ -28,7 +28,9 @@
  *                     backlog.ts · replica-stream.ts     the primary's side
  *                     replica.ts                         the replica's side
  *     server/         server.ts · connection.ts          the port
- *     client/         client.ts · url.ts · gateway.ts    a client; what the master asks for others
+ *     client/         client.ts · options.ts · url.ts    a client, and what it is told;
+ *                     encode.ts · subscriptions.ts       calls as bytes; who listens to what;
+ *                     gateway.ts                         what the master asks for others
  *
  * Test: test/15-store.test.ts
  */
@@ -46,6 +48,7 @@ export { RespError, type RespErrorCode } from "./resp/error.ts";
 export { RespWriter } from "./resp/writer.ts";
 export { MAX_REPLY_DEPTH, Push, ReplyParser, StoreError, type Value } from "./resp/replies.ts";
 export * from "./client/client.ts";
+export * from "./client/options.ts";
 export {
   GATEWAY_COMMANDS,
   MAX_GATEWAY_BYTES,

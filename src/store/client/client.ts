@@ -19,23 +19,15 @@
 import type { Host, Socket, Timer } from "#host";
 import { retryPolicy } from "#retry";
 import { Redialer } from "#rpc";
-import { parseStoreUrl, type StoreTarget } from "./url.ts";
 import { Push, ReplyParser, StoreError, type Value } from "../resp/replies.ts";
-import { RespWriter } from "../resp/writer.ts";
+import { encode, TooLong } from "./encode.ts";
+import {
+  MAX_PENDING_BYTES, MAX_PENDING_CALLS, PATIENCE_MS, SILENCE_MS, type Argument, type Listener,
+  type StoreClientOptions,
+} from "./options.ts";
+import { Subscriptions } from "./subscriptions.ts";
+import { parseStoreUrl, type StoreTarget } from "./url.ts";
 
-/**
- * Calls without an answer, on their way or not. At 100,000 answers a second, half a second of them.
- */
-export const MAX_PENDING_CALLS = 50_000;
-/** Their bytes: the largest value four times over, as the server limits a command. */
-export const MAX_PENDING_BYTES = 256 * 1024 * 1024;
-/**
- * How long a call waits for a connection: a restart of the store takes 2 s, a person's patience
- * ends about here.
- */
-export const PATIENCE_MS = 10_000;
-/** No byte for this long while a call has no answer: the other end counts as gone. */
-export const SILENCE_MS = 30_000;
 /**
  * Doubled with each failed dial, to two seconds; half of it is chance, so that the clients of a
  * restarted store do not all dial at once.
@@ -51,23 +43,6 @@ const UNPAIRED = new Set([
   "MONITOR", "HELLO", "RESET", "QUIT", "SYNC", "PSYNC", "TITAN.SYNC",
 ]);
 
-export interface StoreClientOptions {
-  readonly host: Host;
-  /** `redis://[[user]:password@]host[:port][/0]`, or the parts of it. */
-  readonly url: string | StoreTarget;
-  /** Values as Buffers. Otherwise as text, read as UTF-8, which damages binary ones. */
-  readonly buffers?: boolean;
-  /** How long a call may wait for a connection, ms; default PATIENCE_MS. */
-  readonly patienceMs?: number;
-  /** Default SILENCE_MS; 0 for a client that waits in BLPOP. */
-  readonly silenceMs?: number;
-  readonly maxPendingCalls?: number;
-  readonly maxReplyBytes?: number;
-}
-
-export type Argument = string | Uint8Array | number | bigint;
-export type Listener = (message: Value, channel: string) => void;
-
 interface Call {
   readonly name: string;
   readonly bytes: string;
@@ -75,12 +50,6 @@ interface Call {
   until: number;
   readonly resolve: (value: Value) => void;
   readonly reject: (error: Error) => void;
-}
-
-interface Subscription {
-  readonly verb: "SUBSCRIBE" | "PSUBSCRIBE";
-  readonly channel: string;
-  readonly listeners: Set<Listener>;
 }
 
 /**
@@ -116,7 +85,7 @@ export class StoreClient {
   #silence: Timer | undefined;
   #patience: Timer | undefined;
   #linkError: Error | undefined;
-  readonly #subscriptions = new Map<string, Subscription>();
+  readonly #subscriptions = new Subscriptions();
 
   /** Dials at the first call. */
   constructor(options: StoreClientOptions) {
@@ -177,23 +146,17 @@ export class StoreClient {
     options: { pattern?: boolean } = {},
   ): Promise<() => Promise<void>> {
     const verb = options.pattern === true ? "PSUBSCRIBE" : "SUBSCRIBE";
-    const key = `${verb} ${channel}`;
-    const known = this.#subscriptions.get(key);
-    const entry: Subscription = known ?? { verb, channel, listeners: new Set() };
-    // the same function may listen twice
-    const heard: Listener = (...message) => listener(...message);
-    entry.listeners.add(heard);
-    this.#subscriptions.set(key, entry);
+    const leave = this.#subscriptions.add({ verb, channel }, listener);
     try {
       // Also for a second listener: once this is answered, the first one's call is, too.
       await this.#enqueue(verb, [verb, channel]);
     } catch (error) {
-      this.#leave(key, heard);
+      leave();
       throw error;
     }
     return async () => {
       const end = verb === "PSUBSCRIBE" ? "PUNSUBSCRIBE" : "UNSUBSCRIBE";
-      if (!this.#leave(key, heard) || !this.#ready) return;
+      if (!leave() || !this.#ready) return;
       await this.#enqueue(end, [end, channel]).catch((error: StoreError) => {
         // a connection that ends takes the subscription along
         if (error.code !== "LOST" && error.code !== "CLOSED") throw error;
@@ -214,30 +177,13 @@ export class StoreClient {
     this.#reject(this.#unsent.splice(0), "CLOSED", "the client is closed");
   }
 
-  #leave(key: string, listener: Listener): boolean {
-    const entry = this.#subscriptions.get(key);
-    if (entry === undefined || !entry.listeners.delete(listener) || entry.listeners.size > 0) {
-      return false;
-    }
-    return this.#subscriptions.delete(key);
-  }
-
   #enqueue(name: string, args: readonly Argument[]): Promise<Value> {
-    // Checked before the arguments are copied: together they may be longer than a string can be.
-    const length = args.reduce<number>(
-      (sum, arg) => sum + (typeof arg === "string" || arg instanceof Uint8Array ? arg.length : 0),
-      0,
-    );
-    if (length > MAX_PENDING_BYTES) {
-      return refused(name, "LIMIT", `its arguments are longer than ${MAX_PENDING_BYTES} bytes`);
-    }
     let bytes: string;
     try {
       bytes = encode(args);
     } catch (error) {
-      // Text with three bytes a letter may be too long, too.
-      if (!isTooLong(error)) return Promise.reject(error as Error);
-      return refused(name, "LIMIT", "its arguments are longer than a string can be");
+      if (!(error instanceof TooLong)) return Promise.reject(error as Error);
+      return refused(name, "LIMIT", `its arguments are longer than ${error.message}`);
     }
     if (this.#closed) return refused(name, "CLOSED", "the client is closed");
     const { pending } = this;
@@ -340,7 +286,7 @@ export class StoreClient {
     this.#patience?.cancel();
     this.#patience = undefined;
     const already = new Set(this.#unsent.map(({ bytes }) => bytes));
-    for (const { verb, channel } of this.#subscriptions.values()) {
+    for (const { verb, channel } of this.#subscriptions) {
       const bytes = encode([verb, channel]);
       if (already.has(bytes)) continue;
       this.#pendingBytes += bytes.length;
@@ -392,18 +338,14 @@ export class StoreClient {
   #onPush(items: readonly Value[]): void {
     const [kind, ...rest] = items.map((item, i) => (i === items.length - 1 ? item : String(item)));
     if (kind === "message") {
-      this.#tell(`SUBSCRIBE ${rest[0] as string}`, rest[0] as string, rest[1] ?? null);
+      const [channel, message = null] = rest as [string, Value?];
+      this.#subscriptions.tell({ verb: "SUBSCRIBE", channel }, channel, message);
     } else if (kind === "pmessage") {
-      this.#tell(`PSUBSCRIBE ${rest[0] as string}`, rest[1] as string, rest[2] ?? null);
+      const [pattern, channel, message = null] = rest as [string, string, Value?];
+      this.#subscriptions.tell({ verb: "PSUBSCRIBE", channel: pattern }, channel, message);
     }
     // The confirmation stands where a reply would, and is the answer to the call.
     else if (this.#sent[this.#sentHead]?.name === String(kind).toUpperCase()) this.#answer(null);
-  }
-
-  #tell(key: string, channel: string, message: Value): void {
-    for (const listener of [...(this.#subscriptions.get(key)?.listeners ?? [])]) {
-      listener(message, channel);
-    }
   }
 
   /** Gives up the connection, or the attempt at one. */
@@ -495,24 +437,4 @@ export class StoreClient {
 
 function refused(name: string, code: string, why: string): Promise<never> {
   return Promise.reject(new StoreError(`Cannot call ${name}: ${why}`, code));
-}
-
-/** V8's and Node's errors for a string that would be too long. */
-function isTooLong(error: unknown): boolean {
-  return error instanceof RangeError || (error as { code?: string }).code === "ERR_STRING_TOO_LONG";
-}
-
-function encode(args: readonly Argument[]): string {
-  const out = new RespWriter();
-  out.array(args.length);
-  for (const arg of args) out.bulk(latin1(arg));
-  return out.take().toString("latin1");
-}
-
-function latin1(arg: Argument): string {
-  if (typeof arg === "string") {
-    return /^[\x00-\x7f]*$/.test(arg) ? arg : Buffer.from(arg).toString("latin1");
-  }
-  if (typeof arg === "number" || typeof arg === "bigint") return String(arg);
-  return Buffer.from(arg.buffer, arg.byteOffset, arg.byteLength).toString("latin1");
 }
