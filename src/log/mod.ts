@@ -8,7 +8,7 @@
  *     format.ts    names, headers, the manifest, and replacing a file atomically
  *     group.ts     the records that share one write and one fsync
  *     room.ts      a full disk: when to try again
- *     log.ts       append, group commit, durability
+ *     log.ts       append, group commit, durability; types.ts what is told of it
  *     folder.ts    rotation, compaction, replay
  *     snapshot.ts  a snapshot file
  *     examine.ts   reading a folder without changing it

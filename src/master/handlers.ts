@@ -235,7 +235,7 @@ function health(
   engine.whenDurable(() => request.reply());
 }
 
-export async function output(services: Services, request: IncomingRequest, { link }: Peer): Promise<void> {
+async function output(services: Services, request: IncomingRequest, { link }: Peer): Promise<void> {
   const { engine, attemptOver } = services;
   const { chunks, ...key } = Output.decode(request.body);
   if (link === undefined) throw notWorker("take output");
