@@ -8,7 +8,8 @@
  *                    generate-services.ts: its services; generate-pools.ts: its pools; prng.ts:
  *                    chance, in the words of a plan
  *     invariants.ts  the judge; invariants-list.ts: the promises by name;
- *                    invariants-fold.ts: the log folded by `apply`
+ *                    invariants-fold.ts: the log folded by `apply`;
+ *                    invariants-clients.ts: what clients were told
  *     model.ts       a second opinion on the log; model-state.ts: what it remembers;
  *                    model-checks.ts: what may happen to an attempt; model-services.ts: to a
  *                    service; model-gates.ts: to a gate; model-steps.ts: to a step;
