@@ -102,3 +102,8 @@ export class Violation extends Error {
     this.at = at;
   }
 }
+
+/** Whoever reports a broken promise. */
+export interface Complaints {
+  fail(invariant: Invariant, what: string): never;
+}

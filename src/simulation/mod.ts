@@ -11,6 +11,7 @@
  *                    invariants-fold.ts: the log folded by `apply`;
  *                    invariants-clients.ts: what clients were told
  *     model.ts       a second opinion on the log; model-state.ts: what it remembers;
+ *                    model-runs.ts: its runs; model-growth.ts: jobs that come to them;
  *                    model-checks.ts: what may happen to an attempt; model-services.ts: to a
  *                    service; model-gates.ts: to a gate; model-steps.ts: to a step;
  *                    model-agents.ts: to a job that adds jobs, asks or waits; model-budgets.ts: to

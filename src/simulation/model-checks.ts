@@ -9,7 +9,7 @@
  * Test: test/22-simulation.invariants.test.ts
  */
 import type { Edge, EventOf } from "#core";
-import type { Invariant } from "./invariants-list.ts";
+import type { Complaints } from "./invariants-list.ts";
 import {
   parentsOf, RETRY_MILLI, type ModelJob, type ModelRun, type ModelWorker,
 } from "./model-state.ts";
@@ -21,14 +21,11 @@ const NO_RETRY = { maxAttempts: 1, delayMs: 1000, backoff: 2, maxDelayMs: 60_000
  * before it forgets some.
  */
 const KEPT = { runs: 1000, bytes: 504 * 1024 * 1024 };
+const MAX_RESULT_BYTES = 64 * 1024;
 /** Failures that come again however often one tries. */
 const PERMANENT: ReadonlySet<string> = new Set([
   "not-found", "not-executable", "unsupported", "bad-input", "rejected", "cancelled",
 ]);
-/** Reports a broken promise. */
-interface Complaints {
-  fail(invariant: Invariant, what: string): never;
-}
 
 // #region started
 export function checkStart(model: Complaints, job: ModelJob, event: EventOf<"JobStarted">): void {
@@ -299,4 +296,21 @@ export function checkStopped(
 ): void {
   if (job.cancelled) return;
   model.fail("dispatched-is-durable", `${job}#${attempt} was stopped, and nobody had cancelled it`);
+}
+
+/** An attempt has succeeded: its result has been counted. */
+export function checkSuccess(model: Complaints, job: ModelJob, maxRunResultBytes: number): void {
+  const name = `${job}#${job.attempt}`;
+  if (job.cancelled) model.fail("terminal-absorbs", `${name} succeeds after it was cancelled`);
+  const { resultBytes } = job.run;
+  if (job.resultBytes > MAX_RESULT_BYTES || resultBytes > maxRunResultBytes) {
+    const found = `a result of ${job.resultBytes} bytes, its run ${resultBytes}`;
+    model.fail("bounded-queues", `${job} leaves ${found}`);
+  }
+  if (job.spec.service?.restart.policy === "always") {
+    model.fail("retries-within-budget", `service ${job} has succeeded, and is to run always`);
+  }
+  if (job.waits.length > 0) {
+    model.fail("goes-on-when-met", `${name} succeeds, and has asked to wait`);
+  }
 }

@@ -8,14 +8,10 @@
  */
 import type { EventOf } from "#core";
 import type { JobStatus } from "#wire";
-import type { Invariant } from "./invariants-list.ts";
+import type { Complaints } from "./invariants-list.ts";
 import type { ModelJob } from "./model-state.ts";
 
 /** Reports a broken promise. */
-interface Complaints {
-  fail(invariant: Invariant, what: string): never;
-}
-
 /** What these rules need of the model around them. */
 export interface Hands extends Complaints {
   end(job: ModelJob, as: JobStatus): void;

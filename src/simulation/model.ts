@@ -22,18 +22,19 @@ import type { Edge, Event, EventOf } from "#core";
 import type { JobSpec, JobStatus } from "#wire";
 import { Violation, type Invariant } from "./invariants-list.ts";
 import {
-  checkEdge, checkEnding, checkFit, checkForgotten, checkIdle, checkKey, checkOutput,
-  checkReopened, checkRetry, checkStart, checkStopped, wrongLoss,
+  checkEnding, checkFit, checkIdle, checkOutput, checkReopened, checkRetry, checkStart,
+  checkStopped, checkSuccess, wrongLoss,
 } from "./model-checks.ts";
 import * as agents from "./model-agents.ts";
 import { ModelBudgets } from "./model-budgets.ts";
 import * as gates from "./model-gates.ts";
+import { addJobs, linkJobs } from "./model-growth.ts";
 import { ModelPools, type PoolLimits } from "./model-pools.ts";
+import { ModelRuns } from "./model-runs.ts";
 import * as services from "./model-services.ts";
 import * as steps from "./model-steps.ts";
 import {
-  conditionHolds, ModelJob, ModelRun, mostMemory, openParentsOf, reopen, RETRY_MILLI, waitFor,
-  type Submission,
+  conditionHolds, ModelJob, ModelRun, openParentsOf, RETRY_MILLI, type Submission,
 } from "./model-state.ts";
 import { Versions } from "./model-versions.ts";
 import { ModelWorkers } from "./model-workers.ts";
@@ -43,13 +44,7 @@ export type { ModelJob, ModelRun } from "./model-state.ts";
 /** A run earns a fifth of a retry with each first attempt, and saves up a thousand at most. */
 const [EARNED_MILLI, MOST_MILLI] = [RETRY_MILLI / 5, 1000 * RETRY_MILLI];
 const MAX_LOSSES = 5;
-
-const MAX_OPEN_RUNS = 10_000;
-const MAX_JOBS_PER_RUN = 1_000_000;
-const MAX_RESULT_BYTES = 64 * 1024;
 const MAX_RUN_RESULT_BYTES = 256 * 1024 * 1024;
-/** Keys of forgotten runs are kept for a day, and so many of them. */
-const [KEY_AGE_MS, MAX_KEPT_KEYS] = [24 * 60 * 60 * 1000, 20_000];
 
 export interface ModelOptions {
   /** So many workers may be lost under one job before it is taken for their killer. Default 5. */
@@ -63,19 +58,14 @@ export interface ModelOptions {
 export class Model {
   seq = 0;
   at = 0;
-  readonly runs = new Map<number, ModelRun>();
-  /** The latest run of this name. */
-  readonly runsById = new Map<string, ModelRun>();
+  readonly #known = new ModelRuns(this);
+  readonly runs = this.#known.byNumber;
+  readonly runsById = this.#known.byId;
   readonly counts = {
     runs: 0, jobs: 0, workers: 0, attempts: 0, successes: 0, failures: 0, losses: 0, retries: 0,
     cancels: 0, gates: 0, forgotten: 0,
   };
-  openRuns = 0;
   readonly pools: ModelPools;
-  readonly #keys = new Map<string, ModelRun>();
-  readonly #finished = { runs: 0, bytes: 0 };
-  /** Forgotten runs whose keys are kept, oldest first. */
-  readonly #kept: ModelRun[] = [];
   /** For the rules of services and gates. */
   readonly #hands: services.Hands = {
     fail: (invariant, what) => this.fail(invariant, what),
@@ -88,12 +78,15 @@ export class Model {
   readonly #workers = new ModelWorkers(this);
   readonly #maxLosses: number;
   readonly #maxRunResultBytes: number;
-  #lastRun = 0;
 
   constructor(options: ModelOptions = {}) {
     this.#maxLosses = options.maxLosses ?? MAX_LOSSES;
     this.#maxRunResultBytes = options.maxRunResultBytes ?? MAX_RUN_RESULT_BYTES;
     this.pools = new ModelPools(this, options.pools ?? []);
+  }
+
+  get openRuns(): number {
+    return this.#known.open;
   }
 
   fail(invariant: Invariant, what: string): never {
@@ -118,7 +111,7 @@ export class Model {
       case "JobLost": return this.#lost(event);
       case "JobStopped": return this.#stopped(event);
       case "StepStarted": case "StepDone": case "StepFailed": return this.#step(event);
-      case "ChangesAccepted": return void this.#run(event.run);
+      case "ChangesAccepted": return void this.#known.run(event.run);
       case "RunForked": case "RunSubmitted":
       case "UpdateSubmitted": return this.#submitted(event);
       case "JobsAdded": case "JobsInserted": return this.#added(event);
@@ -126,33 +119,34 @@ export class Model {
       case "JobPaused":
         return agents.paused(this.#hands, this.#budgets, this.#ending(event), event.at);
       case "WaitAsked": case "AskOpened": case "AskApproved": case "AskClosed":
-        return agents.apply(this.#hands, this.#job(event), event);
+        return agents.apply(this.#hands, this.#known.job(event), event);
       case "JobsCancelled":
       case "JobsMarked": return this.#cancelled(event);
-      case "GateApproved": return gates.approved(this.#hands, this.#job(event), event);
+      case "GateApproved": return gates.approved(this.#hands, this.#known.job(event), event);
       case "NoticeSent": case "NoticeFailed":
-        return gates.noticed(this.#hands, this.#job(event), event);
+        return gates.noticed(this.#hands, this.#known.job(event), event);
       case "GateDecided": case "GateClosed": return this.#gateClosed(event);
       case "RunRetried": return this.#retried(event);
       case "RunsForgotten": case "RunsLetGo": return this.#forgotten(event);
       case "WorkerJoined": return this.#workers.joined(event);
       case "WorkerDrained": return this.#workers.drained(event);
       case "WorkerLost": return this.#workers.lost(event);
-      case "OutputLost": return checkOutput(this, this.#job(event), event);
-      case "ServiceHealth": return agents.heardOf(this.#hands, this.#job(event), event);
+      case "OutputLost": return checkOutput(this, this.#known.job(event), event);
+      case "ServiceHealth": return agents.heardOf(this.#hands, this.#known.job(event), event);
       case "ServicesStopped": {
-        if (event.by === "titan") this.#versions.stoppedByMaster(this.#jobs(event));
-        return services.stopped(this.#hands, this.#jobs(event), event);
+        if (event.by === "titan") this.#versions.stoppedByMaster(this.#known.jobs(event));
+        return services.stopped(this.#hands, this.#known.jobs(event), event);
       }
       case "ReplicasRetired": {
-        this.#versions.retired(this.#run(event.run), this.#jobs(event), event);
-        return services.retired(this.#hands, this.#jobs(event), event);
+        this.#versions.retired(this.#known.run(event.run), this.#known.jobs(event), event);
+        return services.retired(this.#hands, this.#known.jobs(event), event);
       }
       case "NameLetGo": return this.#versions.letGo(event.name);
-      case "UpdateDone": return this.#versions.done(this.#run(event.run), event.at);
+      case "UpdateDone": return this.#versions.done(this.#known.run(event.run), event.at);
       case "UpdateFailed": return this.#updateFailed(event);
       case "ServiceScaled": return this.#scaled(event);
-      case "ServicesRestarted": return services.restarted(this.#hands, this.#jobs(event), event);
+      case "ServicesRestarted":
+        return services.restarted(this.#hands, this.#known.jobs(event), event);
       case "WorkerKnows": return this.#workers.learned(event);
       case "TimePassed": return agents.timePassed(this.#hands, this.runs.values(), event.at);
       case "BudgetReached": return this.#budgets.reached(event);
@@ -169,73 +163,28 @@ export class Model {
 
   // ── runs ───────────────────────────────────────────────────────────────────────────────────────
 
-  #run(number: number): ModelRun {
-    const run =
-      this.runs.get(number) ??
-      this.fail("replay-equals-live", `an event names run ${number}, which was never submitted`);
-    if (run.forgotten) {
-      this.fail("terminal-absorbs", `something happens to ${run.id}, which was forgotten`);
-    }
-    return run;
-  }
-
-  #job(key: { run: number; job: number }): ModelJob {
-    const run = this.#run(key.run);
-    return (
-      run.jobs[key.job] ??
-      this.fail(
-        "replay-equals-live",
-        `an event names job ${key.job} of ${run.id}, which has ${run.jobs.length}`,
-      )
-    );
-  }
-
-  #jobs({ run, jobs }: { run: number; jobs: readonly number[] }): ModelJob[] {
-    return jobs.map((job) => this.#job({ run, job }));
-  }
-
   #submitted(event: Submission): void {
-    const { run: number, id, key, spec } = event;
-    if (number <= this.#lastRun) {
-      this.fail("one-key-one-run", `number ${number} of run ${id} was given before`);
-    }
-    const same = this.runsById.get(id);
-    if (same !== undefined && !same.forgotten) {
-      this.fail("one-key-one-run", `there are two runs ${id}`);
-    }
-    const first = key === undefined ? undefined : this.#keys.get(key);
-    if (first !== undefined && event.at < first.keyUntil) {
-      this.fail("one-key-one-run", `key "${key}" made ${id}, and had made ${first.id} before`);
-    }
-    this.#lastRun = number;
-    const run = new ModelRun(event);
-    this.runs.set(number, run);
-    this.runsById.set(id, run);
-    if (key !== undefined) this.#keys.set(key, run);
+    const run = this.#known.add(event);
     this.counts.runs += 1;
-    this.openRuns += 1;
-    if (this.openRuns > MAX_OPEN_RUNS) {
-      this.fail("bounded-queues", `${this.openRuns} runs are open, more than ${MAX_OPEN_RUNS}`);
-    }
     this.#budgets.submitted(run, event);
-    this.#grow(run, spec.jobs);
+    this.#grow(run, event.spec.jobs);
     this.#versions.submitted(run, event.type === "UpdateSubmitted" ? event : undefined);
-    if (event.type === "RunForked") steps.forked(run, this.#run(event.from), event);
+    if (event.type === "RunForked") steps.forked(run, this.#known.run(event.from), event);
   }
 
   #step(event: EventOf<"StepStarted" | "StepDone" | "StepFailed">): void {
-    steps.apply(this.#hands, this.#budgets, this.#job(event), event);
+    steps.apply(this.#hands, this.#budgets, this.#known.job(event), event);
   }
 
   #updateFailed(event: EventOf<"UpdateFailed">): void {
-    const run = this.#run(event.run);
+    const run = this.#known.run(event.run);
     this.#versions.failed(run, event.at);
     const jobs = run.jobs.map(({ index }) => index);
     if (!run.ended) this.#cancelled({ ...event, type: "JobsCancelled", jobs, whole: true });
   }
 
   #scaled(event: EventOf<"ServiceScaled">): void {
-    const run = this.#run(event.run);
+    const run = this.#known.run(event.run);
     const from = run.jobs.length;
     if (run.ended || run.cancelled) {
       this.fail("terminal-absorbs", `${run.id} is scaled although it has ended`);
@@ -245,7 +194,7 @@ export class Model {
   }
 
   #added(event: EventOf<"JobsAdded" | "JobsInserted">): void {
-    const run = this.#run(event.run);
+    const run = this.#known.run(event.run);
     if (run.ended || run.cancelled) {
       this.fail(
         "terminal-absorbs",
@@ -257,7 +206,7 @@ export class Model {
   }
 
   #spawned(event: EventOf<"JobsSpawned">): void {
-    const job = this.#job(event);
+    const job = this.#known.job(event);
     agents.spawned(this.#hands, job, event);
     if (job.run.ended || job.run.cancelled) {
       this.fail("terminal-absorbs", `${job} adds jobs to its run, which is over`);
@@ -272,35 +221,10 @@ export class Model {
   #grow(
     run: ModelRun, specs: readonly JobSpec[], edges: readonly Edge[] = [], depth = 0,
   ): void {
-    const added = specs.map((spec, n) => new ModelJob(run, run.jobs.length + n, spec, depth));
-    for (const job of added) {
-      if (run.jobsById.has(job.spec.id)) {
-        this.fail("one-key-one-run", `${run.id} has two jobs ${job.spec.id}`);
-      }
-      run.jobs.push(job);
-      run.jobsById.set(job.spec.id, job);
-    }
+    const added = addJobs(this, run, { specs, depth });
     this.#budgets.grown(run, added.length, this.at);
-    run.open += added.length;
     this.counts.jobs += added.length;
-    if (run.jobs.length > MAX_JOBS_PER_RUN) {
-      this.fail("bounded-queues", `${run.id} has ${run.jobs.length} jobs`);
-    }
-    for (const job of added) {
-      for (const index of job.parents) {
-        const parent =
-          run.jobs[index] ??
-          this.fail(
-            "parents-before-children",
-            `${job} waits for job ${index}, which does not exist`,
-          );
-        waitFor(job, parent);
-      }
-    }
-    for (const edge of edges) {
-      const [parent, child] = checkEdge(this, added, edge);
-      if (!child.parents.has(parent.index)) waitFor(child, parent);
-    }
+    linkJobs(this, added, edges);
     for (const job of added) this.#considerTurn(job);
   }
 
@@ -337,36 +261,18 @@ export class Model {
         else this.#considerTurn(child);
       }
     }
-    if (job.run.open === 0) this.#endRun(job.run);
+    if (job.run.open === 0) this.#known.end(job.run);
     else agents.allGoOn(this.#hands, job.run, this.at);
   }
   // #endregion
 
-  #endRun(run: ModelRun): void {
-    if (run.ended) return;
-    run.ended = true;
-    run.everEnded = true;
-    run.cancelled = false;
-    this.openRuns -= 1;
-    this.#keep(run, 1);
-  }
-
-  #keep(run: ModelRun, sign: 1 | -1): void {
-    this.#finished.runs += sign;
-    this.#finished.bytes += sign * (run.resultBytes + mostMemory(run));
-  }
-
   #forgotten(event: EventOf<"RunsForgotten" | "RunsLetGo">): void {
     for (const number of event.runs) {
-      const run = this.#run(number);
-      checkForgotten(this, run, this.#finished);
+      const run = this.#known.run(number);
+      this.#known.checkForgotten(run);
       this.#versions.forgotten(run);
       this.#budgets.forgotten(run);
-      this.#keep(run, -1);
-      run.forgotten = true;
-      const isKept = checkKey(this, run, event);
-      run.keyUntil = isKept ? event.at + KEY_AGE_MS : 0;
-      if (isKept && this.#kept.push(run) > MAX_KEPT_KEYS) this.#kept.shift()!.keyUntil = 0;
+      this.#known.forget(run, event);
       this.counts.forgotten += 1;
     }
   }
@@ -375,7 +281,7 @@ export class Model {
 
   // #region started
   #started(event: EventOf<"JobStarted">): void {
-    const job = this.#job(event);
+    const job = this.#known.job(event);
     checkStart(this, job, event);
     const name = `${job}#${event.attempt}`;
     const worker =
@@ -407,7 +313,7 @@ export class Model {
   #ending(
     event: EventOf<"JobSucceeded" | "JobFailed" | "JobLost" | "JobStopped" | "JobPaused">,
   ): ModelJob {
-    const job = this.#job(event);
+    const job = this.#known.job(event);
     checkEnding(this, job, event);
     job.attempts[event.attempt - 1]!.ending = event.type;
     job.worker!.running.delete(job);
@@ -417,23 +323,9 @@ export class Model {
 
   #succeeded(event: EventOf<"JobSucceeded">): void {
     const job = this.#ending(event);
-    if (job.cancelled) {
-      this.fail("terminal-absorbs", `${job}#${event.attempt} succeeds after it was cancelled`);
-    }
     job.resultBytes = event.result?.length ?? 0;
     job.run.resultBytes += job.resultBytes;
-    if (job.resultBytes > MAX_RESULT_BYTES || job.run.resultBytes > this.#maxRunResultBytes) {
-      this.fail(
-        "bounded-queues",
-        `${job} leaves a result of ${job.resultBytes} bytes, its run ${job.run.resultBytes}`,
-      );
-    }
-    if (job.spec.service?.restart.policy === "always") {
-      this.fail("retries-within-budget", `service ${job} has succeeded, and is to run always`);
-    }
-    if (job.waits.length > 0) {
-      this.fail("goes-on-when-met", `${job}#${event.attempt} succeeds, and has asked to wait`);
-    }
+    checkSuccess(this, job, this.#maxRunResultBytes);
     this.counts.successes += 1;
     if (job.spec.gate === undefined) return this.#end(job, "COMPLETED");
     job.status = "WAITING";
@@ -495,11 +387,11 @@ export class Model {
   // ── people ─────────────────────────────────────────────────────────────────────────────────────
 
   #cancelled(event: EventOf<"JobsCancelled" | "JobsMarked">): void {
-    const run = this.#run(event.run);
+    const run = this.#known.run(event.run);
     if (run.ended) this.fail("terminal-absorbs", `${run.id} is cancelled after it has ended`);
     if (event.whole) run.cancelled = run.everCancelled = true;
     this.counts.cancels += 1;
-    const jobs = this.#jobs(event).filter((job) => !job.over);
+    const jobs = this.#known.jobs(event).filter((job) => !job.over);
     for (const job of jobs) job.cancelled = job.everCancelled = true;
     // A running job goes on until its program is gone. In an old log (JobsMarked) a job that waits
     // for its parents is cancelled when its turn would have come.
@@ -513,23 +405,18 @@ export class Model {
     this.counts.gates += 1;
     const outcome = event.type === "GateClosed" ? event.outcome
       : event.approve ? "approved" : "rejected";
-    gates.closed(this.#hands, this.#job(event), { ...event, outcome });
+    gates.closed(this.#hands, this.#known.job(event), { ...event, outcome });
   }
 
   #retried(event: EventOf<"RunRetried">): void {
-    const run = this.#run(event.run);
+    const run = this.#known.run(event.run);
     if (run.cancelled) {
       this.fail("terminal-absorbs", `${run.id} is retried while it is being cancelled`);
     }
-    const jobs = this.#jobs(event);
+    const jobs = this.#known.jobs(event);
     this.#versions.retried(run);
     checkIdle(this, jobs);
-    if (run.ended) this.#keep(run, -1);
-    for (const job of jobs) reopen(job);
-    if (run.ended && run.open > 0) {
-      run.ended = false;
-      this.openRuns += 1;
-    } else if (run.ended) this.#keep(run, 1);
+    this.#known.reopen(run, jobs);
     for (const job of run.jobs) job.openParents = openParentsOf(job);
     checkReopened(this, jobs);
     for (const job of jobs) this.#considerTurn(job);
