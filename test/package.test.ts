@@ -19,6 +19,7 @@ const NAME = "titan-orchestrator";
  */
 const STRICT = [
   "--ignoreConfig", "--noEmit", "--strict", "--target", "es2022", "--skipLibCheck", "false",
+  "--singleThreaded",
 ];
 const RESOLUTIONS = [
   ["--module", "nodenext", "--moduleResolution", "nodenext"],

@@ -95,6 +95,7 @@ async function typeErrors(project: Project, sandbox: Sandbox): Promise<string[]>
       "-p",
       "tsconfig.json",
       "--noEmit",
+      "--singleThreaded", // other jobs have the other processors
       "--noUnusedLocals",
       "false",
       "--noUnusedParameters",
