@@ -48,17 +48,26 @@ export interface Bar {
 const BAR = 6;
 const BARS_HEIGHT = 22;
 
-/** The latest at the right; `places` keeps the width the same in every row. */
+/**
+ * The latest at the right; `places` keeps the width the same in every row. Each row of a long list
+ * has one: the bars of one look are one path, and the title is that of the bar under the pointer.
+ */
 export function barChart(bars: readonly Bar[], places: number, label: string): VNode {
   const width = places * BAR;
+  const paths = new Map<string, string>();
+  for (const [at, { share, look }] of bars.entries()) {
+    const height = Math.max(3, share * BARS_HEIGHT).toFixed(1);
+    const x = width - (bars.length - at) * BAR + 0.5;
+    const path = `M${x} ${BARS_HEIGHT}v-${height}h${BAR - 2}v${height}z`;
+    paths.set(look, (paths.get(look) ?? "") + path);
+  }
+  const point = ({ currentTarget, offsetX }: PointerEvent): void => {
+    const at = Math.floor(offsetX / BAR) - places + bars.length;
+    (currentTarget as Element).querySelector("title")!.textContent = bars[at]?.title ?? label;
+  };
   return h("svg", {
     class: "bars", viewBox: `0 0 ${width} ${BARS_HEIGHT}`, width, height: BARS_HEIGHT, role: "img",
-    "aria-label": label,
-  }, bars.map(({ share, look, title }, at) => {
-    const height = Math.max(3, share * BARS_HEIGHT);
-    const x = width - (bars.length - at) * BAR;
-    return h("rect", {
-      class: `fill-${look}`, x: x + 0.5, y: BARS_HEIGHT - height, width: BAR - 2, height, rx: 1,
-    }, h("title", null, title));
-  }));
+    "aria-label": label, onpointermove: point,
+  }, h("title", { opaque: true }), [...paths].map(([look, d]) =>
+    h("path", { key: look, class: `fill-${look}`, d })));
 }

@@ -56,6 +56,18 @@ export function findRuns(
   return found;
 }
 
+/** In small letters. Most runs stay what they are from one key to the next. */
+const knownWords = new WeakMap<Run, string>();
+
+function wordsOf(run: Run): string {
+  let words = knownWords.get(run);
+  if (words === undefined) {
+    words = `${run.id}\n${run.name}`.toLowerCase();
+    knownWords.set(run, words);
+  }
+  return words;
+}
+
 function search(
   all: ReadonlyMap<string, Run>, { status, name }: Filter, from: number,
 ): Found {
@@ -64,7 +76,7 @@ function search(
   let total = 0;
   for (const run of all.values()) {
     if (run.submittedAt < from) continue;
-    if (name !== "" && !`${run.id}\n${run.name}`.toLowerCase().includes(name)) continue;
+    if (name !== "" && !wordsOf(run).includes(name)) continue;
     total++;
     counts.set(run.status, (counts.get(run.status) ?? 0) + 1);
     if (status === "" || run.status === status) runs.push(run);
