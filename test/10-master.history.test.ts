@@ -10,6 +10,7 @@ import { History } from "#history";
 import type { Host } from "#host";
 import { openLog } from "#log";
 import { Checkpoints } from "../src/history/checkpoints.ts";
+import { stepOn } from "../src/history/cursor.ts";
 import { commandsOf, effectsOf, KINDS, perhaps } from "../src/history/origins.ts";
 import { Bench, checkIndexes, NO_ROOM, randomLife, spec } from "./10-master.core.ts";
 import { Script } from "./10-master.script.ts";
@@ -201,9 +202,10 @@ test("checkpoints stay within their budget, and each is a state of its own", () 
   const maxBytes = 100_000;
   const points = new Checkpoints(tip, { every: 4, maxBytes });
   let most = 0;
+  const { place } = tip;
   for (const body of log) {
-    apply(tip.state, Event.decode(body));
-    tip.seq += 1;
+    const event = Event.decode(body);
+    stepOn(tip, { event, place: { ...place, seq: tip.seq + 1 }, next: place, bytes: body.length });
     points.look(body.length);
     most = Math.max(most, points.bytes);
   }

@@ -11,8 +11,8 @@
 import { jobInfo, runInfo, type Job, type Run, type State } from "#core";
 import { MAX_CHANGED_JOBS, type ChangedRows, type Fact } from "#wire";
 import { stepOn, type Cursor, type Written } from "./cursor.ts";
-import { pastFact, runsOf } from "./facts.ts";
-import type { PastNames } from "./names.ts";
+import { pastFact } from "./facts.ts";
+import { runsOf, type PastNames } from "./names.ts";
 
 /** Rows of one answer: some megabytes of JSON. */
 const MAX_ROWS = 10_000;

@@ -5,18 +5,21 @@
  *     facts  ├──────────┼──────────┼──────────┼────▶
  *            front      ▲          ▲          ▲        a checkpoint every so many facts
  *
- * A checkpoint is a copy that shares with the one before what has not changed. When all of them are
- * more than their budget, every second one goes, and from then on they are made half as often: a
- * visit folds twice as much, and what is kept stays bounded.
+ * A checkpoint is a copy that shares with the one before what has not changed, and with all of them
+ * the runs that are over. When all of them are more than their budget, every second one goes, and
+ * from then on they are made half as often: a visit folds twice as much, and what is kept stays
+ * bounded.
  *
  * Test: test/10-master.history.test.ts
  */
-import { Copier, stateOf, type StateCopy } from "#core";
+import { Copier, stateOf, type Run, type State, type StateCopy } from "#core";
 import type { LogPlace } from "#log";
 import type { Cursor } from "./cursor.ts";
 
 /** Of most facts less, with their share of the log's own. */
 const BYTES_PER_FACT = 100;
+/** Of what the master counts for a run, with its places in lists, and room for what comes of it. */
+const OVER_SHARE = 1 / 4;
 
 interface Checkpoint {
   readonly seq: number;
@@ -31,6 +34,13 @@ export interface CheckpointLimits {
   readonly maxBytes: number;
 }
 
+/** What runs that are over take in memory. */
+function weigh(runs: Iterable<Run>): number {
+  let sum = 0;
+  for (const { bytes } of runs) sum += bytes * OVER_SHARE;
+  return sum;
+}
+
 export class Checkpoints {
   readonly #limits: CheckpointLimits;
   /** Stands where the next one is made. */
@@ -39,7 +49,9 @@ export class Checkpoints {
   #all: Checkpoint[] = [];
   /** Facts between two of them now. */
   #every: number;
-  bytes = 0;
+  /** Of memory: what each has by itself, and the runs that are over. */
+  #own = 0;
+  #over = 0;
   /** Bytes of the log since the last one. */
   #since = 0;
 
@@ -64,8 +76,13 @@ export class Checkpoints {
     this.#since = 0;
     const made = this.#make();
     this.#all.push(made);
-    this.bytes += made.copy.cost;
+    this.#own += made.copy.cost;
+    this.#over += weigh(made.copy.over);
     while (this.bytes > this.#limits.maxBytes && this.#all.length > 1) this.#thin();
+  }
+
+  get bytes(): number {
+    return this.#own + this.#over;
   }
 
   #make(): Checkpoint {
@@ -80,7 +97,10 @@ export class Checkpoints {
   #thin(): void {
     const { length } = this.#all;
     this.#all = this.#all.filter((_, index) => index % 2 === 0 && (index === 0 || length > 2));
-    this.bytes = this.#all.length === 1 ? 0 : this.bytes / 2;
+    this.#own = this.#all.length === 1 ? 0 : this.#own / 2;
+    const over = new Set(this.#all.slice(1).flatMap(({ copy }) =>
+      copy.runs.flatMap((run) => "isShared" in run ? run : [])));
+    this.#over = weigh(over);
     this.#every *= 2;
   }
 
@@ -91,8 +111,8 @@ export class Checkpoints {
     return found;
   }
 
-  /** A state of its own that stands there. */
-  restore({ seq, place, copy }: Checkpoint): Cursor {
-    return { state: stateOf(copy), seq, place };
+  /** A state of its own that stands there. `spare`: one that nobody needs any more. */
+  restore({ seq, place, copy }: Checkpoint, spare?: State): Cursor {
+    return { state: stateOf(copy, spare), seq, place };
   }
 }

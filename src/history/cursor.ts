@@ -4,8 +4,9 @@
  * Invariant: the state is what all records up to `seq` fold to.
  * Test: test/10-master.history.test.ts
  */
-import { apply, Event, type State } from "#core";
+import { apply, Event, ownRuns, type State } from "#core";
 import { type LogBlock, type LogPlace, type LogView, placeAfter } from "#log";
+import { runsOf } from "./names.ts";
 
 export interface Cursor {
   readonly state: State;
@@ -38,6 +39,8 @@ export function* factsOf({ at, bodies }: LogBlock): Generator<Written> {
 export function stepOn(cursor: Cursor, { event, place, next }: Written): void {
   // A snapshot at the front may stand for records that are still there.
   if (place.seq > cursor.seq) {
+    const isLast = event.type === "RunsForgotten" || event.type === "RunsLetGo";
+    if (!isLast) ownRuns(cursor.state, event, runsOf(event));
     apply(cursor.state, event);
     cursor.seq = place.seq;
   }

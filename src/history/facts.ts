@@ -11,14 +11,6 @@ import type { PastNames } from "./names.ts";
 /** Of a failure's message, or a comment: in a sentence. */
 const MAX_DETAIL_CHARS = 200;
 
-/** The numbers of the runs that a fact is about. */
-export function runsOf(event: Event): readonly number[] {
-  if (event.type === "RunsForgotten" || event.type === "RunsLetGo") return event.runs;
-  if (event.type === "ArtifactsRemoved") return event.gone.flatMap(({ run }) => run ?? []);
-  const run = runOf(event);
-  return run === undefined ? [] : [run];
-}
-
 /** `#12 JobStarted hello-7k2m/greet#1 on w1 (number 1)` */
 export function sentenceOf(seq: number, event: Event, names: PastNames): string {
   const detail = eventDetail(event).replace(/\s+/g, " ").trim();

@@ -19,16 +19,16 @@ import { ToldChanges } from "./changes.ts";
 import type { CheckpointLimits } from "./checkpoints.ts";
 import { factsOf, goOn, stepOn, type Cursor } from "./cursor.ts";
 import { HistoryError } from "./errors.ts";
-import { pastFact, runsOf } from "./facts.ts";
-import type { PastRun } from "./names.ts";
+import { pastFact } from "./facts.ts";
+import { runsOf, type PastRun } from "./names.ts";
 import { Pass } from "./pass.ts";
 import { tellStep, type StepTold } from "./step.ts";
 import { sayChanges } from "./words.ts";
 
-/** A part of what a visit may take (300 ms) goes into folding: 500,000 facts a second. */
-const CHECKPOINT_FACTS = 32_768;
-/** Of all checkpoints, which share what has not changed between them. */
-const MAX_CHECKPOINT_BYTES = 512 * 1024 * 1024;
+/** A part of what a visit may take (300 ms) goes into folding: 300,000 facts a second. */
+const CHECKPOINT_FACTS = 16_384;
+/** Of all checkpoints: a million facts of runs of one job need 600 MB. */
+const MAX_CHECKPOINT_BYTES = 1024 * 1024 * 1024;
 
 /** Which moment: after fact `seq`, at a time, or `after` so many ms of the run. */
 export interface Which {
@@ -200,7 +200,7 @@ export class History {
     const old = this.#cursor;
     const isNear = old !== undefined && old.seq <= from && old.seq >= near.seq;
     this.#cursor = undefined; // two of them at once need not fit
-    const cursor = this.#cursor = isNear ? old : checkpoints.restore(near);
+    const cursor = this.#cursor = isNear ? old : checkpoints.restore(near, old?.state);
     await goOn(cursor, this.#view, (seq, event) => seq <= from || isIn(seq, event));
     return cursor;
   }

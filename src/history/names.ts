@@ -8,7 +8,7 @@
  * Test: test/10-master.history.test.ts
  */
 import { hint } from "#base";
-import { Names, type Event, type State } from "#core";
+import { Names, runOf, type Event, type State } from "#core";
 import { HistoryError } from "./errors.ts";
 
 /** A run that there was. */
@@ -26,6 +26,14 @@ export interface PastRun {
 const LATEST = "@latest";
 /** Ids that are named when a beginning fits several runs. */
 const MAX_LISTED = 10;
+
+/** The numbers of the runs that a fact is about. */
+export function runsOf(event: Event): readonly number[] {
+  if (event.type === "RunsForgotten" || event.type === "RunsLetGo") return event.runs;
+  if (event.type === "ArtifactsRemoved") return event.gone.flatMap(({ run }) => run ?? []);
+  const run = runOf(event);
+  return run === undefined ? [] : [run];
+}
 
 export class PastNames extends Names {
   readonly #runs = new Map<string, PastRun>();

@@ -11,8 +11,7 @@ import { learnPart, readSnapshot, State, type Run } from "#core";
 import type { LogBlock, LogPlace, LogView } from "#log";
 import { Checkpoints, type CheckpointLimits } from "./checkpoints.ts";
 import { factsOf, stepOn, type Cursor, type Written } from "./cursor.ts";
-import { PastNames } from "./names.ts";
-import { runsOf } from "./facts.ts";
+import { PastNames, runsOf } from "./names.ts";
 
 /** Facts of a stretch: read in two milliseconds. */
 const STRETCH_FACTS = 4096;

@@ -10,8 +10,7 @@
 import { stepName, type Event, type Job, type Run, type State } from "#core";
 import { JOB_STATUSES } from "#wire";
 import { stepOn, type Cursor, type Written } from "./cursor.ts";
-import { runsOf } from "./facts.ts";
-import type { PastNames } from "./names.ts";
+import { runsOf, type PastNames } from "./names.ts";
 
 /** A difference that a fact has made. Null: it was not there, or is not there any more. */
 export interface Change {

@@ -3,43 +3,57 @@
  *
  * A snapshot is bytes, and to make a state of them costs microseconds for each job: graphs are
  * built, specs are decoded. A copy is made in the same process, and shares what does not change:
- * specs, results, graphs. Of the jobs it holds what may change of each, in blocks; a block in which
- * nothing has changed since the copy before is that copy's block.
+ *
+ *     a run that is over      the run itself, in all copies and in the states that are made of them
+ *     one that goes on        specs, results, graph; and its jobs in blocks: a block in which
+ *                             nothing has changed since the copy before is that copy's block
  *
  *     copy 1   | block a | block b | block c |
  *     copy 2   |    a    | block d |    c    |     a job of b has changed between the two
  *
+ * Sometimes a run that is over changes: a person retries it, or an agent run takes it in. Then the
+ * state in which that happens gets a copy of its own first (`ownRuns`).
+ *
  * Invariants: a state made of a copy has the hash that the copied one had; neither changes with the
- * other; copies cost what has changed between them.
+ * other; copies cost what has changed between them, and so do the states that are made of them:
+ * neither copies a run that is over.
  * Left out: whatever is small is kept as the parts of a snapshot.
- * Test: test/10-master.history.test.ts
+ * Test: test/10-master.copy.test.ts
  */
-import { fieldsOf, type JobFields, type RunCopy, type RunHeader } from "./run-copy.ts";
-import { Picture } from "./snapshot.ts";
+import { invariant } from "#base";
+import { isOpenRun } from "#wire";
+import type { Event } from "./events.ts";
+import {
+  BLOCK_JOBS, copyOfRun, runOfCopy, type RunCopy, type RunHeader,
+} from "./run-copy.ts";
+import { headerOf, Picture } from "./snapshot.ts";
 import { SnapshotReader } from "./snapshot-reader.ts";
-import type { Job, Keeper, Run, State } from "./state.ts";
+import { isTerminal, type Job, type Keeper, Run, type State } from "./state.ts";
 
-/** Jobs of a block. */
-const BLOCK_JOBS = 256;
-/** About: what a job's fields take in memory, what a run's do, and a job in a graph's columns. */
-const JOB_BYTES = 320;
+/** About: what a run's fields take in memory, a job in a graph's columns, and a shared run. */
 const RUN_BYTES = 600;
 const NODE_BYTES = 5;
+const LINK_BYTES = 8;
 
 /** A state as it was. */
 export interface StateCopy {
   readonly head: readonly Buffer[];
-  readonly runs: readonly RunCopy[];
+  /** In their order. */
+  readonly runs: readonly (RunCopy | Run)[];
+  /** Those that may be forgotten, in theirs: themselves, or their numbers. */
+  readonly finished: readonly (Run | number)[];
   readonly tail: readonly Buffer[];
   readonly sums: Pick<State, "bytes" | "finishedBytes">;
-  /** What it takes in memory beside the copies before it. */
+  /** What it takes in memory beside the copies before it, without runs that are over… */
   readonly cost: number;
+  /** …and which of those no copy had before. */
+  readonly over: readonly Run[];
 }
 
-/** Watches a state, which nobody but `apply` changes from now on. */
+/** Watches a state, which nobody but `apply` changes from now on, behind `ownRuns`. */
 export class Copier implements Keeper {
   readonly #state: State;
-  /** Jobs that have changed since the last copy. */
+  /** Jobs that have changed since the last copy: their blocks. */
   #changed = new Map<Run, Set<number>>();
   #last = new Map<Run, RunCopy>();
   #cost = 0;
@@ -50,6 +64,7 @@ export class Copier implements Keeper {
   }
 
   before({ run, index }: Job): void {
+    invariant(!run.isShared, "a run that several states have does not change");
     const block = Math.floor(index / BLOCK_JOBS);
     const blocks = this.#changed.get(run);
     if (blocks === undefined) this.#changed.set(run, new Set([block]));
@@ -59,62 +74,104 @@ export class Copier implements Keeper {
   // #region take
   take(): StateCopy {
     const state = this.#state;
-    const picture = new Picture(state);
+    const all = [...state.runs.values()];
+    this.#cost = LINK_BYTES * all.length;
+    const over = all.filter((run) => !run.isShared && isOver(state, run));
+    for (const run of over) run.isShared = true;
+    const picture = new Picture(state, all.filter((run) => !run.isShared));
     const [head, tail] = [[...picture.head()], [...picture.tail()]];
-    this.#cost = [...head, ...tail].reduce((sum, part) => sum + part.length, 0);
+    for (const { length } of [...head, ...tail]) this.#cost += length;
     const last = new Map<Run, RunCopy>();
     for (const [run, header] of picture.headers()) last.set(run, this.#copyOf(run, header));
     picture.close();
     this.#last = last;
     this.#changed = new Map();
     const { bytes, finishedBytes } = state;
-    const sums = { bytes, finishedBytes };
-    return { head, runs: [...last.values()], tail, sums, cost: this.#cost };
+    return {
+      head, runs: all.map((run) => last.get(run) ?? run),
+      finished: [...state.finished].map((run) => run.isShared ? run : run.number),
+      tail, sums: { bytes, finishedBytes }, cost: this.#cost, over,
+    };
   }
   // #endregion
 
   #copyOf(run: Run, header: RunHeader): RunCopy {
     const old = this.#last.get(run);
-    const { spec, jobs, edges, counts, open, serving, requirements, resultBytes, stepBytes } = run;
-    const grown = old === undefined || old.specs.length < jobs.length;
     const changed = this.#changed.get(run);
-    const isSame = !grown && changed === undefined && old.edges.length === edges.length;
-    const sums = {
-      counts: [...counts], open, serving, requirements, resultBytes, stepBytes, bytes: run.bytes,
-    };
-    this.#cost += RUN_BYTES + (isSame ? 0 : NODE_BYTES * jobs.length);
-    return {
-      header, spec, sums, edges: [...edges], carried: new Map(run.carried),
-      specs: grown ? jobs.map((job) => job.spec) : old.specs,
-      dag: isSame ? old.dag : run.copyOfGraph(),
-      blocks: isSame ? old.blocks : this.#blocksOf(run, old, changed),
-    };
-  }
-
-  #blocksOf(run: Run, old: RunCopy | undefined, changed: ReadonlySet<number> | undefined) {
-    const blocks: (readonly JobFields[])[] = [];
-    for (let from = 0; from < run.jobs.length; from += BLOCK_JOBS) {
-      const known = old?.blocks[blocks.length];
-      const jobs = Math.min(BLOCK_JOBS, run.jobs.length - from);
-      if (known?.length === jobs && changed?.has(blocks.length) !== true) {
-        blocks.push(known);
-        continue;
-      }
-      this.#cost += JOB_BYTES * jobs;
-      blocks.push(run.jobs.slice(from, from + jobs).map(fieldsOf));
-    }
-    return blocks;
+    const copy = copyOfRun(run, header, old && { copy: old, changed });
+    this.#cost += RUN_BYTES + (copy.dag === old?.dag ? 0 : NODE_BYTES * run.jobs.length);
+    const known = new Set(old?.blocks);
+    for (const block of copy.blocks) if (!known.has(block)) this.#cost += block.bytes;
+    return copy;
   }
 }
 
-/** A state of its own. */
-export function stateOf({ head, runs, tail, sums }: StateCopy): State {
+/** Nothing is to come of it, and no list but that of such runs has it, or one of its jobs. */
+function isOver({ finished }: State, run: Run): boolean {
+  return !isOpenRun(run.status) && finished.has(run) && run.version === 0 &&
+    run.group === undefined && run.artifacts.size === 0 && run.jobs.every(isDone);
+}
+
+function isDone({ status, service, agent }: Job): boolean {
+  return isTerminal(status) && status !== "DEAD" && service === undefined && agent === undefined;
+}
+
+/**
+ * To be called before a fact about these runs is applied, unless it only forgets them: other states
+ * may have them, too, and are not to change with this one.
+ */
+export function ownRuns(state: State, event: Event, numbers: readonly number[]): void {
+  for (const number of numbers) {
+    const run = state.runs.get(number);
+    own(state, run);
+    const spec = "spec" in event ? event.spec : run?.spec;
+    // An agent run takes in a run that has its name.
+    if (spec?.agent?.id !== undefined) own(state, state.runsById.get(spec.agent.id));
+  }
+}
+
+function own(state: State, run: Run | undefined): void {
+  if (run?.isShared !== true) return;
+  const copy = runOfCopy(copyOfRun(run, headerOf(run)));
+  state.runs.set(run.number, copy);
+  state.runsById.set(run.id, copy);
+  if (run.key !== undefined) state.runsByKey.set(run.key, copy);
+  // In the order in which they ended.
+  const order = [...state.finished];
+  for (const each of order) state.finished.delete(each);
+  for (const each of order) state.finished.add(each === run ? copy : each);
+}
+
+/**
+ * A state of its own. `spare`: one that nobody needs any more; its objects are used again where
+ * they can be.
+ */
+export function stateOf(
+  { head, runs, finished, tail, sums }: StateCopy, spare?: State,
+): State {
   const reader = new SnapshotReader();
   for (const part of head) reader.part(part);
-  for (const run of runs) reader.copied(run);
+  const copied = new Map<number, Run>();
+  for (const run of runs) {
+    if (run instanceof Run) {
+      reader.enter(run);
+      continue;
+    }
+    const made = runOfCopy(run, spareRun(spare, run.header.number));
+    copied.set(made.number, made);
+    reader.enter(made);
+  }
+  for (const run of finished) reader.finished(typeof run === "number" ? copied.get(run)! : run);
   for (const part of tail) reader.part(part);
   const state = reader.finish();
   // Where it was counted again, it comes to the same.
-  for (const { header, sums: { bytes } } of runs) state.runs.get(header.number)!.bytes = bytes;
+  for (const run of runs) {
+    if (!(run instanceof Run)) state.runs.get(run.header.number)!.bytes = run.sums.bytes;
+  }
   return Object.assign(state, sums);
+}
+
+function spareRun(spare: State | undefined, number: number): Run | undefined {
+  const run = spare?.runs.get(number);
+  return run?.isShared === true ? undefined : run;
 }

@@ -51,7 +51,7 @@
  *         snapshot-services.ts  of services, and of their names; snapshot-steps.ts of journals
  *         snapshot-parts.ts     what its parts say by themselves; snapshot-blocks.ts their size
  *         snapshot-pools.ts     of pools; snapshot-groups.ts of agent runs
- *         copy.ts · run-copy.ts copies in memory, for somebody who comes back
+ *         copy.ts · run-copy.ts copies in memory, for somebody who comes back; columns.ts
  *         snapshot-agents.ts    of jobs that ask, wait, or have added others;
  *         snapshot-indexes.ts   and how the indexes are rebuilt
  *     explain.ts                the state as people ask for it: why a job waits;
@@ -126,5 +126,5 @@ export { nextAdvance } from "./decide-versions.ts";
 export { Forecast } from "./forecast.ts";
 export { hashState, Picture, writeSnapshot } from "./snapshot.ts";
 export { readSnapshot, SnapshotReader } from "./snapshot-reader.ts";
-export { Copier, stateOf, type StateCopy } from "./copy.ts";
+export { Copier, ownRuns, stateOf, type StateCopy } from "./copy.ts";
 export { learnPart, weighPart } from "./snapshot-parts.ts";

@@ -2,11 +2,14 @@
  * Lesson 10: a run as it was, in memory: what may change of it and of its jobs, beside what does
  * not (copy.ts).
  *
- * Test: test/10-master.history.test.ts
+ * Test: test/10-master.copy.test.ts
  */
 import type { Dag } from "#dag";
 import { RetryBudget } from "#retry";
-import type { JobSpec, PipelineSpec, RunStatus, UpdateInfo } from "#wire";
+import {
+  JOB_STATUSES, type JobSpec, type PipelineSpec, type RunStatus, type UpdateInfo,
+} from "#wire";
+import { columnOf, numbersOf, type Column } from "./columns.ts";
 import { Run, type Job } from "./state.ts";
 
 /** What of a run may change beside its jobs. `jobs` is their number, `budget` JSON. */
@@ -26,9 +29,6 @@ export interface RunHeader {
   readonly steps: number | undefined;
 }
 
-/** What may change of a job. */
-export type JobFields = Omit<Job, "run" | "index" | "spec" | "requirement">;
-
 /** A run as it was. Nothing of it changes any more. */
 export interface RunCopy {
   readonly header: RunHeader;
@@ -38,7 +38,7 @@ export interface RunCopy {
   readonly edges: Run["edges"];
   readonly carried: Run["carried"];
   readonly specs: readonly JobSpec[];
-  readonly blocks: readonly (readonly JobFields[])[];
+  readonly blocks: readonly JobBlock[];
   readonly sums: RunSums;
 }
 
@@ -46,11 +46,126 @@ type RunSums = Pick<
   Run, "open" | "serving" | "requirements" | "resultBytes" | "stepBytes" | "bytes"
 > & { readonly counts: readonly number[] };
 
-/** A run that goes on from there. */
-export function runOfCopy(copy: RunCopy): Run {
+/** Jobs of a block. */
+export const BLOCK_JOBS = 1024;
+
+/** What may change of some jobs that stand side by side, as it was. */
+export class JobBlock {
+  readonly length: number;
+  readonly bytes: number;
+  readonly #columns: ReturnType<typeof columnsOf>;
+
+  constructor(jobs: readonly Job[]) {
+    this.length = jobs.length;
+    this.#columns = columnsOf(jobs);
+    this.bytes = Object.values(this.#columns).reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /** One by one: a million jobs are set so, and `Object.assign` takes five times as long. */
+  restore(job: Job, index: number): void {
+    const columns = this.#columns;
+    job.status = JOB_STATUSES[columns.status.at(index)]!;
+    job.attempt = columns.attempt.at(index);
+    job.failures = columns.failures.at(index);
+    job.losses = columns.losses.at(index);
+    job.worker = columns.worker.at(index);
+    job.order = columns.order.at(index);
+    job.dueAt = columns.dueAt.at(index);
+    job.pinned = columns.pinned.at(index);
+    job.startedAt = columns.startedAt.at(index);
+    job.stoppedAt = columns.stoppedAt.at(index);
+    job.endedAt = columns.endedAt.at(index);
+    job.deadline = columns.deadline.at(index);
+    job.cancelling = columns.cancelling.at(index);
+    job.failure = columns.failure.at(index);
+    job.result = columns.result.at(index);
+    job.decision = columns.decision.at(index);
+    job.votes = columns.votes.at(index);
+    job.notice = columns.notice.at(index);
+    job.lostOutput = columns.lostOutput.at(index);
+    job.service = columns.service.at(index);
+    job.journal = columns.journal.at(index)?.copy();
+    job.agent = columns.agent.at(index);
+    job.spawner = columns.spawner.at(index);
+  }
+}
+
+type JobFields = Omit<Job, "run" | "index" | "spec" | "requirement" | "status">;
+
+type Columns = { readonly [Field in keyof JobFields]: Column<JobFields[Field]> } & {
+  /** By its place in JOB_STATUSES. */
+  readonly status: Column<number>;
+};
+
+function columnsOf(jobs: readonly Job[]): Columns {
+  return {
+    status: numbersOf(jobs, ({ status }) => JOB_STATUSES.indexOf(status)),
+    attempt: numbersOf(jobs, ({ attempt }) => attempt),
+    failures: numbersOf(jobs, ({ failures }) => failures),
+    losses: numbersOf(jobs, ({ losses }) => losses),
+    worker: numbersOf(jobs, ({ worker }) => worker),
+    order: numbersOf(jobs, ({ order }) => order),
+    dueAt: numbersOf(jobs, ({ dueAt }) => dueAt),
+    pinned: numbersOf(jobs, ({ pinned }) => pinned),
+    startedAt: numbersOf(jobs, ({ startedAt }) => startedAt),
+    stoppedAt: numbersOf(jobs, ({ stoppedAt }) => stoppedAt),
+    endedAt: numbersOf(jobs, ({ endedAt }) => endedAt),
+    deadline: numbersOf(jobs, ({ deadline }) => deadline),
+    cancelling: columnOf(jobs, ({ cancelling }) => cancelling),
+    failure: columnOf(jobs, ({ failure }) => failure),
+    result: columnOf(jobs, ({ result }) => result),
+    decision: columnOf(jobs, ({ decision }) => decision),
+    votes: columnOf(jobs, ({ votes }) => votes),
+    notice: columnOf(jobs, ({ notice }) => notice),
+    lostOutput: columnOf(jobs, ({ lostOutput }) => lostOutput),
+    service: columnOf(jobs, ({ service }) => service),
+    journal: columnOf(jobs.map(({ journal }) => journal?.copy()), (journal) => journal),
+    agent: columnOf(jobs, ({ agent }) => agent),
+    spawner: columnOf(jobs, ({ spawner }) => spawner),
+  };
+}
+
+/** `old`: an earlier copy of this run, and which of its blocks have changed since. */
+export function copyOfRun(
+  run: Run, header: RunHeader, old?: { copy: RunCopy; changed: ReadonlySet<number> | undefined },
+): RunCopy {
+  const { spec, jobs, edges, counts, open, serving, requirements, resultBytes, stepBytes } = run;
+  const grown = old === undefined || old.copy.specs.length < jobs.length;
+  const isSame = !grown && old.changed === undefined && old.copy.edges.length === edges.length;
+  const sums = {
+    counts: [...counts], open, serving, requirements, resultBytes, stepBytes, bytes: run.bytes,
+  };
+  return {
+    header, spec, sums, edges: [...edges], carried: new Map(run.carried),
+    specs: grown ? jobs.map((job) => job.spec) : old.copy.specs,
+    dag: isSame ? old.copy.dag : run.copyOfGraph(),
+    blocks: isSame ? old.copy.blocks : blocksOf(jobs, old),
+  };
+}
+
+function blocksOf(
+  jobs: readonly Job[], old?: { copy: RunCopy; changed: ReadonlySet<number> | undefined },
+): JobBlock[] {
+  const blocks: JobBlock[] = [];
+  for (let from = 0; from < jobs.length; from += BLOCK_JOBS) {
+    const known = old?.copy.blocks[blocks.length];
+    const length = Math.min(BLOCK_JOBS, jobs.length - from);
+    const isSame = known?.length === length && old?.changed?.has(blocks.length) !== true;
+    blocks.push(isSame ? known : new JobBlock(jobs.slice(from, from + length)));
+  }
+  return blocks;
+}
+
+/**
+ * A run that goes on from there. `spare`: one that nobody needs any more, at another moment of the
+ * same run: a million new jobs cost more than to set the fields of old ones.
+ */
+export function runOfCopy(copy: RunCopy, spare?: Run): Run {
   const { header, spec, dag, edges, carried, specs, blocks, sums: { counts, ...sums } } = copy;
   const { number, id, key, by, submittedAt, budget, version = 0, update, steps = 0 } = header;
-  const run = new Run({ number, id, key, by, spec, submittedAt }, dag?.copy());
+  const graph = dag?.copy();
+  spare?.rewind(specs.length, graph);
+  const run = spare ?? new Run({ number, id, key, by, spec, submittedAt }, graph);
   const { endedAt, status, cancelling } = header;
   Object.assign(run, { endedAt, status, cancelling, version, update, steps, ...sums });
   if (edges.length > 0) run.edges = [...edges];
@@ -59,46 +174,9 @@ export function runOfCopy(copy: RunCopy): Run {
   run.budget = RetryBudget.fromJSON(JSON.parse(budget));
   let index = 0;
   for (const block of blocks) {
-    for (const fields of block) setFields(run.addJob(specs[index++]!), fields);
+    for (let at = 0; at < block.length; at++, index++) {
+      block.restore(run.jobs[index] ?? run.addJob(specs[index]!), at);
+    }
   }
   return run;
-}
-
-export function fieldsOf({
-  status, attempt, failures, losses, worker, order, dueAt, pinned, startedAt, stoppedAt, endedAt,
-  deadline, cancelling, failure, result, decision, votes, notice, lostOutput, service, journal,
-  agent, spawner,
-}: Job): JobFields {
-  return {
-    status, attempt, failures, losses, worker, order, dueAt, pinned, startedAt, stoppedAt, endedAt,
-    deadline, cancelling, failure, result, decision, votes, notice, lostOutput, service,
-    journal: journal?.copy(), agent, spawner,
-  };
-}
-
-/** One by one: a million jobs are set so, and `Object.assign` takes five times as long. */
-function setFields(job: Job, fields: JobFields): void {
-  job.status = fields.status;
-  job.attempt = fields.attempt;
-  job.failures = fields.failures;
-  job.losses = fields.losses;
-  job.worker = fields.worker;
-  job.order = fields.order;
-  job.dueAt = fields.dueAt;
-  job.pinned = fields.pinned;
-  job.startedAt = fields.startedAt;
-  job.stoppedAt = fields.stoppedAt;
-  job.endedAt = fields.endedAt;
-  job.deadline = fields.deadline;
-  job.cancelling = fields.cancelling;
-  job.failure = fields.failure;
-  job.result = fields.result;
-  job.decision = fields.decision;
-  job.votes = fields.votes;
-  job.notice = fields.notice;
-  job.lostOutput = fields.lostOutput;
-  job.service = fields.service;
-  job.journal = fields.journal?.copy();
-  job.agent = fields.agent;
-  job.spawner = fields.spawner;
 }

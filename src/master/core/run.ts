@@ -172,6 +172,8 @@ export class Run {
   bytes = 0;
   endedAt = 0;
   cancelling = false;
+  /** Several states have it (copy.ts): it does not change any more. */
+  isShared = false;
 
   /** `dag`: the graph of its jobs, if somebody has it already. */
   constructor(
@@ -189,6 +191,20 @@ export class Run {
   /** For a copy of this run. */
   copyOfGraph(): Dag | undefined {
     return this.#dag?.copy();
+  }
+
+  /** It is to be as it was with so many jobs: of a copy (run-copy.ts) comes all the rest. */
+  rewind(jobs: number, dag: Dag | undefined): void {
+    this.#dag = dag;
+    this.jobs.length = Math.min(this.jobs.length, jobs);
+    this.edges = NO_EDGES;
+    this.carried = NO_CARRIED;
+    this.services = NO_SERVICES;
+    this.artifacts = NO_ARTIFACTS;
+    this.group = undefined;
+    if (this.#replicas === undefined) return;
+    this.#replicas = undefined;
+    for (const job of this.jobs) this.#listReplica(job);
   }
 
   /**
@@ -215,12 +231,17 @@ export class Run {
   addJob(spec: JobSpec): Job {
     const job = new Job(this, this.jobs.length, spec);
     this.jobs.push(job);
-    if (spec.service === undefined) return job;
-    this.#replicas ??= new Map();
-    const same = this.#replicas.get(spec.service.name);
-    if (same === undefined) this.#replicas.set(spec.service.name, [job]);
-    else same.push(job);
+    this.#listReplica(job);
     return job;
+  }
+
+  #listReplica(job: Job): void {
+    const { service } = job.spec;
+    if (service === undefined) return;
+    this.#replicas ??= new Map();
+    const same = this.#replicas.get(service.name);
+    if (same === undefined) this.#replicas.set(service.name, [job]);
+    else same.push(job);
   }
 
   /** All replicas of a service, over or not, in their order. */

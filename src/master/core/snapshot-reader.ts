@@ -12,7 +12,6 @@ import { claimRequirements, ownSpec, registerWorker } from "./jobs.ts";
 import { Journal } from "./journal.ts";
 import { indexLaunch } from "./launch-state.ts";
 import { edgesMemory, jobMemory, leftMemory, runMemory, stepMemory } from "./memory.ts";
-import { runOfCopy, type RunCopy } from "./run-copy.ts";
 import { indexService } from "./service-state.ts";
 import { ownAgent } from "./snapshot-agents.ts";
 import { Part, type RunPart } from "./snapshot-format.ts";
@@ -32,7 +31,8 @@ export class SnapshotReader {
   #edges: Run["edges"] = [];
   readonly #names: NameRecord[] = [];
   readonly #artifacts: ArtifactRecord[] = [];
-  readonly #copied = new Set<Run>();
+  /** Runs that came whole. */
+  readonly #whole = new Set<Run>();
   /** A run of which not all specs have been read: its graph can be built once they are there. */
   #begun: RunPart | undefined;
 
@@ -74,11 +74,7 @@ export class SnapshotReader {
       case "Steps": return this.#addSteps(this.#run!, part);
       case "Carried": return this.#charge(this.#run!, readCarried(this.#run!, part));
       case "Finished": {
-        for (const number of part.runs) {
-          const run = this.#state.runs.get(number)!;
-          this.#state.finished.add(run);
-          this.#state.finishedBytes += run.bytes;
-        }
+        for (const number of part.runs) this.finished(this.#state.runs.get(number)!);
         return;
       }
       case "Keys": {
@@ -157,12 +153,17 @@ export class SnapshotReader {
   }
 
   /** In the place of a run's parts. */
-  copied(copy: RunCopy): void {
-    const run = runOfCopy(copy);
-    linkAgain(this.#state, run);
-    this.#copied.add(run);
+  enter(run: Run): void {
+    if (!run.isShared) linkAgain(this.#state, run);
+    this.#whole.add(run);
     this.#enter(run);
     this.#expected += run.jobs.length;
+  }
+
+  /** The next one of those that may be forgotten. */
+  finished(run: Run): void {
+    this.#state.finished.add(run);
+    this.#state.finishedBytes += run.bytes;
   }
 
   #enter(run: Run): void {
@@ -178,18 +179,13 @@ export class SnapshotReader {
     let jobs = 0;
     for (const run of state.runs.values()) {
       jobs += run.jobs.length;
-      const isCopied = this.#copied.has(run);
-      if (!isCopied) for (const job of run.jobs) run.require(job.requirement);
+      if (run.isShared) continue; // it is over, and in no index
+      const isWhole = this.#whole.has(run);
+      if (!isWhole) for (const job of run.jobs) run.require(job.requirement);
       if (isOpenRun(run.status)) claimRequirements(state, run);
-      for (const index of run.isAlone ? [0] : run.dag.topologicalOrder()) {
-        const job = run.jobs[index]!;
-        if (!isCopied) countAgain(run, job);
-        indexService(state, job);
-        if (job.status === "DEAD") state.dead.add(job);
-        if (job.agent !== undefined) indexAgent(state, job, job.agent);
-        const isOpen = job.status === "RUNNING" || job.status === "WAITING";
-        if (isOpen || job.order > 0 || job.dueAt > 0) waiting.push(job);
-      }
+      const inOrder = isWhole ? [] : run.isAlone ? [0] : run.dag.topologicalOrder();
+      for (const index of inOrder) countAgain(run, run.jobs[index]!);
+      for (const job of run.jobs) if (isToBeIndexed(state, job)) waiting.push(job);
     }
     state.jobs = jobs;
     restoreNames(state, this.#names);
@@ -197,11 +193,23 @@ export class SnapshotReader {
     for (const record of this.#artifacts) putArtifact(state, record);
     for (const run of state.finished) if (run.artifacts.size > 0) state.leaving.add(run);
     invariant(jobs === this.#expected, `a snapshot names ${this.#expected} jobs and holds ${jobs}`);
-    // In the order in which they came: equal priorities must leave their queue as they would have.
+    // In the order in which they came: timers of one moment go off in it.
     waiting.sort((a, b) => a.order - b.order || a.run.number - b.run.number || a.index - b.index);
     for (const job of waiting) index(state, job);
     return state;
   }
+}
+
+/** Enters a job where it can be at once. True: its turn comes when all others are known. */
+function isToBeIndexed(state: State, job: Job): boolean {
+  indexService(state, job);
+  if (job.status === "DEAD") state.dead.add(job);
+  if (job.agent !== undefined) indexAgent(state, job, job.agent);
+  if (job.status === "PENDING" && job.order > 0) {
+    index(state, job); // its queue knows its place
+    return false;
+  }
+  return job.status === "RUNNING" || job.status === "WAITING" || job.dueAt > 0;
 }
 
 /** The part without the word that says what it is. */

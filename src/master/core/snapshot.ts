@@ -58,7 +58,8 @@ export class Picture implements Keeper {
   readonly #open = new Map<Run, RunAsItWas>();
   readonly #kept = new Map<Job, Job>();
 
-  constructor(state: State) {
+  /** `runs`: a copy takes those that are over as they are. */
+  constructor(state: State, runs: Iterable<Run> = state.runs.values()) {
     this.#state = state;
     const { nextRun, nextWorker, nextOrder, at } = state;
     this.#counters = { type: "Counters", nextRun, nextWorker, nextOrder, at };
@@ -66,7 +67,7 @@ export class Picture implements Keeper {
       return { type: "Worker", ...worker, tags: [...worker.tags], knows: [...worker.knows] };
     });
     this.#pools = [...poolParts(state)];
-    for (const run of state.runs.values()) this.#open.set(run, asItIs(run));
+    for (const run of runs) this.#open.set(run, asItIs(run));
     this.#finished = [...state.finished].map((run) => run.number);
     this.#names = nameRecords(state);
     this.#groups = groupRecords(state);
@@ -88,6 +89,7 @@ export class Picture implements Keeper {
       yield* this.#partsOf(was);
       this.#open.delete(was.run);
     }
+    yield Part.encode({ type: "Finished", runs: [...this.#finished] });
     yield* this.tail();
     this.close();
   }
@@ -103,7 +105,6 @@ export class Picture implements Keeper {
 
   /** …what comes behind them. */
   *tail(): Generator<Buffer> {
-    yield Part.encode({ type: "Finished", runs: [...this.#finished] });
     for (const { block } of blocks(this.#names, () => 0)) {
       yield Part.encode({ type: "Names", names: block });
     }
@@ -172,11 +173,15 @@ export class Picture implements Keeper {
 }
 
 function asItIs(run: Run): RunAsItWas {
+  return { run, header: headerOf(run), carried: [...run.carried] };
+}
+
+export function headerOf(run: Run): RunHeader {
   const {
     number, id, key, by, submittedAt, endedAt, status, cancelling, version, update, jobs, steps,
   } = run;
   const budget = JSON.stringify(run.budget);
-  const header = {
+  return {
     number,
     id,
     key,
@@ -191,7 +196,6 @@ function asItIs(run: Run): RunAsItWas {
     update: update && { ...update },
     steps: steps === 0 ? undefined : steps,
   };
-  return { run, header, carried: [...run.carried] };
 }
 
 /** The state as a series of messages, at once. */
