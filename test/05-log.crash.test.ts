@@ -61,7 +61,8 @@ async function rebuild(log: Log): Promise<string[]> {
 
 /** Opens what a crash left and checks that it is a prefix that holds everything acknowledged. */
 async function check(host: Machine, life: Life, where: string): Promise<void> {
-  const log = await openLog({ host, dir: DIR, segmentBytes: 1200 });
+  const log = await openLog({ host, dir: DIR, segmentBytes: 1200 })
+    .catch((error: Error) => assert.fail(`${where}: ${error.message}`));
   const state = await rebuild(log);
   assert.ok(
     state.length >= life.acknowledged,
@@ -85,10 +86,9 @@ for (const durability of ["always", "everysec", "no"] as const) {
       // The policies differ in when they sync, not in what a crash may leave: one of them tries
       // every combination.
       const leftovers = durability === "always" ? LEFTOVERS : [LEFTOVERS[k % LEFTOVERS.length]!];
-      const { left, life } = await lifeUntil({ k, leftovers, durability });
+      const { left, life, at } = await lifeUntil({ k, leftovers, durability });
       for (const [index, leftover] of leftovers.entries()) {
-        const where = `crash at change ${k}, ${leftover} of the rest on disk`;
-        await check(left[index]!, life, where);
+        await check(left[index]!, life, `${at}; left of what was not synced: ${leftover}`);
       }
     }
   }));
@@ -99,32 +99,37 @@ test("openLog() recovers from a crash at any operation of a recovery", inWorld(a
   await live(whole, { appended: 0, acknowledged: 0 }, "always");
   for (let k = 1; k <= whole.changes; k++) {
     const leftovers = [LEFTOVERS[k % LEFTOVERS.length]!];
-    const { left: [host], life } = await lifeUntil({ k, leftovers, durability: "always" });
+    const { left: [host], life, at } = await lifeUntil({ k, leftovers, durability: "always" });
     for (let j = 1; j < 40; j++) {
       const second = host!.copy();
       second.crashAt = j;
       second.leftover = j % 2 === 0 ? "nothing" : "everything";
       const reopened = openLog({ host: second, dir: DIR, segmentBytes: 1200 });
       if (!(await off(second.whileUp(reopened.then((log) => log.close()))))) break;
-      await check(second, life, `crash at change ${k}, then at change ${j} of the recovery`);
+      await check(second, life, `${at}, and again before change ${j} of the recovery`);
     }
   }
 }));
 
-/** A life in which the power goes before change `k`, and a machine with each of the leftovers. */
+/**
+ * A life in which the power goes before change `k`, and a machine with each of the leftovers; `at`
+ * says which operation that was.
+ */
 async function lifeUntil(
   { k, leftovers, durability }: {
     k: number; leftovers: readonly Leftover[]; durability: Durability;
   },
-): Promise<{ left: readonly Machine[]; life: Life }> {
+): Promise<{ left: readonly Machine[]; life: Life; at: string }> {
   const host = new Machine();
+  let [before, next] = ["the first operation", ""];
+  host.onOperation = (operation, path) => void ([before, next] = [next, `${operation} ${path}`]);
   let left: Machine[] = [];
   host.onCrash = () => void (left = leftovers.map((leftover) => host.afterCrash(leftover)));
   host.crashAt = k;
   const life = { appended: 0, acknowledged: 0 };
   // A life has a few changes more or fewer than another: syncs take as long as they like.
   if (!(await off(host.whileUp(live(host, life, durability))))) host.onCrash();
-  return { left, life };
+  return { left, life, at: `the power goes after ${before}, before ${next}` };
 }
 
 /** Whether the power went before it was done. */

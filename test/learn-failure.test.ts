@@ -1,9 +1,12 @@
 /** How the companion tells a failed test: scripts/lib/failure.mjs and scripts/learn/telling.ts. */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { tellFailures } from "../scripts/learn/telling.ts";
-import { describeFailure, type Failure } from "../scripts/lib/failure.mjs";
+import { describeEndless, describeFailure, type Failure } from "../scripts/lib/failure.mjs";
 import type { FailedTest } from "../scripts/lib/reporter.mjs";
 import { randomness, withSeeds } from "./seeds.support.ts";
 
@@ -67,11 +70,63 @@ test("describeFailure() names the line of the project that threw, and no frame o
   assert.match(thrown.message.join(), /TypeError/);
 });
 
+/** One loop computes, the other one awaits and never lets the loop of events have a turn. */
+const ENDLESS = [
+  ["spin", "export function spin(n) {", "  while (n !== 0) n += 1;", "}"],
+  ["wait", "export async function wait(n) {", "  while (n !== 0) n = await n;", "}"],
+] as const;
+
+test("a loop without an end is stopped, and told with its line and its test", () => {
+  const root = mkdtempSync(join(tmpdir(), "titan-endless-"));
+  try {
+    for (const folder of ["own", "test", "reports"]) mkdirSync(join(root, folder));
+    const told = ENDLESS.map(([name, ...lines]) => {
+      writeFileSync(join(root, `own/${name}.mjs`), lines.join("\n"));
+      writeFileSync(join(root, `test/${name}.test.mjs`), `import { test } from "node:test";
+import { ${name} } from "../own/${name}.mjs";
+test("before", () => {});
+test("${name}() ends (always)", async () => {
+  await ${name}(1);
+});
+`);
+      const { signal } = spawnSync(process.execPath,
+        [`--import=${join(ROOT, "scripts/lib/endless.mjs")}`, `test/${name}.test.mjs`],
+        {
+          cwd: root, timeout: 60_000,
+          env: { TITAN_ENDLESS: join(root, "reports"), TITAN_ENDLESS_CPU_MS: "150" },
+        });
+      assert.equal(signal, "SIGKILL");
+      const [report = ""] = readdirSync(join(root, "reports"));
+      const text = readFileSync(join(root, "reports", report), "utf8");
+      rmSync(join(root, "reports", report));
+      const failed = describeEndless(JSON.parse(text), root);
+      const summary = { ran: 1, passed: [], failed: [failed], skipped: [], lines: [] };
+      return tellFailures({ command: "npm run learn test 6 own", summary }).join("\n");
+    });
+    told.forEach((text, index) => {
+      const [name, , loop] = ENDLESS[index]!;
+      assert.equal(text, `
+✖ ${name}() ends (always)  (test/${name}.test.mjs:5)
+  because     it does not come to an end: after 0.15 s of computing it is still here
+  test        await ${name}(1);
+  stopped at  own/${name}.mjs:2
+              ${loop.trim()}
+  again       npm run learn test 6 own '${name}() ends (always)'`);
+    });
+  } finally {
+    rmSync(root, { recursive: true, force: true });
+  }
+});
+
 test("describeFailure() finds what is not written yet, and bounds what it shows", () => {
   const { unwritten } = failureOf(() => {
     throw new Error("seed 4: Exercise: settle", { cause: new Error("Exercise: settle") });
   });
   assert.equal(unwritten, "settle");
+  // An assertion that looks at the error first says so in a message of its own.
+  const caught = failureOf(() => assert.throws(
+    () => { throw new Error("Exercise: push"); }, () => false));
+  assert.equal(caught.unwritten, "push");
   const text = "x".repeat(500);
   const { message } = failureOf(() => { throw new Error(`${text}\n`.repeat(50)); });
   assert.equal(message.length, 7);
@@ -135,16 +190,28 @@ test("tellFailures() tells one failure whole, names the others, and fits on a sc
   assert.equal(lines[1], "Not written yet: settle, reorder. 3 tests wait for them.");
   const text = lines.join("\n");
   assert.match(text, /^✖ it's first {2}\(test\/learn-failure\.test\.ts:\d+\)$/m);
-  assert.match(text, /^ {2}again {5}npm run learn test 6 own 'it'\\''s first'$/m);
+  assert.match(text, /^ {2}again {7}npm run learn test 6 own 'it'\\''s first'$/m);
   assert.match(text, /After it, 6 more of 37 tests fail:\n {2}✖ d\n {2}✖ e\n {2}✖ f\n {2}✖ g\n/);
   assert.match(text, /\n {2}… and 2 more$/);
   assert.ok(lines.length <= 25, `${lines.length} lines`);
   assert.equal(text.split("expected").length, 2, "one failure is told");
 });
 
+test("tellFailures() begins with the chapter's first file, and says when a process ended", () => {
+  const at = (file: string): FailedTest => {
+    const test = failed(`of ${file.slice(0, -8)}`, () => assert.equal(1, 2));
+    return { ...test, failure: { ...test.failure, called: { at: { file, line: 1 }, code: [] } } };
+  };
+  const files = ["test/05-log.crash.test.ts", "test/05-log.test.ts", "test/05-log.tail.test.ts"];
+  assert.match(told(...files.map(at))[1]!, /^✖ of test\/05-log {2}\(/);
+  const program = { ...failed("/tmp/x/05-log.crash-and-3-more.test.mjs", () => assert.fail("")) };
+  assert.match(told({ ...program, message: "test failed" }).join("\n"),
+    /^\n✖ The process of the tests ended before they did\.[^]*\n {4}test failed$/);
+});
+
 test("tellFailures() says how to repeat a random failure, and nothing when all waits", () => {
   const random = told(failed("any mix", () => withSeeds(9, (draw) => assert.equal(draw(9), -1))));
-  assert.match(random.join("\n"), /again {5}SEED=1 npm run learn test 6 own 'any mix'/);
+  assert.match(random.join("\n"), /again {7}SEED=1 npm run learn test 6 own 'any mix'/);
   const wait = failed("a", () => { throw new Error("Exercise: settle"); });
   assert.deepEqual(told(wait), ["", "Not written yet: settle. 1 test waits for it."]);
 });

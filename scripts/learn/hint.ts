@@ -45,13 +45,26 @@ export async function runHint(args: readonly string[]): Promise<number> {
       : String(Math.min((seen[key(name)] ?? 0) + 1, RUNGS.length));
   process.stdout.write(
     `${name}, ${rung} of ${RUNGS.length}: ` +
-      `${WHAT_RUNGS_ARE[rung]}\n\n${hints.get(name)?.rungs.get(rung) ?? "(no text)"}\n`,
+      `${WHAT_RUNGS_ARE[rung]}\n\n${wrapped(hints.get(name)?.rungs.get(rung) ?? "(no text)")}\n`,
   );
   if (rung !== RUNGS.at(-1)) {
     process.stdout.write(`\nMore: npm run learn hint ${chapter.number} ${name}\n`);
   } else process.stdout.write(`\nThe rest: npm run learn solution ${chapter.number}\n`);
   writeSeen(root, { ...seen, [key(name)]: Math.max(seen[key(name)] ?? 0, Number(rung)) });
   return 0;
+}
+
+const MAX_COLUMNS = 100;
+
+/** Paragraphs in lines that a terminal does not break; fences as they are. */
+function wrapped(text: string): string {
+  const width = Math.min(process.stdout.columns ?? MAX_COLUMNS, MAX_COLUMNS);
+  const breaks = new RegExp(`(.{1,${width - 1}})(?: +|$)`, "g");
+  return text.split(/(^```[^]*?^```)/m).map((part) => {
+    if (part.startsWith("```")) return part;
+    return part.replace(/(?<=\S)\n(?=[^\s*-])/g, " ").split("\n")
+      .map((line) => line.replace(breaks, "$1\n").trimEnd()).join("\n");
+  }).join("");
 }
 
 const seenPath = (root: string): string => join(root, "own", ".hints.json");

@@ -21,15 +21,18 @@ export interface Telling {
 
 /** Failures after the first are named only: most of them have the same cause. */
 const NAMED = 4;
-const LABEL = 10;
+const LABEL = 12;
+/** What fails as a whole file is its process, with no more to say than the tests in it. */
+const PROGRAM = /\.test\.m?[jt]s$/;
 /** A test whose subtests have failed says no more than they do. */
 const PARENT = /^\d+ subtests? failed$/;
 
 export function tellFailures({ command, summary }: Telling): string[] {
   const failed = summary.failed.filter(({ name, message }) =>
-    !/\.test\.[jt]s$/.test(name) && !PARENT.test(message));
+    !PROGRAM.test(name) && !PARENT.test(message));
   const waiting = failed.filter(({ failure }) => failure.unwritten !== undefined);
-  const wrong = failed.filter(({ failure }) => failure.unwritten === undefined);
+  const wrong = failed.filter(({ failure }) => failure.unwritten === undefined)
+    .sort((a, b) => Number(isOfPlan(b)) - Number(isOfPlan(a)));
   const lines: string[] = [];
   if (waiting.length > 0) {
     const names = [...new Set(waiting.map(({ failure }) => failure.unwritten))];
@@ -38,7 +41,7 @@ export function tellFailures({ command, summary }: Telling): string[] {
       names.length === 1 ? "it" : "them"}.`);
   }
   const [next, ...others] = wrong;
-  if (next === undefined) return lines;
+  if (next === undefined) return failed.length > 0 ? lines : tellEnded(summary);
   lines.push("", ...tellOne(next, command));
   if (others.length === 0) return lines;
   lines.push("", `After it, ${others.length} more of ${summary.ran} tests ${
@@ -48,8 +51,22 @@ export function tellFailures({ command, summary }: Telling): string[] {
   return lines;
 }
 
+/** Whether it is in a chapter's first file: the others ask for more, or for rarer things. */
+function isOfPlan({ failure }: FailedTest): boolean {
+  return /^test\/\d\d-\w+\.test\.[jt]s$/.test(failure.called?.at.file ?? "");
+}
+
+/** No test has failed, but a process in which tests ran. */
+function tellEnded({ failed }: TestSummary): string[] {
+  const [program] = failed.filter(({ name }) => PROGRAM.test(name));
+  if (program === undefined) return [];
+  return ["", "✖ The process of the tests ended before they did. A call of process.exit() looks",
+    "  like this, and a list that grows without end. It said:",
+    `    ${program.message || "nothing"}`];
+}
+
 function tellOne({ name, failure }: FailedTest, command: string): string[] {
-  const { called, thrown, message, expected, received, seed, input } = failure;
+  const { called, thrown, message, expected, received, seed, input, isEndless } = failure;
   const place = called === undefined ? "" : `  (${called.at.file}:${called.at.line})`;
   const lines = [`✖ ${name}${place}`];
   const say = (label: string, texts: readonly string[]): void => {
@@ -60,7 +77,8 @@ function tellOne({ name, failure }: FailedTest, command: string): string[] {
   if (called !== undefined) say("test", called.code);
   say("with", input ?? []);
   if (thrown !== undefined) {
-    say("thrown by", [`${thrown.at.file}:${thrown.at.line}`, ...thrown.code]);
+    const where = `${thrown.at.file}:${thrown.at.line}`;
+    say(isEndless ? "stopped at" : "thrown by", [where, ...thrown.code]);
   }
   say("expected", expected ?? []);
   say("received", received ?? []);

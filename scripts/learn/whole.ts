@@ -111,5 +111,6 @@ function banner(own: readonly string[]): string {
   const names = listChapters().flatMap((chapter) =>
     describe(project, chapter, exercises).parts.map(({ name }) => name));
   const all = [...new Set(names)].sort((a, b) => Number(own.includes(b)) - Number(own.includes(a)));
-  return all.map((name) => `${name}=${own.includes(name) ? "YOURS" : "reference"}`).join(" ");
+  return all.map((name) => `${name}=${own.includes(name) ? "YOURS" : "reference"}`).join(" ")
+    .replace(/(.{1,99})(?: |$)/g, "$1\n").trimEnd();
 }

@@ -17,10 +17,10 @@ import { inspect, isDeepStrictEqual } from "node:util";
  * @typedef {{
  *   message: string[], unwritten?: string, seed?: number, input?: string[],
  *   called?: { at: Place, code: string[] }, thrown?: { at: Place, code: string[] },
- *   expected?: string[], received?: string[],
+ *   expected?: string[], received?: string[], isEndless?: boolean,
  * }} Failure `unwritten`: the function whose body is still the exercise's; `input`: what a random
  *   test had built; `called`: the statement of the test; `thrown`: the line that threw, where the
- *   test did not expect it
+ *   test did not expect it; `isEndless`: that line is where it was when it was stopped
  */
 
 /** Lines of one value, and of a message. */
@@ -48,7 +48,7 @@ export function describeFailure(error, root) {
   const chain = causesOf(error);
   const deepest = chain.at(-1) ?? {};
   const messages = chain.map(({ message }) => String(message ?? ""));
-  const unwritten = first(messages, /^Exercise: (\w+)$/m);
+  const unwritten = first(messages, /^\s*(?:Error: )?Exercise: (\w+)$/m);
   const seed = first(messages, /\bseed (\d+)\b/);
   const input = chain.map((each) => each.input).find((each) => typeof each === "string");
   const places = placesIn(String(deepest.stack ?? ""), root);
@@ -67,6 +67,39 @@ export function describeFailure(error, root) {
       { thrown: { at: placeOf(thrower), code: [lineAt(thrower)] } }),
     ...(isAssertion && COMPARES.has(deepest.operator) && compared(deepest)),
   };
+}
+
+/**
+ * A test that never ends, from where its process was when it was stopped (endless.mjs).
+ * @param {{ stack: string, seconds: number }} report
+ * @param {string} root
+ * @returns {import("./reporter.mjs").FailedTest}
+ */
+export function describeEndless({ stack, seconds }, root) {
+  const places = placesIn(stack, root);
+  const test = places.find(({ file, isNamed }) => file.startsWith("test/") && !isNamed)
+    ?? places.find(({ file }) => file.startsWith("test/"));
+  const own = places.find(({ file }) => file.startsWith("own/")) ?? places[0];
+  const message = `it does not come to an end: after ${seconds} s of computing it is still here`;
+  return {
+    name: test === undefined ? "a test" : testAround(test),
+    file: test?.path ?? "",
+    message,
+    failure: {
+      message: [message],
+      ...(test && { called: { at: placeOf(test), code: statementAt(test) } }),
+      ...(own && { thrown: { at: placeOf(own), code: [lineAt(own)] } }),
+      isEndless: true,
+    },
+  };
+}
+
+/** The name of the last test that begins at or above a line. @param {Frame} frame */
+function testAround({ path, line }) {
+  const above = readFileSync(path, "utf8").split("\n").slice(0, line).join("\n");
+  const names = [...above.matchAll(/\btest\(\s*(?:"((?:[^"\\]|\\.)*)"|`([^`$]*))/g)];
+  const name = names.at(-1)?.[1] ?? names.at(-1)?.[2] ?? "a test";
+  return name.replace(/[\s(,]+$/, ""); // what a template puts behind it is not known here
 }
 
 /** @param {any} error @returns {any[]} outermost first */

@@ -3,16 +3,19 @@
  * One way to run test files: output for people, a summary for the caller, and a failure when
  * nothing ran.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ROOT } from "../bootstrap.mjs";
 import { runNode } from "./child.mjs";
 import { programFile, testFlags } from "./compiled.mjs";
+import { describeEndless } from "./failure.mjs";
 import { programOf, together } from "./together.mjs";
 
 /** @typedef {import("./reporter.mjs").TestSummary} TestSummary */
+
+const ENDLESS = new URL("endless.mjs", import.meta.url).href;
 
 /**
  * The time of a file, ten times that of the slowest: a process that a failed test has left running
@@ -62,9 +65,10 @@ const RUNNER = fileURLToPath(new URL("test-runner.mjs", import.meta.url));
  * Runs test files and prints their results.
  * @param {string[]} files relative to the root
  * @param {{ root?: string, flags?: string[], env?: NodeJS.ProcessEnv, quiet?: boolean,
- *   late?: boolean, passed?: boolean }} [options] root is that of a copy of the project; flags are
- *   node's; quiet shows nothing, for callers who want the summary; late shows everything at the
- *   end, for tests that run beside others; passed shows what passes
+ *   late?: boolean, passed?: boolean, endless?: boolean }} [options] root is that of a copy of the
+ *   project; flags are node's; quiet shows nothing, for callers who want the summary; late shows
+ *   everything at the end, for tests that run beside others; passed shows what passes; endless
+ *   looks for loops that never end (endless.mjs)
  * @returns {Promise<{ code: number, summary: TestSummary }>} code is 0 only if at least one test
  *   ran and none failed, or no file was named
  */
@@ -78,6 +82,7 @@ export async function runTests(files, options = {}) {
   // nothing. The second names certificates for the world outside, to which no test talks, and each
   // of a thousand processes would read them when it starts: a tenth of a second.
   const { NODE_TEST_CONTEXT: _, NODE_EXTRA_CA_CERTS: __, ...env } = options.env ?? process.env;
+  if (options.endless) env["TITAN_ENDLESS"] = folder;
   try {
     const args = programFor(
       files.map((file) => programFile(root, file)),
@@ -88,7 +93,7 @@ export async function runTests(files, options = {}) {
       env,
       stdio: options.quiet ? "ignore" : "inherit",
     });
-    const summary = readSummary(report);
+    const summary = withEndless(readSummary(report), { folder, root });
     if (summary.ran === 0 && status === 0 && !options.quiet) {
       process.stderr.write("No test ran: that is a failure, not a success.\n");
     }
@@ -102,7 +107,7 @@ export async function runTests(files, options = {}) {
  * Our own runner, unless there are flags that only node's understands.
  * @param {string[]} files absolute
  * @param {{ root: string, report: string, flags?: string[], quiet?: boolean,
- *   late?: boolean, passed?: boolean }} options
+ *   late?: boolean, passed?: boolean, endless?: boolean }} options
  * @returns {string[]} arguments for node
  */
 function programFor(files, options) {
@@ -127,7 +132,8 @@ function programFor(files, options) {
     files: inFewProcesses(longestFirst(files), dirname(report)), report, names,
     concurrency: AT_ONCE,
     output: quiet ? "none" : passed ? "passed" : late ? "late" : "now",
-    flags: testFlags(root), timeoutMs: Number(timeouts.at(-1) ?? FILE_TIMEOUT_MS),
+    flags: [...testFlags(root), ...(options.endless ? [`--import=${ENDLESS}`] : [])],
+    timeoutMs: Number(timeouts.at(-1) ?? FILE_TIMEOUT_MS), fileTimeoutMs: FILE_TIMEOUT_MS,
   };
   return [RUNNER, JSON.stringify(job)];
 }
@@ -161,6 +167,18 @@ function inFewProcesses(files, folder) {
 /** @param {string} name @param {readonly string[]} flags */
 const valuesOf = (name, flags) =>
   flags.flatMap((flag) => (flag.startsWith(`${name}=`) ? [flag.slice(name.length + 1)] : []));
+
+/**
+ * Adds the tests whose process was ended because of a loop without an end.
+ * @param {TestSummary} summary
+ * @param {{ folder: string, root: string }} where
+ */
+function withEndless(summary, { folder, root }) {
+  const reports = readdirSync(folder).filter((name) => name.startsWith("endless-"));
+  const ended = reports.map((name) =>
+    describeEndless(JSON.parse(readFileSync(join(folder, name), "utf8")), root));
+  return { ...summary, ran: summary.ran + ended.length, failed: [...ended, ...summary.failed] };
+}
 
 /** @returns {TestSummary} */
 const emptySummary = () => ({ ran: 0, passed: [], failed: [], skipped: [], lines: [] });

@@ -17,8 +17,9 @@ import summarise from "./reporter.mjs";
 
 /**
  * @typedef {{
- *   files: string[], flags: string[], concurrency: number, timeoutMs: number, names: string[],
- *   report: string, output: "now" | "late" | "passed" | "none",
+ *   files: string[], flags: string[], concurrency: number, timeoutMs: number,
+ *   fileTimeoutMs: number, names: string[], report: string,
+ *   output: "now" | "late" | "passed" | "none",
  * }} Job `flags` start the process of a file; `names` are patterns of the tests to be run; `late`
  *   is for a runner beside another one: all it has to say, once; `passed`: what passes as it comes,
  *   for a caller who tells the rest
@@ -30,7 +31,7 @@ const flags = [...job.flags, `--test-timeout=${job.timeoutMs}`];
 // Where the option is not known (Node 20), the processes of the files have the flags of this one.
 process.execArgv.splice(0, Infinity, ...flags);
 const options = {
-  files: job.files, concurrency: job.concurrency, timeout: job.timeoutMs, execArgv: flags,
+  files: job.files, concurrency: job.concurrency, timeout: job.fileTimeoutMs, execArgv: flags,
   ...(job.names.length > 0 && { testNamePatterns: job.names }),
 };
 

@@ -1,0 +1,84 @@
+// @ts-check
+/**
+ * Loaded into a process of tests of a reader's code: ends it when a loop in it never ends, and
+ * writes down where it was.
+ *
+ *     main thread   counts its turns; a loop without an end takes none
+ *     thread        sees the count stand still while the process computes, stops the main thread as
+ *                   a debugger does, and takes its stack
+ *
+ * Time that others use does not count, so a slow machine is no endless loop. Left out: a loop that
+ * waits for something in each round. The timeout of its test ends that one.
+ * Test: test/learn-failure.test.ts
+ */
+import { writeFileSync } from "node:fs";
+import { Session } from "node:inspector";
+import { join } from "node:path";
+import { isMainThread, Worker, workerData } from "node:worker_threads";
+
+/** The longest honest turn of a chapter's tests computes for a second. */
+const MAX_TURN_CPU_MS = Number(process.env["TITAN_ENDLESS_CPU_MS"] ?? 5000);
+const LOOK_MS = Math.min(250, MAX_TURN_CPU_MS / 4);
+/** A loop that awaits is mostly inside Node, and is back in the reader's lines in a few steps. */
+const MAX_STEPS = 1000;
+const NOT_OURS = ["^node:", "/node_modules/", "/src/"];
+const OWN = /\/own\//;
+/** Evaluated where the main thread stands: the compiler's lines are mapped back in it. */
+const STACK = "(Error.stackTraceLimit = 100, new Error('').stack)";
+
+if (isMainThread) {
+  const folder = process.env["TITAN_ENDLESS"];
+  if (folder !== undefined) watch(folder);
+} else judge(workerData.turns, workerData.folder);
+
+/** @param {string} folder for the report */
+function watch(folder) {
+  const turns = new Int32Array(new SharedArrayBuffer(4));
+  setInterval(() => Atomics.add(turns, 0, 1), LOOK_MS).unref();
+  new Worker(new URL(import.meta.url), { workerData: { turns, folder }, execArgv: [] }).unref();
+}
+
+/** @param {Int32Array} turns @param {string} folder */
+function judge(turns, folder) {
+  let seen = -1;
+  let since = process.cpuUsage();
+  let isOver = false;
+  // Never cleared: it keeps this thread alive while the debugger answers.
+  setInterval(() => {
+    if (isOver) return;
+    const now = Atomics.load(turns, 0);
+    const { user, system } = process.cpuUsage(since);
+    if (now !== seen) [seen, since] = [now, process.cpuUsage()];
+    else if ((user + system) / 1000 >= MAX_TURN_CPU_MS) {
+      isOver = true;
+      sample((stack) => {
+        const report = { stack, seconds: MAX_TURN_CPU_MS / 1000 };
+        writeFileSync(join(folder, `endless-${process.pid}.json`), JSON.stringify(report));
+        process.kill(process.pid, "SIGKILL"); // nothing else stops a loop
+      });
+    }
+  }, LOOK_MS);
+}
+
+/**
+ * The stack of the main thread, at a moment when it is in the reader's code.
+ * @param {(stack: string) => void} found
+ */
+function sample(found) {
+  const session = new Session();
+  session.connectToMainThread();
+  let steps = 0;
+  session.on("Debugger.paused", ({ params }) => {
+    const callFrameId = params.callFrames[0]?.callFrameId ?? "";
+    const look = { callFrameId, expression: STACK, silent: true };
+    session.post("Debugger.evaluateOnCallFrame", look, (_error, /** @type {any} */ answer) => {
+      const stack = String(answer?.result?.value ?? "");
+      steps += 1;
+      if (OWN.test(stack) || steps >= MAX_STEPS) return found(stack);
+      session.post("Debugger.setBlackboxPatterns", { patterns: NOT_OURS });
+      session.post("Debugger.stepInto");
+    });
+  });
+  session.post("Debugger.enable");
+  session.post("Debugger.pause");
+}
