@@ -176,6 +176,13 @@ function fileWith(role: Role, line: RegExp): string {
 
 test("code in a bundle is readable: one statement a line, with its names, and where it comes " +
   "from", () => {
+  for (const role of ROLES) {
+    const isCode = (file: string): boolean => /^dist\/.*\.js$/.test(file) && !isOfPage(file);
+    const remarks = filesOf(role).filter(isCode)
+      .filter((file) => /^\s*(?:\/\*|\/\/ (?!dist\/))/m.test(read(role, file)));
+    assert.deepEqual(remarks, [], "comments are in the repository");
+    assert.match(read(role, "README.md"), /commented source is in[^.]* at the commit in/);
+  }
   const code = read("worker", fileWith("worker", /^class WorkerProcess \{$/m));
   assert.match(code, /^\/\/ dist\/worker\/\w+\.js\n/m);
   assert.ok(splitUp(code).length > 10);
@@ -295,6 +302,12 @@ jobs:
     requirement: GPU
 `;
 
+/**
+ * The programs that run the master and the workers. TITAN_TEST_NODES=/old/node:/new/node mixes
+ * versions; without it there is one at hand, which is the oldest and the newest.
+ */
+const NODES = (process.env["TITAN_TEST_NODES"] ?? process.execPath).split(":");
+
 test("both bundles together run a pipeline with a project and a call", async (t) => {
   const work = tempFolder({
     "p.yaml": PIPELINE,
@@ -308,6 +321,7 @@ test("both bundles together run a pipeline with a project and a call", async (t)
     const env = {
       TITAN_TOKEN: "s3cret",
       TITAN_HOME: join(home, "state", script, `${args.at(-1)}`),
+      TITAN_NODE: (script === "start_master.sh" ? NODES[0] : NODES.at(-1))!,
     };
     const started = start(args, { cwd: work, env, main: join(folder, script), runtime: ["sh"] });
     t.after(() => started.kill("SIGTERM"));
