@@ -521,6 +521,13 @@ test("encodeResult() stops at the first value beyond the limit: the rest is not 
   assert.equal(result(value), "bad-input: too large");
   assert.ok(looked < 60, `${looked} looked at`);
   assert.equal(result([new String("x".repeat(101))]), "bad-input: too large");
+  // The names of one object count as they come, but for those that JSON leaves out.
+  let read = 0;
+  const wide = Object.defineProperties({}, Object.fromEntries(Array.from({ length: 1000 }, (_, i) =>
+    [`name${i}`, { enumerable: true, get: () => ++read }])));
+  assert.equal(result(wide), "bad-input: too large");
+  assert.ok(read < 60, `${read} looked at`);
+  assert.equal(result({ ["f".repeat(200)]: () => 1, a: 1 }), '{"a":1}');
 });
 
 test("describe() says what was thrown in one sentence of bounded length", () => {

@@ -103,7 +103,7 @@ export class Violation extends Error {
   }
 }
 
-/** Whoever reports a broken promise. */
+/** The part of a judge that reports a broken promise. */
 export interface Complaints {
   fail(invariant: Invariant, what: string): never;
 }
