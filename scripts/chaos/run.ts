@@ -30,6 +30,7 @@ import { Proxy } from "./proxy.ts";
 import { MasterRole, WorkerRole } from "./roles.ts";
 import { RealScene } from "./scene.ts";
 import { judge, type Evidence, type Verdict } from "./verdict.ts";
+import { pause, untilTrue } from "./wait.ts";
 
 export interface ChaosOptions extends PlanOptions {
   /** How long the runs may take to end once everything is mended. */
@@ -437,18 +438,4 @@ class ChaosRun {
     await untilTrue(settled, 3 * HEALTHY_MS);
     if (this.#failure !== undefined) throw this.#failure;
   }
-}
-
-async function untilTrue(what: () => boolean | Promise<boolean>, limitMs: number): Promise<void> {
-  const end = performance.now() + limitMs;
-  while (!(await what())) {
-    if (performance.now() > end) {
-      throw new Error(`Cannot go on with the run: still not true after ${limitMs} ms: ${what}`);
-    }
-    await pause(20);
-  }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -3,7 +3,8 @@
  * programs in processes of their own, functions in warm processes. It knows nothing of masters and
  * networks. Programs are started by `src/process`; the folder they find is kept by `src/project`.
  *
- *     executor.ts     one attempt: folder, timeout, cancellation, result
+ *     executor.ts     all attempts of a worker; shared.ts what they share
+ *     process-attempt.ts   one of them: folder, timeout, cancellation, result
  *     process-job.ts  what program an action means, and its environment
  *     check.ts        the check program of a service, beside it
  *     shared-runs.ts  TITAN_SHARED; safe-name.ts how ids become names of files
@@ -19,12 +20,8 @@
  * there.
  * Test: test/11-worker.exec.test.ts
  */
-export {
-  createExecutor,
-  type Executor,
-  type ExecutorOptions,
-  type LocalExecutor,
-} from "./executor.ts";
+export { createExecutor, type Executor, type LocalExecutor } from "./executor.ts";
+export type { ExecutorOptions } from "./shared.ts";
 export {
   KILL_GRACE_MS,
   MAX_RESULT_BYTES,

@@ -99,9 +99,8 @@ export class Model {
     const before = this.at;
     this.at = event.at;
     if (event.at < before) {
-      const ms = before - event.at;
-      const what = `${event.type} happened ${ms} ms before the event that precedes it`;
-      this.fail("timers-are-kept", what);
+      const early = `${event.type} happened ${before - event.at} ms before`;
+      this.fail("timers-are-kept", `${early} the event that precedes it`);
     }
     this.#workers.checkBlame(event);
     switch (event.type) {
