@@ -18,14 +18,15 @@
  * Test: test/10-master.test.ts, test/10-master.full.test.ts
  */
 import {
-  apply, decide, Event, Forecast, nextAdvance, nextStart, nextTime, Refusal, SnapshotReader,
-  State, weighPart, type ArtifactLimits, type Command, type CommandOf,
-  type Context, type Effect, type MemoryLimits, type Observer, type Replies,
+  apply, decide, Event, nextAdvance, nextStart, nextTime, Refusal, State, type Command,
+  type CommandOf, type Context, type Effect, type Replies,
 } from "#core";
-import type { Host, Timer } from "#host";
-import type { Log, LogFull, LogStats } from "#log";
+import type { Timer } from "#host";
+import type { LogFull, LogStats } from "#log";
 import { RpcError } from "#rpc";
-import { isOpenRun, type AttemptKey } from "#wire";
+import { isOpenRun } from "#wire";
+import type { EngineOptions } from "./engine-options.ts";
+import { recover } from "./recover.ts";
 import { Snapshots, type StateHash } from "./snapshots.ts";
 
 /** Attempts started in one turn. Beyond it a turn would keep beats and replies waiting. */
@@ -43,36 +44,6 @@ export const CONFIRM_MS = 5000;
  */
 const LONGEST_SLEEP_MS = 60_000;
 
-export interface EngineOptions {
-  readonly host: Host;
-  readonly log: Log;
-  /** What the state may take. */
-  readonly memory: MemoryLimits;
-  /** What artifacts may take. Default: as the core has it. */
-  readonly artifacts?: ArtifactLimits | undefined;
-  readonly observer: Observer;
-  /** Is told of each event when it is made: those who follow the log. Default: nobody does. */
-  readonly witness?: Witness | undefined;
-  /** How many forwarded connections an attempt has. Default: none. Fewer: call `look`. */
-  readonly connections?: (attempt: AttemptKey) => number;
-  /** Why people are not told of a gate in this way. Default: they are. */
-  readonly mayNotify?: Context["mayNotify"] | undefined;
-  /** Until when workers may come back that the log knows (ms since 1970). Default: none may. */
-  readonly returnsUntil?: () => number;
-  /** Carries an effect out. Its events are durable by then. */
-  readonly perform: (effect: Effect) => void;
-  /** Runs after each group of effects, to send what they have collected. */
-  readonly onReleased: () => void;
-  /** Memory and log may differ from here on: the process has to end. Calls `halt`. */
-  readonly onFatal: (error: Error) => void;
-}
-
-/** Sees events before they are applied, and after; `first` is the number of the first of them. */
-interface Witness {
-  before(events: readonly Event[]): void;
-  after(first: number, events: readonly Event[]): void;
-}
-
 /** A client that waits for a change to be durable, and cannot wait for ever. */
 interface Asker {
   fail(code: "DEADLINE", message: string): void;
@@ -87,17 +58,6 @@ interface Confirmation {
 
 /** What waits for the disk: effects, answers, and whatever else was queued with `whenDurable`. */
 type Held = Effect | Confirmation | (() => void);
-
-/** The log holds more than this process may. Nothing has been changed. */
-export class NeedsMemory extends Error {
-  /** What it takes, as the core counts memory. */
-  readonly bytes: number;
-  constructor(bytes: number) {
-    super(`the state takes ${bytes} bytes`);
-    this.name = "NeedsMemory";
-    this.bytes = bytes;
-  }
-}
 
 export class Engine {
   state = new State();
@@ -127,59 +87,18 @@ export class Engine {
     this.#snapshots = new Snapshots({ host, log, state: () => this.state, onFatal });
   }
 
-  // #region recover
-  /** Snapshot plus tail: the same `apply` as in daily life, with no observer and no effect. */
-  async #replay(): Promise<{ events: number }> {
-    const { log } = this.#options;
-    if (log.snapshot !== undefined) {
-      const reader = new SnapshotReader();
-      await log.readSnapshot((chunk) => {
-        reader.part(chunk);
-        this.#mayHold(reader.bytes);
-      });
-      this.state = reader.finish();
-    }
-    let events = 0;
-    await log.replay((_seq, body) => {
-      apply(this.state, Event.decode(body));
-      this.#mayHold(this.state.bytes);
-      events += 1;
-    });
-    this.#snapshots.tail = events;
-    this.state.observer = this.#options.observer;
-    return { events };
-  }
-  // #endregion
-
   /**
    * Restores the state from the log.
    *
    * @throws {NeedsMemory} with what it takes
    */
   async recover(): Promise<{ events: number }> {
-    try {
-      return await this.#replay();
-    } catch (error) {
-      if (!(error instanceof NeedsMemory)) throw error;
-      this.state = new State();
-      throw new NeedsMemory(await this.#forecast());
-    }
-  }
-
-  #mayHold(bytes: number): void {
-    if (bytes > this.#options.memory.ceiling) throw new NeedsMemory(bytes);
-  }
-
-  /** Reads all of it again, for the sum alone. */
-  async #forecast(): Promise<number> {
-    const { log } = this.#options;
-    const forecast = new Forecast();
-    let run = 0;
-    if (log.snapshot !== undefined) {
-      await log.readSnapshot((chunk) => { run = weighPart(chunk, forecast, run); });
-    }
-    await log.replay((_seq, body) => forecast.event(Event.decode(body)));
-    return forecast.peak;
+    const { log, memory, observer } = this.#options;
+    const { state, events } = await recover(log, memory.ceiling);
+    this.state = state;
+    this.#snapshots.tail = events;
+    this.state.observer = observer;
+    return { events };
   }
 
   /**

@@ -26,7 +26,7 @@ import { isTerminal, REJOIN_GRACE_MS, MAX_GRACE_MS, type AttemptKey } from "#wir
 import { BlobStore } from "./blobs.ts";
 import { countsOf, type MasterCounts } from "./counts.ts";
 import { Doors } from "./doors.ts";
-import { Engine, NeedsMemory } from "./engine.ts";
+import { Engine } from "./engine.ts";
 import { MasterError, startStep } from "./errors.ts";
 import { Facts } from "./facts.ts";
 import { hearFirstByte, type OnOlderPeer } from "./first-byte.ts";
@@ -40,6 +40,7 @@ import {
 import { KEPT_ATTEMPTS, OutputStore } from "./output.ts";
 import { Notices, type Messenger } from "./notices.ts";
 import { PastDesk, type OpenPast } from "./past-desk.ts";
+import { NeedsMemory } from "./recover.ts";
 import { clusterSecret } from "./secret.ts";
 import type { Services } from "./services.ts";
 import { Session } from "./session.ts";

@@ -12,7 +12,8 @@
  *
  * Files:
  *     master.ts       a master from its start to its end; errors.ts why it does not start
- *     engine.ts       the loop: decide, apply, append, and effects in order (core/ decides)
+ *     engine.ts       the loop: decide, apply, append, and effects in order (core/ decides);
+ *         engine-options.ts     what it needs; recover.ts the state as the log has it
  *     snapshots.ts    the whole state as bytes, for the log or for a hash, in slices
  *     session.ts      one connection, from HELLO to its end
  *     handlers.ts     what each request does: decode, ask the engine, encode the answer
