@@ -162,7 +162,7 @@ test("changes wait for the watchers of all runs up to MAX_BACKLOGS; beyond it th
       ),
     );
     runs.push(state.runs.get(number)!);
-    watchers.add(runs.at(-1)!, request, request);
+    watchers.add(runs.at(-1)!, request, { peer: request, grows: false });
   }
   const change = (run: Run, times: number): void => {
     engine.group += 1;

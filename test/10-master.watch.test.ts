@@ -115,26 +115,58 @@ test(
     }),
 );
 
-test("WATCH sends the list again when jobs are added, so that every change has a name", () =>
+/** What a watcher of an older version is sent, in words: a change names a job by its number. */
+async function watchedBefore(room: Room, run: string): Promise<string[]> {
+  const peer = await room.raw({ name: "older" });
+  await peer.request(Op.HELLO, hello());
+  const lines: string[] = [];
+  for await (const body of peer.stream(Op.WATCH, RunRef.encode({ run }))) {
+    const { reset, jobs, changes } = WatchPage.decode(body);
+    if (reset) lines.push(`all ${jobs.map((job) => `${job.id}=${job.status}`).join(" ")}`);
+    for (const { index, status, id } of changes) lines.push(`${index} ${status} ${id ?? ""}`);
+  }
+  return lines;
+}
+
+test("WATCH tells of added jobs by their names, and an older watcher gets the list again", () =>
   Room.run(async (room) => {
     await room.start();
     const client = await room.client();
     const worker = await room.worker("w");
     const { run } = await client.submitSpec(pipeline([spec("plan")]));
-    const lines = watched(client, run);
+    const [lines, before] = [watched(client, run), watchedBefore(room, run)];
     await room.until(() => worker.assigned.length === 1);
-    await room.sleep(100); // the watcher has the list without it
-    assert.equal(await client.addJobs(run, [spec("step", { dependsOn: [0] })]), 1);
+    await room.sleep(100); // both have the list without them
+    const rest = { dependsOn: [0], when: "failure" as const };
+    const added = [spec("step", { dependsOn: [0] }), spec("else", rest)];
+    assert.equal(await client.addJobs(run, added), 2);
+    await room.sleep(100);
     await worker.finish(report(worker.assigned[0]!));
     await room.until(() => worker.assigned.length === 2);
+    assert.equal(await client.addJobs(run, [spec("late", rest)]), 1);
     await worker.finish(report(worker.assigned[1]!));
-    assert.deepEqual((await lines).slice(-5), [
-      "all plan=RUNNING step=PENDING",
+    assert.deepEqual((await lines).slice(-11), [
+      "step PENDING",
+      "else PENDING",
+      "run RUNNING",
       "plan COMPLETED",
+      "else SKIPPED",
       "step RUNNING",
+      "late PENDING",
+      "late SKIPPED",
+      "run RUNNING",
       "step COMPLETED",
       "run COMPLETED",
     ]);
+    const told = await before;
+    assert.ok(told.includes("all plan=RUNNING step=PENDING else=PENDING"), told.join(", "));
+    assert.equal(told.at(-1), "1 COMPLETED ");
+    // Never a number before its name.
+    let known = 0;
+    for (const line of told) {
+      if (line.startsWith("all ")) known = line.split(" ").length - 1;
+      else assert.ok(Number.parseInt(line) < known && /^\d+ [A-Z]+ $/.test(line), line);
+    }
   }));
 
 test(

@@ -86,7 +86,7 @@ export function effectsOf(state: State, event: Event): ToldEffect[] {
         : kills(running(state.runs.get(event.run), event.jobs));
     case "UpdateFailed": return kills(running(state.runs.get(event.run)));
     case "JobsAdded": case "JobsInserted": case "JobsSpawned": case "ServiceScaled":
-      return [told("Notify", "watchers of the run get the new list of jobs")];
+      return [told("Notify", "watchers of the run hear of the new jobs")];
     case "JobSucceeded":
       return announces(state.runs.get(event.run)?.jobs[event.job]?.spec.gate);
     case "AskOpened": return announces(event.gate);

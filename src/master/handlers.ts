@@ -14,7 +14,7 @@ import {
   Affected, Beat, BeatAnswer, BlobChunk, BlobHas, BlobPut, BlobRef, DeadPage, DecideGate, Decision,
   Drained, DrainWorker, GateList, HealthReport, JobRef, Launched, LaunchWorker, Op, Output, Retired,
   RetireWorker, RetryRun, RollbackService, RolledBack, RunList, RunRef, Scaled, ScaleService,
-  SealedAddJobs, ServicePage, ServiceRef, ServicesMeant, StepPage,
+  SealedAddJobs, ServicePage, ServiceRef, ServicesMeant, StepPage, WatchRequest,
 } from "#wire";
 import { AGENT_CHANGES, AGENT_HANDLERS, AGENT_LISTS } from "./agents.ts";
 import { isSystemError } from "./answer-error.ts";
@@ -151,8 +151,8 @@ export const HANDLERS: Readonly<Record<number, Handler>> = {
   })),
   [Op.STATUS]: status,
   [Op.WATCH]: ({ engine, watchers }, request, { connection }) => {
-    const { run } = RunRef.decode(request.body);
-    watchers.add(findRun(engine.state, run), request, connection);
+    const { run, grows } = WatchRequest.decode(request.body);
+    watchers.add(findRun(engine.state, run), request, { peer: connection, grows });
   },
   [Op.WHY]: why,
   [Op.LOGS]: logs,

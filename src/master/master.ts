@@ -352,6 +352,7 @@ function makeObserver(
   engine: () => Engine, { watchers, facts, forwards, output, tellLost }: Watching,
 ): Observer {
   return {
+    grown: (run, from, at) => watchers.jobsAdded(run, from, at),
     job(job, at) {
       watchers.jobChanged(job, at);
       facts.jobChanged(job);

@@ -61,8 +61,8 @@ export function jobBytes(info: JobInfo): number {
   return FIXED_BYTES + texts + 4 * dependsOn.length + (result?.length ?? 0) + infoBytes(service);
 }
 
-export function changeBytes({ failure, reason, service }: JobChange): number {
-  return FIXED_BYTES + text(failure?.message) + text(reason) + infoBytes(service);
+export function changeBytes({ id, failure, reason, service }: JobChange): number {
+  return FIXED_BYTES + text(id) + text(failure?.message) + text(reason) + infoBytes(service);
 }
 
 function infoBytes(service: ServiceInfo | undefined): number {

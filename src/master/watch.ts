@@ -41,6 +41,8 @@ interface Batch {
   changes: JobChange[];
   count: number;
   run: RunInfo | undefined;
+  /** Jobs were added: their changes have their names, which older clients do not look for. */
+  hasNames: boolean;
   /** Once somebody has had room for it; `changes` is empty then. */
   encoded: Buffer[] | undefined;
 }
@@ -94,10 +96,17 @@ class Feed {
   }
 }
 
+interface Who {
+  readonly peer: object;
+  readonly grows: boolean;
+}
+
 class Watcher {
   readonly feed: Feed;
   readonly request: IncomingRequest;
   readonly peer: object;
+  /** It takes jobs that are added as changes. */
+  readonly grows: boolean;
   /** The number of the batch that it gets next, and how many pages of it it has. */
   next = 0;
   pagesSent = 0;
@@ -109,10 +118,11 @@ class Watcher {
   pumping = false;
   gone = false;
 
-  constructor(feed: Feed, request: IncomingRequest, peer: object) {
+  constructor(feed: Feed, request: IncomingRequest, who: Who) {
     this.feed = feed;
     this.request = request;
-    this.peer = peer;
+    this.peer = who.peer;
+    this.grows = who.grows;
   }
 
   get isBehind(): boolean {
@@ -159,13 +169,14 @@ export class Watchers {
 
   // #region add
   /** @throws {RpcError} OVERLOADED: this peer has as many watches as one may have */
-  add(run: Run, request: IncomingRequest, peer: object): void {
+  add(run: Run, request: IncomingRequest, who: Who): void {
+    const { peer } = who;
     const count = this.#watches.get(peer) ?? 0;
     if (count >= MAX_WATCHES) throw tooMany(run, `${MAX_WATCHES} watches`);
     const feed = this.#feeds.get(run) ?? new Feed(run);
     const same = [...feed.watchers].filter((watcher) => watcher.peer === peer).length;
     if (same >= MAX_WATCHES_OF_RUN) throw tooMany(run, `${MAX_WATCHES_OF_RUN} watches of it`);
-    const watcher = new Watcher(feed, request, peer);
+    const watcher = new Watcher(feed, request, who);
     this.#feeds.set(run, feed);
     feed.watchers.add(watcher);
     this.#watches.set(peer, count + 1);
@@ -191,6 +202,20 @@ export class Watchers {
     const feed = this.#feeds.get(job.run);
     if (feed === undefined) return; // nobody looks: nothing is built
     this.#batchOf(feed).changes.push(jobChange(this.#engine().state, job, at));
+  }
+
+  /** Each of them is a change, for those who take it so. */
+  jobsAdded(run: Run, from: number, at: number): void {
+    const feed = this.#feeds.get(run);
+    if (feed === undefined || ![...feed.watchers].some(({ grows }) => grows)) return;
+    const batch = this.#batchOf(feed);
+    const { state } = this.#engine();
+    for (let index = from; index < run.jobs.length; index++) {
+      const job = run.jobs[index]!;
+      batch.changes.push({ ...jobChange(state, job, at), id: job.spec.id });
+    }
+    batch.hasNames = true;
+    batch.run = runInfo(run);
   }
 
   runChanged(run: Run): void {
@@ -220,14 +245,15 @@ export class Watchers {
   }
 
   /**
-   * Jobs were added, durably: a watcher knows jobs by the list that it got first, so it gets the
-   * whole list again.
+   * Jobs were added, durably. A watcher of an older version knows jobs by the list that it got
+   * first, so it gets the whole list again.
    */
   grown(run: Run | undefined): void {
     const feed = run && this.#feeds.get(run);
     if (feed === undefined) return;
     feed.version += 1;
     for (const watcher of feed.watchers) {
+      if (watcher.grows) continue;
       watcher.reset = true;
       void this.#pump(watcher);
     }
@@ -237,7 +263,9 @@ export class Watchers {
     const engine = this.#engine();
     feed.version += 1;
     if (feed.batch !== undefined && feed.group === engine.group) return feed.batch;
-    const batch: Batch = { changes: [], count: 0, run: undefined, encoded: undefined };
+    const batch: Batch = {
+      changes: [], count: 0, run: undefined, hasNames: false, encoded: undefined,
+    };
     feed.batch = batch;
     feed.group = engine.group;
     engine.whenDurable(() => this.#release(feed, batch));
@@ -297,7 +325,8 @@ export class Watchers {
   #nextPage(watcher: Watcher): Buffer | undefined | Promise<Buffer> {
     const { feed } = watcher;
     if (!watcher.isBehind) return undefined;
-    if (watcher.reset || (watcher.list === undefined && watcher.next < feed.first)) {
+    if (watcher.list === undefined && this.#isLost(watcher)) watcher.reset = true;
+    if (watcher.reset) {
       // Everything as it stands. The changes that waited are older than this, and are skipped.
       watcher.reset = false;
       watcher.next = feed.end;
@@ -308,6 +337,11 @@ export class Watchers {
     if (list === undefined) return this.#batchPage(watcher);
     if (list.from === undefined) return this.#lastPage(watcher, list.info);
     return this.#listPage(watcher, list, list.from);
+  }
+
+  /** The batch that it would get next is gone, or has words in it that it does not know. */
+  #isLost({ feed, next, grows }: Watcher): boolean {
+    return next < feed.first || (!grows && feed.batches[next - feed.first]?.hasNames === true);
   }
 
   #batchPage(watcher: Watcher): Buffer {

@@ -50,6 +50,7 @@ import {
   Submitted,
   WaitReply,
   WaitRequest,
+  WatchRequest,
   Why,
   RowsAsked,
   RowsPage,
@@ -318,7 +319,8 @@ export class Client extends ClusterCalls {
   /** The events of a run until it ends. Stop early by leaving the loop. */
   watch(run: string, options: { signal?: AbortSignal | undefined } = {}): AsyncGenerator<RunEvent> {
     const patience = { deadlineMs: STREAM_DEADLINE_MS };
-    const stream = this.#connection.stream(Op.WATCH, RunRef.encode({ run }), patience);
+    const wish = WatchRequest.encode({ run, grows: true });
+    const stream = this.#connection.stream(Op.WATCH, wish, patience);
     return readWatch(stream, options.signal);
   }
 

@@ -12,7 +12,7 @@ import { WatchPage, type JobChange, type JobInfo, type RunInfo } from "#wire";
 export type RunEvent =
   /** The whole run as it stands: at the start, and again after a gap. */
   | { readonly type: "snapshot"; readonly run: RunInfo; readonly jobs: readonly JobInfo[] }
-  /** A job moved. `job` is its id. */
+  /** A job moved, or was added (then `change.id` is there). `job` is its id. */
   | { readonly type: "job"; readonly job: string; readonly change: JobChange }
   /** The run itself moved. After a terminal status nothing more comes. */
   | { readonly type: "run"; readonly run: RunInfo };
@@ -49,6 +49,7 @@ async function* readPages(pages: AsyncIterable<Buffer>): AsyncGenerator<RunEvent
       continue;
     }
     for (const change of page.changes) {
+      if (change.id !== undefined) names[change.index] = change.id; // it is new
       yield { type: "job", job: names[change.index] ?? `#${change.index}`, change };
     }
     if (page.run !== undefined) yield { type: "run", run: page.run };

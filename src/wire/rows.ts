@@ -40,6 +40,10 @@ export const RunStatus = enumOf(...RUN_STATUSES);
 
 export const Empty = message("Empty", {});
 export const RunRef = message("RunRef", { run: [1, name] });
+/** `grows`: jobs that are added come as changes. Without it, the whole run comes again. */
+export const WatchRequest = message("WatchRequest", {
+  run: [1, name], grows: [130, withDefault(bool(), false)],
+});
 /** `job` empty: the whole run. */
 export const JobRef = message("JobRef", { run: [1, name], job: [2, optional(string(128))] });
 
@@ -182,6 +186,8 @@ export const JobChange = message("JobChange", {
   service: [30, optional(ServiceInfo)],
   /** As in `JobInfo`. */
   paused: [75, optional(enumOf(...WAIT_KINDS))],
+  /** It was added to the run just now: its name, which travels once. */
+  id: [130, optional(string(128))],
 });
 export type JobChange = Infer<typeof JobChange>;
 

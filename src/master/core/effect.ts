@@ -17,7 +17,7 @@ export type Effect =
   | { readonly type: "Dispatch"; readonly start: EventOf<"JobStarted"> }
   /** These attempts are to end: their workers are to kill them. */
   | { readonly type: "Kill"; readonly attempts: readonly PlacedAttempt[] }
-  /** Jobs were added to a run: its watchers get the new list. */
+  /** Jobs were added to a run: its watchers hear of them. */
   | { readonly type: "Notify"; readonly run: number }
   /** A gate has opened, and people are to be told (lesson 16). */
   | { readonly type: "Announce"; readonly ref: NoticeRef }

@@ -55,6 +55,7 @@ export function addJobs(
     run.require(job.requirement);
     if (spec.service !== undefined) indexService(state, job);
   }
+  state.observer?.grown?.(run, from, options.at);
   // Before anybody's turn comes: a new job may end at once, and with it the wait of its children.
   for (const edge of edges) {
     run.addEdge(edge);

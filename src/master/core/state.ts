@@ -103,6 +103,8 @@ export interface PoolRecord {
 export interface Observer {
   job(job: Job, at: number): void;
   run(run: Run): void;
+  /** The jobs from `from` on are new, and nothing has happened to them yet. */
+  grown?(run: Run, from: number, at: number): void;
 }
 
 /**
