@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Fact, Job, JobStatus, Run } from "../src/dashboard/page/rows.ts";
-import { allFacts, HistoryReader } from "../src/dashboard/page/run/history.ts";
+import { ApiError } from "../src/dashboard/page/api.ts";
+import { allFacts, readHistory } from "../src/dashboard/page/run/history.ts";
 import { jobName, runJobs } from "../src/dashboard/page/run/jobs.ts";
 import { sceneOf } from "../src/dashboard/page/run/scene.ts";
 import { addressOf, selectionOf } from "../src/dashboard/page/run/selection.ts";
@@ -68,20 +69,35 @@ test("the address has the selection, and nothing of it is believed unseen", () =
 
 const fact = (seq: number, more: object = {}): Fact =>
   ({ seq, at: seq, type: "JobStarted", run: "r-1", ...more }) as Fact;
-const message = (event: string, value: object): string =>
-  `event: ${event}\ndata: ${JSON.stringify(value)}\n\n`;
 
-test("HistoryReader keeps facts until it is told that the first ones are gone", () => {
-  const reader = new HistoryReader();
-  reader.read(message("hello", { seq: 0 }) + message("fact", fact(3)).slice(0, 20));
-  reader.read(message("fact", fact(3)).slice(20) + ": beat\n" + message("fact", fact(4)));
-  assert.deepEqual([reader.isOver, reader.history.facts.length], [false, 2]);
-  reader.read(message("snapshot", { seq: 9 }));
-  assert.deepEqual([reader.isOver, reader.history.isCut], [true, true]);
+test("readHistory() reads all pages of the log, and says what is missing", async () => {
+  const submitted = fact(3, { type: "RunSubmitted" });
+  type Read = [asked: string[], count: number, note: string];
+  const read = async (pages: readonly object[], run = "r-1"): Promise<Read> => {
+    const asked: string[] = [];
+    const get = async (path: string): Promise<never> => {
+      asked.push(path);
+      const page = pages[asked.length - 1];
+      if (page === undefined) throw new ApiError(0, "Cannot reach it");
+      return page as never;
+    };
+    const { facts, note } = await readHistory(run, { get });
+    return [asked, facts.length, note];
+  };
+  const two = [{ facts: [submitted], next: 9 }, { facts: [fact(9)], next: null }];
+  const path = "history/facts?run=r%2F1&from=";
+  assert.deepEqual(await read(two, "r/1"), [[`${path}1&limit=5000`, `${path}9&limit=5000`], 2, ""]);
+  assert.match((await read([{ facts: [fact(9)], next: null }]))[2], /has been compacted/);
+  assert.match((await read([{ facts: [], next: null }]))[2], /has been compacted/);
+  assert.deepEqual((await read(two.slice(0, 1))).slice(1), [1, "Cannot reach it"]);
+  const many = { facts: Array.from({ length: 5_000 }, () => submitted), next: 7 };
+  const [asked, count, note] = await read(Array.from({ length: 9 }, () => many));
+  assert.deepEqual([asked.length, count], [4, 20_000]);
+  assert.match(note, /^The first 20,000 events, and those since/);
 });
 
 test("allFacts() has each fact once, of this run alone", () => {
-  const history = { facts: [fact(1), fact(2, { run: "other" }), fact(3)], isCut: false };
+  const history = { facts: [fact(1), fact(2, { run: "other" }), fact(3)], note: "" };
   const live = [fact(2), fact(3), fact(5)];
   assert.deepEqual(allFacts("r-1", history, live).map(({ seq }) => seq), [1, 3, 5]);
   assert.deepEqual(allFacts("r-1", undefined, live).map(({ seq }) => seq), [2, 3, 5]);

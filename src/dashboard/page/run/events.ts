@@ -18,14 +18,14 @@ export interface EventsProps {
   readonly run: string;
   readonly facts: readonly Fact[];
   readonly isLoaded: boolean;
-  readonly isCut: boolean;
+  /** Why these are not all; empty: they are. */
+  readonly note: string;
   /** The facts of this job alone. */
   readonly job: string | undefined;
 }
 
-export function eventsTree({ run, facts, isLoaded, isCut, job }: EventsProps): VNode {
+export function eventsTree({ run, facts, isLoaded, note, job }: EventsProps): VNode {
   const shown = job === undefined ? facts : facts.filter((fact) => isAbout(fact, job));
-  const note = isCut ? "The log has been compacted: what came before is not in it any more." : "";
   if (shown.length === 0) {
     return h("div", null, isLoaded ? empty("The log has no event of this.", note)
       : h("p", { class: "loading" }, "Reading the log…"));

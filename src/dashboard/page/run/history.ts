@@ -1,71 +1,47 @@
 /**
- * Lesson 19: what has happened to a run before the page looked: the facts of the log from its
- * beginning, read once from the stream of events, which answers a gap exactly.
- *
- *     hello   fact 3   fact 9   …   nothing more for a moment   ──▶  the gap is told; close
- *
- * If the log has been compacted there is a snapshot instead, and the first facts are gone.
+ * Lesson 19: what has happened to a run before the page looked: its facts, read once from the log,
+ * in pages. Later facts come with the stream of events.
  *
  * Test: test/19-dashboard.run.view.test.ts
  */
+import type { Api } from "../api.ts";
 import type { Fact } from "../rows.ts";
-import { SseReader } from "../sse.ts";
 
 export interface History {
   readonly facts: readonly Fact[];
-  /** The log begins later than the run does. */
-  readonly isCut: boolean;
+  /** Why these are not all of them; empty: they are. */
+  readonly note: string;
 }
 
-/** The facts of a gap come without a pause. */
-const QUIET_MS = 300;
+/** More is no list that a person reads. */
 const MAX_FACTS = 20_000;
+const PAGE = 5_000;
 
-export async function readHistory(run: string): Promise<History> {
-  const control = new AbortController();
-  const found = new HistoryReader();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  try {
-    const path = `/api/v1/events?run=${encodeURIComponent(run)}&lastEventId=0`;
-    const response = await fetch(path, { signal: control.signal });
-    if (!response.ok || response.body === null) return { facts: [], isCut: true };
-    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-    while (!found.isOver) {
-      clearTimeout(timer);
-      timer = setTimeout(() => control.abort(), QUIET_MS);
-      const { done, value = "" } = await reader.read();
-      if (done) break;
-      found.read(value);
-    }
-  } catch {
-    // It is quiet, or the connection broke: told as far as it came.
-  } finally {
-    clearTimeout(timer);
-    control.abort();
-  }
-  return found.history;
+interface FactsPage {
+  readonly facts: readonly Fact[];
+  readonly next: number | null;
 }
 
-/** Keeps the facts of a stream. Pure. */
-export class HistoryReader {
-  readonly #messages = new SseReader();
-  readonly #facts: Fact[] = [];
-  #isCut = false;
-  /** There is nothing more to come that it would keep. */
-  isOver = false;
-
-  read(piece: string): void {
-    for (const { event, data } of this.#messages.read(piece)) {
-      if (event === "fact") this.#facts.push(JSON.parse(data) as Fact);
-      else if (event === "snapshot") this.#isCut = true;
-      this.isOver = this.#isCut || this.#facts.length >= MAX_FACTS;
-      if (this.isOver) return;
+export async function readHistory(run: string, api: Pick<Api, "get">): Promise<History> {
+  const facts: Fact[] = [];
+  let next: number | null = 1;
+  try {
+    while (next !== null && facts.length < MAX_FACTS) {
+      const path = `history/facts?run=${encodeURIComponent(run)}&from=${next}&limit=${PAGE}`;
+      const page: FactsPage = await api.get(path);
+      facts.push(...page.facts);
+      next = page.next;
     }
+  } catch (error) {
+    return { facts, note: (error as Error).message };
   }
-
-  get history(): History {
-    return { facts: this.#facts, isCut: this.#isCut };
+  if (next !== null) {
+    const count = facts.length.toLocaleString();
+    return { facts, note: `The first ${count} events, and those since this page was opened.` };
   }
+  const isWhole = facts[0]?.type === "RunSubmitted";
+  const note = "The log has been compacted: what came before is not in it any more.";
+  return { facts, note: isWhole ? "" : note };
 }
 
 /** The history, and what the page has seen itself since then, each fact once. */

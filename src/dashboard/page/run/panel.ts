@@ -64,8 +64,8 @@ export function panelTree(props: PanelProps): VNode {
   );
 }
 
-function lookOfWhy({ failure }: Job): string {
-  return failure === null ? "pending" : "failed";
+function lookOfWhy({ status, failure }: Job): string {
+  return failure === null || status === "PENDING" ? "pending" : "failed";
 }
 
 function panelContent(props: PanelProps): Child {

@@ -31,7 +31,7 @@ export function partTree(scene: Scene): Child {
     case "definition": return definitionTree(state, run.id);
     case "events": return h("div", { key: "events part", hook: asksHistory(scene) }, eventsTree({
       run: run.id, facts, isLoaded: scene.history !== undefined,
-      isCut: scene.history?.isCut === true, job: selection.job,
+      note: scene.history?.note ?? "", job: selection.job,
     }));
   }
 }
@@ -71,14 +71,14 @@ const asked = new Set<string>();
 
 /** The log is read when somebody looks at what it tells, and again where there is a gap since. */
 function asksHistory(
-  { run: { id }, history, context: { dispatch }, isPast }: Scene,
+  { run: { id }, history, context: { api, dispatch }, isPast }: Scene,
 ): Hook {
   return {
     mount: () => () => void asked.delete(id),
     update(): void {
       if (isPast || history !== undefined || asked.has(id)) return;
       asked.add(id);
-      void readHistory(id).then((value) => {
+      void readHistory(id, api).then((value) => {
         // Of a run that nobody looks at any more it would stay for ever.
         if (asked.delete(id)) dispatch({ type: "ui", key: historyKey(id), value });
       });

@@ -45,7 +45,7 @@ export function sceneOf(
   const selection = selectionOf(url);
   const address = (change: Partial<Selection>): string => addressOf(url, change);
   const history = past === undefined
-    ? state.ui[historyKey(run.id)] as History | undefined : { facts: past, isCut: false };
+    ? state.ui[historyKey(run.id)] as History | undefined : { facts: past, note: "" };
   const choose = (job: number): void => {
     const { id } = jobs.rows[job]!;
     if (id !== selection.job) navigate(address({ job: id }));

@@ -65,6 +65,8 @@ export function tookOf({ status, startedAt, tookMs }: Job, now: number): string 
 }
 
 /** Why it does not run, or why it failed, in the words of the master. */
-export function whyOf({ reason, failure }: Job): string {
-  return failure === null ? reason : failure.message;
+export function whyOf({ status, reason, failure }: Job): string {
+  if (failure === null) return reason;
+  const waits = status === "PENDING" && reason !== "";
+  return waits ? `${reason}; before that: ${failure.message}` : failure.message;
 }
