@@ -7,6 +7,7 @@
  * Invariant: the cost does not grow with the number of jobs that change.
  * Test: test/10-master.history.test.ts
  */
+import { plural } from "#base";
 import { stepName, type Event, type Job, type Run, type State } from "#core";
 import { JOB_STATUSES } from "#wire";
 import { stepOn, type Cursor, type Written } from "./cursor.ts";
@@ -126,7 +127,7 @@ function jobText(state: State, job: Job): string {
   if (cancelling) words.push("cancelling");
   if (failure !== undefined) words.push(`failure: ${failure.kind}`);
   if (result !== undefined) words.push(`result of ${result.length} bytes`);
-  if (job.votes.length > 0) words.push(`${job.votes.length} approvals`);
+  if (job.votes.length > 0) words.push(plural(job.votes.length, "approval"));
   if (job.journal !== undefined) words.push(`${job.journal.size} steps`);
   return words.join(", ");
 }

@@ -56,7 +56,8 @@ export function workerCard(
       tags.map((tag) => h("li", { key: tag, class: "tag" }, tag))),
     slotBar(running, slots, name),
     jobList(worker, state),
-    h("p", { class: "card-foot" }, beatText(worker), h("span", null, `v${worker.version}`),
+    h("p", { class: "card-foot" },
+      h("span", null, "heartbeat ", beatText(worker)), h("span", null, `v${worker.version}`),
       worker.pool ? h("span", null, `pool ${worker.pool}`) : null,
       h("span", null, "joined ", ago(worker.joinedAt, state.now))));
 }
@@ -111,8 +112,8 @@ function serviceLine({ run, job, service }: WorkerJob): VNode {
 
 /** How long ago it was heard of, and how late its heartbeats leave it if that is worth a word. */
 export function beatText({ connected, heardMs, beatLateMs }: Worker): VNode {
-  if (!connected) return h("span", { class: "state-dead" }, "no heartbeat");
-  const age = heardMs === null ? "heartbeat" : `heartbeat ${secondsText(heardMs)} ago`;
+  if (!connected) return h("span", { class: "state-dead" }, "missing");
+  const age = heardMs === null ? "not yet" : `${secondsText(heardMs)} ago`;
   const lateMs = beatLateMs ?? 0;
   const isLate = lateMs > LATE_MS;
   return h("span", {

@@ -6,7 +6,7 @@
 import { badge } from "../parts/badge.ts";
 import { deployButton, deployDialog } from "../parts/deploy.ts";
 import { command, button, empty, loading, page, pageWith, problem } from "../parts/page.ts";
-import { ago, took } from "../parts/time.ts";
+import { ago } from "../parts/time.ts";
 import { pathTo } from "../router.ts";
 import type { Replica, Service } from "../rows.ts";
 import { answerOf, type State } from "../state.ts";
@@ -14,7 +14,7 @@ import { h, type Child, type VNode } from "../vdom.ts";
 import type { Context, View } from "./view.ts";
 
 const PATH = "services";
-const HEADS = ["Replica", "State", "Worker", "Address", "Process", "Restarts", "For", "Output"];
+const HEADS = ["Replica", "State", "Worker", "Address", "Process", "Restarts", "Since", "Output"];
 /** Starts of a replica whose outputs are a click away; the page of the run has the others. */
 const MAX_OUTPUTS = 4;
 
@@ -95,7 +95,7 @@ function table({ name, run, replicas }: Service, { now }: State): VNode {
           h("td", { class: "mono" }, port === null ? "none" : `${host ?? ""}:${port}`),
           h("td", { class: "mono" }, pid === null ? "none" : String(pid)),
           h("td", { class: "number" }, String(restarts)),
-          h("td", null, uptimeMs !== null ? took(now - uptimeMs, now, now)
+          h("td", null, uptimeMs !== null ? ago(now - uptimeMs, now)
             : since === null ? "" : ago(since, now)),
           h("td", null, attempt === 0 ? "" : outputs(run, replica)));
       }))));
