@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { definePipeline } from "#pipeline";
 import type { Client, JobInput } from "#sdk";
 import { noBrowser, type Page } from "./lib/browser.ts";
 import { openDashboard, type Scene } from "./lib/dashboard.ts";
@@ -123,7 +124,9 @@ const paste = (page: Page, text: string): Promise<void> => page.evaluate((typed:
   document.execCommand("insertText", false, typed);
 }, text);
 
-test("a service is deployed, scaled and stopped from its page", { skip: noBrowser }, async () => {
+test("a service is deployed, scaled, rolled back and stopped from its page", {
+  skip: noBrowser,
+}, async () => {
   const server = "require('net').createServer().listen(process.env.TITAN_PORT)";
   const command = JSON.stringify([process.execPath, "-e", server]);
   const yaml = `name: web\njobs: [{id: web, type: service, command: ${command}}]\n`;
@@ -146,6 +149,20 @@ test("a service is deployed, scaled and stopped from its page", { skip: noBrowse
   await page.until("there are two", () => /2 replicas/.test(document.body.innerText));
   await page.click("link", "web");
   await page.find("heading", "web");
+  const second = { id: "web", type: "service", command: [process.execPath, "-e", `${server};`] };
+  await titan.submit(definePipeline({ name: "web", jobs: [second] }, { file: "test" }),
+    { deploy: true });
+  await page.until("the second is shown", () => /version 2/.test(document.body.innerText));
+  await page.focus("button", "Roll back web");
+  await page.press("Enter");
+  const ask = async (path: string): Promise<any> =>
+    (await fetch(`${scene.url}/api/v1/${path}`)).json();
+  await eventually("the first is back", async () => {
+    const [{ run, version, state }] = await ask("services");
+    const [{ command }] = (await ask(`runs/${run}/definition`)).jobs;
+    return command[2] === server && version === 3 && state === "READY";
+  });
+  await page.until("it is shown", () => /version 3/.test(document.body.innerText));
   await page.click("button", "Stop web…");
   await page.click("button", "Stop web for good");
   await page.until("it has stopped", () => /stopped/.test(document.body.innerText));
