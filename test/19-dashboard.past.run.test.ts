@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
 import { ApiError } from "../src/dashboard/page/api.ts";
 import type { PastFact } from "../src/dashboard/page/past/fold.ts";
-import { pastParts, type PastParts } from "../src/dashboard/page/past/run.ts";
+import { LIMITS, pastParts, type PastParts } from "../src/dashboard/page/past/run.ts";
 import type { Fact, Job, JobStatus, Run } from "../src/dashboard/page/rows.ts";
 import { EMPTY, type State } from "../src/dashboard/page/state.ts";
 import type { VNode } from "../src/dashboard/page/vdom.ts";
@@ -78,6 +78,7 @@ class FakeMaster {
     return {
       url: this.url, params: { run: this.id }, dispatch: () => undefined,
       api: { get: (path: string) => this.#get(path) },
+      act: (work: () => Promise<unknown>) => work(),
       navigate: (to: string) => { this.url = new URL(to, this.url); },
       announce: (text: string) => void this.said.push(text),
     } as unknown as Context;
@@ -183,3 +184,42 @@ test("a master that is away is told, the fold goes on, and it comes again", asyn
   assert.equal(none.scene, undefined);
   assert.match(textOf(none.bar), /Cannot reach t/);
 });
+
+function press(tree: VNode | string, label: string): void {
+  if (typeof tree === "string") return;
+  if (tree.tag === "button" && textOf(tree) === label) (tree.props["onclick"] as () => void)();
+  else for (const child of tree.children) press(child, label);
+}
+
+test("of a run with more facts than are held, the page says which are here, and pages on",
+  async () => {
+    const usual = LIMITS.facts;
+    LIMITS.facts = 4;
+    try {
+      const master = new FakeMaster("r-8", "?at=4");
+      master.last = 40;
+      const first = await master.shown();
+      assert.match(textOf(first.bar), /fact 2 of 4/);
+      assert.match(textOf(first.bar), /r-8 has more than 4 facts. Those from #2 to #8 are here/);
+      assert.doesNotMatch(textOf(first.bar), /First facts|so far/);
+      press(first.bar, "Next facts");
+      const next = await master.shown();
+      assert.match(textOf(next.bar), /Those from #10 to #16 are here.*First facts.*Next facts/);
+      assert.match(textOf(next.bar), /fact 1 of 4/);
+      assert.equal(jobs(next), "j1,j2,j3,j4,j5");
+      press(next.bar, "Last facts");
+      const last = await master.shown();
+      assert.match(textOf(last.bar), /fact 2 of 2.*Those from #38 to #40 are here/);
+      assert.doesNotMatch(textOf(last.bar), /Next facts|Last facts|compacted/);
+      press(last.bar, "First facts");
+      assert.match(textOf((await master.shown()).bar), /fact 1 of 4.*Those from #2 to #8/);
+      // A link to a moment behind what was read leads there.
+      const far = new FakeMaster("r-9", "?at=30");
+      far.last = 40;
+      const there = await far.shown();
+      assert.match(textOf(there.bar), /fact 2 of 4.*Those from #28 to #34 are here/);
+      assert.equal(jobs(there).split(",").length, 15);
+    } finally {
+      LIMITS.facts = usual;
+    }
+  });

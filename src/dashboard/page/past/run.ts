@@ -49,8 +49,8 @@ export interface PastScene {
 }
 
 const PAGE = 1_000;
-/** A run that has more is told by the log of the cluster (views/history.ts). */
-const MAX_FACTS = 200_000;
+/** Facts that are held at once; of a run that has more, a person chooses which. A test has fewer. */
+export const LIMITS = { facts: 200_000 };
 /** As many as one answer has. */
 const MAX_JOBS = 100_000;
 /** New facts of a run that goes on are asked for so often. */
@@ -67,6 +67,10 @@ class RunTravel implements Course {
   problem: string | undefined;
   #past: RunPast | undefined;
   #next: number | null = 0;
+  /** Facts before this one were left out. */
+  #from = 0;
+  /** Nobody has chosen yet. */
+  #mayJump = true;
   #isBusy = false;
   #askedAt = 0;
   /** What the master has said of a moment, for as long as it is shown. */
@@ -93,11 +97,21 @@ class RunTravel implements Course {
   /** Its beginning is not in the log any more. */
   get isCut(): boolean {
     const first = this.#past?.facts[0]?.type;
-    return first !== undefined && !BEGINNINGS.has(first);
+    return first !== undefined && this.#from === 0 && !BEGINNINGS.has(first);
   }
 
   get isGrowing(): boolean {
-    return this.#next !== null && this.problem === undefined;
+    return this.#next !== null && !this.isFull && this.problem === undefined;
+  }
+
+  /** There are more facts behind those that are here. */
+  get isFull(): boolean {
+    return this.#next !== null && this.count >= LIMITS.facts;
+  }
+
+  /** The first facts of the run are not among those that are here. */
+  get isLater(): boolean {
+    return this.#from > 0;
   }
 
   fact(place: number): PastFact | undefined {
@@ -150,7 +164,7 @@ class RunTravel implements Course {
     this.#askedAt = performance.now();
     const run = encodeURIComponent(this.run);
     try {
-      while (this.#next !== null && this.count < MAX_FACTS) {
+      while (this.#next !== null && (!this.isFull || (await this.#jump()))) {
         const path = `history/facts?from=${this.#next}&limit=${PAGE}&run=${run}&changes=1`;
         const { facts, next } = await this.context.api.get<FactsPage>(path);
         const { first } = await this.context.api.get<Span>("history");
@@ -163,7 +177,7 @@ class RunTravel implements Course {
         this.#next = next;
         this.context.dispatch({ type: "ui", key: "past", value: performance.now() });
       }
-      this.problem = this.#past === undefined
+      this.problem = this.#past === undefined && this.#next === null
         ? "The log has been compacted: no fact of this run is in it any more." : undefined;
     } catch (error) {
       this.problem = (error as ApiError).message;
@@ -182,6 +196,30 @@ class RunTravel implements Course {
     }
     if (this.#past !== undefined) this.#past.add(fact, moment);
     else if (moment !== undefined) this.#past = new RunPast(fact, moment);
+  }
+
+  /** The moment of the address is behind all that could be read: it is read around that one. */
+  async #jump(): Promise<boolean> {
+    const { travel: { seq } } = this;
+    if (!this.#mayJump || seq <= this.seqOf(this.count)) return false;
+    const { last } = await this.context.api.get<Span>("history");
+    this.#letGo(Math.min(seq - LIMITS.facts / 2, last - LIMITS.facts + 1));
+    return true;
+  }
+
+  #letGo(from: number): void {
+    this.#mayJump = false;
+    this.#past = undefined;
+    this.#from = this.#next = Math.max(0, Math.floor(from));
+  }
+
+  /** Other facts in the place of those that are here. */
+  async show(which: "first" | "next" | "last"): Promise<void> {
+    if (this.#isBusy) return;
+    const last = which === "last" ? (await this.context.api.get<Span>("history")).last : 0;
+    this.#letGo(which === "next" ? this.#next! : last - LIMITS.facts + 1);
+    await this.#load();
+    this.travel.go(which === "last" ? this.count : 1);
   }
 
   /** After a problem. */
@@ -239,8 +277,21 @@ export function pastParts(state: State, context: Context): PastParts {
 function problemTree(own: RunTravel): Child {
   const message = own.problem ?? own.moment.problem?.message;
   if (message === undefined) {
+    if (!own.isGrowing && (own.isFull || own.isLater)) return partTree(own);
     return own.isCut ? h("p", { class: "soft" }, "The log has been compacted: what this run did " +
       "before its first fact here cannot be told any more.") : null;
   }
   return problem(message, button("Try again", () => own.again()));
+}
+
+/** More facts than are held at once: which ones they are, and the way to the others. */
+function partTree(own: RunTravel): Child {
+  const [first, last] = [own.seqOf(1), own.seqOf(own.count)];
+  const has = `${own.run} has more than ${LIMITS.facts.toLocaleString("en")} facts.`;
+  const way = (label: string, which: "first" | "next" | "last", isThere: boolean): Child =>
+    isThere ? button(label, () => void own.context.act(() => own.show(which))) : null;
+  return h("p", { class: "past-part", role: "status" },
+    `${has} Those from #${first} to #${last} are here. `,
+    way("First facts", "first", own.isLater), way("Next facts", "next", own.isFull),
+    way("Last facts", "last", own.isFull));
 }
