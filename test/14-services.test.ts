@@ -158,13 +158,13 @@ test("delayMs is short while a service starts, and the interval from then on", (
   const health = new HealthCounter(RULES, 0);
   const delays: number[] = [];
   let waited = 0;
-  for (let i = 0; i < 16; i++) {
-    assert.ok(health.delayMs <= 20.001 + waited / 5, "found within a fifth of its start");
+  for (let i = 0; i < 20; i++) {
+    assert.ok(health.delayMs <= 10.001 + waited / 5, "found within a fifth of its start");
     waited += health.delayMs;
     delays.push(Math.round(health.delayMs));
     health.note(false, 0);
   }
-  assert.deepEqual(delays.slice(0, 4), [20, 24, 29, 35]);
+  assert.deepEqual(delays.slice(0, 4), [10, 12, 14, 17]);
   assert.equal(delays.at(-1), 250);
   health.note(true, 0);
   assert.equal(health.delayMs, 2000);

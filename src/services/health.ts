@@ -31,7 +31,7 @@ export type HealthNews = "ready" | "unhealthy" | "hopeless";
  * The first checks of a service come so soon after each other, and then ever more slowly: one that
  * has taken a while to start is found within a fifth of that while.
  */
-const FIRST_DELAY_MS = 20;
+const FIRST_DELAY_MS = 10;
 const DELAY_GROWTH = 1.2;
 /** A service that takes a minute to start is found ready within this time. */
 const MAX_START_DELAY_MS = 250;
