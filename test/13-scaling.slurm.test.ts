@@ -1,43 +1,21 @@
 /** Chapter 13: the recipes of docs/scaling.md, and the one for Slurm with a real Slurm. */
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { readPools, type PoolDefinition } from "#pipeline";
 import { connect } from "#sdk";
 import { eventually, inProcess, isAlive, MAIN, start, tempFolder } from "./cli.support.ts";
+import { linesOf, page, poolOf, recipe } from "./13-scaling.recipes.support.ts";
 import { noSlurm, startSlurm, type Slurm } from "./13-scaling.slurm.support.ts";
 import { noSshd, sshFolder, startSshd } from "./sshd.support.ts";
-
-const page = readFileSync(new URL("../docs/scaling.md", import.meta.url), "utf8");
-
-/** The text of the recipe below a heading. */
-function recipe(heading: string): string {
-  const part = page.split(/^### /m).find((text) => text.startsWith(`${heading}\n`));
-  const [, yaml] = /^```yaml\n([\s\S]*?)^```$/m.exec(part ?? "") ?? [];
-  return yaml ?? assert.fail(`docs/scaling.md has no recipe "${heading}"`);
-}
-
-/** The shell lines of a pool. */
-function linesOf({ driver }: PoolDefinition): { up: string; down: string } {
-  assert.ok(driver.type === "command");
-  const [up, down] = [driver.up, driver.down].map((argv) => {
-    assert.deepEqual(argv.slice(0, 2), ["sh", "-c"]);
-    assert.equal(argv.length, 3);
-    return argv[2]!;
-  });
-  return { up: up!, down: down! };
-}
 
 test("each recipe of docs/scaling.md is read as a pool, and its lines are lines of a shell", () => {
   const headings = [...page.matchAll(/^### (.+)$/gm)].map(([, heading]) => heading!);
   assert.deepEqual(headings, ["Slurm", "SSH", "Docker", "Kubernetes"]);
   for (const heading of headings) {
-    const pools = readPools(recipe(heading), { file: "docs/scaling.md" });
-    assert.equal(pools.length, 1);
-    for (const [what, text] of Object.entries(linesOf(pools[0]!))) {
+    for (const [what, text] of Object.entries(linesOf(poolOf(heading)))) {
       const { status, stderr } = spawnSync("sh", ["-n"], { input: text, encoding: "utf8" });
       assert.equal(status, 0, `${heading}, ${what}: ${stderr}`);
       assert.match(text, /\$TITAN_WORKER_NAME/, `${heading}, ${what}: found by its name`);
@@ -72,7 +50,7 @@ test("the SSH recipe starts a worker that outlives its session, and finds it by 
     "-p", `${port}`, "-i", key, "-l", userInfo().username, "-o", "HostName=127.0.0.1",
     "-o", "LogLevel=ERROR",
   ]);
-  const { up, down } = linesOf(readPools(recipe("SSH"))[0]!);
+  const { up, down } = linesOf(poolOf("SSH"));
   const env = {
     PATH: `${ssh}:${process.env["PATH"]}`, TITAN_WORKER_NAME: "gpu1-1", TITAN_MASTER: at!,
     TITAN_SLOTS: "2", TITAN_TAGS: "GPU", TITAN_TOKEN_FILE: join(there, "token"), TITAN_HANDLE: "",
