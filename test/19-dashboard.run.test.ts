@@ -12,7 +12,10 @@ import {
 import {
   boxOf, drawPicture, edgesInside, NODE, type Picture,
 } from "../src/dashboard/page/graph/picture.ts";
-import { attemptsOf, barsOf, type TimedJob } from "../src/dashboard/page/timeline/bars.ts";
+import { Attempts } from "../src/dashboard/page/timeline/attempts.ts";
+import {
+  barsOf, visibleBars, type Bar, type TimedJob,
+} from "../src/dashboard/page/timeline/bars.ts";
 import { criticalPath } from "../src/dashboard/page/timeline/critical.ts";
 import { ticksOf, timeScale } from "../src/dashboard/page/timeline/scale.ts";
 
@@ -263,7 +266,7 @@ test("barsOf() shows attempts, gates and services, ended or not", () => {
   assert.deepEqual(barsOf(pending, 999), []);
 });
 
-test("attemptsOf() reads the attempts of each job from the facts of a run", () => {
+test("Attempts reads those of each job from the facts of a run, and tells any moment", () => {
   const fact = (type: string, at: number, attempt: number, of = "a") => ({
     type,
     at,
@@ -282,18 +285,41 @@ test("attemptsOf() reads the attempts of each job from the facts of a run", () =
     fact("JobSucceeded", 60, 1, "b"),
     fact("JobStopped", 70, 1, "b"),
   ];
-  const found = attemptsOf(facts);
-  assert.deepEqual(found.get("a"), [
+  const found = new Attempts().read(facts.slice(0, 2));
+  assert.deepEqual(found.busyUntil(99), []);
+  found.read(facts);
+  const a = found.of("a", 99);
+  assert.deepEqual(a, [
     { attempt: 1, from: 10, to: 20, status: "FAILED" },
     { attempt: 2, from: 30, to: 35, status: "FAILED" }, { attempt: 3, from: 40, status: "RUNNING" },
   ]);
-  assert.deepEqual(found.get("b"), [{ attempt: 1, from: 12, to: 60, status: "COMPLETED" }]);
+  assert.deepEqual(found.of("a", 32), [
+    { attempt: 1, from: 10, to: 20, status: "FAILED" }, { attempt: 2, from: 30, status: "RUNNING" },
+  ]);
+  assert.deepEqual(["a", "b", "c"].map((id) => found.beginOf(id)), [10, 12, undefined]);
+  assert.deepEqual(found.busyUntil(99), [{ from: 10, to: 60 }]);
+  assert.deepEqual(found.busyUntil(25), [{ from: 10, to: 25 }]);
+  assert.deepEqual(found.busyUntil(9), []);
+  assert.deepEqual(found.of("b", 99), [{ attempt: 1, from: 12, to: 60, status: "COMPLETED" }]);
   const row = timed({ attempt: 3, startedAt: 40, tookMs: 10, status: "FAILED", endedAt: 50 });
-  assert.deepEqual(spans(barsOf(row, 99, found.get("a"))),
+  assert.deepEqual(spans(barsOf(row, 99, a)),
     ["attempt 1 10-20 FAILED", "attempt 2 30-35 FAILED", "attempt 3 40-50 FAILED"]);
   const waits = timed({ attempt: 2, startedAt: null, tookMs: null, status: "PENDING" });
-  assert.deepEqual(spans(barsOf(waits, 99, found.get("a"))).slice(-2),
+  assert.deepEqual(spans(barsOf(waits, 99, a)).slice(-2),
     ["attempt 2 30-35 FAILED", "attempt 3 40-99 RUNNING"]);
+});
+
+test("visibleBars() makes one bar of those that a screen cannot show apart", () => {
+  const bar = (attempt: number, from: number, to: number, kind: Bar["kind"] = "attempt"): Bar =>
+    ({ kind, attempt, from, to, isOpen: false, status: "FAILED" });
+  const at = (time: number): number => time / 10_000;
+  const many = [1, 2, 3].map((n) => bar(n, n, n + 1));
+  assert.deepEqual(visibleBars([...many, bar(4, 100, 300), bar(5, 300, 301)], at), [
+    { ...bar(3, 1, 4), merged: 3 }, bar(4, 100, 300), bar(5, 300, 301),
+  ]);
+  const gate = [bar(1, 1, 2), bar(1, 2, 3, "gate")];
+  assert.deepEqual(visibleBars(gate, at), gate);
+  assert.deepEqual(visibleBars([], at), []);
 });
 
 test("timeScale() folds a night in which nothing ran, and keeps the order of moments", () => {

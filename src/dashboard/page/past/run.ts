@@ -13,6 +13,7 @@ import { button, problem } from "../parts/page.ts";
 import { withQuery } from "../router.ts";
 import type { Fact, Job, Run } from "../rows.ts";
 import type { State } from "../state.ts";
+import { Attempts } from "../timeline/attempts.ts";
 import { h, type Child, type VNode } from "../vdom.ts";
 import type { Context } from "../views/view.ts";
 import { barTree, sayPlace } from "./bar.ts";
@@ -46,10 +47,12 @@ export interface PastScene {
   readonly rows: ReadonlyMap<string, Job>;
   readonly now: number;
   readonly facts: readonly Fact[];
+  /** All that are known, also those that begin later. */
+  readonly attempts: Attempts;
 }
 
 const PAGE = 1_000;
-/** Facts that are held at once; of a run that has more, a person chooses which. A test has fewer. */
+/** Facts that are held at once; of a run that has more, a person chooses. A test has fewer. */
 export const LIMITS = { facts: 200_000 };
 /** As many as one answer has. */
 const MAX_JOBS = 100_000;
@@ -66,6 +69,7 @@ class RunTravel implements Course {
   context: Context;
   problem: string | undefined;
   #past: RunPast | undefined;
+  #attempts = new Attempts();
   #next: number | null = 0;
   /** Facts before this one were left out. */
   #from = 0;
@@ -129,6 +133,10 @@ class RunTravel implements Course {
   /** All facts up to the shown one, as far as they have come. */
   factsUntil(place: number): readonly PastFact[] {
     return this.#past?.facts.slice(0, place) ?? [];
+  }
+
+  get attempts(): Attempts {
+    return this.#attempts.read(this.#past?.facts ?? []);
   }
 
   /** The moment that is shown; undefined: it has not come yet. */
@@ -210,6 +218,7 @@ class RunTravel implements Course {
   #letGo(from: number): void {
     this.#mayJump = false;
     this.#past = undefined;
+    this.#attempts = new Attempts();
     this.#from = this.#next = Math.max(0, Math.floor(from));
   }
 
@@ -264,6 +273,7 @@ export function pastParts(state: State, context: Context): PastParts {
   return {
     scene: moment && {
       run: moment.run, rows: moment.jobs, now: moment.at, facts: own.factsUntil(travel.place),
+      attempts: own.attempts,
     },
     bar: barTree({
       travel, context, live, label: `Facts of ${run}`, problem: problemTree(own),

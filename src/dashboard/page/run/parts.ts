@@ -7,7 +7,6 @@ import { graphTree } from "../graph/graph.ts";
 import { logTree } from "../logs/log.ts";
 import { empty } from "../parts/page.ts";
 import type { Job } from "../rows.ts";
-import { attemptsOf, type JobFact } from "../timeline/bars.ts";
 import { timelineTree } from "../timeline/timeline.ts";
 import { h, type Child, type Hook } from "../vdom.ts";
 import { definitionTree } from "./definition.ts";
@@ -24,7 +23,7 @@ export function partTree(scene: Scene): Child {
     case "graph": return graph(scene);
     case "timeline": return h("div", { key: "timeline part", hook: asksHistory(scene) },
       timelineTree({
-        run: run.id, jobs, now, chosen, choose, attempts: attemptsOf(facts as readonly JobFact[]),
+        run: run.id, jobs, now, chosen, choose, attempts: scene.attempts,
       }));
     case "table": return tableTree({ run: run.id, jobs, now, chosen, choose });
     case "log": return mergedLog(scene);

@@ -6,6 +6,7 @@
 import { stackOf } from "../graph/model.ts";
 import type { Fact, Job, Run } from "../rows.ts";
 import type { State } from "../state.ts";
+import { Attempts, type JobFact } from "../timeline/attempts.ts";
 import type { Context } from "../views/view.ts";
 import { allFacts, type History } from "./history.ts";
 import { runJobs, type RunJobs } from "./jobs.ts";
@@ -22,6 +23,7 @@ export interface Scene {
   /** Stacks that stand open. */
   readonly opened: ReadonlySet<string>;
   readonly facts: readonly Fact[];
+  readonly attempts: Attempts;
   readonly history: History | undefined;
   /** It is the run as it was at a moment of its past. */
   readonly isPast: boolean;
@@ -36,7 +38,8 @@ const NONE: ReadonlySet<string> = new Set();
 export function sceneOf(
   state: State, context: Context,
   { run, rows, past }: {
-    run: Run; rows: ReadonlyMap<string, Job>; past?: readonly Fact[] | undefined;
+    run: Run; rows: ReadonlyMap<string, Job>;
+    past?: { readonly facts: readonly Fact[]; readonly attempts: Attempts } | undefined;
   },
 ): Scene {
   const { url, navigate } = context;
@@ -45,7 +48,7 @@ export function sceneOf(
   const selection = selectionOf(url);
   const address = (change: Partial<Selection>): string => addressOf(url, change);
   const history = past === undefined
-    ? state.ui[historyKey(run.id)] as History | undefined : { facts: past, note: "" };
+    ? state.ui[historyKey(run.id)] as History | undefined : { facts: past.facts, note: "" };
   const choose = (job: number): void => {
     const { id } = jobs.rows[job]!;
     if (id !== selection.job) navigate(address({ job: id }));
@@ -58,7 +61,12 @@ export function sceneOf(
     }),
     isPast: past !== undefined,
     // They are thousands, and two views of six look at them.
-    get facts() { return past ?? allFacts(run.id, history, state.facts.get(run.id) ?? []); },
+    get facts() {
+      return past?.facts ?? allFacts(run.id, history, state.facts.get(run.id) ?? []);
+    },
+    get attempts() {
+      return past?.attempts ?? new Attempts().read(this.facts as readonly JobFact[]);
+    },
   };
 }
 

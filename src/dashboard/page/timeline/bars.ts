@@ -6,6 +6,8 @@
  * The row of a job knows its latest attempt. The facts of the event log know all of them; where
  * they have been read they win.
  *
+ * Bars that a screen cannot show apart are one bar.
+ *
  * Invariant: bars of one row do not overlap, and run from left to right.
  * Test: test/19-dashboard.run.test.ts
  */
@@ -30,6 +32,8 @@ export interface Bar {
   readonly isOpen: boolean;
   /** A state in the words of a job. */
   readonly status: string;
+  /** It stands for so many attempts, up to this one. */
+  readonly merged?: number;
 }
 
 /** An attempt as the event log tells it. */
@@ -69,35 +73,18 @@ export function barsOf(job: TimedJob, now: number, attempts: readonly Attempt[] 
   return bars.sort((a, b) => a.from - b.from);
 }
 
-/** A fact of a job, as the event stream tells it. */
-export interface JobFact {
-  readonly type: string;
-  readonly at: number;
-  readonly job?: string;
-  readonly attempt?: number;
-}
+/** Of the width: a pixel of a wide screen. */
+const PIXEL = 1 / 2000;
 
-/** What the end of an attempt makes of it. */
-const ENDS: Readonly<Record<string, string>> = {
-  JobSucceeded: "COMPLETED", JobFailed: "FAILED", JobLost: "FAILED", JobStopped: "CANCELLED",
-  JobPaused: "WAITING",
-};
-
-/** The attempts of every job, by its id, in the order in which they began. */
-export function attemptsOf(facts: readonly JobFact[]): Map<string, Attempt[]> {
-  const found = new Map<string, Attempt[]>();
-  for (const { type, at, job, attempt } of facts) {
-    if (job === undefined || attempt === undefined) continue;
-    const own = found.get(job) ?? [];
-    found.set(job, own);
-    if (type === "JobStarted") {
-      own.push({ attempt, from: at, status: "RUNNING" });
-      continue;
-    }
-    const status = ENDS[type];
-    const which = own.findLastIndex((each) => each.attempt === attempt);
-    if (status === undefined || which < 0 || own[which]!.to !== undefined) continue;
-    own[which] = { attempt, from: own[which]!.from, to: at, status };
+/** As many as can be told apart. `at`: the share of the width at which a moment stands. */
+export function visibleBars(bars: readonly Bar[], at: (time: number) => number): Bar[] {
+  const seen: Bar[] = [];
+  for (const bar of bars) {
+    const last = seen.at(-1);
+    const isApart = last === undefined || last.kind !== bar.kind ||
+      at(bar.to) - at(last.from) > PIXEL;
+    if (isApart) seen.push(bar);
+    else seen.splice(-1, 1, { ...bar, from: last.from, merged: (last.merged ?? 1) + 1 });
   }
-  return found;
+  return seen;
 }

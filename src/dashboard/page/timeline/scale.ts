@@ -60,7 +60,7 @@ export function timeScale(spans: readonly Span[]): TimeScale {
 }
 
 /** The same time, without overlaps, from left to right. */
-function unionOf(spans: readonly Span[]): Span[] {
+export function unionOf(spans: readonly Span[]): Span[] {
   const found: { from: number; to: number }[] = [];
   for (const { from, to } of [...spans].sort((a, b) => a.from - b.from)) {
     const last = found.at(-1);

@@ -11,7 +11,8 @@ import { exact } from "../parts/time.ts";
 import type { Job } from "../rows.ts";
 import { jobName, type RunJobs } from "../run/jobs.ts";
 import { h, type VNode } from "../vdom.ts";
-import { barsOf, type Attempt, type Bar } from "./bars.ts";
+import type { Attempts } from "./attempts.ts";
+import { barsOf, visibleBars, type Bar } from "./bars.ts";
 import { criticalPath } from "./critical.ts";
 import { ticksOf, timeScale, type TimeScale } from "./scale.ts";
 
@@ -23,34 +24,37 @@ export interface TimelineProps {
   readonly run: string;
   readonly jobs: RunJobs;
   readonly now: number;
-  readonly attempts: ReadonlyMap<string, readonly Attempt[]>;
+  readonly attempts: Attempts;
   readonly chosen: number | undefined;
   choose(job: number): void;
 }
 
 export function timelineTree(props: TimelineProps): VNode {
   const { run, jobs: { rows, structure }, now, attempts, chosen, choose } = props;
-  const bars = rows.map((job) => barsOf(job, now, attempts.get(job.id)));
-  const scale = timeScale(bars.flat());
+  // Earlier attempts, of which there may be many, are looked at in the rows that are shown.
+  const latest = rows.map((job) => barsOf(job, now));
+  const scale = timeScale([...attempts.busyUntil(now), ...latest.flat()]);
   const critical = new Set(criticalPath(rows, structure.map(({ parents }) => parents), now));
   // In the order in which they began; those that did not begin come last.
-  const order = [...rows.keys()].sort((a, b) => beginOf(bars[a]!) - beginOf(bars[b]!) || a - b);
+  const begins = rows.map(({ id }, at) => {
+    const from = Math.min(attempts.beginOf(id) ?? Infinity, latest[at]![0]?.from ?? Infinity);
+    return from <= now ? from : Number.MAX_SAFE_INTEGER;
+  });
+  const order = [...rows.keys()].sort((a, b) => begins[a]! - begins[b]! || a - b);
   return listTree({
     key: "timeline", class: "timeline", role: "list", label: `timeline of ${run}`,
     rows: rows.length, rowHeight: TIME_ROW, head: headOf(scale),
     chosen: chosen === undefined ? undefined : order.indexOf(chosen),
     row: (at) => {
       const number = order[at]!;
-      return timeRow(rows[number]!, {
-        bars: bars[number]!, scale, isCritical: critical.has(number),
+      const job = rows[number]!;
+      return timeRow(job, {
+        bars: visibleBars(barsOf(job, now, attempts.of(job.id, now)), scale.at),
+        scale, isCritical: critical.has(number),
         isChosen: number === chosen, choose: () => choose(number),
       });
     },
   });
-}
-
-function beginOf(bars: readonly Bar[]): number {
-  return bars[0]?.from ?? Number.MAX_SAFE_INTEGER;
 }
 
 function percent(share: number): string {
@@ -120,11 +124,12 @@ function timeRow(job: Job, { bars, scale, isCritical, isChosen, choose }: RowLoo
 }
 
 function barTree(bar: Bar, at: number, scale: TimeScale): VNode {
-  const { kind, attempt, from, to, status, isOpen } = bar;
+  const { kind, attempt, from, to, status, isOpen, merged } = bar;
   const [left, right] = [scale.at(from), scale.at(to)];
   const what = kind === "gate" ? "gate" : kind === "service" ? `service, start ${attempt}`
     : `attempt ${attempt}`;
-  const words = `${what}: ${status.toLowerCase()}, ${durationText(to - from)}`;
+  const some = merged === undefined ? what : `${merged} attempts, the last one ${attempt}`;
+  const words = `${some}: ${status.toLowerCase()}, ${durationText(to - from)}`;
   return h("span", {
     key: at, class: `time-bar time-${kind} state-${lookOf(status)}${isOpen ? " is-open" : ""}`,
     title: `${words}, from ${exact(from)}`,

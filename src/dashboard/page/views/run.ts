@@ -110,8 +110,8 @@ function pastTree(state: State, context: Context): VNode {
   }
   const { scene: past, bar, below } = travel.pastParts(state, context);
   if (past === undefined) return pageWith({ heading: id }, bar);
-  const { run: own, rows, now, facts } = past;
-  return pageTree(sceneOf({ ...state, now }, context, { run: own, rows, past: facts }),
+  const { run: own, rows, now } = past;
+  return pageTree(sceneOf({ ...state, now }, context, { run: own, rows, past }),
     { bar, below });
 }
 
