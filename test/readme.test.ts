@@ -18,12 +18,14 @@ const fences = (type: string): string[][] =>
     .map((match) => match[2]!.split("\n"));
 const squeeze = (text: string): string => text.replace(/\s+/g, " ");
 
-test("the README's code is in the engine, word for word", () => {
-  const engine = squeeze(read("src/master/engine.ts"));
+test("the README's code is in the engine and in recovery, word for word", () => {
+  const files = ["src/master/engine.ts", "src/master/recover.ts"].map((file) => squeeze(read(file)));
   const pieces = fences("ts")
     .flatMap((lines) => lines.join("\n").split(/^\/\/.*$/m).filter(Boolean));
   assert.equal(pieces.length, 2);
-  for (const piece of pieces) assert.ok(engine.includes(squeeze(piece).trim()), piece);
+  for (const [at, piece] of pieces.entries()) {
+    assert.ok(files[at]!.includes(squeeze(piece).trim()), piece);
+  }
 });
 
 test("the README's commands exist", () => {
