@@ -5,53 +5,23 @@
  *
  * Test: test/04-rpc.test.ts
  */
-import { FreshMap } from "#base";
 import { FrameDecoder, FramingError, type Frame, type FrameInit } from "#framing";
-import type { Host, Socket } from "#host";
-import { Deadlines, type Deadline } from "./deadlines.ts";
+import type { Socket } from "#host";
+import { Account } from "./account.ts";
+import type { Budget } from "./budget.ts";
+import { Deadlines } from "./deadlines.ts";
 import { decodeError, encodeError, RpcError } from "./errors.ts";
 import { CANCEL, CREDIT, ERROR, MORE, ONEWAY, REPLY } from "./flags.ts";
-import { Incoming, type RequestHost, type IncomingRequest } from "./incoming.ts";
-import type { Budget, Debtor } from "./budget.ts";
+import { Incoming, type RequestHost } from "./incoming.ts";
 import {
-  GRAIN_BYTES, REQUEST_BYTES, SLICE_FRAME_BYTES, SLICE_FRAMES, SLICE_MS, withDefaults,
-  type RpcLimits,
+  SLICE_FRAME_BYTES, SLICE_FRAMES, SLICE_MS, withDefaults, type RpcLimits,
 } from "./limits.ts";
+import type { RpcOptions } from "./options.ts";
 import { Outbox } from "./outbox.ts";
+import { Pending } from "./pending.ts";
+import { Serving } from "./serving.ts";
 import { StallWatchdog } from "./stall-watchdog.ts";
 import { StreamCall, type Call, type RpcStream, type StreamOptions } from "./stream.ts";
-
-export interface RpcOptions {
-  readonly host: Host;
-  /**
-   * Without it every request of the peer is answered UNSUPPORTED. An error that it throws becomes
-   * an answer, too.
-   */
-  readonly onRequest?: (request: IncomingRequest) => void;
-  /** One-way frames. `body` is a slice of the read buffer: copy what must outlive the call. */
-  readonly onNotify?: (opcode: number, body: Buffer) => void;
-  /** Exactly once. No error: both sides closed in order. */
-  readonly onClose?: (error?: Error) => void;
-  /** An error that a request handler threw, after it was answered: for a log. */
-  readonly onHandlerError?: (error: unknown, opcode: number) => void;
-  readonly limits?: Partial<RpcLimits>;
-  /**
-   * Bounds the bytes that this peer and others make us hold together. Default: nobody counts them.
-   */
-  readonly budget?: Budget;
-  /**
-   * The id of the first request, 1 by default. A test that starts at 2^32 - 1 need not send 4
-   * billion.
-   */
-  readonly firstId?: number;
-}
-
-const NOTHING = new Uint8Array(0);
-
-interface Pending {
-  readonly call: Call;
-  readonly deadline: Deadline;
-}
 
 /**
  * One peer, any number of conversations with it; both sides may ask. Takes over the socket, in the
@@ -73,17 +43,13 @@ interface Pending {
  * (await world.settle(connection.request(7, Buffer.from("hello")))).toString() // => 're: hello'
  * ```
  */
-export class RpcConnection implements Debtor {
+export class RpcConnection {
   readonly remote: string;
   readonly #socket: Socket;
   readonly #options: RpcOptions;
   #limits: RpcLimits;
-  #budget: Budget | undefined;
-  /** The bytes that the budget counts for this connection. */
-  #charged = 0;
-  /**
-   * Bytes of items that wait for credit, and the bytes that the owner holds for this peer (`hold`).
-   */
+  readonly #account: Account;
+  /** Of items that wait for credit, and those that the owner holds for this peer (`hold`). */
   #itemBytes = 0;
   #ownerBytes = 0;
   readonly #decoder: FrameDecoder;
@@ -93,11 +59,9 @@ export class RpcConnection implements Debtor {
   /** The part of this connection that the peer's requests see. */
   readonly #requestHost: RequestHost;
   /** Ours, waiting for an answer. */
-  readonly #pending = new FreshMap<number, Pending>();
+  readonly #pending: Pending;
   /** The peer's, waiting for ours. */
-  readonly #serving = new FreshMap<number, Incoming>();
-  #servingBytes = 0;
-  #lastId: number;
+  readonly #serving = new Serving();
   /** Other connections are served before the rest of the bytes that have arrived here. */
   #resting = false;
   #closing = false;
@@ -109,14 +73,15 @@ export class RpcConnection implements Debtor {
     this.#socket = socket;
     this.#options = options;
     this.#limits = withDefaults(options.limits);
-    this.#budget = options.budget;
-    this.#lastId = (options.firstId ?? 1) - 1;
     this.#decoder = new FrameDecoder({ maxBodyBytes: this.#limits.maxBodyBytes });
     this.#deadlines = new Deadlines(options.host);
-    this.#outbox = new Outbox(socket, {
-      host: options.host,
-      limitBytes: this.#limits.maxOutboundBytes,
+    this.#account = new Account(this, options.budget);
+    this.#pending = new Pending({
+      remote: this.remote, deadlines: this.#deadlines, firstId: options.firstId ?? 1,
+      send: (frame) => this.#send(frame),
     });
+    const { maxOutboundBytes: limitBytes } = this.#limits;
+    this.#outbox = new Outbox(socket, { host: options.host, limitBytes });
     const limits = (): RpcLimits => this.#limits;
     this.#requestHost = {
       get limits() {
@@ -130,12 +95,10 @@ export class RpcConnection implements Debtor {
       },
       drained: () => this.drained(this.#limits.streamBacklogBytes),
       held: (bytes) => void (this.#itemBytes += bytes),
-      forget: (requestId) => this.#served(requestId),
+      forget: (requestId) => this.#serving.forget(requestId),
     };
     this.#watchdog = new StallWatchdog({
-      clock: options.host.clock,
-      deadlines: this.#deadlines,
-      limits: this.#limits,
+      clock: options.host.clock, deadlines: this.#deadlines, limits: this.#limits,
       giveUp: ({ code, message }) =>
         this.destroy(new RpcError(code, `Peer ${this.remote} ${message}`)),
     });
@@ -151,9 +114,9 @@ export class RpcConnection implements Debtor {
       onData: (chunk) => this.#onData(chunk),
       onDrain: () => {
         this.#outbox.onDrain();
-        this.#charge();
+        this.#account.charge();
       },
-      onClose: (error) => this.#onClose(error),
+      onClose: (error) => this.#shut(error),
     });
   }
 
@@ -177,21 +140,15 @@ export class RpcConnection implements Debtor {
    * with an RpcError: the peer's own, or CLOSED, DEADLINE, OVERLOADED, TOO_LARGE from this side.
    */
   request(
-    opcode: number,
-    body: Uint8Array,
-    options: { deadlineMs?: number } = {},
+    opcode: number, body: Uint8Array,
+    { deadlineMs = this.#limits.deadlineMs }: { deadlineMs?: number } = {},
   ): Promise<Buffer> {
     const refusal = this.#refusal(body);
     if (refusal !== undefined) return Promise.reject(refusal);
     return new Promise((resolve, reject) => {
       // A single reply was asked for, so an item breaks the protocol.
       const call: Call = { isPoured: false, item: () => false, done: resolve, fail: reject };
-      this.#start(call, {
-        opcode,
-        flags: 0,
-        body,
-        deadlineMs: options.deadlineMs ?? this.#limits.deadlineMs,
-      });
+      this.#pending.start(call, { opcode, flags: 0, body, deadlineMs });
     });
   }
 
@@ -200,24 +157,19 @@ export class RpcConnection implements Debtor {
    * whether items come. `held` is told of items that wait for the reader: it knows who pays.
    */
   stream(opcode: number, body: Uint8Array, options: StreamOptions = {}): RpcStream {
-    const { windows, held } = options;
+    const { windows, held, deadlineMs = Infinity } = options;
     const window = windows?.open() ?? this.#limits.streamWindowBytes;
     let id = 0;
     const call = new StreamCall({
       window, windows, held,
-      grant: (bytes) => this.#grant(id, bytes),
-      abort: () => this.#abandon(id),
+      grant: (bytes) => this.#pending.grant(id, bytes),
+      abort: () => this.#pending.abandon(id),
     });
     const refusal = this.#refusal(body);
     if (refusal !== undefined) call.fail(refusal);
     else {
-      id = this.#start(call, {
-        opcode,
-        flags: MORE,
-        body,
-        deadlineMs: options.deadlineMs ?? Infinity,
-      });
-      this.#grant(id, window);
+      id = this.#pending.start(call, { opcode, flags: MORE, body, deadlineMs });
+      this.#pending.grant(id, window);
     }
     return call;
   }
@@ -234,10 +186,7 @@ export class RpcConnection implements Debtor {
     return !this.closed && !this.#outbox.behind;
   }
 
-  /**
-   * Resolves once half of `limitBytes` is free again; rejects with CLOSED when that can no longer
-   * happen.
-   */
+  /** Resolves once half of `limitBytes` is free again; rejects with CLOSED if it never will be. */
   drained(limitBytes = this.#limits.maxOutboundBytes): Promise<void> {
     if (this.closed) return Promise.reject(this.#closedError());
     return this.#outbox.drained(limitBytes);
@@ -251,10 +200,7 @@ export class RpcConnection implements Debtor {
     this.#limits = withDefaults({ ...this.#limits, ...change.limits });
     this.#decoder.limit(this.#limits.maxBodyBytes);
     this.#outbox.limit(this.#limits.maxOutboundBytes);
-    this.#budget?.leave(this);
-    this.#budget = change.budget;
-    this.#charged = 0;
-    this.#charge();
+    this.#account.move(change.budget);
   }
 
   /**
@@ -263,7 +209,7 @@ export class RpcConnection implements Debtor {
    */
   hold(bytes: number): void {
     this.#ownerBytes += bytes;
-    this.#charge();
+    this.#account.charge();
   }
 
   /**
@@ -273,18 +219,7 @@ export class RpcConnection implements Debtor {
   get heldBytes(): number {
     const { heldBytes, blocked } = this.#outbox;
     const out = heldBytes + (blocked ? this.#socket.pendingBytes : 0) + this.#itemBytes;
-    const inBytes =
-      this.#decoder.heldBytes + this.#servingBytes + REQUEST_BYTES * this.#serving.size;
-    return out + inBytes + this.#ownerBytes;
-  }
-
-  measure(): number {
-    return this.#closed ? 0 : (this.#charged = this.heldBytes);
-  }
-
-  evict(error: RpcError): void {
-    this.#budget = undefined;
-    this.destroy(error);
+    return out + this.#decoder.heldBytes + this.#serving.heldBytes + this.#ownerBytes;
   }
 
   /** Sends what is queued, then closes. Requests under way on either side end: ours with CLOSED. */
@@ -302,12 +237,8 @@ export class RpcConnection implements Debtor {
     if (this.#closed) return;
     this.#error ??= error;
     if (error instanceof RpcError && this.#outbox.pendingBytes === 0 && !this.#closing) {
-      this.#outbox.push({
-        opcode: 0,
-        flags: REPLY | ERROR,
-        requestId: 0,
-        body: encodeError(error.code, error.message),
-      });
+      const body = encodeError(error.code, error.message);
+      this.#outbox.push({ opcode: 0, flags: REPLY | ERROR, requestId: 0, body });
       this.#outbox.flush();
     }
     this.#socket.destroy();
@@ -321,7 +252,7 @@ export class RpcConnection implements Debtor {
       if (!this.#resting) this.#read();
       this.#decoder.settle();
     });
-    this.#charge();
+    this.#account.charge();
   }
 
   // #region read
@@ -345,7 +276,7 @@ export class RpcConnection implements Debtor {
         if (this.closed) return;
         this.#socket.resume();
         this.#guard(() => this.#read());
-        this.#charge();
+        this.#account.charge();
       });
     }
   }
@@ -357,19 +288,9 @@ export class RpcConnection implements Debtor {
       read();
     } catch (error) {
       if (!(error instanceof FramingError)) throw error;
-      this.destroy(
-        new RpcError(error.code === "TOO_LARGE" ? "TOO_LARGE" : "BAD_FRAME", error.message),
-      );
+      const code = error.code === "TOO_LARGE" ? error.code : "BAD_FRAME";
+      this.destroy(new RpcError(code, error.message));
     }
-  }
-
-  /** Tells the budget how many bytes are held now, if they have changed by GRAIN_BYTES. */
-  #charge(): void {
-    if (this.#budget === undefined || this.#closed) return;
-    const { heldBytes } = this;
-    if (Math.abs(heldBytes - this.#charged) < GRAIN_BYTES) return;
-    this.#charged = heldBytes;
-    this.#budget.charge(this, heldBytes);
   }
 
   // #region dispatch
@@ -380,10 +301,10 @@ export class RpcConnection implements Debtor {
       case MORE:
         return this.#serve(frame);
       case REPLY:
-        return this.#forget(requestId)?.done(this.#decoder.own(body));
+        return this.#pending.forget(requestId)?.done(this.#decoder.own(body));
       case REPLY | ERROR:
         if (requestId === 0) return this.#goodbye(decodeError(body));
-        return this.#forget(requestId)?.fail(decodeError(body));
+        return this.#pending.forget(requestId)?.fail(decodeError(body));
       case REPLY | MORE:
         return this.#item(frame);
       case ONEWAY:
@@ -403,29 +324,18 @@ export class RpcConnection implements Debtor {
     const { requestId: id, opcode } = frame;
     if (id === 0) return this.#violation("a request with id 0");
     if (this.#serving.has(id)) return this.#violation(`request ${id} is still being served`);
+    const body = this.#decoder.own(frame.body);
     const incoming = new Incoming(this.#requestHost, {
-      id,
-      opcode,
-      body: this.#decoder.own(frame.body),
-      isStream: frame.flags === MORE,
+      id, opcode, body, isStream: frame.flags === MORE,
     });
     const { onRequest } = this.#options;
     if (onRequest === undefined) {
       return incoming.fail("UNSUPPORTED", `Opcode ${opcode}: this side takes no requests`);
     }
-    const { maxInFlight, maxInFlightBytes } = this.#limits;
-    if (
-      this.#serving.size >= maxInFlight ||
-      this.#servingBytes + frame.body.length > maxInFlightBytes
-    ) {
-      return incoming.fail(
-        "OVERLOADED",
-        `${this.#serving.size} requests of ${this.#servingBytes} bytes are being served for this ` +
-          "peer",
-      );
+    const found = this.#serving.add(id, incoming, this.#limits);
+    if (found !== undefined) {
+      return incoming.fail("OVERLOADED", `${found} are being served for this peer`);
     }
-    this.#serving.set(id, incoming);
-    this.#servingBytes += frame.body.length;
     try {
       // The type says void, and an async function fits it: without this its rejection would end the
       // process.
@@ -434,11 +344,6 @@ export class RpcConnection implements Debtor {
     } catch (error) {
       this.#threw(incoming, error);
     }
-  }
-
-  #served(id: number): void {
-    this.#servingBytes -= this.#serving.get(id)?.body.length ?? 0;
-    this.#serving.delete(id);
   }
 
   #notified({ opcode, body }: Frame): void {
@@ -458,11 +363,10 @@ export class RpcConnection implements Debtor {
   }
 
   #item({ requestId: id, body, bodyCrc }: Frame): void {
-    const pending = this.#pending.get(id);
+    const call = this.#pending.get(id);
     // No entry: the request was cancelled or its deadline passed, and the item crossed our CANCEL
     // on its way.
-    if (pending === undefined) return;
-    const { call } = pending;
+    if (call === undefined) return;
     if (call.item(call.isPoured ? body : this.#decoder.own(body), bodyCrc)) return;
     this.#violation(`an item of request ${id}, which is no stream or has no credit left`);
   }
@@ -472,64 +376,11 @@ export class RpcConnection implements Debtor {
     if (this.closed) return this.#closedError();
     const { maxBodyBytes, maxPending, maxOutboundBytes } = this.#limits;
     if (body.byteLength > maxBodyBytes) return this.#tooLarge(body);
-    const cannotSend = (why: string): RpcError =>
-      new RpcError("OVERLOADED", `Cannot send to ${this.remote}: ${why}`);
-    if (this.#outbox.behind) {
-      return cannotSend(`${this.#outbox.heldBytes} queued bytes exceed ${maxOutboundBytes}`);
-    }
-    if (this.#pending.size < maxPending) return undefined;
-    return cannotSend(`${maxPending} requests wait for an answer`);
-  }
-
-  #start(
-    call: Call,
-    request: { opcode: number; flags: number; body: Uint8Array; deadlineMs: number },
-  ): number {
-    const { opcode, flags, body, deadlineMs } = request;
-    const id = this.#nextId();
-    const deadline = this.#deadlines.add(deadlineMs, () => {
-      this.#abandon(id);
-      const what = `Request ${opcode} to ${this.remote}`;
-      call.fail(new RpcError("DEADLINE", `${what}: no answer within ${deadlineMs} ms`));
-    });
-    this.#pending.set(id, { call, deadline });
-    this.#send({ opcode, flags, requestId: id, body });
-    return id;
-  }
-
-  #nextId(): number {
-    // #exercise nextId
-    // 0 is for frames without a conversation. After 2^32 requests the ids start again, and a stream
-    // may still hold one of them.
-    do this.#lastId = this.#lastId === 0xffffffff ? 1 : this.#lastId + 1;
-    while (this.#pending.has(this.#lastId));
-    return this.#lastId;
-    // #end-exercise
-  }
-
-  // #region forget
-  /** The conversation is over: frames that still arrive for this id are ignored. */
-  #forget(id: number): Call | undefined {
-    const pending = this.#pending.get(id);
-    if (pending === undefined) return undefined;
-    this.#pending.delete(id);
-    this.#deadlines.remove(pending.deadline);
-    return pending.call;
-  }
-  // #endregion
-
-  /** We no longer want the answer, and the peer may stop working on it. */
-  #abandon(id: number): void {
-    if (this.#forget(id) !== undefined) {
-      this.#send({ opcode: 0, flags: CANCEL, requestId: id, body: NOTHING });
-    }
-  }
-
-  #grant(id: number, bytes: number): void {
-    if (!this.#pending.has(id)) return;
-    const body = Buffer.allocUnsafe(4);
-    body.writeUInt32BE(bytes);
-    this.#send({ opcode: 0, flags: CREDIT, requestId: id, body });
+    const { behind, heldBytes } = this.#outbox;
+    if (!behind && this.#pending.size < maxPending) return undefined;
+    const why = behind ? `${heldBytes} queued bytes exceed ${maxOutboundBytes}`
+      : `${maxPending} requests wait for an answer`;
+    return new RpcError("OVERLOADED", `Cannot send to ${this.remote}: ${why}`);
   }
 
   #sendLent(frame: FrameInit & { readonly body: Uint8Array }): void {
@@ -547,7 +398,7 @@ export class RpcConnection implements Debtor {
   #checkOutbox(): void {
     const { heldBytes } = this.#outbox;
     const hardLimit = 2 * this.#limits.maxOutboundBytes;
-    if (heldBytes <= hardLimit) return this.#charge();
+    if (heldBytes <= hardLimit) return this.#account.charge();
     // Replies cannot be refused, so a peer that asks and never reads gets here. Dropping some
     // replies would be worse than ending the connection.
     const found = `${heldBytes} bytes exceed ${hardLimit}`;
@@ -564,25 +415,19 @@ export class RpcConnection implements Debtor {
     this.destroy(new RpcError("BAD_FRAME", `Cannot read from ${this.remote}: ${what}`));
   }
 
-  /**
-   * The peer says why it closes. Its reason is better than the bare end of the stream that follows.
-   */
+  /** The peer says why it closes: better than the bare end of the stream, which follows. */
   #goodbye(error: RpcError): void {
     this.#error ??= error;
     this.#socket.destroy();
     this.#shut();
   }
 
-  #onClose(error?: Error): void {
-    this.#error ??= error;
-    this.#shut();
-  }
-
   /** Runs once, whichever side began to close. */
-  #shut(): void {
+  #shut(error?: Error): void {
+    this.#error ??= error;
     if (this.#closed) return;
     this.#closed = true;
-    this.#budget?.leave(this);
+    this.#account.close();
     this.#deadlines.clear();
     const reason = this.#closedError();
     this.#outbox.close(reason);
@@ -593,11 +438,8 @@ export class RpcConnection implements Debtor {
   }
 
   #endConversations(reason: RpcError): void {
-    const calls = [...this.#pending.values()];
-    const requests = [...this.#serving.values()];
-    this.#pending.clear();
-    for (const { call } of calls) call.fail(reason);
-    for (const request of requests) request.cancel();
+    this.#pending.end(reason);
+    this.#serving.end();
   }
 
   #closedError(): RpcError {

@@ -10,11 +10,13 @@
  *     └──────────────────────────────────────────────────────────────────────────────┘
  *
  *     connection.ts                 the drawing above; stream.ts an answer in many parts
+ *     pending.ts · serving.ts       its two tables; options.ts what its owner tells it
  *     incoming.ts · outbox.ts       a request of the peer; the way out, in batches
  *     deadlines.ts                  ten thousand deadlines with one timer
  *     stall-watchdog.ts             peers that fall silent, or take nothing
  *     redialer.ts                   a connection that is dialled again and again
- *     limits.ts · budget.ts         what one peer may cost us, and what all of them may
+ *     limits.ts · budget.ts         what one peer may cost us, and what all of them may;
+ *     account.ts                    what the budget is told of one
  *     windows.ts                    how much of a stream may be under way, where there are many
  *     flags.ts · errors.ts          what a frame is for; the ways in which a request can fail
  *
@@ -27,11 +29,12 @@
  * Test: test/04-rpc.test.ts
  */
 export { Budget, type Debtor } from "./budget.ts";
-export { RpcConnection, type RpcOptions } from "./connection.ts";
+export { RpcConnection } from "./connection.ts";
 export { isRetryable, RPC_ERROR_CODES, RpcError, type RpcErrorCode } from "./errors.ts";
 export { ONEWAY, REPLY } from "./flags.ts";
 export type { IncomingRequest } from "./incoming.ts";
 export { DEFAULT_LIMITS, REQUEST_BYTES, type RpcLimits } from "./limits.ts";
+export type { RpcOptions } from "./options.ts";
 export { Redialer } from "./redialer.ts";
 export type { RpcStream, StreamOptions } from "./stream.ts";
 export { Windows } from "./windows.ts";
