@@ -19,7 +19,8 @@ const fences = (type: string): string[][] =>
 const squeeze = (text: string): string => text.replace(/\s+/g, " ");
 
 test("the README's code is in the engine and in recovery, word for word", () => {
-  const files = ["src/master/engine.ts", "src/master/recover.ts"].map((file) => squeeze(read(file)));
+  const files = ["src/master/engine.ts", "src/master/recover.ts"]
+    .map((file) => squeeze(read(file)));
   const pieces = fences("ts")
     .flatMap((lines) => lines.join("\n").split(/^\/\/.*$/m).filter(Boolean));
   assert.equal(pieces.length, 2);
