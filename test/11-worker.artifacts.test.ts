@@ -15,7 +15,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { createExecutor, type ExecOutcome, type ExecRequest } from "#exec";
+import { createExecutor, type ExecOutcome, type ExecRequest, type Executor } from "#exec";
 import { nodeHost, removeTree } from "#host";
 import { startMaster, type Master } from "#master";
 import { parsePipeline } from "#pipeline";
@@ -31,11 +31,22 @@ let master: Master;
 let client: Client;
 const workers: Worker[] = [];
 
+/** How many files its worker had when the time of a job began to count. */
+const hadAtStart = new Map<string, number>();
+const noted = (executor: Executor): Executor => Object.assign(Object.create(executor), {
+  start(...[request, onOutput]: Parameters<Executor["start"]>) {
+    const files = join(folder, request.worker, "cache", "files");
+    const had = existsSync(files) ? cached(request.worker).length : 0;
+    hadAtStart.set(`${request.run}/${request.job}`, had);
+    return executor.start(request, onOutput);
+  },
+}) as Executor;
+
 before(async () => {
   const at = { host: "127.0.0.1", port: 0 };
   master = await startMaster({ host: nodeHost(), dir: join(folder, "state"), listen: at });
   for (const name of ["w1", "w2"]) {
-    const executor = createExecutor({ host, workDir: join(folder, name, "jobs") });
+    const executor = noted(createExecutor({ host, workDir: join(folder, name, "jobs") }));
     const cacheDir = join(folder, name, "cache");
     const worker = startWorker({ host, master, executor, cacheDir, name, slots: 8, tags: [name] });
     workers.push(worker);
@@ -100,6 +111,7 @@ test("outputs go to the jobs that take them as inputs, on whichever worker, and 
         [name, byJob, byAttempt]).sort(),
       [["a/d/x", "a", 1], ["a/empty", "a", 1], ["a/y", "a", 1], ["b/z", "b", 1]],
     );
+    assert.deepEqual(["b", "c"].map((each) => hadAtStart.get(`${id}/${each}`)), [3, 4]);
     assert.equal(cached("w2").length, 4);
     assert.equal(
       existsSync(join(folder, "w1", "cache", "files")),
