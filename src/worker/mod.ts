@@ -3,7 +3,8 @@
  *
  *     dial ─▶ HELLO ─▶ DISPATCH … ─▶ executor ─▶ OUTPUT … FINISHED ─▶ dial again after a break
  *
- *     worker.ts       from start to end: assignments in, reports out, what is running
+ *     worker.ts       from start to end: assignments in, reports out, what is running;
+ *     types.ts        what it is told, and what its owner sees
  *     link.ts         the connection to the master: it breaks, and is made again
  *     output.ts       output on its way to the master, in batches, with back-pressure
  *     endpoints.ts    where a job finds its master and its store
@@ -13,7 +14,7 @@
  *     services.ts     services: their ports, and how they are (lesson 14)
  *     check.ts        one health check
  *     forward.ts      connections to services, over the connection to the master
- *     lateness.ts     how late heartbeats left (lesson 12)
+ *     beats.ts        heartbeats; lateness.ts how late they left (lesson 12)
  *
  * One connection, always opened from this side: a worker needs no open port and works from behind a
  * NAT.
@@ -24,4 +25,5 @@
  * Left out: running several masters' jobs at once.
  * Test: test/11-worker.test.ts
  */
-export { startWorker, type Worker, type WorkerOptions, WorkerError } from "./worker.ts";
+export { WorkerError, type Worker, type WorkerOptions } from "./types.ts";
+export { startWorker } from "./worker.ts";

@@ -7,100 +7,23 @@
  * Test: test/11-worker.test.ts
  */
 import { FreshMap } from "#base";
-import {
-  type ClusterEndpoints,
-  type Executor,
-  type ExecOutcome,
-  type LocalExecutor,
-} from "#exec";
-import type { Address, Host, Timer } from "#host";
+import type { ClusterEndpoints, ExecOutcome } from "#exec";
+import type { Timer } from "#host";
 import { RpcError } from "#rpc";
-import { DEFAULT_PORTS, type PortRange } from "#services";
+import { DEFAULT_PORTS } from "#services";
 import {
-  Beat, BeatAnswer, Dispatch, Finished, HealthReport, isBlank, jobToken, KNOWLEDGE, Kill,
-  MAX_BATCH_ITEMS, Op, Output, PROTOCOL, type Assignment, type AttemptKey, type Service,
-  type Welcome,
+  Dispatch, Finished, HealthReport, isBlank, jobToken, KNOWLEDGE, Kill, MAX_BATCH_ITEMS, Op, Output,
+  PROTOCOL, type Assignment, type AttemptKey, type Service, type Welcome,
 } from "#wire";
 import { keyOf, nameOf, reportOf, type Attempt } from "./attempt.ts";
+import { Beats } from "./beats.ts";
 import { WorkerFiles } from "./files.ts";
-import { Lateness } from "./lateness.ts";
 import { MasterLink } from "./link.ts";
 import { OutputPipe } from "./output.ts";
 import { WorkerProjects } from "./projects.ts";
 import { clusterEndpoints, misplacedStore } from "./endpoints.ts";
 import { WorkerServices } from "./services.ts";
-
-export interface WorkerOptions {
-  readonly host: Host;
-  readonly master: Address;
-  readonly token?: string;
-  /** Default: the master chooses (`w1`, `w2`, …). */
-  readonly name?: string;
-  /** Capabilities besides GENERAL, such as GPU. */
-  readonly tags?: readonly string[];
-  /** The number of jobs at once. */
-  readonly slots: number;
-  readonly executor: Executor & Partial<Pick<LocalExecutor, "sharedRuns" | "linkPackage">> & {
-    endRun?(run: string, cluster?: string): unknown;
-  };
-  /** Projects are kept here between jobs. */
-  readonly cacheDir: string;
-  readonly version?: string;
-  /** What it understands, in words of KNOWLEDGE. Default: all that this version does. */
-  readonly knows?: readonly string[];
-  /** Ports for services that name none. Default: DEFAULT_PORTS. */
-  readonly ports?: PortRange;
-  /** Where others reach the services here. Default: the address of our connection. */
-  readonly advertise?: string;
-  /** No pool ends it. Default false. */
-  readonly permanent?: boolean;
-  /** The process that listens on a port of this machine ("pid 4711"), if that can be known. */
-  readonly portHolder?: (port: number) => Promise<string | undefined>;
-  /** Called with a line for the worker's own log. */
-  readonly onNote?: (text: string) => void;
-}
-
-/** The master refuses this worker, and asking again would not change that. */
-export class WorkerError extends Error {
-  override readonly name = "WorkerError";
-  readonly code: string;
-  constructor(code: string, message: string) {
-    super(message);
-    this.code = code;
-  }
-}
-
-export interface Worker {
-  /**
-   * Resolves after the first registration. Rejects with a WorkerError when the master refuses it.
-   */
-  readonly ready: Promise<{ name: string }>;
-  /**
-   * Resolves after `stop`; rejects with a WorkerError when the master refuses a later registration.
-   */
-  readonly done: Promise<void>;
-  readonly running: number;
-  /**
-   * The sizes of its collections: each is 0 when nothing runs here and the master has all reports.
-   */
-  counts(): WorkerCounts;
-  /** Kills what runs, says goodbye, and closes. */
-  stop(): Promise<void>;
-}
-
-export interface WorkerCounts {
-  /** Attempts, from their dispatch until their report is on the master's disk. */
-  readonly attempts: number;
-  /** Reports that wait for their turn. */
-  readonly reports: number;
-  /** Runs that may have left something in this worker's folders. */
-  readonly runs: number;
-  /** Requests that wait for the master. */
-  readonly waiting: number;
-  /** Ports that services hold, and forwarded connections to them. */
-  readonly ports: number;
-  readonly forwards: number;
-}
+import { WorkerError, type Worker, type WorkerCounts, type WorkerOptions } from "./types.ts";
 
 export function startWorker(options: WorkerOptions): Worker {
   return new WorkerProcess(options);
@@ -119,16 +42,13 @@ class WorkerProcess implements Worker {
   readonly #services: WorkerServices;
   readonly #projects: WorkerProjects;
   readonly #files: WorkerFiles;
-  /** Runs that have left something in this worker's folders. */
-  readonly #runs = new Set<string>();
   #reports: Attempt[] = [];
   #reporting = false;
   #name = "";
   #cluster: ClusterEndpoints;
   /** By the last welcome: our number, and the key with which we make the credentials of jobs. */
   #registration: Pick<Welcome, "worker" | "jobKey"> = { worker: 0, jobKey: undefined };
-  #beat: Timer | undefined;
-  readonly #lateness = new Lateness();
+  readonly #beats: Beats;
   #stopping = false;
   /** The last noted reason for having no master; empty since the last welcome. */
   #lost = "";
@@ -164,6 +84,10 @@ class WorkerProcess implements Worker {
     this.#projects = new WorkerProjects({
       host, cacheDir, executor, link: this.#link, onNote: (text) => this.#note(text),
     });
+    this.#beats = new Beats({
+      host, executor, link: this.#link, cluster: () => this.#cluster.id,
+      busy: () => new Set([...this.#attempts.values()].map(({ assignment }) => assignment.runId)),
+    });
     this.#files = new WorkerFiles({
       host, cacheDir, insist: (work) => this.#link.insist(work),
     });
@@ -189,7 +113,7 @@ class WorkerProcess implements Worker {
 
   counts(): WorkerCounts {
     return {
-      attempts: this.#attempts.size, reports: this.#reports.length, runs: this.#runs.size,
+      attempts: this.#attempts.size, reports: this.#reports.length, runs: this.#beats.runs.size,
       waiting: this.#link.waiting, ports: this.#services.ports,
       forwards: this.#services.forwards.size,
     };
@@ -222,9 +146,9 @@ class WorkerProcess implements Worker {
     const left = welcome.cluster === undefined
       ? []
       : this.#options.executor.sharedRuns?.(welcome.cluster);
-    for (const run of left ?? []) this.#runs.add(run);
+    for (const run of left ?? []) this.#beats.runs.add(run);
     for (const key of welcome.stale) this.#drop(key, "the master has given it to somebody else");
-    this.#startBeats(welcome.beatMs, welcome.leaseMs);
+    this.#beats.start(welcome);
     this.#welcomed({ name: welcome.name });
     this.#services.welcomed();
     // it may have been asked to stop since its HELLO
@@ -238,76 +162,12 @@ class WorkerProcess implements Worker {
   }
 
   #onLost(error: Error | undefined): void {
-    this.#beat?.cancel();
+    this.#beats.stop();
     const why = `no connection to the master${error === undefined ? "" : `: ${error.message}`}`;
     // If the master is away or refuses us, this would fill the log with one line every other
     // second.
     if (!this.#stopping && why !== this.#lost) this.#note(why);
     this.#lost = why;
-  }
-
-  /**
-   * A request, not a notice: its answer shows that the master is there. A silent connection does
-   * not show that.
-   */
-  #startBeats(beatMs: number, leaseMs: number): void {
-    const { clock, timers } = this.#options.host;
-    const dueAt = clock.monotonic() + beatMs;
-    this.#beat?.cancel();
-    this.#beat = timers.after(beatMs, () => {
-      this.#lateness.note(dueAt, clock.monotonic());
-      const connection = this.#link.current();
-      if (connection === undefined) return;
-      const runs = [...this.#runs].slice(0, BEAT_RUNS);
-      // Moved to the end of the set, so that many long runs at its beginning do not keep us from
-      // asking about the others.
-      for (const run of runs) if (this.#runs.delete(run)) this.#runs.add(run);
-      connection.request(Op.BEAT, this.#encodeBeat(runs), { deadlineMs: leaseMs }).then(
-        (answer) => this.#endRuns(BeatAnswer.decode(answer).over),
-        // The way out is full at the moment, and so the connection lives. The next beat follows.
-        (error: unknown) => {
-          if (!(error instanceof RpcError && error.code === "OVERLOADED")) connection.destroy();
-        },
-      );
-      this.#startBeats(beatMs, leaseMs);
-    });
-  }
-
-  #encodeBeat(runs: string[]): Buffer {
-    const { recentMs: lateMs, maxMs: lateMaxMs } = this.#lateness;
-    return Beat.encode({ runs, lateMs, lateMaxMs });
-  }
-
-  /**
-   * Runs may have ended since the last beat. Their shared folders would wait for the next worker
-   * here, and there may be none.
-   */
-  async #lastBeat(): Promise<void> {
-    const { executor } = this.#options;
-    const runs = [...this.#runs].slice(0, BEAT_RUNS);
-    const connection = this.#link.current();
-    if (executor.sharedRuns === undefined || runs.length === 0 || connection === undefined) return;
-    try {
-      const beat = this.#encodeBeat(runs);
-      const asked = connection.request(Op.BEAT, beat, { deadlineMs: LAST_WORDS_MS });
-      for (const run of BeatAnswer.decode(await asked).over) {
-        if (this.#runs.delete(run)) await executor.endRun?.(run, this.#cluster.id);
-      }
-    } catch {
-      // The master is gone. The next worker will ask.
-    }
-  }
-
-  /**
-   * Removes the folders that jobs of these runs share on this machine, unless an attempt of the run
-   * is still being ended here.
-   */
-  #endRuns(over: readonly string[]): void {
-    const busy = new Set([...this.#attempts.values()].map(({ assignment }) => assignment.runId));
-    for (const run of over) {
-      if (busy.has(run) || !this.#runs.delete(run)) continue;
-      void this.#options.executor.endRun?.(run, this.#cluster.id);
-    }
   }
 
   #onNotify(opcode: number, body: Buffer): void {
@@ -328,7 +188,7 @@ class WorkerProcess implements Worker {
     this.#attempts.set(attempt.name, attempt);
     // A call has no folder, so there is nothing to remove when its run is over.
     const isProgram = assignment.action.type !== "call";
-    if (isProgram) this.#runs.add(assignment.runId);
+    if (isProgram) this.#beats.runs.add(assignment.runId);
     const { project, files } = assignment;
     const isReady = !isProgram || this.#projects.isLinked;
     if (project === undefined && files === undefined && isReady) this.#begin(attempt, undefined);
@@ -543,8 +403,8 @@ class WorkerProcess implements Worker {
     // After the turn that sends the reports: GOODBYE gives every attempt without a report to other
     // workers.
     await new Promise<void>((resolve) => timers.soon(resolve));
-    this.#beat?.cancel();
-    await this.#lastBeat();
+    this.#beats.stop();
+    await this.#beats.last(LAST_WORDS_MS);
     this.#link.current()?.notify(Op.GOODBYE, EMPTY);
     this.#link.stop();
     await this.#options.executor.close();
@@ -552,7 +412,7 @@ class WorkerProcess implements Worker {
     await this.done.catch(() => undefined);
     // Their processes have ended, and the goodbye has given them to other workers.
     this.#attempts.clear();
-    this.#runs.clear();
+    this.#beats.runs.clear();
   }
 }
 
@@ -562,5 +422,3 @@ const EMPTY = Buffer.alloc(0);
  * grace it is shorter than the wait of `titan worker`.
  */
 const LAST_WORDS_MS = 1000;
-/** Runs in the question of one beat; the others wait for the next beat. */
-const BEAT_RUNS = 1000;
