@@ -1,6 +1,6 @@
 /**
  * Lesson 10: the client's requests about the cluster as a whole: workers, pools, services, gates,
- * agent runs. Each is one request and its answer. Requests about a run are in client.ts.
+ * agent runs. Each is one request and its answer. Requests about a run are in run-calls.ts.
  *
  * Test: test/10-master.test.ts
  */

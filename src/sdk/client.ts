@@ -12,69 +12,21 @@ import type { Host } from "#host";
 import { RpcError, type RpcConnection } from "#rpc";
 import type { Argument, Value } from "#store";
 import {
-  AddJobs,
-  Affected,
-  Ask,
-  Asked,
-  BLOB_CHUNK_BYTES,
-  BlobHas,
-  BlobPut,
-  BlobRef,
-  Empty,
-  EncodedSubmit,
-  FactsAsked,
-  Forked,
-  ForkRun,
-  JobRef,
-  KvReply,
-  KvRequest,
-  MAX_INLINE_SPEC_BYTES,
-  MAX_KV_ARGS,
-  MAX_KV_BYTES,
-  Op,
-  OutputPage,
-  OutputRequest,
-  PipelineSpec,
-  Reasons,
-  resultValue,
-  RetryRun,
-  RunList,
-  RunRef,
-  DefinitionPage,
-  StatusPage,
-  StepPage,
-  StepsOf,
-  Spawn,
-  Spawned,
-  StatusRequest,
-  Submitted,
-  WaitReply,
-  WaitRequest,
-  WatchRequest,
-  Why,
-  RowsAsked,
-  RowsPage,
-  type FactsPage,
-  type Gate,
-  type JobInfo,
-  type JobReason,
-  type JobSpec,
-  type OutputChunk,
-  type RunInfo,
-  type StepInfo,
-  type Touched,
-  type WaitWish,
+  BLOB_CHUNK_BYTES, BlobHas, BlobPut, BlobRef, Empty, EncodedSubmit, FactsAsked,
+  MAX_INLINE_SPEC_BYTES, Op, OutputPage, OutputRequest, PipelineSpec, Submitted, WatchRequest,
+  type FactsPage, type OutputChunk, type RunInfo,
 } from "#wire";
 import {
   getArtifact, putArtifact, type ArtifactName, type ArtifactPlace, type ArtifactSource,
 } from "./artifacts.ts";
+import { askStore } from "./ask-store.ts";
 import { checkedPipeline, type AnyPipeline } from "./builder.ts";
-import { ClusterCalls } from "./calls.ts";
 import { readEvents, readFacts, type ClusterEvent } from "./facts.ts";
 import { followRun } from "./follow.ts";
 import { openForwarding, type Forwarding, type ForwardOptions } from "./forward.ts";
 import { checkMs, named } from "./options.ts";
 import { projectNeed, type ProjectNeed } from "./project-need.ts";
+import { RunCalls } from "./run-calls.ts";
 import type { Redial, Session } from "./session.ts";
 import { toSpec } from "./spec.ts";
 import { readWatch, type RunEvent } from "./watch.ts";
@@ -83,12 +35,6 @@ import { readWatch, type RunEvent } from "./watch.ts";
 const REQUEST_DEADLINE_MS = 60_000;
 /** A watch or a followed log may be quiet for as long as a gate may be open, twice. */
 const STREAM_DEADLINE_MS = 2 ** 31 - 1;
-
-/** #store, once a program has asked for a key. */
-let storeModule: typeof import("#store") | undefined;
-
-/** A job for a run that goes on. `before`: jobs of the run that are to wait for it. */
-export type AddedJob = JobSpec & { readonly before?: readonly number[] };
 
 export interface SubmitOptions {
   /** Two submissions with one key are one run. */
@@ -114,13 +60,6 @@ export interface FollowOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-export interface RunStatusReport {
-  readonly run: RunInfo;
-  readonly jobs: readonly JobInfo[];
-  /** Only for one job alone: the ids of its parents, in the order of `dependsOn`. */
-  readonly parents: readonly string[];
-}
-
 export interface WaitOptions {
   /** Stop waiting after this long. Default: never. */
   readonly timeoutMs?: number | undefined;
@@ -132,7 +71,7 @@ export interface WaitOptions {
 }
 
 /** A session with a master. Its methods may be called while others are under way. */
-export class Client extends ClusterCalls {
+export class Client extends RunCalls {
   readonly #host: Host;
   readonly #redial: Redial;
   #session: Session;
@@ -252,70 +191,6 @@ export class Client extends ClusterCalls {
     }
   }
 
-  /**
-   * Adds jobs to a run that goes on. Parents are indexes into the run's jobs; so is `before`: jobs
-   * that have not started, and are to wait for the new one as well.
-   */
-  async addJobs(run: string, jobs: AddedJob[]): Promise<number> {
-    const before = jobs.flatMap(({ before = [] }, job) => before.map((child) => ({ job, child })));
-    const body = AddJobs.encode({ run, jobs, before });
-    return Affected.decode(await this.#ask(Op.ADD_JOBS, body)).jobs;
-  }
-
-  /**
-   * For a job, about itself: adds jobs to its own run, once for each key. This and the next two
-   * want a session that was opened with the job's own credential (lesson 18); job-waits.ts has them
-   * for programs.
-   */
-  async spawn(wish: Spawn): Promise<Spawned> {
-    return Spawned.decode(await this.#ask(Op.SPAWN, Spawn.encode(wish)));
-  }
-
-  /** Asks people, once for each key. Resolves with the question as it is, open or answered. */
-  async ask(key: string, gate: Gate): Promise<Asked> {
-    return Asked.decode(await this.#ask(Op.ASK, Ask.encode({ key, gate })));
-  }
-
-  /**
-   * The program is about to end with code 0, and to be started again when any of these is met.
-   * Resolves with the places of those that are met already; then nothing is to end.
-   */
-  async pause(waits: WaitWish[]): Promise<number[]> {
-    return WaitReply.decode(await this.#ask(Op.WAIT, WaitRequest.encode({ waits }))).met;
-  }
-
-  async runs(): Promise<RunInfo[]> {
-    const runs: RunInfo[] = [];
-    for await (const body of this.#pages(Op.RUNS)) runs.push(...RunList.decode(body).runs);
-    return runs;
-  }
-
-  /** A run and its jobs, or one job of it, or `only` some (at most MAX_SPAWN_JOBS). */
-  async status(run: string, job?: string, only: string[] = []): Promise<RunStatusReport> {
-    let info: RunInfo | undefined;
-    const jobs: JobInfo[] = [];
-    const parents: string[] = [];
-    for await (const body of this.#pages(Op.STATUS, StatusRequest.encode({ run, job, only }))) {
-      const page = StatusPage.decode(body);
-      info ??= page.run;
-      jobs.push(...page.jobs);
-      parents.push(...page.parents);
-    }
-    if (info === undefined) {
-      const why = "the answer has no run in it";
-      throw new RpcError("BAD_REQUEST", `Cannot read the status of ${run}: ${why}`);
-    }
-    return { run: info, jobs, parents };
-  }
-
-  /**
-   * Why these jobs (their positions in the run, at most MAX_WHY_JOBS) wait. Jobs that do not wait
-   * are left out.
-   */
-  async reasons(run: string, jobs: number[]): Promise<JobReason[]> {
-    return Reasons.decode(await this.#ask(Op.WHY, Why.encode({ run, jobs }))).reasons;
-  }
-
   /** The events of a run until it ends. Stop early by leaving the loop. */
   watch(run: string, options: { signal?: AbortSignal | undefined } = {}): AsyncGenerator<RunEvent> {
     const patience = { deadlineMs: STREAM_DEADLINE_MS };
@@ -338,18 +213,6 @@ export class Client extends ClusterCalls {
     const patience = { deadlineMs: STREAM_DEADLINE_MS };
     const stream = this.#connection.stream(Op.FACTS, FactsAsked.encode({ from }), patience);
     return readFacts(stream, signal);
-  }
-
-  /** These runs as they are now, and these jobs of theirs. */
-  async rows(of: Touched[]): Promise<RowsPage> {
-    const found: RowsPage = { runs: [], jobs: [], gone: [] };
-    for await (const body of this.#pages(Op.ROWS, RowsAsked.encode({ runs: of }))) {
-      const page = RowsPage.decode(body);
-      found.runs.push(...page.runs);
-      found.jobs.push(...page.jobs);
-      found.gone.push(...page.gone);
-    }
-    return found;
   }
 
   /**
@@ -413,18 +276,6 @@ export class Client extends ClusterCalls {
   }
 
   /**
-   * The result that a job has written to TITAN_OUTPUT: a value if it is JSON, else a text;
-   * undefined when there is none (yet).
-   *
-   * @throws {RpcError} NOT_FOUND (no such run or job)
-   */
-  async result<Result = unknown>(run: string, job: string): Promise<Result | undefined> {
-    const { jobs } = await this.status(run, job);
-    const bytes = jobs[0]?.result;
-    return bytes === undefined ? undefined : (resultValue(bytes) as Result);
-  }
-
-  /**
    * The output of a job. With `follow`, also the output to come, until the job ends. `lastBytes`:
    * about so many at the end of what there is, and a few more.
    */
@@ -446,57 +297,6 @@ export class Client extends ClusterCalls {
     } finally {
       signal?.removeEventListener("abort", leave);
     }
-  }
-
-  /** Cancels a run or a job. Resolves with the number of touched jobs, once the wish is durable. */
-  async cancel(run: string, job?: string): Promise<number> {
-    return Affected.decode(await this.#ask(Op.CANCEL, JobRef.encode({ run, job }))).jobs;
-  }
-
-  /**
-   * Another chance for the jobs that did not complete, or for a job and all after it. Resolves with
-   * the number of jobs that will run.
-   */
-  async retry(
-    run: string, from?: string, options: { acceptChanged?: boolean } = {},
-  ): Promise<number> {
-    const { acceptChanged } = options;
-    const body = RetryRun.encode({ run, from, acceptChanged });
-    return Affected.decode(await this.#ask(Op.RETRY, body)).jobs;
-  }
-
-  /** The pipeline of a run, as it was submitted: without the jobs that others have added. */
-  async definition(run: string): Promise<PipelineSpec> {
-    const all: JobSpec[] = [];
-    let spec: PipelineSpec = { name: "", jobs: all };
-    for await (const body of this.#pages(Op.DEFINITION, RunRef.encode({ run }))) {
-      const { head, jobs } = DefinitionPage.decode(body);
-      for (const job of jobs) all.push(job);
-      spec = { ...head, jobs: all };
-    }
-    return spec;
-  }
-
-  /** What jobs of this run have in their journals, in the order in which their steps began. */
-  async steps(run: string, job?: string): Promise<StepInfo[]> {
-    const steps: StepInfo[] = [];
-    for await (const body of this.#pages(Op.STEPS, StepsOf.encode({ run, job }))) {
-      steps.push(...StepPage.decode(body).steps);
-    }
-    return steps;
-  }
-
-  /**
-   * A new run with the steps of this one up to `from` (NAME#N, or JOB:NAME#N), which are not run
-   * again. `set`: results that take the place of others, by the names of their steps.
-   */
-  async fork(
-    run: string, from: string, options: { set?: Record<string, unknown>; by?: string } = {},
-  ): Promise<Forked> {
-    const set = Object.entries(options.set ?? {}).map(([step, value]) =>
-      ({ step, result: Buffer.from(JSON.stringify(value)) }));
-    const body = ForkRun.encode({ run, from, set, by: options.by ?? "" });
-    return Forked.decode(await this.#ask(Op.FORK, body));
   }
 
   /** A request that has no method of its own here: see calls.ts and job-requests.ts. */
@@ -558,39 +358,12 @@ export class Client extends ClusterCalls {
    *   either way)
    */
   kv(...args: readonly [string, ...Argument[]]): Promise<Value> {
-    return this.#askStore(args, { buffers: false });
+    return askStore((opcode, body) => this.#ask(opcode, body), args);
   }
 
   /** The same for binary values: a string of the store comes as a Buffer. */
   kvBuffers(...args: readonly [string, ...Argument[]]): Promise<Value> {
-    return this.#askStore(args, { buffers: true });
-  }
-
-  async #askStore(
-    args: readonly [string, ...Argument[]],
-    options: { buffers: boolean },
-  ): Promise<Value> {
-    const list = args.map(bytesOf);
-    const bytes = list.reduce((sum, arg) => sum + arg.length, 0);
-    if (bytes > MAX_KV_BYTES || list.length > MAX_KV_ARGS) {
-      const what = `${args[0]} with ${list.length} arguments of ${bytes} bytes together`;
-      const limits = `${MAX_KV_ARGS}, ${MAX_KV_BYTES}`;
-      const why = `${what} is more than travels through the master (${limits})`;
-      throw new RpcError("TOO_LARGE", `Cannot ask the store: ${why}`);
-    }
-    const { resp } = KvReply.decode(await this.#ask(Op.KV, KvRequest.encode({ args: list })));
-    // Late, since the other methods need nothing of it; and once, since even the second import of a
-    // module takes 150 µs.
-    const { ReplyParser, StoreError, Push } = (storeModule ??= await import("#store"));
-    const parser = new ReplyParser(options);
-    parser.push(resp);
-    const value = parser.next();
-    if (value === undefined || value instanceof Push) {
-      const why = "it is not a whole one";
-      throw new RpcError("BAD_REQUEST", `Cannot read the store's answer to ${args[0]}: ${why}`);
-    }
-    if (value instanceof StoreError) throw value;
-    return value;
+    return askStore((opcode, body) => this.#ask(opcode, body), args, { buffers: true });
   }
 
   close(): void {
@@ -606,11 +379,4 @@ export class Client extends ClusterCalls {
 
 function sha256(bytes: Buffer): string {
   return createHash("sha256").update(bytes).digest("hex");
-}
-
-function bytesOf(arg: Argument): Buffer {
-  if (ArrayBuffer.isView(arg)) return Buffer.from(arg.buffer, arg.byteOffset, arg.byteLength);
-  if (["string", "number", "bigint"].includes(typeof arg)) return Buffer.from(String(arg));
-  const expected = "an argument must be text, a number or bytes";
-  throw new TypeError(`Cannot ask the store: ${expected}, found ${named(arg)}`);
 }

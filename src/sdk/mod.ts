@@ -10,7 +10,8 @@
  *
  *     connect.ts       chooses a master, and opens a session with it
  *     session.ts       a session, and how to have the next one
- *     client.ts        one method per request about runs; calls.ts about the rest
+ *     client.ts        one method per request: those that need more than a question, and
+ *                      run-calls.ts about runs, calls.ts about the rest, ask-store.ts to the store
  *     artifacts.ts     files that runs hand on, or that live by name
  *     follow.ts        a watch that outlives its connection
  *     forward.ts       a local port whose connections end at a service
@@ -42,9 +43,8 @@
  */
 export { connect, ConnectError, type ConnectOptions } from "./connect.ts";
 export type { AgentReport } from "./calls.ts";
-export type {
-  AddedJob, Client, FollowOptions, RunStatusReport, SubmitOptions, WaitOptions,
-} from "./client.ts";
+export type { Client, FollowOptions, SubmitOptions, WaitOptions } from "./client.ts";
+export type { AddedJob, RunStatusReport } from "./run-calls.ts";
 export type { ArtifactName, ArtifactPlace, ArtifactSource } from "./artifacts.ts";
 export { followRun, reconnect } from "./follow.ts";
 export { JobProgram, jobSettings, StepError } from "./job.ts";
