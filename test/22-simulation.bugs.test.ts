@@ -37,12 +37,6 @@ const LIVES_TIMEOUT_MS = 60_000;
  */
 const HONEST_LIVES = 3;
 
-/**
- * Most hunts are over in a second, a third of which V8 would spend on compiling for the hours to
- * come.
- */
-const SHORT_LIVED = "--no-opt";
-
 /** Processes at a time. */
 const AT_A_TIME = 2;
 
@@ -55,7 +49,7 @@ interface Found {
 }
 
 async function liveIn(sandbox: Sandbox, range: { from: number; seeds: number }): Promise<Found> {
-  const [node, ...program] = commandIn(sandbox, [
+  const command = commandIn(sandbox, [
     "--from",
     String(range.from),
     "--seeds",
@@ -64,7 +58,7 @@ async function liveIn(sandbox: Sandbox, range: { from: number; seeds: number }):
     "1",
     "--json",
   ]);
-  const { output, code, timedOut } = await runProgram([node, SHORT_LIVED, ...program], {
+  const { output, code, timedOut } = await runProgram(command, {
     cwd: sandbox.root,
     env: sandboxEnvironment(sandbox),
     timeoutMs: LIVES_TIMEOUT_MS,

@@ -15,10 +15,9 @@ import { failureLines } from "../scripts/sim/report.ts";
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
 function sim(...args: string[]) {
-  return spawnSync(process.execPath, [...programArguments(ROOT, "scripts/sim/main.ts"), ...args], {
-    cwd: ROOT,
-    encoding: "utf8",
-    timeout: 30_000,
+  const program = programArguments(ROOT, "scripts/sim/main.ts", { untraced: true });
+  return spawnSync(process.execPath, [...program, ...args], {
+    cwd: ROOT, encoding: "utf8", timeout: 30_000,
   });
 }
 
