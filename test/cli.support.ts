@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { after } from "node:test";
 import { nodeHost, type Host, type Network } from "#host";
 import { ensureBuilt, ROOT } from "../scripts/bootstrap.mjs";
 import { removeTreeSync } from "../scripts/lib/remove-tree.mjs";
@@ -21,11 +22,17 @@ const PATIENCE_MS = 20_000;
 const started = new Set<ChildProcess>();
 const folders: string[] = [];
 
-// Not a hook: those of the tests themselves come later, and stop their clusters in order.
+/** For the hooks of the tests themselves, which come later and stop their clusters in order. */
+const ORDER_MS = 15_000;
+
+const killAll = (): void => started.forEach((child) => void child.kill("SIGKILL"));
+
 process.on("exit", () => {
-  for (const child of started) child.kill("SIGKILL");
+  killAll();
   for (const folder of folders) removeTreeSync(folder);
 });
+// What a failed test has left running would keep this process from ending.
+after(() => void setTimeout(killAll, ORDER_MS).unref());
 
 export function tempFolder(files: Record<string, string> = {}): string {
   const folder = mkdtempSync(join(tmpdir(), "titan-cli-test-"));
