@@ -65,8 +65,15 @@ export async function startBrowser(): Promise<Browser> {
   }
 }
 
+/**
+ * It has a socket in its folder, whose whole path may have 107 bytes: so much is left for the
+ * folder for temporary files. Where that one is longer, the system's own has to do.
+ */
+const LONGEST_FOLDER = 40;
+
 async function start(program: string, flags: readonly string[]): Promise<Browser> {
-  const profile = mkdtempSync(join(tmpdir(), "titan-browser-"));
+  const folder = tmpdir().length <= LONGEST_FOLDER ? tmpdir() : "/tmp";
+  const profile = mkdtempSync(join(folder, "titan-browser-"));
   const env = { ...process.env, TMPDIR: profile, HOME: profile, LANG: "en_GB.UTF-8", TZ: "UTC" };
   const args = [...FLAGS, ...flags, `--user-data-dir=${join(profile, "data")}`, "about:blank"];
   const child = spawn(program, args, { env, stdio: ["ignore", "ignore", "pipe", "pipe", "pipe"] });
