@@ -88,8 +88,8 @@ export function listBreaks(
 }
 
 /** A sabotage may hang what it breaks; then the test fails at this deadline. */
-const TEST_TIMEOUT_MS = 15_000;
-const RUN_TIMEOUT_MS = 60_000;
+export const TEST_TIMEOUT_MS = 15_000;
+export const RUN_TIMEOUT_MS = 60_000;
 
 /** Runs the tests of these names in a sandbox; undefined when the runner could not even report. */
 export async function runNamedTests(

@@ -4,8 +4,9 @@
  */
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { recompile } from "../lib/compiled.mjs";
-import { runNamedTests, tail } from "./breaks.ts";
+import { programFile, recompile, testFlags } from "../lib/compiled.mjs";
+import { HAS_FAILED } from "../lib/first-failure.mjs";
+import { RUN_TIMEOUT_MS, runNamedTests, tail, TEST_TIMEOUT_MS } from "./breaks.ts";
 import { type Exercise, makeSkeleton } from "./exercises.ts";
 import type { Lesson, Project } from "./project.ts";
 import type { Problem } from "./report.ts";
@@ -26,6 +27,7 @@ export async function checkSkeleton(
     rule: "exercise",
   };
   const test = `test/${lesson.id}.test.ts`;
+  if (await fails(sandbox, test)) return [];
   const { summary, output } = await runNamedTests(sandbox, test, []);
   if (summary && summary.failed.length === 0 && summary.ran === 0) {
     return [{ ...where, message: `${test} runs no test:\n${tail(output)}` }];
@@ -41,6 +43,22 @@ export async function checkSkeleton(
     ];
   }
   return [];
+}
+
+/** Whether a test of this file fails: what the ones behind it do is not asked. */
+async function fails(sandbox: Sandbox, test: string): Promise<boolean> {
+  const { code } = await runProgram(
+    [
+      process.execPath,
+      ...testFlags(sandbox.root, { untraced: true }),
+      `--test-timeout=${TEST_TIMEOUT_MS}`,
+      `--test-reporter=${new URL("../lib/first-failure.mjs", import.meta.url).href}`,
+      "--test-reporter-destination=stdout",
+      programFile(sandbox.root, test),
+    ],
+    { cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: RUN_TIMEOUT_MS },
+  );
+  return code === HAS_FAILED;
 }
 
 /**
