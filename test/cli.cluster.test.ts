@@ -256,19 +256,15 @@ describe("clusters", { concurrency: 3 }, () => {
     "token", async () => {
     const cwd = tempFolder();
     const cluster = await up(["--no-store", "--workers", "0"], { cwd });
-    const locked = await titan(["up", "--port", "0"], { cwd });
+    const locked = await inProcess(["up", "--port", "0", "--state", join(cwd, ".titan")]);
     assert.equal(locked.code, 1);
     assert.match(locked.stderr, /^titan: Cannot start a master on .*: another one is using it/);
-    const taken = await titan(
-      ["master", "--port", String(cluster.ready.port), "--state", join(cwd, "other")],
-      { cwd },
-    );
+    const port = String(cluster.ready.port);
+    const taken = await inProcess(["master", "--port", port, "--state", join(cwd, "other")]);
     assert.equal(taken.code, 1);
     assert.match(taken.stderr, /the port is in use/);
-    const open = await titan(
-      ["up", "--host", "0.0.0.0", "--port", "0", "--state", join(cwd, "third")],
-      { cwd },
-    );
+    const third = join(cwd, "third");
+    const open = await inProcess(["up", "--host", "0.0.0.0", "--port", "0", "--state", third]);
     assert.equal(open.code, 2);
     assert.match(open.stderr, /TITAN_TOKEN/);
     assert.equal((await cluster.kill("SIGTERM")).code, 0);
@@ -286,8 +282,10 @@ describe("clusters", { concurrency: 3 }, () => {
       wrong.push(["/proc/no/such", "there is no such file or folder"]);
     }
     for (const [dir, why] of wrong) {
-      for (const args of [["up", "--port", "0", "--no-store"], ["run", "q.yaml", "--embedded"]]) {
-        const { code, stderr } = await titan([...args, "--state", dir!], { cwd });
+      const file = join(cwd, "q.yaml");
+      const commands = [["up", "--port", "0", "--no-store"], ["run", file, "--embedded"]];
+      for (const args of commands) {
+        const { code, stderr } = await inProcess([...args, "--state", dir!]);
         assert.equal(code, 1, stderr);
         const said = `titan: Cannot use the state folder ${dir}: ${why}\n${other}`;
         assert.ok(stderr.endsWith(said), stderr);
