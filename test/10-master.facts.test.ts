@@ -116,11 +116,15 @@ test("a gap is told exactly: from memory, from the disk, or as a gap that nobody
     const memory = follow(client, last - 1);
     await room.until(() => memory.told.length === 2);
     assert.deepEqual(memory.told, disk.told.slice(-2));
+    // There is no fact number 0: that is from the beginning.
+    const all = follow(client, 0);
+    await room.until(() => all.told.length === last);
+    assert.deepEqual(numbers(all.told), upTo(1, last));
     // Another log, or a number that a snapshot has swallowed.
     const future = follow(client, last + 2);
     await room.until(() => future.told.length === 1);
     assert.deepEqual(future.told, [{ type: "gap", seq: last + 1 }]);
-    await Promise.all([disk.stop(), memory.stop(), future.stop()]);
+    await Promise.all([disk.stop(), memory.stop(), all.stop(), future.stop()]);
     await master.snapshot();
     // The segment before is gone once a new one has begun; a small log keeps its last one.
     const after = follow(client, last + 1);

@@ -229,9 +229,11 @@ export class Facts {
     if (this.#followers.size === 0) this.#first = log.nextSeq;
     const now = log.durableSeq + 1;
     const follower: Follower = {
-      request, peer, next: from ?? now, isNew: true, past: [], pumping: false, gone: false,
+      // The first fact is number 1: from 0 on is from the beginning.
+      request, peer, next: from === undefined ? now : Math.max(from, 1),
+      isNew: true, past: [], pumping: false, gone: false,
       // Of another log, or of a future that has not happened.
-      reset: from !== undefined && (from > now || from < 1),
+      reset: from !== undefined && from > now,
     };
     this.#followers.add(follower);
     request.onCancel(() => this.#remove(follower));

@@ -201,8 +201,8 @@ export class Client extends RunCalls {
 
   /**
    * What happens in the cluster, fact by fact as the log has them, for ever: from number `from` on
-   * or (default) from now on. Stop by leaving the loop. It fails with the connection: go on with
-   * the number after the last one.
+   * (0: from the beginning) or (default) from now on. Stop by leaving the loop. It fails with the
+   * connection: go on with the number after the last one.
    */
   events(options: FollowOptions = {}): AsyncGenerator<ClusterEvent> {
     return readEvents(this.facts(options));

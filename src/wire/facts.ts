@@ -13,7 +13,7 @@ const MAX_FACT_ROWS = 100_000;
 /** Of one fact as JSON: a hundred names of 1,024 bytes, and whatever else there is. */
 export const MAX_FACT_BYTES = 256 * 1024;
 
-/** `from`: the number of the first one that is wanted. Absent: the next one that happens. */
+/** `from`: the number of the first one that is wanted, 0 as 1. Absent: the next that happens. */
 export const FactsAsked = message("FactsAsked", { from: [1, optional(u53())] });
 
 export const Fact = message("Fact", {
