@@ -9,11 +9,19 @@
  * Test: test/http.definition.test.ts
  */
 import { webhookShown } from "#base";
-import { limits } from "#pipeline";
 import {
   MICROS_PER_USD, rulesOf, type Action, type Budget, type Gate, type GateRules, type HealthCheck,
   type JobSpec, type PipelineSpec, type RestartPolicy, type Service,
 } from "#wire";
+
+/** What a service is unless its file says otherwise. Not from #pipeline: it would all be loaded. */
+const USUAL_HEALTH = {
+  intervalMs: 2000, timeoutMs: 2000, healthyAfter: 1, unhealthyAfter: 3, startPeriodMs: 30_000,
+};
+const USUAL_RESTART = {
+  delayMs: 1000, backoff: 2, maxDelayMs: 60_000, attempts: 0, windowMs: 600_000,
+};
+const USUAL_STOP_GRACE_MS = 5000;
 
 export function definitionJson({ name, version, agent, jobs }: PipelineSpec): object {
   const replicas = new Map<string, number>();
@@ -115,13 +123,13 @@ function serviceJson(service: Service, replicas = 1): object {
   return plain({
     type: "service", port, healthcheck: healthJson(service), restart: restartJson(restart),
     replicas: unless(replicas, 1),
-    stop_grace: stopGraceMs === limits.DEFAULT_STOP_GRACE_MS ? undefined : ms(stopGraceMs),
+    stop_grace: stopGraceMs === USUAL_STOP_GRACE_MS ? undefined : ms(stopGraceMs),
   });
 }
 
 function healthJson(service: Service): object | undefined {
   const { check, intervalMs, timeoutMs, startPeriodMs, healthyAfter, unhealthyAfter } = service;
-  const usual = limits.DEFAULT_HEALTH;
+  const usual = USUAL_HEALTH;
   const time = (own: number, by: number): string | undefined => own === by ? undefined : ms(own);
   const made = plain({
     ...checkJson(check),
@@ -142,7 +150,7 @@ function checkJson(check: HealthCheck): object {
 /** The policy alone, if it is all that somebody has written. */
 function restartJson(restart: RestartPolicy): unknown {
   const { policy, delayMs, backoff, maxDelayMs, attempts, windowMs } = restart;
-  const usual = limits.DEFAULT_RESTART;
+  const usual = USUAL_RESTART;
   const names = ["delayMs", "backoff", "maxDelayMs", "attempts", "windowMs"] as const;
   if (names.every((name) => restart[name] === usual[name])) return policy;
   return plain({

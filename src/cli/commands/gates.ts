@@ -3,7 +3,6 @@
  *
  * Test: test/16-gates.cli.test.ts
  */
-import { gateJson, notifyText } from "#rows";
 import type { Client, GateInfo } from "#sdk";
 import { resultValue, rulesOf, type FormField, type Notice, type Notify } from "#wire";
 import { openMaster } from "../address.ts";
@@ -25,13 +24,19 @@ export const gates: Command = {
     const all = await client.gates();
     const [wanted] = call.args;
     const found = wanted === undefined ? all : await meantGates(client, all, wanted);
-    if (call.json) context.json(found.map(gateJson));
-    else if (found.length === 0) context.note("titan: nothing waits for a person");
-    else if (wanted !== undefined) for (const gate of found) showGate(call, gate);
-    else showTable(call, found);
+    if (found.length > 0 && wanted === undefined && !call.json) showTable(call, found);
+    else if (found.length === 0 && !call.json) context.note("titan: nothing waits for a person");
+    else await showWhole(call, found);
     return EXIT.OK;
   },
 };
+
+/** All that is known of them. A table has no need of the modules for it. */
+async function showWhole(call: Call, found: readonly GateInfo[]): Promise<void> {
+  const { gateJson, notifyText } = await import("#rows");
+  if (call.json) call.context.json(found.map(gateJson));
+  else for (const gate of found) showGate(call, gate, notifyText);
+}
 
 /** As for `titan approve`, the beginning of a run's id is enough. */
 async function meantGates(
@@ -79,7 +84,9 @@ const AFTERWARDS = {
   skip: "is passed over: what comes after it is skipped",
 } as const;
 
-function showGate({ context }: Call, gate: GateInfo): void {
+function showGate(
+  { context }: Call, gate: GateInfo, addressText: (notify: Notify) => string,
+): void {
   const { id, message, openedAt, deadline, votes, result, submitter, notice } = gate;
   const { form, approvers, required, onTimeout, selfApproval, notify } = rulesOf(gate);
   const lines: [string, string][] = [
@@ -93,7 +100,7 @@ function showGate({ context }: Call, gate: GateInfo): void {
   for (const { by, at, comment } of votes) {
     lines.push(["approved by", oneLine(`${by} at ${timeText(at)}${comment && `: ${comment}`}`)]);
   }
-  if (notify && notice) lines.push(["notify", oneLine(noticeText(notify, notice))]);
+  if (notify && notice) lines.push(["notify", oneLine(noticeText(addressText(notify), notice))]);
   if (!selfApproval) lines.push(["not by", `${submitter || "nobody known"}, who submitted it`]);
   for (const field of form) lines.push(["field", oneLine(fieldText(field))]);
   if (result !== undefined) {
@@ -108,8 +115,7 @@ function showGate({ context }: Call, gate: GateInfo): void {
 }
 
 /** Where people are told, and how that went. */
-function noticeText(notify: Notify, { tries, dueAt, sentAt, why }: Notice): string {
-  const to = notifyText(notify);
+function noticeText(to: string, { tries, dueAt, sentAt, why }: Notice): string {
   if (sentAt > 0) return `${to}, sent ${timeText(sentAt)}`;
   if (tries === 0) return `${to}, not sent yet`;
   const next = dueAt > 0 ? `again at ${timeText(dueAt)}` : "given up";
