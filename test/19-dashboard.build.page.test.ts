@@ -181,6 +181,49 @@ test("copies are YAML and can be pasted; ids that are taken get others", { skip 
   await page.until("it says why not", () => /Cannot paste/.test(document.body.textContent!));
 });
 
+test("a band selects, sides are aligned, and a copy is pasted in another tab", { skip },
+  async () => {
+    const before = await yaml();
+    await write("name: band\njobs:\n  - id: up\n    run: echo 1\n  - id: down\n    run: echo 2\n" +
+      "    depends_on: [up]\n");
+    await page.find("button", "down, task, after up");
+    await page.click("button", "Arrange");
+    await page.click("button", "Fit");
+    const [up, down] = [await spot("up"), await spot("down")];
+    const around = { from: { x: up.x - 140, y: up.y - 90 }, to: { x: down.x + 60, y: down.y + 90 } };
+    await drag(around.from, around.to, { modifiers: 8 });
+    await page.find("heading", "2 jobs");
+    await page.click("button", "Left edges");
+    await page.until("they stand above each other", () => {
+      const [first, second] = [...document.querySelectorAll(".build-node")]
+        .map((node) => Math.round(node.getBoundingClientRect().x));
+      return first === second;
+    });
+    const { origin } = new URL(scene.url);
+    const permissions = ["clipboardReadWrite", "clipboardSanitizedWrite"];
+    await page.call("Browser.grantPermissions", { origin, permissions });
+    const command = (tab: Page, name: "copy" | "paste"): Promise<unknown> => {
+      const key = name === "copy" ? "c" : "v";
+      return tab.call("Input.dispatchKeyEvent", {
+        type: "rawKeyDown", key, modifiers: 2, commands: [name],
+        windowsVirtualKeyCode: key.toUpperCase().charCodeAt(0),
+      });
+    };
+    await page.focus("button", /^up, task/);
+    await command(page, "copy");
+    const other = await scene.browser.open(`${scene.url}/constructor`, SIZE);
+    await other.find("textbox", "YAML");
+    await other.call("Page.bringToFront");
+    await other.click("button", "Add gate");
+    await other.focus("button", /^gate-1, gate/);
+    await command(other, "paste");
+    await other.find("button", "down, task, after up");
+    assert.deepEqual([...page.complaints(), ...other.complaints()], []);
+    await other.close();
+    await page.call("Page.bringToFront");
+    await write(before);
+  });
+
 test("TypeScript and Python are tabs", { skip }, async () => {
   for (const [name, start] of [["TypeScript", "import { connect"], ["Python", "from titan"]] as
     const) {

@@ -146,7 +146,8 @@ function drawCard(job: Job, look: CardLook): VNode {
     "data-target": target || undefined, "data-mark": mark || undefined,
     "data-state": status?.status.toLowerCase(),
     title: findings[0]?.message,
-    style: { transform: `translate(${x}px, ${y}px)` },
+    // Not as a transform: each would be a layer to be put in its place, in every frame.
+    style: { left: `${x}px`, top: `${y}px` },
   },
   h("span", { class: "build-port build-port-in", "data-port": "in" }),
   h("span", { class: "build-kind" }, icon(KINDS[job.kind].icon)),
