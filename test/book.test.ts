@@ -93,6 +93,8 @@ test("inline() escapes all text, and finds no marks in code", () => {
     "<code>a&lt;b&gt;*c*</code> &lt;i&gt; <strong>b</strong> <em>e</em> a*b*c");
   assert.equal(inline("[`x` y](a.md#b) ![p](q.png)", links),
     '<a href="to:a.md#b"><code>x</code> y</a> <img src="picture:q.png" alt="p">');
+  assert.equal(inline("![p](q.svg)", links),
+    '<a href="picture:q.svg"><img src="picture:q.svg" alt="p"></a>');
   assert.equal(inline('[a](javascript:"x")', { ...links, href: (target) => target }),
     '<a href="javascript:&quot;x&quot;">a</a>');
 });

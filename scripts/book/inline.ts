@@ -34,8 +34,12 @@ export function inline(text: string, links: Links): string {
     .replace(/(`+)([^`]|[^`][\s\S]*?[^`])\1(?!`)/g, (_, __, code: string) =>
       keep(`<code>${escapeHtml(code.replace(/^ (.*) $/s, "$1"))}</code>`))
     .replace(/\\([\\`*_{}[\]()#+.!|<>-])/g, (_, character: string) => keep(escapeHtml(character)))
-    .replace(/!\[([^\]]*)\]\(([^)\s]+)\)/g, (_, alt: string, target: string) =>
-      keep(`<img src="${escapeHtml(links.picture(target))}" alt="${escapeHtml(alt)}">`))
+    .replace(/!\[([^\]]*)\]\(([^)\s]+)\)/g, (_, alt: string, target: string) => {
+      const file = escapeHtml(links.picture(target));
+      const image = `<img src="${file}" alt="${escapeHtml(alt)}">`;
+      // By itself it is as large as it was drawn, and its text can be selected.
+      return keep(target.endsWith(".svg") ? `<a href="${file}">${image}</a>` : image);
+    })
     .replace(/<(https?:[^>\s]+)>/g, (_, url: string) =>
       keep(`<a href="${escapeHtml(url)}">${escapeHtml(url)}</a>`));
   const linked = escapeHtml(spans).replace(
