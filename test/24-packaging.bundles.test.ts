@@ -76,6 +76,28 @@ test("both bundles are made, small, and told with the commands that deploy them"
   assert.match(said, /titan run --master MASTER:9090 FILE/);
 });
 
+test("the commands that deploy unpack a bundle and start its script, as they are printed", {
+  skip: process.platform !== "linux" && "only on Linux",
+}, async () => {
+  const there = tempFolder();
+  const path = join(there, "path");
+  mkdirSync(path);
+  // A shell at the other end of a connection, which has no terminal.
+  writeFileSync(join(path, "ssh"), '#!/bin/sh\nexec sh -c "$2"\n', { mode: 0o755 });
+  const env = { ...process.env, PATH: `${path}:${process.env["PATH"]}` };
+  for (const role of ROLES) {
+    const [line = ""] = new RegExp(`^ +ssh ${role.toUpperCase()} .*$`, "m").exec(said) ?? [];
+    // The program only says how it is used: nothing of it stays.
+    const command = line.replace(` >${role}.log`, ` --help >${role}.log`)
+      .replace(/<(.*)$/, `<'${bundle(built, role)}'`);
+    assert.match(command, / --help >.* <'/);
+    assert.equal(spawnSync("sh", ["-c", command], { cwd: there, env }).status, 0);
+    const log = join(there, `titan-${role}`, `${role}.log`);
+    await eventually(`${role} has started`, () =>
+      existsSync(log) && readFileSync(log, "utf8").includes(`usage: titan ${role}`));
+  }
+});
+
 test("the same commit gives the same bytes, in another process and another time zone", async () => {
   const again = await makeBundles();
   assert.equal(again.length, ROLES.length);

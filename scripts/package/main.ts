@@ -44,8 +44,9 @@ try {
 }
 const near = relative(here, out);
 const at = near === "" ? "" : `${near.startsWith("..") ? out : near}/`;
+/** The braces keep tar in the foreground: what runs in the background has no stdin. */
 const there = (role: string, script: string): string =>
-  `tar xz && cd titan-${role} && TITAN_TOKEN=SECRET nohup ./${script} >${role}.log 2>&1 &`;
+  `tar xz && cd titan-${role} && { TITAN_TOKEN=SECRET nohup ./${script} >${role}.log 2>&1 & }`;
 console.log(`
 Deploy (MASTER and WORKER are machines with Node, SECRET is a word of your own):
   ssh MASTER '${there("master", "start_master.sh --host 0.0.0.0")}' <${at}titan-master-bundle.tar.gz
