@@ -190,8 +190,8 @@ test("a band selects, sides are aligned, and a copy is pasted in another tab", {
     await page.click("button", "Arrange");
     await page.click("button", "Fit");
     const [up, down] = [await spot("up"), await spot("down")];
-    const around = { from: { x: up.x - 140, y: up.y - 90 }, to: { x: down.x + 60, y: down.y + 90 } };
-    await drag(around.from, around.to, { modifiers: 8 });
+    const corner = { x: up.x - 140, y: up.y - 90 };
+    await drag(corner, { x: down.x + 60, y: down.y + 90 }, { modifiers: 8 });
     await page.find("heading", "2 jobs");
     await page.click("button", "Left edges");
     await page.until("they stand above each other", () => {

@@ -14,7 +14,7 @@ import {
   type JobSpec, type PipelineSpec, type RestartPolicy, type Service,
 } from "#wire";
 
-/** What a service is unless its file says otherwise. Not from #pipeline: it would all be loaded. */
+/** The service of a file that says nothing else. Not from #pipeline: it would all be loaded. */
 const USUAL_HEALTH = {
   intervalMs: 2000, timeoutMs: 2000, healthyAfter: 1, unhealthyAfter: 3, startPeriodMs: 30_000,
 };
