@@ -15,8 +15,6 @@ const python = files.filter((file) => /^(?:src|test|scripts)\/.*\.py$/.test(file
 const lessons = files.filter((file) => /^(?:lessons|docs)\/.*\.md$/.test(file));
 
 const MAX_COLUMNS = 100;
-/** A reader holds as much in mind, and scrolls through it once. */
-const MAX_FILE_LINES = 450;
 const MAX_FUNCTION_LINES = 60;
 
 /** Lines that are too wide. A line that is one long word, such as an address, cannot be broken. */
@@ -90,16 +88,6 @@ function opensFunction(before: string): boolean {
 test(`no function is longer than ${MAX_FUNCTION_LINES} lines`, () => {
   const checked = code.filter((file) => !file.startsWith("test/"));
   assert.deepEqual(checked.flatMap((file) => tooLong(file, read(file))), []);
-});
-
-test(`no file of code is longer than ${MAX_FILE_LINES} lines`, () => {
-  // A test is read a case at a time.
-  const checked = code.filter((file) => !file.startsWith("test/"));
-  const long = checked.flatMap((file) => {
-    const lines = read(file).trimEnd().split("\n").length;
-    return lines > MAX_FILE_LINES ? [`${file} has ${lines} lines`] : [];
-  });
-  assert.deepEqual(long, []);
 });
 
 test("tooLong() knows functions, methods and arrows from other blocks", () => {
