@@ -28,13 +28,17 @@ interface Asked {
 const NOTHING = new Uint8Array(0);
 
 export class Pending {
-  readonly #options: PendingOptions;
+  readonly #remote: string;
+  readonly #deadlines: Deadlines;
+  readonly #send: PendingOptions["send"];
   readonly #pending = new FreshMap<number, { readonly call: Call; readonly deadline: Deadline }>();
   #lastId: number;
 
-  constructor(options: PendingOptions) {
-    this.#options = options;
-    this.#lastId = options.firstId - 1;
+  constructor({ remote, deadlines, firstId, send }: PendingOptions) {
+    this.#remote = remote;
+    this.#deadlines = deadlines;
+    this.#send = send;
+    this.#lastId = firstId - 1;
   }
 
   get size(): number {
@@ -47,15 +51,14 @@ export class Pending {
 
   /** Asks. Returns the id. */
   start(call: Call, { opcode, flags, body, deadlineMs }: Asked): number {
-    const { deadlines, remote, send } = this.#options;
     const id = this.#nextId();
-    const deadline = deadlines.add(deadlineMs, () => {
+    const deadline = this.#deadlines.add(deadlineMs, () => {
       this.abandon(id);
-      const what = `Request ${opcode} to ${remote}`;
+      const what = `Request ${opcode} to ${this.#remote}`;
       call.fail(new RpcError("DEADLINE", `${what}: no answer within ${deadlineMs} ms`));
     });
     this.#pending.set(id, { call, deadline });
-    send({ opcode, flags, requestId: id, body });
+    this.#send({ opcode, flags, requestId: id, body });
     return id;
   }
 
@@ -75,7 +78,7 @@ export class Pending {
     const pending = this.#pending.get(id);
     if (pending === undefined) return undefined;
     this.#pending.delete(id);
-    this.#options.deadlines.remove(pending.deadline);
+    this.#deadlines.remove(pending.deadline);
     return pending.call;
   }
   // #endregion
@@ -83,14 +86,14 @@ export class Pending {
   /** We no longer want the answer, and the peer may stop working on it. */
   abandon(id: number): void {
     if (this.forget(id) === undefined) return;
-    this.#options.send({ opcode: 0, flags: CANCEL, requestId: id, body: NOTHING });
+    this.#send({ opcode: 0, flags: CANCEL, requestId: id, body: NOTHING });
   }
 
   grant(id: number, bytes: number): void {
     if (!this.#pending.has(id)) return;
     const body = Buffer.allocUnsafe(4);
     body.writeUInt32BE(bytes);
-    this.#options.send({ opcode: 0, flags: CREDIT, requestId: id, body });
+    this.#send({ opcode: 0, flags: CREDIT, requestId: id, body });
   }
 
   /** None of them will be answered. */
