@@ -13,8 +13,7 @@ export const HAS_FAILED = 41;
  */
 export default async function* endAtFirstFailure(source) {
   for await (const { type, data } of source) {
-    const isTest = type === "test:fail" && data.details?.type !== "suite";
-    if (isTest && data.skip === undefined && data.todo === undefined) process.exit(HAS_FAILED);
+    if (type === "test:fail" && data.todo === undefined) process.exit(HAS_FAILED);
   }
   yield "";
 }
