@@ -30,7 +30,9 @@ const MAX_GATES = 5;
 export const overview: View = {
   name: "Overview",
   needs: (_, { runs }): Need[] => [
-    ...["workers", "pools", METRICS].map((path): Need => ({ type: "get", path, everyMs: 2_000 })),
+    ...["workers", METRICS].map((path): Need => ({ type: "get", path, everyMs: 2_000 })),
+    // Which there are; how they do is in Workers.
+    { type: "get", path: "pools", everyMs: 10_000 },
     ...activeRuns(runs).map(({ id }): Need => ({ type: "run", id })),
   ],
   render(state, context) {
