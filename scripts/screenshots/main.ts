@@ -67,7 +67,7 @@ try {
     { name: "constructor", path: "/constructor", theme: "light", height: 640,
       shows: "Constructor",
       types: { into: "YAML", text: PIPELINE } },
-    { name: "past", path: `/runs/${past}?at=1`, theme: "light", height: 1240, shows: "append",
+    { name: "past", path: `/runs/${past}?at=1`, theme: "light", height: 1040, shows: "append",
       presses: Array.from({ length: 9 }, () => "ArrowRight") },
     { name: "narrow", path: "/", theme: "dark", width: 360, height: 720, shows: "Overview" },
   ];
