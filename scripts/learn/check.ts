@@ -17,6 +17,7 @@ import { checkExercises, exercisesOf } from "./exercises.ts";
 import { checkForm, isConsole, isRun, parseQuote, quotedText } from "./form.ts";
 import { checkLinks } from "./links.ts";
 import { type Fence, type Markdown, parseMarkdown } from "./markdown.ts";
+import { checkMade, checkMistakes, recordMistakes } from "./mistakes.ts";
 import { checkOrder, declaredExceptions } from "./order.ts";
 import {
   filesUnder,
@@ -255,6 +256,7 @@ function lessonPart(project: Project, lesson: Lesson, context: LessonContext): P
   const markdown = parseMarkdown(context.edits ? text : found);
   const { breaks, problems: breakProblems } = listBreaks(project, lesson);
   const exercises = exercisesOf(project, lesson);
+  const { mistakes, problems: mistaken } = checkMistakes(project, lesson, exercises);
   let problems = [
     ...checkForm(project, lesson, text, markdown),
     ...checkFurniture(lesson, { found, text, isWritten: context.edits !== undefined }),
@@ -262,6 +264,7 @@ function lessonPart(project: Project, lesson: Lesson, context: LessonContext): P
     ...checkOrder(project, lesson, { fences: markdown.fences, exceptions: declaredExceptions() }),
     ...checkExercises(project, lesson),
     ...breakProblems,
+    ...(context.edits ? [] : mistaken),
   ];
   const patches = breaks.length + breakProblems.length;
   if (patches < 2 && sourcesOfChapter(project, lesson.number).length > 0) {
@@ -287,12 +290,18 @@ function lessonPart(project: Project, lesson: Lesson, context: LessonContext): P
     const run = (sandbox: Sandbox) => checkSkeleton(sandbox, lesson, exercises);
     jobs.push({ key: `skeleton ${tests}`, run });
   }
+  if (mistakes.length > 0) {
+    const check = context.edits ? recordMistakes : checkMade;
+    const run = (sandbox: Sandbox) => check(sandbox, { project, lesson, mistakes, exercises });
+    jobs.push({ key: `mistakes ${tests}`, run });
+  }
   const counts = [
     `${markdown.fences.length - runs.length - consoles.length} quotes and figures`,
     `${runs.length} examples`,
     `${consoles.length} transcripts`,
     `${breaks.length} breaks`,
     `${exercises.length} exercises`,
+    `${mistakes.length} mistakes`,
   ];
   return { name: lesson.id, summary: counts.join(", "), problems, jobs };
 }

@@ -3,22 +3,29 @@
  * the reference.
  */
 import { readdirSync, readFileSync, statSync } from "node:fs";
+import { availableParallelism, loadavg } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BootstrapError } from "../bootstrap.mjs";
 import { planFor } from "../lib/changed.mjs";
+import { OWN_FILES } from "../lib/own-inside.mjs";
 import type { TestSummary } from "../lib/reporter.mjs";
 import { runTests } from "../lib/run-tests.mjs";
 import { begunParts, type Opened, openChapter, ownedParts, readOptions } from "./chapter.ts";
 import { whyNotLoaded } from "./loads.ts";
-import { ownEnvironment, unwritten } from "./own.ts";
+import { ownEnvironment, type OwnPart, unwritten } from "./own.ts";
 import { tellFailures } from "./telling.ts";
 
 /**
- * A loop that never ends is a common first draft. A chapter's tests take seconds, also on a slow
- * machine.
+ * A test that waits for what never comes is a common first draft. No test of a chapter takes
+ * seconds, unless others want the processors, too.
  */
-export const OWN_TIMEOUT_MS = 60_000;
+const OWN_TEST_MS = 10_000;
+
+const ownTestMs = (): number =>
+  Math.round(OWN_TEST_MS * Math.max(1, (loadavg()[0] ?? 0) / availableParallelism()));
+
+const OWN_INSIDE = new URL("../lib/own-inside.mjs", import.meta.url).href;
 
 type Side = "own" | "reference";
 
@@ -76,12 +83,13 @@ export async function contract(
     ...(options.name
       ? [`--test-name-pattern=${options.name.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")}`]
       : []),
-    ...(own.length > 0 ? [`--test-timeout=${OWN_TIMEOUT_MS}`] : []),
+    ...(own.length > 0 ? [`--test-timeout=${ownTestMs()}`] : []),
   ];
-  const result = await runTests(own.length > 0 ? judgesOf(opened) : chapter.tests, {
+  const tests = own.length > 0 ? judgesOf(opened) : chapter.tests;
+  const result = await runTests(withName(project.root, tests, options.name ?? ""), {
     flags,
     ...(options.quiet ? { quiet: true } : { passed: true }),
-    ...(own.length > 0 ? { env: ownEnvironment(project.root, own), endless: true } : {}),
+    ...(own.length > 0 ? { env: inTests(project.root, own), endless: true } : {}),
   });
   if (!options.quiet) {
     const isMute = own.length > 0 && result.summary.ran === 0;
@@ -103,6 +111,26 @@ function judgesOf({ project: { root }, chapter: { tests }, exercises }: Opened):
   const judges = tests.filter((test) =>
     using.has(test) && !BROWSER.test(readFileSync(join(root, test), "utf8")));
   return judges.length > 0 ? judges : tests;
+}
+
+/** The files in which a name stands: to load one takes a second. */
+function withName(root: string, tests: readonly string[], name: string): string[] {
+  // A long name is cut in two, where the line ends.
+  const textOf = (test: string): string =>
+    readFileSync(join(root, test), "utf8").replace(/" \+\s*"/g, "");
+  const found = name === "" ? [] : tests.filter((test) => textOf(test).includes(name));
+  return found.length > 0 ? found : [...tests];
+}
+
+/** Tests look inside the reader's files where they look inside ours. */
+function inTests(root: string, parts: readonly OwnPart[]): NodeJS.ProcessEnv {
+  const env = ownEnvironment(root, parts);
+  const files = parts.flatMap((part) => part.files.map(({ from, to }) =>
+    [join(root, from), join(root, to)]));
+  return {
+    ...env, NODE_OPTIONS: `${env["NODE_OPTIONS"]} --import=${OWN_INSIDE}`,
+    [OWN_FILES]: JSON.stringify(Object.fromEntries(files)),
+  };
 }
 
 /** Which file is under test: the first question about any result. */

@@ -48,6 +48,14 @@ if (job.output === "passed") {
     if (nesting === 0 && !isLeftOut) process.stdout.write(`✔ ${name}\n`);
   });
 }
+if (job.output === "passed") {
+  // At once, since the rest may take long. What is wrong is told at the end.
+  tests.on("test:fail", ({ name, nesting, details }) => {
+    const isNoTest = /\.test\.m?[jt]s$/.test(name);
+    const isUnwritten = /^Exercise: /m.test(String(details.error?.cause?.message));
+    if (nesting === 0 && !isNoTest && !isUnwritten) process.stdout.write(`✖ ${name}\n`);
+  });
+}
 // What nobody reads would in the end hold up the summary, too.
 if (job.output === "none" || job.output === "passed") told.resume();
 const [text, summary] = await Promise.all([

@@ -53,11 +53,12 @@ export function programOf(files) {
 }
 
 /**
- * @param {string} file
- * @param {Map<string, boolean>} known
+ * Whether a test file has to have a process of its own.
+ * @param {string} file absolute
+ * @param {Map<string, boolean>} [known]
  * @returns {boolean}
  */
-function isAlone(file, known) {
+export function isAlone(file, known = new Map()) {
   const before = known.get(file);
   if (before !== undefined) return before;
   known.set(file, false); // while it is looked at: files may import each other
