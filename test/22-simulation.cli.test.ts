@@ -10,6 +10,7 @@ import { generatePlan, INVARIANTS, planLines, simulate } from "#simulation";
 import { programArguments } from "../scripts/lib/compiled.mjs";
 import { readOptions, UsageError } from "../scripts/sim/options.ts";
 import { checked } from "../scripts/sim/plan.ts";
+import { Pool, seedsWithPowerCuts } from "../scripts/sim/pool.ts";
 import { failureLines } from "../scripts/sim/report.ts";
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -20,6 +21,23 @@ function sim(...args: string[]) {
     cwd: ROOT, encoding: "utf8", timeout: 30_000,
   });
 }
+
+test("--power-first lives where the master's power goes, in this process, and then the rest",
+  async () => {
+    const early = seedsWithPowerCuts({ from: 1, seeds: 8 });
+    assert.ok(early.length >= 2 && early.length < 8, early.join(", "));
+    const hasCut = (seed: number): boolean => generatePlan(seed).faults.some(({ kind, target }) =>
+      kind === "crash" && target === "m");
+    assert.deepEqual(early.filter(hasCut), early);
+    const options = readOptions(["--seeds", "8", "--power-first"]);
+    assert.ok(options !== "help");
+    const pool = new Pool(options);
+    for await (const { seed } of pool.lives()) {
+      assert.equal(seed, early[0]);
+      pool.stop();
+    }
+    assert.ok(pool.stopped);
+  });
 
 test("sim --json sums up the lives of several processes", () => {
   const { status, stdout, stderr } = sim("--seeds", "3", "--from", "10", "--jobs", "2", "--json");

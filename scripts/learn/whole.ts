@@ -26,7 +26,8 @@ const CHOOSES = /^--(seeds?|plan|bug)(=|$)/;
 /** `npm run learn sim 5,6 -- --seed 3`: options behind the chapters are those of `npm run sim`. */
 export async function runSim(args: readonly string[]): Promise<number> {
   const { chapters, options } = readArguments(args, "sim");
-  const lives = options.some((option) => CHOOSES.test(option)) ? [] : ["--seeds", String(LIVES)];
+  const lives = options.some((option) => CHOOSES.test(option)) ? []
+    : ["--seeds", String(LIVES), "--power-first"];
   return await runOn(chapters, ["sim", ...lives, ...options]);
 }
 

@@ -3,7 +3,8 @@ import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 
 export const USAGE = `Usage: npm run sim -- [--seeds N] [--from S] [--seed S] [--plan FILE]
-                          [--trace] [--no-shrink] [--all] [--jobs N] [--json] [--bug NAME]
+                          [--trace] [--no-shrink] [--all] [--power-first] [--jobs N] [--json]
+                          [--bug NAME]
 
   --seeds N     how many lives (default 200)
   --from S      the first seed (default 1)
@@ -12,6 +13,7 @@ export const USAGE = `Usage: npm run sim -- [--seeds N] [--from S] [--seed S] [-
   --trace       of the life that is shown, all that happened, line by line
   --no-shrink   do not look for a smaller plan when something breaks
   --all         go on after something broke
+  --power-first begin with lives in which the power of the master goes
   --jobs N      processes (default: one per core)
   --json        the result as JSON; of one life, with its plan, and with the smallest that breaks
                 the same
@@ -28,6 +30,8 @@ export interface Options {
   readonly trace: boolean;
   readonly shrink: boolean;
   readonly all: boolean;
+  /** Lives in which the master's power goes come first. */
+  readonly powerFirst: boolean;
   readonly jobs: number;
   readonly json: boolean;
   readonly bug: string | undefined;
@@ -62,6 +66,7 @@ export function readOptions(args: readonly string[]): Options | "help" {
     trace: values.trace ?? false,
     shrink: !(values["no-shrink"] ?? false),
     all: values.all ?? false,
+    powerFirst: values["power-first"] ?? false,
     // One, so that what is printed about a bug is the same everywhere.
     jobs: number(
       "--jobs",
@@ -88,6 +93,7 @@ function parse(args: readonly string[]) {
         shrink: { type: "boolean" },
         "no-shrink": { type: "boolean" },
         all: { type: "boolean" },
+        "power-first": { type: "boolean" },
         json: { type: "boolean" },
         help: { type: "boolean", short: "h" },
       },
