@@ -26,6 +26,9 @@ export function pass(ms = 100): Promise<void> {
   return new Promise((done) => void world.host("the test").timers.after(ms, done));
 }
 
+/** No test reads more often; a log that waits for bytes that it has read would do so for ever. */
+const MOST_READS = 2000;
+
 /** A machine with a disk and nothing else, as the host that runs on it now. */
 export class Machine implements Host {
   readonly #world = world;
@@ -37,6 +40,7 @@ export class Machine implements Host {
   changes = 0;
   /** Syncs of files that were done. */
   syncs = 0;
+  reads = 0;
   /** The change with this number does not happen, because the power goes. */
   crashAt = Number.POSITIVE_INFINITY;
   leftover: Leftover = "nothing";
@@ -123,6 +127,9 @@ export class Machine implements Host {
   /** Called for the world: before an operation. */
   before(operation: string, path: string): void {
     this.onOperation(operation, path);
+    if (operation === "read" && ++this.reads > MOST_READS) {
+      throw new Error(`${path} is read without end: ${MOST_READS} times`);
+    }
     const isNew = (): boolean => this.disk.read(path) === undefined;
     if (operation === "read" || (operation === "open" && !isNew())) return;
     if (++this.changes !== this.crashAt) return;

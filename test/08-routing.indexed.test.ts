@@ -37,6 +37,11 @@ test("remove() has no effect on an entry that has left, whichever way it left", 
   heap.remove(a);
   heap.remove(c);
   assert.deepEqual(drain(heap), ["d"]);
+  // With several behind it: the second time would put another one in the place of a third.
+  const more = ["a", "b", "c", "d", "e"].map((name, key) => heap.push(name, key));
+  heap.remove(more[1]!);
+  heap.remove(more[1]!);
+  assert.deepEqual(drain(heap), ["a", "c", "d", "e"]);
 });
 
 test("IndexedHeap equals a sorted list under any mix of push, move and remove", () => {

@@ -218,6 +218,13 @@ test("retryDecision() gives up on a job that loses worker after worker", () => {
   assert.deepEqual(lost(MAX_WORKER_LOSSES), { retry: false, why: "spent" });
 });
 
+test("retryDecision() wants a whole token of the budget, and not a part of one", () => {
+  const policy = retryPolicy({ maxAttempts: 2 });
+  const budget = { available: 0.9 };
+  const said = retryDecision(policy, { attempt: 1, kind: "exit", budget });
+  assert.deepEqual(said, { retry: false, why: "budget" });
+});
+
 test("retryDecision() refuses a retry that the budget cannot pay, after it has looked " +
   "at the attempts", () => {
   const policy = retryPolicy({ maxAttempts: 2 });

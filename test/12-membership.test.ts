@@ -20,6 +20,8 @@ function keep(
     for (const { id, why, forMs } of leases.check(at)) {
       given.push(`${at}: ${id} ${why} for ${forMs}`);
     }
+    const next = leases.nextAt ?? Infinity;
+    assert.ok(next > at, `the keeper has looked at ${at}, and is to look at ${next} again`);
   }
   return given;
 }
@@ -134,6 +136,29 @@ test("check() takes a slow turn for a slow turn, not for sleep", () => {
     [{ id: "w", why: "silent", forMs: 5700 }],
     "900 ms late each time",
   );
+});
+
+test("check() takes one late beat for a slow turn, and a moment more for sleep", () => {
+  for (const [lateMs, sleeps] of [[1000, false], [1001, true]] as const) {
+    const leases = new Leases<string>(TIMES);
+    leases.grant("w", 0);
+    leases.check(1000);
+    leases.check(2000 + lateMs);
+    const [said] = keep(leases, 60_000);
+    const ends = sleeps ? 2000 + lateMs + TIMES.leaseMs : TIMES.leaseMs;
+    const afterMs = Number(/^\d+/.exec(said!)![0]) - ends;
+    assert.ok(afterMs >= 0 && afterMs <= TIMES.beatMs, `${lateMs} ms late: ${said}`);
+  }
+});
+
+test("check() after the keeper slept leaves a longer absence as long as it was", () => {
+  const leases = new Leases<string>(TIMES);
+  leases.grant("other", 0);
+  leases.away("w", 0, 60_000);
+  assert.deepEqual(leases.check(10_000), [], "nine seconds late");
+  assert.deepEqual(keep(leases, 90_000), [
+    "14000: other silent for 4000", "60000: w away for 60000",
+  ]);
 });
 
 test("check() after the keeper slept leaves who was away a whole lease", () => {

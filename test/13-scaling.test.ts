@@ -29,6 +29,12 @@ test("plan() starts as many at once as the backlog needs, and not one more", () 
   assert.deepEqual(acts(planFor({ waiting: [waits("GENERAL", 0)] })), []);
 });
 
+test("plan() adds up what several classes need of one pool", () => {
+  const waiting = [waits("GPU", 4), waits("SSD", 4)];
+  const both = definePool({ name: "both", tags: ["GPU", "SSD"], slots: 2 });
+  assert.deepEqual(acts(planFor({ waiting }, [both])), ["start both 4"]);
+});
+
 test("plan() counts the slots that are free, that are coming, and that are only away", () => {
   const needed = (what: Parameters<typeof planFor>[0]): string[] => {
     return acts(planFor({ waiting: [waits("GENERAL", 12)], ...what }));

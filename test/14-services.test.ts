@@ -182,9 +182,18 @@ test("next() gives each port of the range once, and then none", () => {
   for (let port = book.next(); port !== undefined; port = book.next()) {
     assert.equal(book.hold(port, `job ${port}`), true);
     given.push(port);
+    assert.ok(given.length <= 5, `there are five ports, and these are given: ${given.join(", ")}`);
   }
   assert.deepEqual(given, [5002, 5003, 5004, 5000, 5001]);
   assert.equal(book.size, 5);
+});
+
+test("next() finds the one port that is free, wherever it begins to look", () => {
+  for (let start = 0; start < 1; start += 0.2) {
+    const book = new PortBook({ from: 5000, to: 5004 }, start);
+    for (const port of [5000, 5001, 5003, 5004]) book.hold(port, "somebody");
+    assert.equal(book.next(), 5002, `from ${start} on`);
+  }
 });
 
 test("next() offers a port that was given back last", () => {

@@ -53,6 +53,12 @@ test("readForm() takes the default of a field that is not filled in, or leaves i
   assert.deepEqual(typedValues(FORM, { tag: "v2" }), { tag: "v2" });
 });
 
+test("readForm() takes no name for a value that nobody has given", () => {
+  for (const name of ["constructor", "toString", "__proto__"]) {
+    assert.deepEqual(readForm([field(name)], {}), { values: {} }, name);
+  }
+});
+
 test("readForm() says in words what is wrong", () => {
   const problem = (given: Record<string, string>): string => {
     const read = readForm(FORM, given);
@@ -140,6 +146,7 @@ test("castAnswer() counts people: one of several, each once, and one rejection i
   assert.ok(rejected.type === "closed" && rejected.outcome === "rejected");
   const three = gate({ required: 3 });
   assert.deepEqual(castAnswer(three, yes("bob"), so), counted);
+  assert.equal(castAnswer(three, no("bob"), fresh).type, "closed", "the first word may be a no");
 });
 
 test("castAnswer() lets nobody approve an own run, if the gate says so", () => {

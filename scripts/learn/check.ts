@@ -290,11 +290,9 @@ function lessonPart(project: Project, lesson: Lesson, context: LessonContext): P
     const run = (sandbox: Sandbox) => checkSkeleton(sandbox, lesson, exercises);
     jobs.push({ key: `skeleton ${tests}`, run });
   }
-  if (mistakes.length > 0) {
-    const check = context.edits ? recordMistakes : checkMade;
-    const run = (sandbox: Sandbox) => check(sandbox, { project, lesson, mistakes, exercises });
-    jobs.push({ key: `mistakes ${tests}`, run });
-  }
+  const judge = context.edits ? recordMistakes : checkMade;
+  const run = (sandbox: Sandbox) => judge(sandbox, { project, lesson, mistakes, exercises });
+  if (mistakes.length > 0) jobs.push({ key: `mistakes ${tests}`, run });
   const counts = [
     `${markdown.fences.length - runs.length - consoles.length} quotes and figures`,
     `${runs.length} examples`,

@@ -1,7 +1,7 @@
 /**
  * Runs tests against changed modules, many in one process.
  *
- *     node --experimental-vm-modules mistakes-run.js TASKS.json RESULTS.jsonl
+ *     node --experimental-vm-modules mistakes-run.js TASKS.json RESULTS.jsonl [MILLISECONDS]
  *
  * A process for each change would take a third of a second, most of it for modules that are the
  * same each time. Here a change costs what the modules that use the changed file take to be
@@ -28,8 +28,10 @@ export interface Task {
   readonly instead: string;
   /** Compiled test files, relative to the root. */
   readonly tests: readonly string[];
-  /** The test that judges the change. Without it the quickest that notices is looked for. */
+  /** The test that judges the change. Without it one is looked for: of those that name the
+   * exercise or else of all, the quickest that notices. */
   readonly name?: string;
+  readonly exercise: string;
 }
 
 /** What became of the test that judges; of the first that noticed; or of the last that did not. */
@@ -45,6 +47,7 @@ export interface Outcome {
 
 /** What is told by waiting is told too late. */
 const TEST_MS = 20_000;
+const [, , tasksFile = "", report = "", limitMs] = process.argv;
 export const LATE = "it only waits";
 /** A loop without an end takes the processor, and leaves no timer a turn. */
 const TEST_CPU_MS = 6000;
@@ -134,9 +137,15 @@ class Graph {
   #resolve(name: string, from: string): string {
     const named = this.#names[name]?.default;
     const url = named !== undefined ? this.#urlOf(named)
-      : /^\.|^file:/.test(name) ? new URL(name, from).href : name;
+      : /^\.|^file:/.test(name) ? this.#built(new URL(name, from).href) : name;
     this.users.set(url, (this.users.get(url) ?? new Set()).add(from));
     return url;
+  }
+
+  /** A test that looks inside a subsystem names its source, which is a link to what was built. */
+  #built(url: string): string {
+    const sources = this.#urlOf("src/");
+    return url.startsWith(sources) ? this.#urlOf(`dist/${url.slice(sources.length)}`) : url;
   }
 
   #load(url: string): Promise<vm.Module> {
@@ -158,7 +167,8 @@ class Graph {
         const filename = fileURLToPath(url);
         Object.assign(meta, { url, filename, dirname: dirname(filename) });
       },
-      importModuleDynamically: ((name: string) => this.#evaluated(this.#resolve(name, url))) as never,
+      importModuleDynamically: ((name: string) =>
+        this.#evaluated(this.#resolve(name, url))) as never,
     });
   }
 }
@@ -203,23 +213,31 @@ async function run({ name, body }: { name: string; body: Body }, suite: Suite): 
   stray = undefined;
   let failure: unknown;
   const steps = [...suite.beforeEach, body];
-  for (const step of steps) failure ??= await inTime(step, context);
-  for (const end of [...ends.reverse(), ...suite.afterEach]) failure ??= await inTime(end, context);
+  for (const step of steps) failure ??= await failureOf(step, context);
+  for (const end of [...ends.reverse(), ...suite.afterEach]) {
+    failure ??= await failureOf(end, context);
+  }
   mock.reset();
   await new Promise((resolve) => setImmediate(resolve));
   return failure ?? stray;
 }
 
-async function inTime(body: Body, context: object): Promise<unknown> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(LATE)), TEST_MS);
-  });
+async function failureOf(body: Body, context: object): Promise<unknown> {
   try {
-    await Promise.race([(async () => body(context))(), late]);
+    await inTime((async () => body(context))());
     return undefined;
   } catch (error) {
     return error ?? new Error("it failed");
+  }
+}
+
+async function inTime<T>(work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(LATE)), Number(limitMs ?? TEST_MS));
+  });
+  try {
+    return await Promise.race([work, late]);
   } finally {
     clearTimeout(timer);
   }
@@ -230,6 +248,11 @@ async function collect(graph: Graph, file: string): Promise<Suite> {
   await graph.evaluate(file);
   for (const hook of suite.before) await hook({});
   return suite;
+}
+
+/** What a test file wants to be done after all its tests: a failure of it is of no interest. */
+async function endAll(suites: ReadonlyMap<string, Suite>): Promise<void> {
+  for (const { after } of suites.values()) for (const hook of after) await failureOf(hook, {});
 }
 
 interface Test {
@@ -270,45 +293,64 @@ class Base {
     return proven;
   }
 
-  async close(): Promise<void> {
-    for (const suite of this.#suites.values()) for (const hook of suite.after) await hook({});
+  /** Of a test that has not run yet nobody knows. */
+  costOf(test: Test): number {
+    return this.#proven.get(test)?.ms ?? UNKNOWN_MS;
+  }
+
+  close(): Promise<void> {
+    return endAll(this.#suites);
   }
 }
 
-/** The tests that may judge a change, the quickest first. */
-async function judgesOf({ name, tests: files, file }: Task, base: Base): Promise<Test[]> {
+/** A test that does not name an exercise comes after all that do. */
+const ANY_MS = 1_000_000;
+const UNKNOWN_MS = 100;
+/** A test that is so slow is no judge: it would be taken for one that never ends. */
+const SLOW_MS = 4000;
+
+/** The tests that may judge a change, the best first. */
+async function judgesOf(
+  { name, tests: files, file, exercise }: Task, base: Base,
+): Promise<Test[]> {
   const all: Test[] = [];
   for (const each of files) all.push(...await base.testsOf(each));
   if (name !== undefined) return all.filter((test) => test.name === name);
-  const judges: { test: Test; ms: number }[] = [];
-  for (const test of all) {
-    if (!base.graph.leadsFrom(file, test.file)) continue;
-    const { passes, ms } = await base.prove(test);
-    if (passes) judges.push({ test, ms });
-  }
-  return judges.sort((a, b) => a.ms - b.ms).map(({ test }) => test);
+  const rank = (test: Test): number =>
+    base.costOf(test) + (test.name.includes(exercise) ? 0 : ANY_MS);
+  return all.filter((test) => base.graph.leadsFrom(file, test.file))
+    .sort((a, b) => rank(a) - rank(b));
 }
 
-async function judge(task: Task, base: Base, watch: (test: Test) => void): Promise<Outcome | undefined> {
+async function judge(
+  task: Task, base: Base, watch: (test: Test) => void,
+): Promise<Outcome | undefined> {
   const { id, file, instead } = task;
-  const graph = new Graph(process.cwd(), { base: base.graph, file, instead });
+  const newGraph = (): Graph =>
+    new Graph(process.cwd(), { base: base.graph, file, instead });
+  const graph = newGraph();
   const suites = new Map<string, Suite>();
   let outcome: Outcome | undefined;
   for (const test of await judgesOf(task, base)) {
-    const { passes } = await base.prove(test);
+    const { passes, ms } = await base.prove(test);
+    if (task.name === undefined && (!passes || ms > SLOW_MS)) continue;
     watch(test);
     outcome = { id, test: test.file, name: test.name, before: passes, message: "" };
-    const message = await messageOf(test, graph, suites);
+    let message = await messageOf(test, graph, suites);
+    // What a test before it has left behind may have made it fail.
+    if (message !== "" && suites.size > 0 && task.name === undefined) {
+      message = await messageOf(test, newGraph(), new Map());
+    }
     outcome = { ...outcome, message };
     if (message !== "") break;
   }
-  for (const suite of suites.values()) for (const hook of suite.after) await hook({});
+  await endAll(suites);
   return outcome;
 }
 
 async function messageOf(test: Test, graph: Graph, suites: Map<string, Suite>): Promise<string> {
   try {
-    const suite = suites.get(test.file) ?? await collect(graph, test.file);
+    const suite = suites.get(test.file) ?? await inTime(collect(graph, test.file));
     suites.set(test.file, suite);
     const twin = suite.tests.find(({ name }) => name === test.name);
     if (twin === undefined) return "there is no such test any more";
@@ -338,9 +380,10 @@ const WATCHDOG = `
 `;
 const WATCHED_BYTES = 4096;
 
-function openWatch(report: string): (outcome: Outcome) => void {
+function openWatch(): (outcome: Outcome) => void {
   const turn = new Int32Array(new SharedArrayBuffer(4 * WATCHED_BYTES));
-  new Worker(WATCHDOG, { eval: true, workerData: { turn, report, cpuMs: TEST_CPU_MS } }).unref();
+  const workerData = { turn, report, cpuMs: Number(limitMs ?? TEST_CPU_MS) };
+  new Worker(WATCHDOG, { eval: true, workerData }).unref();
   return (outcome) => {
     const line = Buffer.from(`${JSON.stringify(outcome)}\n`).subarray(0, WATCHED_BYTES - 2);
     turn.set(line, 2);
@@ -349,9 +392,9 @@ function openWatch(report: string): (outcome: Outcome) => void {
   };
 }
 
-async function main(tasks: readonly Task[], report: string): Promise<void> {
+async function main(tasks: readonly Task[]): Promise<void> {
   const base = new Base(process.cwd());
-  const watch = openWatch(report);
+  const watch = openWatch();
   for (const task of tasks) {
     const outcome = await judge(task, base, ({ file, name }) =>
       watch({ id: task.id, test: file, name, before: true, message: ENDLESS }));
@@ -362,7 +405,6 @@ async function main(tasks: readonly Task[], report: string): Promise<void> {
 
 // Its types and its words are for those who start it, too.
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const [, , tasksFile = "", report = ""] = process.argv;
-  await main(JSON.parse(readFileSync(tasksFile, "utf8")) as Task[], report);
+  await main(JSON.parse(readFileSync(tasksFile, "utf8")) as Task[]);
   process.exit(0);
 }

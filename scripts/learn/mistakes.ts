@@ -17,8 +17,9 @@
  */
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { ROOT } from "../bootstrap.mjs";
 import { listChapters } from "../lib/chapters.mjs";
-import { programFile, recompile } from "../lib/compiled.mjs";
+import { programArguments, programFile, recompile } from "../lib/compiled.mjs";
 import { isAlone } from "../lib/together.mjs";
 import type { Exercise } from "./exercises.ts";
 import { parseMarkdown } from "./markdown.ts";
@@ -43,8 +44,10 @@ interface Hunk {
   readonly after: readonly string[];
 }
 
-/** Fewer do not judge an exercise of more than a few lines. */
-const LEAST = 3;
+/** Fewer do not judge an exercise. */
+const LEAST = 2;
+/** The tests of these start programs, and those would run what is right. */
+const JUDGED_BY_PROGRAMS: ReadonlySet<string> = new Set(["end"]);
 
 export const mistakesFile = ({ folder }: Lesson): string => `${folder}/mistakes.md`;
 
@@ -58,7 +61,8 @@ export function readMistakes(text: string): Mistake[] {
     const next = headings[at + 1]?.line ?? lines.length + 1;
     const fence = fences.find((each) => each.line > line && each.line < next);
     const said = lines.slice(line, (fence?.line ?? next) - 1).join(" ").trim();
-    const [, file, fails = ""] = /^([\w.-]+): (.+)$/.exec(said.replace(/\s+/g, " ")) ?? [];
+    const [, file, named = ""] = /^([\w.-]+): (.+)$/.exec(said.replace(/\s+/g, " ")) ?? [];
+    const fails = named === "?" ? "" : named;
     const test = file === undefined ? "" : `test/${file}.test.ts`;
     return [{ exercise, title, line, test, fails, hunks: hunksOf(fence?.lines ?? []) }];
   });
@@ -131,13 +135,15 @@ export function checkMistakes(
   }
   for (const { name } of exercises) {
     const count = mistakes.filter(({ exercise }) => exercise === name).length;
-    if (count < LEAST) say(1, `${count} mistakes for ${name}; it needs ${LEAST}`);
+    const isEnough = count >= LEAST || JUDGED_BY_PROGRAMS.has(name);
+    if (!isEnough) say(1, `${count} mistakes for ${name}; it needs ${LEAST}`);
   }
   return { mistakes: sound, problems };
 }
 
 /** Modules that are changed are linked by hand, for which Node has an option. */
 const FLAGS = ["--experimental-vm-modules", "--no-warnings"];
+const RUNNER = "scripts/learn/mistakes-run.ts";
 const RUN_TIMEOUT_MS = 300_000;
 
 interface Making {
@@ -145,6 +151,8 @@ interface Making {
   readonly lesson: Lesson;
   readonly mistakes: readonly Mistake[];
   readonly exercises: readonly Exercise[];
+  /** After so many milliseconds a test waits, or never ends; the runner's own when left out. */
+  readonly limitMs?: number;
 }
 
 /** Each mistake in a compiled file of its own beside the right one, all compiled at once. */
@@ -159,10 +167,10 @@ function tasksFor(
     const instead = file.replace(/\.ts$/, `.mistake-${id}.ts`);
     writeFileSync(join(sandbox.root, instead), made.text);
     sources.push(instead);
-    const { fails } = mistake;
+    const { exercise, fails } = mistake;
     const tests = testsOf(mistake).map((test) => test.replace(/\.ts$/, ".js"));
     const compiled = { file: builtOf(file), instead: builtOf(instead) };
-    return { id, ...compiled, tests, ...(fails !== "" && { name: fails }) };
+    return { id, exercise, ...compiled, tests, ...(fails !== "" && { name: fails }) };
   });
   recompile(sandbox.root, sources);
   return tasks;
@@ -171,16 +179,20 @@ function tasksFor(
 const builtOf = (file: string): string => file.replace(/^src\//, "dist/").replace(/\.ts$/, ".js");
 
 /** Runs the tasks, in one process unless one of them never ends. */
-async function runTasks(sandbox: Sandbox, tasks: readonly Task[]): Promise<Told> {
+async function runTasks(
+  sandbox: Sandbox, tasks: readonly Task[], limitMs?: number,
+): Promise<Told> {
   const taskFile = join(sandbox.temp, "tasks.json");
   const report = join(sandbox.temp, "outcomes.jsonl");
-  const program = programFile(sandbox.root, "scripts/learn/mistakes-run.ts");
+  const own = programFile(sandbox.root, RUNNER);
+  const program = existsSync(own) ? [own] : programArguments(ROOT, RUNNER);
+  const limits = limitMs === undefined ? [] : [`${limitMs}`];
   const outcomes = new Map<number, Outcome>();
   for (let left = tasks; left.length > 0;) {
     writeFileSync(taskFile, JSON.stringify(left));
     rmSync(report, { force: true });
     const { output, signal, timedOut } = await runProgram(
-      [process.execPath, ...FLAGS, program, taskFile, report],
+      [process.execPath, ...FLAGS, ...program, taskFile, report, ...limits],
       { cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: RUN_TIMEOUT_MS },
     );
     const lines = existsSync(report) ? readFileSync(report, "utf8").split("\n") : [];
@@ -203,9 +215,10 @@ interface Told {
 
 /** Made in a copy, each mistake must fail the test that it names, and be told in words. */
 export async function checkMade(sandbox: Sandbox, making: Making): Promise<Problem[]> {
-  const mistakes = making.mistakes.filter(({ test }) => existsSync(join(sandbox.root, test || "-")));
+  const mistakes = making.mistakes.filter(({ test }) =>
+    test !== "" && existsSync(join(sandbox.root, test)));
   const tasks = tasksFor(sandbox, { ...making, mistakes }, ({ test }) => [test]);
-  const { outcomes, output } = await runTasks(sandbox, tasks);
+  const { outcomes, output } = await runTasks(sandbox, tasks, making.limitMs);
   return mistakes.flatMap((mistake, id) => {
     const what = whyNotNoticed(mistake, outcomes.get(id), output);
     return what === undefined ? [] : [problemOf(making.lesson, mistake, what)];
@@ -226,7 +239,7 @@ function problemOf(lesson: Lesson, { line, title }: Mistake, what: string): Prob
   return { file: mistakesFile(lesson), line, rule: "mistake", message: `"${title}": ${what}` };
 }
 
-/** Finds the quickest test that notices a mistake, for those that name none, and writes its name. */
+/** For mistakes that name no test finds the quickest that notices, and writes its name. */
 export async function recordMistakes(sandbox: Sandbox, making: Making): Promise<Problem[]> {
   const { project: { root }, lesson } = making;
   const mistakes = making.mistakes.filter(({ fails }) => fails === "");
@@ -244,7 +257,8 @@ export async function recordMistakes(sandbox: Sandbox, making: Making): Promise<
     const isNoticed = outcome !== undefined && outcome.message !== "";
     if (isNoticed && outcome.message !== LATE && outcome.message !== ENDLESS) {
       const file = outcome.test.replace(/^test\/|\.test\.js$/g, "");
-      lines.splice(mistake.line + 1, 0, `${file}: ${outcome.name}`, "");
+      const isAsked = mistake.test !== "";
+      lines.splice(mistake.line + 1, isAsked ? 2 : 0, `${file}: ${outcome.name}`, "");
       continue;
     }
     const what = outcome === undefined ? output.trim() || "it is not judged"

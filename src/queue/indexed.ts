@@ -12,7 +12,7 @@
  * Invariants: no entry comes before its parent; the entry at i has the index i, and one that has
  * left the heap has -1.
  * Left out: `compact`. Nothing dead is ever here.
- * Test: test/07-queue.indexed.test.ts, test/08-routing.test.ts
+ * Test: test/08-routing.indexed.test.ts, test/08-routing.test.ts
  */
 
 /** An item in a heap. The heap alone writes it. */
