@@ -153,7 +153,7 @@ test("failureLines() says what broke, the least that it takes, what happened, an
   assert.ok(text.includes("BROKEN: runs-once"));
   assert.ok(text.includes(INVARIANTS["runs-once"]));
   assert.ok(text.includes("seed 8, at 1234 ms: k1/a#1 was executed twice"));
-  assert.ok(text.includes(`1 faults, `) && text.includes("after 12 lives"));
+  assert.ok(text.includes(`1 fault, `) && text.includes("after 12 lives"));
   for (const line of planLines(small)) assert.ok(text.includes(line), line);
   for (const line of outcome.trace.slice(-60)) assert.ok(text.includes(line), line);
   assert.equal(lines.at(-1), "Again: npm run sim -- --seed 8");

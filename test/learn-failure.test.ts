@@ -1,10 +1,19 @@
 /** How the companion tells a failed test: scripts/lib/failure.mjs and scripts/learn/telling.ts. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { wantReadable } from "../scripts/learn/own.ts";
 import { tellFailures } from "../scripts/learn/telling.ts";
 import { describeEndless, describeFailure, type Failure } from "../scripts/lib/failure.mjs";
 import type { FailedTest } from "../scripts/lib/reporter.mjs";
@@ -115,6 +124,18 @@ test("${name}() ends (always)", async () => {
     });
   } finally {
     rmSync(root, { recursive: true, force: true });
+  }
+});
+
+test("wantReadable() is content without own/, and says that it cannot be read", () => {
+  const root = mkdtempSync(join(tmpdir(), "titan-own-"));
+  try {
+    wantReadable(root);
+    symlinkSync("own", join(root, "own")); // root may read what is closed, but not this
+    assert.throws(() => wantReadable(root),
+      /^BootstrapError: Cannot read own\/, where your code would be: ELOOP\n.* git clone '/);
+  } finally {
+    rmSync(root, { recursive: true });
   }
 });
 

@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { BootstrapError, ROOT } from "../bootstrap.mjs";
 import { type Chapter, findChapter, listChapters, suggest } from "../lib/chapters.mjs";
 import { type Exercise, type Hints, readHints } from "./exercises.ts";
-import { exercisesByChapter, type OwnPart, ownParts, present, untouched } from "./own.ts";
+import {
+  exercisesByChapter, type OwnPart, ownParts, present, untouched, wantReadable,
+} from "./own.ts";
 import { type Lesson, loadProject, type Project } from "./project.ts";
 
 export interface Opened {
@@ -29,6 +31,7 @@ export function openChapter(asked: string | undefined, usage: string): Opened {
     );
   }
   const chapter = findChapter(asked);
+  wantReadable(ROOT);
   const project = loadProject(ROOT);
   return describe(project, chapter, exercisesByChapter(project));
 }

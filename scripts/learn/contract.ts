@@ -196,13 +196,13 @@ export async function runWatch(args: readonly string[]): Promise<number> {
     for (;;) {
       keys.pause(); // a running test has the terminal, and Ctrl-C means it
       // Before the run: a change that is saved during the run has not been tested.
-      const seen = newest(folders);
+      const seen = stateOf(folders);
       const { code } = await contract(opened, { side, name });
       if (code > 128) return code; // ended by a signal: the reader has had enough
       process.stdout.write("\nWaiting for a change (r: run now, q: quit)\n");
       keys.resume();
       let key: string | undefined;
-      while (newest(folders) === seen && (key = keys.take()) === undefined) {
+      while (stateOf(folders) === seen && (key = keys.take()) === undefined) {
         await sleep(WATCH_POLL_MS);
       }
       if (key === "q") return 0;
@@ -213,17 +213,18 @@ export async function runWatch(args: readonly string[]): Promise<number> {
   }
 }
 
-/** Changes when any file below is written, added or removed. */
-function newest(folders: readonly string[]): string {
-  return folders.map((folder) => {
-    const times = readdirSync(folder, { withFileTypes: true, recursive: true }).flatMap((entry) => {
+/**
+ * Changes when any file below is written, added or removed. All times and sizes, and not the latest
+ * time: an editor outside of a virtual machine writes by another clock, which may be behind.
+ */
+export function stateOf(folders: readonly string[]): string {
+  return folders.flatMap((folder) =>
+    readdirSync(folder, { withFileTypes: true, recursive: true }).flatMap((entry) => {
       const path = join(entry.parentPath, entry.name);
-      return entry.isFile() && !path.includes(".backup-")
-        ? [statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0]
-        : [];
-    });
-    return `${times.length} ${Math.max(0, ...times)}`;
-  }).join(" ");
+      if (!entry.isFile() || path.includes(".backup-")) return [];
+      const { mtimeMs = 0, size = 0 } = statSync(path, { throwIfNoEntry: false }) ?? {};
+      return [`${path} ${mtimeMs} ${size}`];
+    })).sort().join("\n");
 }
 
 /** Single keys from a terminal, letters from a pipe. The end of input counts as `q`. */

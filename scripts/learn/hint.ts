@@ -82,6 +82,10 @@ function readSeen(root: string): Record<string, number> {
 }
 
 function writeSeen(root: string, seen: Record<string, number>): void {
-  mkdirSync(dirname(seenPath(root)), { recursive: true });
-  writeFileSync(seenPath(root), `${JSON.stringify(seen)}\n`);
+  try {
+    mkdirSync(dirname(seenPath(root)), { recursive: true });
+    writeFileSync(seenPath(root), `${JSON.stringify(seen)}\n`);
+  } catch {
+    // A read-only checkout: the hint has been given all the same.
+  }
 }

@@ -13,7 +13,7 @@ import { MARKS, readMarks, setMark } from "../lib/marks.mjs";
 import { contentHash } from "./cache.ts";
 import { begunParts, describe, type Opened, openChapter, readOptions } from "./chapter.ts";
 import { contract } from "./contract.ts";
-import { exercisesByChapter, unwritten } from "./own.ts";
+import { exercisesByChapter, unwritten, wantReadable } from "./own.ts";
 import { filesUnder, loadProject } from "./project.ts";
 
 interface Standing {
@@ -22,6 +22,7 @@ interface Standing {
 }
 
 export async function runMap(): Promise<number> {
+  wantReadable(ROOT);
   const project = loadProject(ROOT);
   const exercises = exercisesByChapter(project);
   const marks = readMarks(ROOT);
@@ -46,6 +47,9 @@ export async function runMap(): Promise<number> {
     );
   }
   known.save();
+  if (written === 0 && Object.keys(marks).length === 0) {
+    process.stdout.write("\nNew here? Begin with lessons/00-tour/README.md: nothing to write yet.");
+  }
   const number = Number(next?.slice(0, 2));
   const count = (mark: (typeof MARKS)[number]): number =>
     Object.values(marks).filter((all) => all.includes(mark)).length;

@@ -8,10 +8,19 @@
  * git-ignored.
  * Invariant: what a reader has written is never overwritten. `reset` moves it to own/.backup-….
  */
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
+import { BootstrapError } from "../bootstrap.mjs";
 import { type Exercise, findExercises, makeSkeleton } from "./exercises.ts";
 import { chapterOfFile, filesUnder, type Project, sourceFiles, subsystemOf } from "./project.ts";
 
@@ -165,6 +174,22 @@ export function hollow(
 ): void {
   for (const { from, to } of files) {
     writeFileSync(join(root, to), makeSkeleton(readFileSync(join(root, from), "utf8")));
+  }
+}
+
+/**
+ * A folder of another user that is closed would look as if nothing had been written yet.
+ * @throws BootstrapError when own/ is there and cannot be read
+ */
+export function wantReadable(root: string): void {
+  try {
+    accessSync(join(root, "own"), constants.R_OK | constants.X_OK);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return;
+    const why = code === "EACCES" ? "it is another user's, and closed" : String(code);
+    throw new BootstrapError(`Cannot read own/, where your code would be: ${why}\n` +
+      `Use a copy of the project that is yours: git clone '${root}' ~/titan`);
   }
 }
 

@@ -1,4 +1,5 @@
 /** A failure, complete: a reader needs nothing else. */
+import { plural } from "#base";
 import { INVARIANTS, planLines, type Outcome, type Plan } from "#simulation";
 
 /** Lines before the end that usually suffice. */
@@ -44,5 +45,6 @@ export function failureLines({ plan, small, runs, outcome, trace, command }: Fai
 
 function countOf({ steps, faults, pipelines }: Plan): string {
   const jobs = pipelines.reduce((sum, pipeline) => sum + pipeline.jobs.length, 0);
-  return `${steps.length} steps, ${faults.length} faults, ${jobs} jobs`;
+  const [asked, broken] = [plural(steps.length, "step"), plural(faults.length, "fault")];
+  return `${asked}, ${broken}, ${plural(jobs, "job")}`;
 }
