@@ -84,6 +84,7 @@ test("definitionJson() is the same pipeline again: services, gates, budgets and 
   });
   assert.deepEqual(made.jobs[1]!["healthcheck"], { command: ["ping", "-c1"] });
   assert.deepEqual(made.jobs[2], { id: "plain", run: "serve", type: "service", restart: "never" });
+  assert.deepEqual(made.jobs[3]!["depends_on"], ["web", "db"], "a service, and not its replicas");
   const again = toSpec(definePipeline(JSON.parse(JSON.stringify(made))));
   assert.deepEqual(
     PipelineSpec.decode(PipelineSpec.encode(again)), PipelineSpec.decode(PipelineSpec.encode(spec)),

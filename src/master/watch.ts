@@ -41,8 +41,6 @@ interface Batch {
   changes: JobChange[];
   count: number;
   run: RunInfo | undefined;
-  /** Jobs were added: their changes have their names, which older clients do not look for. */
-  hasNames: boolean;
   /** Once somebody has had room for it; `changes` is empty then. */
   encoded: Buffer[] | undefined;
 }
@@ -214,7 +212,6 @@ export class Watchers {
       const job = run.jobs[index]!;
       batch.changes.push({ ...jobChange(state, job, at), id: job.spec.id });
     }
-    batch.hasNames = true;
     batch.run = runInfo(run);
   }
 
@@ -246,7 +243,7 @@ export class Watchers {
 
   /**
    * Jobs were added, durably. A watcher of an older version knows jobs by the list that it got
-   * first, so it gets the whole list again.
+   * first, so it gets the whole list again, and not the batch that was released just now.
    */
   grown(run: Run | undefined): void {
     const feed = run && this.#feeds.get(run);
@@ -263,9 +260,7 @@ export class Watchers {
     const engine = this.#engine();
     feed.version += 1;
     if (feed.batch !== undefined && feed.group === engine.group) return feed.batch;
-    const batch: Batch = {
-      changes: [], count: 0, run: undefined, hasNames: false, encoded: undefined,
-    };
+    const batch: Batch = { changes: [], count: 0, run: undefined, encoded: undefined };
     feed.batch = batch;
     feed.group = engine.group;
     engine.whenDurable(() => this.#release(feed, batch));
@@ -325,8 +320,7 @@ export class Watchers {
   #nextPage(watcher: Watcher): Buffer | undefined | Promise<Buffer> {
     const { feed } = watcher;
     if (!watcher.isBehind) return undefined;
-    if (watcher.list === undefined && this.#isLost(watcher)) watcher.reset = true;
-    if (watcher.reset) {
+    if (watcher.reset || (watcher.list === undefined && watcher.next < feed.first)) {
       // Everything as it stands. The changes that waited are older than this, and are skipped.
       watcher.reset = false;
       watcher.next = feed.end;
@@ -337,11 +331,6 @@ export class Watchers {
     if (list === undefined) return this.#batchPage(watcher);
     if (list.from === undefined) return this.#lastPage(watcher, list.info);
     return this.#listPage(watcher, list, list.from);
-  }
-
-  /** The batch that it would get next is gone, or has words in it that it does not know. */
-  #isLost({ feed, next, grows }: Watcher): boolean {
-    return next < feed.first || (!grows && feed.batches[next - feed.first]?.hasNames === true);
   }
 
   #batchPage(watcher: Watcher): Buffer {
