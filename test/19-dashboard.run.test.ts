@@ -317,6 +317,8 @@ test("visibleBars() makes one bar of those that a screen cannot show apart", () 
   assert.deepEqual(visibleBars([...many, bar(4, 100, 300), bar(5, 300, 301)], at), [
     { ...bar(3, 1, 4), merged: 3 }, bar(4, 100, 300), bar(5, 300, 301),
   ]);
+  const apart = [bar(1, 0, 3), bar(2, 3, 7)]; // a pixel is 5 ms here
+  assert.deepEqual(visibleBars(apart, at), apart);
   const gate = [bar(1, 1, 2), bar(1, 2, 3, "gate")];
   assert.deepEqual(visibleBars(gate, at), gate);
   assert.deepEqual(visibleBars([], at), []);
