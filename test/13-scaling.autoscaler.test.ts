@@ -137,22 +137,27 @@ test("the loop grows once, a second later, by as many workers as the backlog nee
 });
 
 test("the second of a burst begins with it, and not with the next look", async () => {
+  const scaled = await Scaled.start({ max: 20 });
+  const { world } = scaled.cluster;
   for (const offMs of [7, 35, 88]) {
-    const scaled = await Scaled.start();
     await scaled.run(2000 + offMs);
-    await scaled.submit(5);
-    const { world } = scaled.cluster;
+    const before = scaled.ordered.length;
+    await scaled.submit(6);
     const acceptedAt = world.now;
-    await scaled.cluster.until(() => scaled.ordered.length > 0);
+    await scaled.cluster.until(() => scaled.ordered.length > before);
     const waited = world.now - acceptedAt;
     assert.ok(waited >= 995 && waited <= 1010, `${offMs}: ordered after ${waited} ms`);
-    scaled.stop();
   }
+  scaled.stop();
+  const before = scaled.ordered.length;
+  await scaled.submit(6);
+  await scaled.run(2000);
+  assert.equal(scaled.ordered.length, before, "and a loop that is stopped is not stirred");
 });
 
 test("jobs that wait are looked at once more, and not with each event", async () => {
   const scaled = await Scaled.start({ slots: 1, max: 2 });
-  await scaled.submit(40);
+  await scaled.submit(80);
   await scaled.cluster.until(() => scaled.begun === 2);
   const { fleet } = scaled.master;
   let looks = 0;
@@ -161,13 +166,28 @@ test("jobs that wait are looked at once more, and not with each event", async ()
     looks += 1;
     return look();
   };
-  const until = scaled.cluster.world.now + 1000;
-  while (scaled.cluster.world.now < until && scaled.begun < 30) {
+  const { world } = scaled.cluster;
+  /** Those that the clock does not ask for. */
+  const moreLooksIn = async (step: () => unknown): Promise<number> => {
+    const [before, since] = [looks, world.now];
+    for (let more = 0; more < 30; more++) {
+      await step();
+      await scaled.run(20);
+    }
+    return looks - before - (world.now - since) / 100;
+  };
+  const busy = await moreLooksIn(() => scaled.endAll());
+  assert.ok(scaled.begun >= 30 && busy <= 2, `${scaled.begun} jobs, ${busy} looks more`);
+  await scaled.cluster.until(() => {
     scaled.endAll();
-    await scaled.run(20);
-  }
-  assert.ok(scaled.begun >= 30, `${scaled.begun} jobs`);
-  assert.ok(looks <= 12, `${looks} looks`);
+    return scaled.begun === 80;
+  });
+  await scaled.run(500);
+  const single = await moreLooksIn(() => {
+    scaled.endAll();
+    return scaled.submit(1);
+  });
+  assert.ok(scaled.begun >= 100 && single <= 2, `${scaled.begun} jobs, ${single} looks more`);
   scaled.stop();
 });
 

@@ -107,8 +107,6 @@ export class Autoscaler<P extends OfferedPool = OfferedPool> {
   readonly #pauses = new Set<() => void>();
   readonly #bornAt: number;
   #timer: Timer | undefined;
-  /** A look comes in a moment, because jobs wait. */
-  #isStirred = false;
   #isStopped = false;
 
   constructor(options: AutoscalerOptions<P>) {
@@ -162,7 +160,6 @@ export class Autoscaler<P extends OfferedPool = OfferedPool> {
     const { fleet, pools } = this.#options;
     const seen = fleet.look();
     const { now, history } = seen;
-    this.#isStirred = false;
     let waitMs = LOOK_MS;
     if (seen.isFrozen) this.#stuckSince = new Map(); // nobody waits for a worker now
     else {
@@ -184,9 +181,7 @@ export class Autoscaler<P extends OfferedPool = OfferedPool> {
 
   /** The time of a burst begins with it, and not with the next look. */
   #stir(): void {
-    if (this.#stuckSince.size > 0 || this.#isStirred) return;
-    this.#isStirred = true;
-    this.#arm(0);
+    if (this.#stuckSince.size === 0 && !this.#isStopped) this.#look();
   }
 
   #arm(ms: number): void {
