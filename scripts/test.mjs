@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 // @ts-check
 /**
- * `npm test`: dev tools, type check, build, every test in a compiled copy of the project, then the
- * lessons.
+ * `npm test`: dev tools, type check, build, then the tests in a compiled copy of the project.
  *
- *     npm test                                    everything
+ *     npm test                                    all but what takes longest (LONG below)
+ *     npm test -- --all                           those too, and the lessons: what CI runs
  *     npm test -- test/05-log.test.ts             these files only, from the sources (no type
  *                                                 check, no lessons)
  *     npm test -- --test-name-pattern="torn tail" options go to node's runner
@@ -31,6 +31,16 @@ import { runTests } from "./lib/run-tests.mjs";
 /** Tests of the checkout itself: what git says of it, and what npm makes of it. */
 const IN_CHECKOUT = new Set(["test/style.test.ts", "test/package.test.ts"]);
 
+/**
+ * Each of these makes or plays the whole project anew: packages, bundles, planted bugs, the
+ * companion's copies. With the lessons they take as long as all the others, which a person waits
+ * for after each change.
+ */
+const LONG = new Set([
+  "22-simulation.bugs", "24-packaging.bundles", "learn-check", "learn-companion", "learn-scripts",
+  "package",
+].map((name) => `test/${name}.test.ts`));
+
 /** Programs that tests and lessons start, besides node and a POSIX shell. */
 const TOOLS = ["git", "python3", "redis-server", "redis-cli", "redis-benchmark", "chromium"];
 
@@ -47,8 +57,16 @@ await runMain(async () => {
     const share = shareSince(since.split("=")[1]);
     return share === undefined ? 0 : await testShare(share);
   }
-  if (args.length === 0) {
+  if (args.includes("--all")) {
+    if (args.length > 1) throw new BootstrapError("Cannot test: --all stands alone");
     return await testShare({ tests: allTests(), lessons: undefined, pages: true });
+  }
+  if (args.length === 0) {
+    const tests = allTests().filter((file) => !LONG.has(file));
+    const code = await testShare({ tests, lessons: [], pages: true });
+    const rest = `${LONG.size} long test files and the lessons did not run`;
+    process.stdout.write(`# ${rest}: npm test -- --all runs them, too\n`);
+    return code;
   }
   const flags = args.filter((arg) => arg.startsWith("-"));
   const named = args.filter((arg) => !arg.startsWith("-"));

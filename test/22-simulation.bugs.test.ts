@@ -19,7 +19,7 @@ import { readOptions, type Options } from "../scripts/sim/options.ts";
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const BUGS = listBugs(ROOT);
-/** All of them in `npm test`; every sixth in `npm run chapter`, for which somebody waits. */
+/** All of them in `npm test -- --all`; every sixth in `npm run chapter`: somebody waits for it. */
 const PLANTED = process.env["TITAN_TEST_SHARE"] === undefined
   ? BUGS
   : BUGS.filter((_, index) => index % 6 === 0);
