@@ -5,6 +5,7 @@ import { Event, hashState, State, type Run } from "#core";
 import { Checkpoints } from "../src/history/checkpoints.ts";
 import { stepOn, type Cursor } from "../src/history/cursor.ts";
 import { columnOf, numbersOf } from "../src/master/core/columns.ts";
+import { copyOfRun, runOfCopy, type RunHeader } from "../src/master/core/run-copy.ts";
 import { Bench, checkIndexes, randomLife, spec } from "./10-master.core.ts";
 
 test("a column gives back what it was made of, in as few bytes as its numbers need", () => {
@@ -103,4 +104,19 @@ test("a run that is over is a state's own before it changes", () => {
     for (let n = 0; n < 3; n++) bench.submit([spec("c")]);
     assert.equal(checkCopies(bench.log, 2) > 2, true, name);
   }
+});
+
+test("a run that is set to another moment keeps nothing of the one before", () => {
+  const bench = new Bench();
+  bench.submit([spec("a"), spec("b", { dependsOn: [0] })]);
+  const run = [...bench.state.runs.values()][0]!;
+  const header = { ...run, budget: JSON.stringify(run.budget), jobs: 2 } as unknown as RunHeader;
+  const plain = copyOfRun(run, header);
+  run.carried = new Map([["0/a", []]]);
+  run.edges = [[0, 1]] as unknown as Run["edges"];
+  const full = copyOfRun(run, header);
+  const spare = runOfCopy(full);
+  assert.deepEqual([spare.carried.size, spare.edges.length], [1, 1]);
+  assert.equal(runOfCopy(plain, spare), spare);
+  assert.deepEqual([spare.carried.size, spare.edges.length, spare.jobs.length], [0, 0, 2]);
 });
