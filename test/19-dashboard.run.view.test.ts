@@ -5,6 +5,7 @@ import type { Fact, Job, JobStatus, Run } from "../src/dashboard/page/rows.ts";
 import { ApiError } from "../src/dashboard/page/api.ts";
 import { allFacts, readHistory } from "../src/dashboard/page/run/history.ts";
 import { jobName, runJobs } from "../src/dashboard/page/run/jobs.ts";
+import { whyOf } from "../src/dashboard/page/run/table.ts";
 import { sceneOf } from "../src/dashboard/page/run/scene.ts";
 import { addressOf, selectionOf } from "../src/dashboard/page/run/selection.ts";
 import { EMPTY, type State } from "../src/dashboard/page/state.ts";
@@ -69,6 +70,16 @@ test("the address has the selection, and nothing of it is believed unseen", () =
 
 const fact = (seq: number, more: object = {}): Fact =>
   ({ seq, at: seq, type: "JobStarted", run: "r-1", ...more }) as Fact;
+
+test("whyOf() says why a job waits, also after it has failed", () => {
+  const failure = { message: "exited with code 2" } as Job["failure"];
+  const job = { ...row("a"), reason: "no free slot", failure };
+  assert.equal(whyOf(job), "no free slot; before that: exited with code 2");
+  assert.equal(whyOf({ ...job, failure: null }), "no free slot");
+  for (const other of [{ ...job, status: "FAILED" as const }, { ...job, reason: "" }]) {
+    assert.equal(whyOf(other), "exited with code 2");
+  }
+});
 
 test("readHistory() reads all pages of the log, and says what is missing", async () => {
   const submitted = fact(3, { type: "RunSubmitted" });

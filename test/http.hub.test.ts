@@ -259,9 +259,9 @@ test("a reader of once is told nothing after its end, while its socket stays", a
   await pass();
   assert.equal(outlet.text, text);
   // Its socket is closed at last: that nobody reads is known already.
+  outlet.destroy();
   const open = new FakeOutlet();
   hub.open(open, { all: false, runs: [] });
-  outlet.destroy();
   await world.run(world.now + 60_000);
   master.add(1);
   await pass();
