@@ -165,6 +165,30 @@ Add the text, \`times\` times.
 \`out = ""\`, then a loop, then return it.
 `;
 
+/** What a reader might write in an exercise, and the test that notices. */
+const MISTAKES = `# Mistakes
+
+## echo
+
+### Once too often
+
+01-echo: echo() repeats
+
+${FENCE}diff
+-for (let i = 0; i < times; i++) out += text;
++for (let i = 0; i <= times; i++) out += text;
+${FENCE}
+
+### Once at least
+
+01-echo: echo() of zero times is empty
+
+${FENCE}diff
+-let out = "";
++let out = text;
+${FENCE}
+`;
+
 /** The words differ between versions of V8. */
 function badJson(): string {
   try {
@@ -193,6 +217,7 @@ const FILES: Readonly<Record<string, string>> = {
   "test/01-echo.test.ts": TEST,
   "lessons/01-echo/README.md": LESSON,
   "lessons/01-echo/hints.md": HINTS,
+  "lessons/01-echo/mistakes.md": MISTAKES,
   "lessons/01-echo/break/one-too-many.patch": PATCH,
   "lessons/01-echo/break/again.patch": PATCH,
 };
@@ -228,6 +253,7 @@ const PLAIN_SOURCE = SOURCE.replace(/.*#(end-)?exercise.*\n/g, "");
 const PLAIN: Readonly<Record<string, string | null>> = {
   "src/echo/mod.ts": PLAIN_SOURCE,
   "lessons/01-echo/hints.md": null,
+  "lessons/01-echo/mistakes.md": null,
   "lessons/01-echo/break/one-too-many.patch": null,
   "lessons/01-echo/break/again.patch": null,
 };

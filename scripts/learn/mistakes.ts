@@ -19,7 +19,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../bootstrap.mjs";
 import { listChapters } from "../lib/chapters.mjs";
-import { programArguments, programFile, recompile } from "../lib/compiled.mjs";
+import { isCompiled, programArguments, programFile, recompile } from "../lib/compiled.mjs";
 import { isAlone } from "../lib/together.mjs";
 import type { Exercise } from "./exercises.ts";
 import { parseMarkdown } from "./markdown.ts";
@@ -215,6 +215,8 @@ interface Told {
 
 /** Made in a copy, each mistake must fail the test that it names, and be told in words. */
 export async function checkMade(sandbox: Sandbox, making: Making): Promise<Problem[]> {
+  // A project that cannot be built has been told so; its modules cannot be put together.
+  if (!isCompiled(sandbox.root)) return [];
   const mistakes = making.mistakes.filter(({ test }) =>
     test !== "" && existsSync(join(sandbox.root, test)));
   const tasks = tasksFor(sandbox, { ...making, mistakes }, ({ test }) => [test]);
