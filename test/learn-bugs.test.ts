@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import { choicesFor, drawer, verdict } from "../scripts/learn/bugs.ts";
+import { chosen, choicesFor, drawer, verdict } from "../scripts/learn/bugs.ts";
 import { listBugs } from "../scripts/sim/bugs.ts";
 
 const ROOT = join(import.meta.dirname, "..");
@@ -33,4 +33,10 @@ test("verdict() repeats the guess, and says what is right", () => {
   assert.equal(verdict(bug, "slots"), "You said slots, and so it is. Because.");
   assert.equal(verdict(bug, "x"), "You said x; it breaks slots or no-crash. Because.");
   assert.equal(verdict(bug, ""), "It breaks slots or no-crash. Because.");
+});
+
+test("chosen() takes a number of the list, or a name as it is", () => {
+  const choices = ["slots", "once-is-once"];
+  assert.deepEqual(["2", "slots", "3", ""].map((said) => chosen(said, choices)),
+    ["once-is-once", "slots", "3", ""]);
 });

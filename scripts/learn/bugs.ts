@@ -42,7 +42,7 @@ export async function runBugs(args: readonly string[]): Promise<number> {
   const choices = choicesFor(bug, bugs);
   process.stdout.write(`${bug.diff.join("\n")}\n\nWhich promise does this break?\n${
     choices.map((choice, at) => `  ${at + 1}  ${choice}`).join("\n")}\n`);
-  const guess = said ?? (await ask(choices));
+  const guess = chosen(said ?? (await ask()), choices);
   const child = spawn(process.execPath, ["scripts/launch.mjs", "sim", "--bug", bug.name], {
     cwd: ROOT, stdio: ["ignore", "inherit", "inherit"],
   });
@@ -96,11 +96,16 @@ function hashOf(text: string): number {
 }
 
 /** A number of the list or a name; nothing is an answer, too. */
-async function ask(choices: readonly string[]): Promise<string> {
+async function ask(): Promise<string> {
   if (!process.stdin.isTTY || !process.stdout.isTTY) return "";
   const terminal = createInterface({ input: process.stdin, output: process.stdout });
   const said = (await terminal.question("\nYour guess (Enter goes on): ").catch(() => "")).trim();
   terminal.close();
+  return said;
+}
+
+/** A number of the list means what stands there. */
+export function chosen(said: string, choices: readonly string[]): string {
   return choices[Number(said) - 1] ?? said;
 }
 
