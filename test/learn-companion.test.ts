@@ -338,7 +338,8 @@ test("learn start of a chapter with several files: own/log.ts passes on own/log/
     program("sim --own log,5 --seed 3"), program("sim", { env: { npm_config_own: "true" } }),
   ]);
   assert.match(chosen.out, /a life on least 9 with --seed 3\n/);
-  assert.match(byNpm.out, /a life on least 9 with --seeds 200 --power-first\nAgain: npm run learn sim 5 --\n/);
+  assert.match(byNpm.out, /a life on least 9 with --seeds 200 --power-first\n/);
+  assert.match(byNpm.out, /\nAgain: npm run learn sim 5 --\n/);
   await broken("log/record.ts", "export const = 1;\n", /^Cannot load own\/log: [^]*record\.ts:\d+/);
   await broken("log/record.ts", 'throw new Error("Exercise: decode");\n', new RegExp("Cannot run " +
     "your 05-log: not written yet: decode \\(npm run learn test 5\\)"));
