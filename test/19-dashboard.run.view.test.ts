@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Fact, Job, JobStatus, Run } from "../src/dashboard/page/rows.ts";
 import { ApiError } from "../src/dashboard/page/api.ts";
+import { eventRow } from "../src/dashboard/page/run/events.ts";
 import { allFacts, readHistory } from "../src/dashboard/page/run/history.ts";
 import { jobName, runJobs } from "../src/dashboard/page/run/jobs.ts";
 import { whyOf } from "../src/dashboard/page/run/table.ts";
@@ -206,4 +207,10 @@ test("each job of a large run is named in all views; of a small one, in those wi
   for (const view of ["log", "definition", "events"]) {
     assert.match(shown(few, `?view=${view}`), /\(jobs of r-1\)/);
   }
+});
+
+test("a fact looks the same whether it was read from the log or came while one looks", () => {
+  const fact: Fact = { seq: 7, at: 0, type: "JobStarted", run: "r-1", job: "a", attempt: 2 };
+  assert.match(words(eventRow(fact)).join(" "), /^7 .* JobStarted a attempt 2$/);
+  assert.deepEqual(eventRow({ ...fact, text: "#7 JobStarted r-1/a#2" }), eventRow(fact));
 });

@@ -11,8 +11,8 @@ import { h, type VNode } from "../vdom.ts";
 
 /** Pixels; style/run.css has the same. */
 const EVENT_ROW = 32;
-/** Told by columns of their own. */
-const COLUMNS: ReadonlySet<string> = new Set(["type", "at", "run", "job", "seq"]);
+/** Told by columns of their own; a fact that was read from the log has all of it as a text, too. */
+const COLUMNS: ReadonlySet<string> = new Set(["type", "at", "run", "job", "seq", "text"]);
 
 export interface EventsProps {
   readonly run: string;
@@ -47,7 +47,7 @@ function isAbout({ job, jobs }: Fact, wanted: string): boolean {
   return job === wanted || (Array.isArray(jobs) && jobs.includes(wanted));
 }
 
-function eventRow(fact: Fact): VNode {
+export function eventRow(fact: Fact): VNode {
   const { seq, at, type, job = "" } = fact;
   const when = at === undefined ? "" : new Date(at).toLocaleTimeString();
   const cells = [String(seq), when, type, job, restOf(fact)];
