@@ -19,7 +19,7 @@ import { isMainThread, Worker, workerData } from "node:worker_threads";
 /** The longest honest turn of a chapter's tests computes for a second. */
 const MAX_TURN_CPU_MS = Number(process.env["TITAN_ENDLESS_CPU_MS"] ?? 5000);
 const LOOK_MS = Math.min(250, MAX_TURN_CPU_MS / 4);
-/** A loop that awaits is often inside Node. Another look a few milliseconds later finds its line. */
+/** A loop that awaits is often inside Node. Another look, milliseconds later, finds its line. */
 const MAX_LOOKS = 500;
 const PAUSE_MS = 5;
 const OWN = /\/own\//;
