@@ -19,9 +19,7 @@ const GROUPS: Record<string, (options: Options) => Promise<Row[]>> = {
   agents, dashboards,
 };
 
-const { values } = parseArgs({
-  options: { json: { type: "boolean" }, quick: { type: "boolean" }, only: { type: "string" } },
-});
+const values = optionsOf(process.argv.slice(2));
 const wanted = values.only?.split(",") ?? Object.keys(GROUPS);
 const unknown = wanted.filter((name) => GROUPS[name] === undefined);
 if (unknown.length > 0) {
@@ -50,3 +48,16 @@ if (values.json) {
   );
 } else console.log(`${machine()}\n\n${formatTable(rows)}`);
 process.exit(0);
+
+function optionsOf(args: string[]): { json?: boolean; quick?: boolean; only?: string } {
+  try {
+    return parseArgs({
+      args,
+      options: { json: { type: "boolean" }, quick: { type: "boolean" }, only: { type: "string" } },
+    }).values;
+  } catch (error) {
+    const [why] = (error as Error).message.split(". ");
+    console.error(`Cannot run the benchmark: ${why} (--only GROUP,…, --quick, --json)`);
+    process.exit(2);
+  }
+}
