@@ -575,9 +575,11 @@ test("Sweeper looks again at a process that shows no environment, as everybody d
     TITAN_WORKDIR: join(folder, randomUUID()),
   };
   const names = Object.entries(attempt).map(([name, value]) => `${name}=${value}`).join(" ");
+  // The shell that says "named" waits for a line that never comes, without another exec: in the
+  // middle of that one it would show no environment for the second time, and be nobody's for good.
   const child = spawnNode(
     "/bin/sh",
-    ["-c", `echo empty; read go; exec env ${names} sh -c 'echo named; exec sleep ${mark()}'`],
+    ["-c", `echo empty; read go; exec env ${names} sh -c 'echo named; read never'`],
     { detached: true, env: {}, stdio: ["pipe", "pipe", "ignore"] },
   );
   const exit = new Promise<string | null>((resolve) =>
