@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
-import { after, test } from "node:test";
+import { after, afterEach, test } from "node:test";
 import { seededRandom, type Child, type Exit, type SpawnOptions } from "#host";
 import { nodeProcesses, MarkReader, markText } from "#process";
 import { pauseAfter, Sweeper } from "../src/process/sweep.ts";
@@ -23,6 +23,9 @@ import { PATH } from "./processes.support.ts";
 const processes = nodeProcesses();
 const folder = mkdtempSync(join(tmpdir(), "titan-processes-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
+/** A test that fails leaves its jobs running, and a running job keeps this process alive. */
+const running = new Set<Child>();
+afterEach(() => running.forEach((child) => child.signal("SIGKILL")));
 
 interface Ended extends Exit {
   out: string;
@@ -44,13 +47,16 @@ function start(
       env: options.env ?? { PATH },
       onOutput:
         options.onOutput ?? ((stream, bytes) => void (stream === "stdout" ? out : err).push(bytes)),
-      onExit: (exit) =>
+      onExit: (exit) => {
+        running.delete(child);
         resolve({
           ...exit,
           out: Buffer.concat(out).toString(),
           err: Buffer.concat(err).toString(),
-        }),
+        });
+      },
     });
+    running.add(child);
   });
   options.with?.(child);
   return { child, ended };
@@ -422,6 +428,7 @@ test("a job's children end with it: in its group, deaf to hang-ups, or in a sess
   const { child, ended } = start(["sh", "-c", `sleep ${next} & wait`], {
     env: { ...env, TITAN_ATTEMPT: "2" },
   });
+  await until("the second job's child runs", () => alive(next));
   await until("the children are gone", () => !alive(plain) && !alive(deaf) && !alive(daemon));
   assert.ok(alive(next));
   child.signal("SIGTERM");
