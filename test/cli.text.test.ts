@@ -32,6 +32,7 @@ import { RpcError } from "#rpc";
 import type { Client } from "#sdk";
 import type { Context } from "../src/cli/context.ts";
 import { jobLine } from "../src/cli/json.ts";
+import { nextSteps } from "../src/cli/serve.ts";
 import { summarize } from "../src/cli/summary.ts";
 import { Waits } from "../src/cli/waits.ts";
 
@@ -599,4 +600,17 @@ test("describeError() puts a file system's error into words, and leaves others a
 
 test("wrap() breaks between words", () => {
   assert.deepEqual(wrap("one two three", 8), ["one two", "three"]);
+});
+
+test("nextSteps() names the master as it can be dialled, from here and from elsewhere", () => {
+  const own = { host: "127.0.0.1", port: 9090 };
+  const next = "next: titan run FILE   or: titan workers   Ctrl-C stops";
+  assert.deepEqual(nextSteps(own, { workers: 2 }), [next]);
+  assert.deepEqual(nextSteps({ ...own, host: "0.0.0.0" }, { workers: 2 }), [
+    next, "from another machine: --master HOST:9090, where HOST is this machine's name",
+  ]);
+  assert.deepEqual(nextSteps({ host: "::", port: 7 }, { workers: 0 }), [
+    "next: titan worker --master [::1]:7   then: titan run --master [::1]:7 FILE",
+    "from another machine: --master HOST:7, where HOST is this machine's name",
+  ]);
 });

@@ -4,7 +4,7 @@
  * Test: test/cli.cluster.test.ts
  */
 import { join, relative } from "node:path";
-import { hostPort } from "#base";
+import { dialable, hostPort } from "#base";
 import { DEFAULT_MASTER, tokenOf } from "./address.ts";
 import type { ArtifactLimits } from "#core";
 import type { EmbeddedCluster, NotifyPolicy, PoolsOption, Scale } from "#cluster";
@@ -190,7 +190,6 @@ async function artifactLimits(call: Call): Promise<ArtifactLimits | undefined> {
 
 function announce(call: Call, cluster: EmbeddedCluster, options: ServeOptions): void {
   const { context } = call;
-  const { scale, pools } = options;
   const { master, stateDir, recovered, store } = cluster;
   const address = hostPort(master);
   if (call.json) return context.json(readyJson(call, cluster, options));
@@ -216,12 +215,21 @@ function announce(call: Call, cluster: EmbeddedCluster, options: ServeOptions): 
   for (const damage of kept?.ignored ?? []) {
     context.note(`titan: warning: the store's log: ${damage}`);
   }
+  for (const line of nextSteps(master, options)) context.out(`  ${line}`);
+}
+
+/** Commands that people may type now: addresses that can be dialled from here. */
+export function nextSteps(
+  { host, port }: Address,
+  { workers, scale, pools }: Pick<ServeOptions, "workers" | "scale" | "pools">,
+): string[] {
+  const address = hostPort({ host: dialable(host), port });
   const named = address === hostPort(DEFAULT_MASTER) ? "" : ` --master ${address}`;
-  context.out(
-    options.workers === 0 && scale === undefined && pools === undefined
-      ? `  next: titan worker${named}   then: titan run${named} FILE`
-      : `  next: titan run${named} FILE   or: titan workers${named}   Ctrl-C stops`,
-  );
+  const next = workers === 0 && scale === undefined && pools === undefined
+    ? `next: titan worker${named}   then: titan run${named} FILE`
+    : `next: titan run${named} FILE   or: titan workers${named}   Ctrl-C stops`;
+  if (dialable(host) === host) return [next];
+  return [next, `from another machine: --master HOST:${port}, where HOST is this machine's name`];
 }
 
 /** "2 workers and 0 to 4 more (GPU)". */

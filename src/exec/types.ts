@@ -98,7 +98,7 @@ export const MAX_RESULT_BYTES = 64 * 1024;
 
 /** The message for a result that breaks the limit. `bytes`: its size, if it was counted. */
 export function tooLarge(bytes?: number): string {
-  const advice = "write it to a file, below TITAN_SHARED or elsewhere, and return its path";
+  const advice = "put it into an artifact or a file, and return its name";
   const size = bytes === undefined ? "it has, as JSON, more than" : `${bytes} bytes exceed`;
   return `Cannot keep the result: ${size} ` +
     `${MAX_RESULT_BYTES}${bytes === undefined ? " bytes" : ""}; ${advice}`;
