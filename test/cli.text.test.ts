@@ -409,6 +409,15 @@ test("table() fits a narrow terminal: it cuts the last column, or writes paragra
   assert.equal(table(["RUN", "STATUS", "WHY"], rows), table(["RUN", "STATUS", "WHY"], rows, 200));
 });
 
+test("overview() names every command that people type, once", async () => {
+  const commands = await allCommands();
+  const named = overview(commands).split("\n").flatMap((line) => /^ {2}(\w+)/.exec(line)?.[1] ?? []);
+  for (const { name } of commands.filter((command) => command.name !== "__complete")) {
+    // "titan run hello.yaml" and "titan help run" below begin with "titan", which is no command.
+    assert.equal(named.filter((word) => word === name).length, 1, name);
+  }
+});
+
 test("overview() and commandHelp() fit a narrow terminal", async () => {
   const commands = await allCommands();
   const limit = {

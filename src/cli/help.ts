@@ -14,13 +14,13 @@ const GROUPS: readonly (readonly [title: string, names: readonly string[]])[] = 
   ["Look", ["runs", "status", "watch", "logs", "replay", "agents", "workers", "dead"]],
   ["Serve", ["deploy", "services", "forward", "scale", "rollback", "stop", "restart"]],
   ["Scale", ["pools", "launch", "retire", "drain"]],
-  ["Change", ["cancel", "retry", "gates", "approve", "reject", "kv"]],
+  ["Change", ["cancel", "retry", "gates", "approve", "reject", "kv", "artifact"]],
   ["In a job", ["step", "add"]],
   [
     "Operate",
     [
-      "master", "worker", "store", "eventlog", "backup", "restore", "doctor", "completion",
-      "version", "help",
+      "master", "worker", "store", "mcp", "eventlog", "backup", "restore", "doctor",
+      "completion", "version", "help",
     ],
   ],
 ];

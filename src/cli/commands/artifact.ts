@@ -32,8 +32,8 @@ const ACTIONS: Readonly<Record<string, Action>> = {
 
 export const artifact: Command = {
   name: "artifact",
-  summary: "put, get, list or remove files that runs hand on, or that live by a name",
-  usage: "put|get|list|rm|gc [NAME] [FILE|-]",
+  summary: "put, get, list, rm, gc: files that runs hand on, or that live by a name",
+  usage: "ACTION [NAME] [FILE|-]",
   args: [1, Infinity],
   flags: {
     run: { type: "string", value: "RUN", summary: "of this run (inside a job: its own)" },
