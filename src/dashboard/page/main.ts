@@ -211,4 +211,5 @@ setInterval(tick, TICK_MS);
 tick();
 render();
 void stream.run();
-requestIdleCallback(warmRun);
+// Safari has no idle callbacks.
+(globalThis.requestIdleCallback ?? setTimeout)(warmRun);

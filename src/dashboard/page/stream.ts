@@ -139,6 +139,7 @@ export class Stream {
       this.#isSilent = true;
       connection.abort();
     });
+    let reader: ReadableStreamDefaultReader<string> | undefined;
     try {
       // As they are at some time after the last message. Later changes come behind it.
       await this.#readRuns(signal);
@@ -146,17 +147,20 @@ export class Stream {
       if (!response.ok) {
         throw new ApiError(response.status, `The master answered ${response.status}`);
       }
-      const reader = new SseReader();
-      const text = response.body!.pipeThrough(new TextDecoderStream());
-      for await (const piece of text as unknown as AsyncIterable<string>) {
+      const messages = new SseReader();
+      // Safari before 26 has no `for await` over a stream.
+      reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+      for (let read = await reader.read(); !read.done; read = await reader.read()) {
         watch.heard();
         this.#heard = true;
-        for (const message of reader.read(piece)) if (!signal.aborted) this.#take(message);
+        for (const message of messages.read(read.value)) if (!signal.aborted) this.#take(message);
         this.#tell();
       }
       if (!isBrief) throw new ApiError(0, "The connection ended");
     } finally {
       watch.stop();
+      // After an error of ours the connection would stay, one of the six.
+      reader?.cancel().catch(() => undefined);
     }
   }
 
