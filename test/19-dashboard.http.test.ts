@@ -51,6 +51,35 @@ test("every path of a view answers one page, with the strict headers", async () 
   assert.equal((await fetch(`${open.url}/runs`, { method: "POST" })).status, 403);
 });
 
+test("a first look that fails does not fail those who come later", async () => {
+  const host = nodeHost();
+  let failures = 0;
+  const storage = new Proxy(host.storage, {
+    get(target, name) {
+      const own = target[name as keyof typeof target] as (...args: unknown[]) => unknown;
+      if (name !== "list" || failures > 0) return own.bind(target);
+      return async () => {
+        failures++;
+        throw Object.assign(new Error("EMFILE: too many open files"), { code: "EMFILE" });
+      };
+    },
+  });
+  const door = new HttpDoor({
+    host: { ...host, storage }, master: NOWHERE, version: "1.2.3", token: undefined,
+    listen: { host: "127.0.0.1", port: 0 },
+  });
+  await door.open();
+  try {
+    const first = await load("/", {}, door);
+    assert.equal(first.status, 500);
+    assert.match(await first.text(), /EMFILE/);
+    assert.equal((await load("/", {}, door)).status, 200);
+    assert.equal(failures, 1);
+  } finally {
+    await door.close();
+  }
+});
+
 /** The addresses that a module imports, at once or later. */
 const importsOf = (text: string, at: string): string[] =>
   [...text.matchAll(/\b(?:from|import|URL)\s*\(?\s*"([./][^"]+)"/g)]

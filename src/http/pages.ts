@@ -32,8 +32,7 @@ export class Pages {
       const what = `Cannot ${method} ${path}: it takes GET`;
       throw new HttpError(405, "UNSUPPORTED", what, { allow: "GET, HEAD" });
     }
-    this.#dashboard ??= Dashboard.load(this.#host);
-    const dashboard = await this.#dashboard;
+    const dashboard = await (this.#dashboard ??= this.#load());
     if (!dashboard.isBuilt) {
       const why = "Cannot serve the dashboard: it is not built (npm run build)";
       throw new HttpError(503, "INTERNAL", why);
@@ -42,6 +41,16 @@ export class Pages {
     const asset = isAsset ? dashboard.find(path.slice(ASSETS.length)) : dashboard.shell;
     if (asset === undefined) throw new HttpError(404, "NOT_FOUND", `There is no file ${path}`);
     sendAsset(asset, { request, response });
+  }
+
+  /** One that fails, perhaps for want of file handles, fails for those who asked, and no others. */
+  async #load(): Promise<Dashboard> {
+    try {
+      return await Dashboard.load(this.#host);
+    } catch (error) {
+      this.#dashboard = undefined;
+      throw error;
+    }
   }
 }
 
