@@ -126,6 +126,16 @@ test("a run is shown at the moment of the address, and with the master's reasons
     assert.equal(moved.scene!.rows.get("j6")!.reason, "after 12", "folded, at once");
   });
 
+test("the end is asked for by its number, once it has one", async () => {
+  const master = new FakeMaster("r-end", "?at=end");
+  const parts = await master.shown();
+  assert.match(textOf(parts.bar), /fact 10 of 10 /);
+  assert.equal(parts.scene!.rows.size, 10);
+  const moments = master.asked.filter((path) => /^history\/(?:at|step)/.test(path));
+  assert.ok(moments.includes("history/step?seq=20"), `${moments}`);
+  for (const path of moments) assert.match(path, /seq=\d\d?(?:&|$)/);
+});
+
 test("a fact that changed too much to tell it is a base of its own", async () => {
   const master = new FakeMaster("r-2", "?at=14");
   master.all.add(8).add(10);

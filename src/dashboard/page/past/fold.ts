@@ -41,6 +41,31 @@ export interface Moment {
   readonly jobs: ReadonlyMap<string, Job>;
 }
 
+/** What `history` answers: the facts behind which the state can be told. */
+export interface Span {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** What `history/at` answers. */
+export interface MomentRows {
+  readonly seq: number;
+  readonly at: number;
+  readonly runs: readonly Run[];
+  readonly jobs?: readonly Job[];
+}
+
+export interface FactsPage {
+  readonly facts: readonly PastFact[];
+  /** Where the next page begins. */
+  readonly next: number | null;
+}
+
+export function momentOf({ seq, at, runs, jobs = [] }: MomentRows, id: string): Moment | undefined {
+  const run = runs.find((each) => each.id === id);
+  return run && { seq, at, run, jobs: new Map(jobs.map((job) => [job.id, job])) };
+}
+
 // #region fold
 /** The moment after these facts. */
 export function fold(from: Moment, facts: readonly PastFact[]): Moment {

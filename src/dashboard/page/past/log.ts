@@ -5,8 +5,7 @@
  * Test: test/19-dashboard.past.test.ts
  */
 import type { ApiError } from "../api.ts";
-import type { PastFact } from "./fold.ts";
-import type { FactsPage, Span } from "./run.ts";
+import type { FactsPage, PastFact, Span } from "./fold.ts";
 import type { Course } from "./travel.ts";
 
 /** Facts of a page, and pages that are kept. */

@@ -17,29 +17,11 @@ import { Attempts } from "../timeline/attempts.ts";
 import { h, type Child, type VNode } from "../vdom.ts";
 import type { Context } from "../views/view.ts";
 import { barTree, sayPlace } from "./bar.ts";
-import { RunPast, type Moment, type PastFact } from "./fold.ts";
+import {
+  momentOf, RunPast, type FactsPage, type Moment, type MomentRows, type PastFact, type Span,
+} from "./fold.ts";
 import { factsTree, stepsTree, type Step } from "./told.ts";
 import { Latest, Travel, type Course } from "./travel.ts";
-
-/** What `history` answers: the facts behind which the state can be told. */
-export interface Span {
-  readonly first: number;
-  readonly last: number;
-}
-
-/** What `history/at` answers. */
-export interface MomentRows {
-  readonly seq: number;
-  readonly at: number;
-  readonly runs: readonly Run[];
-  readonly jobs?: readonly Job[];
-}
-
-export interface FactsPage {
-  readonly facts: readonly PastFact[];
-  /** Where the next page begins. */
-  readonly next: number | null;
-}
 
 /** What the page of a run shows in place of the present. */
 export interface PastScene {
@@ -145,7 +127,9 @@ class RunTravel implements Course {
     const isKnown = this.#past !== undefined && !(this.isGrowing && travel.place >= this.count);
     const seq = isKnown ? this.seqOf(travel.place) : travel.seq;
     const path = this.#momentPath(seq);
-    if (!isKnown || travel.isResting) moment.want(path);
+    // The end has no number before the facts have come.
+    const isNamed = isKnown || !travel.isAtEnd;
+    if (isNamed && (!isKnown || travel.isResting)) moment.want(path);
     const answer = moment.answerTo(path);
     if (answer !== undefined && this.#exact?.seq !== answer.seq) {
       this.#exact = momentOf(answer, this.run);
@@ -238,11 +222,6 @@ class RunTravel implements Course {
   }
 }
 
-export function momentOf({ seq, at, runs, jobs = [] }: MomentRows, id: string): Moment | undefined {
-  const run = runs.find((each) => each.id === id);
-  return run && { seq, at, run, jobs: new Map(jobs.map((job) => [job.id, job])) };
-}
-
 let shown: RunTravel | undefined;
 
 /** Of the run whose address has a moment. */
@@ -268,7 +247,7 @@ export function pastParts(state: State, context: Context): PastParts {
   const moment = own.now();
   const seq = own.seqOf(travel.place);
   const path = `history/step?seq=${seq}`;
-  if (travel.isResting) own.step.want(path);
+  if (travel.isResting && own.fact(travel.place) !== undefined) own.step.want(path);
   const live = withQuery(context.url, { at: undefined });
   return {
     scene: moment && {

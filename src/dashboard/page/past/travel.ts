@@ -72,6 +72,11 @@ export class Travel {
     return this.#seq;
   }
 
+  /** No moment has been named. */
+  get isAtEnd(): boolean {
+    return this.#seq === END;
+  }
+
   get place(): number {
     return this.course.placeOf(this.#seq);
   }
@@ -148,7 +153,7 @@ export class Travel {
   #tell(): void {
     const { url, navigate } = this.#context();
     const at = String(this.#seq);
-    if (this.#seq === END || url.searchParams.get("at") === at) return;
+    if (this.isAtEnd || url.searchParams.get("at") === at) return;
     this.#told = at;
     navigate(withQuery(url, { at }), { replace: true });
   }
