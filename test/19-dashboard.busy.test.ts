@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { test as nodeTest, type TestContext } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import type { Api } from "../src/dashboard/page/api.ts";
+import { ApiError, type Api } from "../src/dashboard/page/api.ts";
 import { Needs } from "../src/dashboard/page/needs.ts";
 import { Pace } from "../src/dashboard/page/pace.ts";
 import type { Job, Run } from "../src/dashboard/page/rows.ts";
@@ -172,13 +172,19 @@ test("200,000 facts of runs that come, are followed and are forgotten: nothing p
     assert.ok(page.types.length < 5_000, `${page.types.length}`);
   });
 
+/** Answers by their paths, whether they are asked for alone or together. */
+const apiOf = (get: (path: string) => Promise<unknown>): Api => ({
+  get, several: (paths) => Promise.all(paths.map(async (path) =>
+    ({ get: path, value: await get(path) }))),
+} as Partial<Api> as Api);
+
 test("answers to what nobody looks at any more are forgotten, all but the last", async () => {
   let state = EMPTY;
   let asked = 0;
   let answerLate: (value: object) => void = () => undefined;
   const get = async (path: string): Promise<object> => path === "late"
     ? new Promise<object>((resolve) => (answerLate = resolve)) : { answer: (asked += 1) };
-  const api = { get } as unknown as Api;
+  const api = apiOf(get);
   const dispatch = (action: Action): void => void (state = reduce(state, action));
   const needs = new Needs({ api, dispatch, follow: () => undefined });
   const shown = { type: "get", path: "definition" } as const;
@@ -200,7 +206,7 @@ test("answers to what nobody looks at any more are forgotten, all but the last",
 test("a tab that nobody sees asks for the gates now and then, and for nothing else", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const asked: string[] = [];
-  const api = { get: async (path: string) => void asked.push(path) } as unknown as Api;
+  const api = apiOf(async (path: string) => void asked.push(path));
   const needs = new Needs({ api, dispatch: () => undefined, follow: () => undefined });
   needs.set([{ type: "get", path: "gates", everyMs: 2_000, hiddenMs: 15_000 },
     { type: "get", path: "workers", everyMs: 2_000 }], "/");
@@ -219,6 +225,51 @@ test("a tab that nobody sees asks for the gates now and then, and for nothing el
   assert.equal(await pass(60_000), 4);
   assert.deepEqual([...new Set(asked)], ["gates"]);
   document.hidden = false;
+  needs.set([], "/");
+});
+
+test("what is wanted equally often is one question; no answer is of before", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const questions: string[] = [];
+  const told: Action[] = [];
+  const waiting: ((error?: Error) => void)[] = [];
+  const api = {
+    async several(paths) {
+      questions.push(paths.join());
+      await new Promise<void>((resolve, reject) =>
+        waiting.push((error) => error === undefined ? resolve() : reject(error)));
+      return paths.map((get) => get === "pools"
+        ? { get, error: { status: 501, message: "none" } } : { get, value: questions.length });
+    },
+    get: async (path: string) => void questions.push(path),
+  } as Partial<Api> as Api;
+  const needs = new Needs({ api, dispatch: (action) => void told.push(action), follow() {} });
+  const get = (path: string, everyMs: number) => ({ type: "get", path, everyMs }) as const;
+  /** What has been asked; then all of it is answered. */
+  const asked = async (error?: Error): Promise<string[]> => {
+    const found = questions.splice(0);
+    for (const answer of waiting.splice(0)) answer(error);
+    await new Promise(setImmediate);
+    return found;
+  };
+  needs.set([get("gates", 2_000), get("workers", 2_000), get("pools", 2_000), get("dead", 1_000),
+    get("runs/x", 2_000)], "/");
+  assert.deepEqual(await asked(), ["gates,workers,pools,dead", "runs/x"]);
+  assert.deepEqual(told.map((each) => `${each.type} ${(each as { path: string }).path}`),
+    ["loaded runs/x", "loaded gates", "loaded workers", "failed pools", "loaded dead"]);
+  t.mock.timers.tick(1_000);
+  assert.deepEqual(await asked(), ["dead"]);
+  t.mock.timers.tick(1_000);
+  // A person has changed something while these are on their way: once more, and at once.
+  needs.refresh();
+  assert.deepEqual((await asked()).sort(), ["dead", "gates,workers,pools", "runs/x"]);
+  needs.set([get("dead", 1_000)], "/dead");
+  told.length = 0;
+  assert.deepEqual((await asked(new ApiError(0, "away"))).sort(),
+    ["dead", "gates,workers,pools", "runs/x"]);
+  assert.deepEqual(told.at(-1),
+    { type: "failed", path: "dead", error: { status: 0, message: "away" } });
+  assert.deepEqual(await asked(), [], "and not without end");
   needs.set([], "/");
 });
 

@@ -15,7 +15,7 @@ import { queueOf } from "../src/dashboard/page/parts/queue.ts";
 import { relative } from "../src/dashboard/page/parts/time.ts";
 import { placedOn } from "../src/dashboard/page/parts/worker.ts";
 import {
-  addSample, sampleOf, SAMPLE_MS, throughput, waitedOf, waits,
+  addSample, sampleOf, SAMPLE_MS, throughput, waits,
 } from "../src/dashboard/page/samples.ts";
 import { ALL_ROWS, sliceOf } from "../src/dashboard/page/parts/rows.ts";
 import { pathTo, routeOf, sectionOf, withQuery } from "../src/dashboard/page/router.ts";
@@ -255,12 +255,7 @@ test("throughput() counts what ends per minute, and survives runs that are forgo
   assert.equal(addSample(samples, sampleOf([], 0)).length, 1, "the clock was put back");
 });
 
-test("waitedOf() reads the master's metrics, and waits() is the mean between two samples", () => {
-  const metrics = "# TYPE titan_queue_wait_seconds histogram\n" +
-    'titan_queue_wait_seconds_bucket{le="1"} 3\ntitan_queue_wait_seconds_sum 4.5\n' +
-    "titan_queue_wait_seconds_count 3\n";
-  assert.deepEqual(waitedOf(metrics), { seconds: 4.5, jobs: 3 });
-  assert.equal(waitedOf(""), undefined);
+test("waits() is the mean between two samples", () => {
   const at = (seconds: number, jobs: number) => sampleOf([], 0, { seconds, jobs });
   assert.deepEqual(waits([sampleOf([], 0), at(1, 2), at(4, 4), at(4, 4), at(0, 0)]),
     [1.5, 1.5, 1.5]);

@@ -10,7 +10,7 @@ import { PipelineError } from "#pipeline";
 import { RpcError, type RpcErrorCode } from "#rpc";
 import { StoreError } from "#store";
 import type { MountedAnswer } from "./mount.ts";
-import { Download, HttpError, type Live, type Plain } from "./route.ts";
+import { Download, HttpError, type Live, type Plain, type Shared } from "./route.ts";
 
 /**
  * Of every answer. A page of ours loads nothing from elsewhere, runs no script that stands in a
@@ -43,6 +43,17 @@ export function sendJson(response: ServerResponse, status: number, value: unknow
     "content-type": "application/json; charset=utf-8", "content-length": body.length,
   });
   response.end(body);
+}
+
+/** One that the asker has already is told so, without being sent. */
+export function sendShared(
+  response: ServerResponse, { bytes, etag }: Shared, known: string | undefined,
+): void {
+  if (known === etag) return void response.writeHead(304, { etag }).end();
+  response.writeHead(200, {
+    "content-type": "application/json; charset=utf-8", "content-length": bytes.length, etag,
+  });
+  response.end(bytes);
 }
 
 /** A file of the dashboard. A browser that has it already is told so, in a hundred bytes. */
@@ -126,6 +137,12 @@ export function sendError(response: ServerResponse, error: unknown): void {
   if (response.headersSent) return void response.destroy();
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   sendJson(response, status, { error: { code, message } });
+}
+
+/** What went wrong with one answer of several. */
+export function problemOf(error: unknown): { status: number; code: string; message: string } {
+  const { status, code, message } = asHttp(error);
+  return { status, code, message };
 }
 
 function asHttp(error: unknown): HttpError {

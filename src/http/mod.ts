@@ -8,6 +8,7 @@
  *     sessions.ts   a link that works once, and the cookie that it becomes
  *     route.ts      a route, and the way from a path to it
  *     reads.ts      what can be read; changes.ts what can be changed; output.ts what jobs print
+ *     together.ts   several answers in one, made once for all who ask alike
  *     history.ts    what was true at a moment, and what led there
  *     submission.ts a pipeline that comes, with its files
  *     agents.ts     agent runs and steps; files.ts artifacts; keys.ts the store

@@ -90,6 +90,15 @@ export const READS: readonly Route[] = [
     answer: list(gate), run: async ({ client }) => (await client.gates()).map(gateJson),
   },
   {
+    method: "GET", path: "/api/v1/waits",
+    summary: "How long jobs have waited until they started, all together, since the start.",
+    answer: object({ seconds: { type: "number" }, jobs: integer }),
+    run: async ({ client }) => {
+      const { sumUs, counts } = (await client.metrics()).waited;
+      return { seconds: sumUs / 1e6, jobs: counts.reduce((sum, count) => sum + count, 0) };
+    },
+  },
+  {
     method: "GET", path: "/api/v1/dead", summary: "Jobs whose retries are spent.",
     answer: list(dead), run: async ({ client }) => (await client.deadLetters()).map(deadJson),
   },

@@ -32,6 +32,8 @@ export interface Asked {
   readonly signal: AbortSignal;
   readonly hub: EventHub;
   readonly lag: LoopLag;
+  /** Several answers in one (together.ts). */
+  readonly together: (asked: Asked) => Promise<Shared>;
   /** What a browser has of a stream that it opens again. */
   readonly lastEventId: string | undefined;
   /** A header of the answer. */
@@ -59,6 +61,18 @@ export class Plain {
   constructor(type: string, text: string) {
     this.type = type;
     this.text = text;
+  }
+}
+
+/** JSON that is made already, for all who ask for it. */
+export class Shared {
+  readonly bytes: Buffer;
+  /** Of the bytes: others have another one. */
+  readonly etag: string;
+
+  constructor(bytes: Buffer, etag: string) {
+    this.bytes = bytes;
+    this.etag = etag;
   }
 }
 

@@ -15,7 +15,7 @@ import { dialable } from "#base";
 import { connect, type Client } from "#sdk";
 import { AGENTS } from "./agents.ts";
 import {
-  SAFE_HEADERS, sendDownload, sendError, sendJson, sendLive, sendMounted, sendPlain,
+  SAFE_HEADERS, sendDownload, sendError, sendJson, sendLive, sendMounted, sendPlain, sendShared,
 } from "./answer.ts";
 import { bodyOf, mediaType, readBody } from "./body.ts";
 import { CHANGES } from "./changes.ts";
@@ -31,12 +31,16 @@ import type { HttpOptions } from "./options.ts";
 import { OUTPUT } from "./output.ts";
 import { isOfApi, Pages, sendLocked, wantsPage } from "./pages.ts";
 import { READS } from "./reads.ts";
-import { Download, findRoute, HttpError, Live, Plain, type Asked, type Route } from "./route.ts";
+import {
+  Download, findRoute, HttpError, Live, Plain, Shared, type Asked, type Route,
+} from "./route.ts";
 import type { Sessions } from "./sessions.ts";
 import { STREAMS } from "./streams.ts";
+import { Together, TOGETHER } from "./together.ts";
 
 const ROUTES: readonly Route[] = [
   ...READS, ...HISTORY, ...OUTPUT, ...AGENTS, ...FILES, ...KEYS, ...CHANGES, ...STREAMS,
+  TOGETHER,
 ];
 
 export class Serving {
@@ -45,6 +49,7 @@ export class Serving {
   readonly #sessions: Sessions;
   readonly #hub: EventHub;
   readonly #lag: LoopLag;
+  readonly #together: Together;
   #client: Promise<Client> | undefined;
   readonly #pages: Pages;
 
@@ -55,6 +60,7 @@ export class Serving {
     const { host, version } = options;
     this.#pages = new Pages(host);
     this.#lag = new LoopLag(host);
+    this.#together = new Together(host, ROUTES);
     this.#hub = new EventHub({ host, version, session: () => this.session() });
   }
 
@@ -109,15 +115,27 @@ export class Serving {
     const asked: Asked = {
       client: await this.session(), host: this.#options.host, path, query: url.searchParams,
       bytes, contentType, body: bodyOf(route, bytes, contentType), signal: gone.signal,
-      hub: this.#hub, lag: this.#lag, lastEventId: flat(request.headers)["last-event-id"],
+      hub: this.#hub, lag: this.#lag,
+      together: (each) => this.#together.answer(each),
+      lastEventId: flat(request.headers)["last-event-id"],
       tell: (name, value) => response.setHeader(name, value),
     };
-    const found = await route.run(asked);
+    const found = await this.#run(route, asked);
     if (found instanceof Download) await sendDownload(response, found);
     else if (found instanceof Plain) sendPlain(response, found);
-    else if (found instanceof Live && request.method !== "HEAD") sendLive(response, found);
+    else if (found instanceof Shared) {
+      sendShared(response, found, request.headers["if-none-match"]);
+    } else if (found instanceof Live && request.method !== "HEAD") sendLive(response, found);
     else if (found instanceof Live) response.end();
     else sendJson(response, 200, found);
+  }
+
+  async #run(route: Route, asked: Asked): Promise<unknown> {
+    try {
+      return await route.run(asked);
+    } finally {
+      if (route.method !== "GET") this.#together.forget();
+    }
   }
 
   async #mounted(
@@ -128,7 +146,9 @@ export class Serving {
     response.once("close", () => gone.abort());
     const body = await readBody(request, method);
     const { signal } = gone;
-    await sendMounted(response, await mount({ method, headers, body, signal }));
+    const answer = await mount({ method, headers, body, signal });
+    this.#together.forget(); // it may have changed anything
+    await sendMounted(response, answer);
   }
 
   #login(path: string, response: ServerResponse): void {

@@ -25,6 +25,8 @@ export class ApiError extends Error implements Problem {
 export interface Api {
   /** `path`: below /api/v1/, as "runs" or "runs/x?limit=5". @throws {ApiError} */
   get<T>(path: string): Promise<T>;
+  /** Several of them, which name nothing but themselves: "workers". @throws {ApiError} */
+  several(paths: readonly string[]): Promise<readonly Answered[]>;
   /** A text at an absolute path: "/metrics". @throws {ApiError} */
   text(path: string): Promise<string>;
   /** A change. @throws {ApiError} */
@@ -33,8 +35,20 @@ export interface Api {
   send<T>(path: string, text: string, type: string): Promise<T>;
 }
 
+/** One of several answers. */
+export interface Answered {
+  /** Its path. */
+  readonly get: string;
+  readonly value?: unknown;
+  readonly error?: Problem;
+}
+
+/** What was answered last to the same question, and what the master calls it. */
+const known = new Map<string, { readonly etag: string; readonly answers: Answered[] }>();
+
 export const api: Api = {
-  text: (path) => answerTo(path, {}),
+  several,
+  text: async (path) => (await answerTo(path, {})).text(),
   get: (path) => ask(path, {}),
   post: (path, body = {}) => ask(path, {
     method: "POST", body: JSON.stringify(body),
@@ -45,16 +59,32 @@ export const api: Api = {
   }),
 };
 
+async function several(paths: readonly string[]): Promise<readonly Answered[]> {
+  const question = new URLSearchParams(paths.map((path) => ["get", path])).toString();
+  const before = known.get(question);
+  const headers = before === undefined ? {} : { "if-none-match": before.etag };
+  const response = await answerTo(`/api/v1/answers?${question}`, { headers });
+  if (response.status === 304) return before!.answers;
+  const answers = await jsonOf<Answered[]>(response);
+  known.set(question, { etag: response.headers.get("etag") ?? "", answers });
+  return answers;
+}
+
 async function ask<T>(path: string, options: RequestInit): Promise<T> {
-  const text = await answerTo(`/api/v1/${path}`, options);
+  return jsonOf(await answerTo(`/api/v1/${path}`, options));
+}
+
+async function jsonOf<T>(response: Response): Promise<T> {
   try {
-    return JSON.parse(text) as T;
+    return await response.json() as T;
   } catch {
-    throw new ApiError(200, `Cannot read the answer to ${path}: it is no JSON`);
+    const { pathname } = new URL(response.url);
+    throw new ApiError(200, `Cannot read the answer to ${pathname}: it is no JSON`);
   }
 }
 
-async function answerTo(path: string, options: RequestInit): Promise<string> {
+/** An answer that is good, or has not changed. @throws {ApiError} */
+async function answerTo(path: string, options: RequestInit): Promise<Response> {
   const signal = AbortSignal.timeout(PATIENCE_MS);
   let response: Response;
   try {
@@ -64,9 +94,9 @@ async function answerTo(path: string, options: RequestInit): Promise<string> {
     const what = isLate ? `no answer within ${PATIENCE_MS / 1000} s` : "it does not answer";
     throw new ApiError(0, `Cannot reach ${location.host}: ${what}`);
   }
+  if (response.ok || response.status === 304) return response;
   const text = await response.text().catch(() => "");
-  if (!response.ok) throw new ApiError(response.status, reasonOf(response, text));
-  return text;
+  throw new ApiError(response.status, reasonOf(response, text));
 }
 
 function reasonOf({ status, statusText }: Response, text: string): string {

@@ -3,12 +3,16 @@
  * view, other needs; an answer that comes too late for its view is kept all the same, as are the
  * last MAX_LEFT of earlier views.
  *
+ * Answers that name nothing but themselves, as `workers`, are asked for together when they are
+ * wanted equally often: fifty open pages are then one question, and the master answers it once
+ * (src/http/together.ts).
+ *
  * Invariants: of one path there is one request at a time; answers to what nobody needs do not pile
  * up.
  * Test: test/19-dashboard.shell.test.ts
  */
-import { ApiError, type Api } from "./api.ts";
-import type { Action } from "./state.ts";
+import type { Answered, Api, ApiError } from "./api.ts";
+import type { Action, Problem } from "./state.ts";
 import type { Need } from "./views/view.ts";
 
 /** Other runs to follow are another connection. */
@@ -17,12 +21,15 @@ const FOLLOW_MS = 2_000;
 const MAX_LEFT = 50;
 
 type Get = Extract<Need, { type: "get" }>;
+type Told = Extract<Action, { type: "loaded" | "failed" }>;
 
 interface Asked {
   readonly need: Get;
   timer: ReturnType<typeof setTimeout> | undefined;
   isRunning: boolean;
   isWanted: boolean;
+  /** It was wanted anew while it was on its way: what comes may be of before. */
+  isAgain?: boolean;
 }
 
 export interface NeedsOptions {
@@ -62,13 +69,15 @@ export class Needs {
       this.#asked.delete(path);
       this.#leave(path);
     }
+    const added: Asked[] = [];
     for (const [path, need] of wanted) {
       if (this.#asked.has(path)) continue;
       this.#left.delete(path);
       const asked = { need, timer: undefined, isRunning: false, isWanted: true };
       this.#asked.set(path, asked);
-      void this.#ask(path, asked);
+      added.push(asked);
     }
+    this.#askAll(added);
   }
 
   #leave(path: string): void {
@@ -98,34 +107,76 @@ export class Needs {
 
   /** Asks for everything again, now. */
   refresh(): void {
-    for (const [path, asked] of this.#asked) {
+    for (const asked of this.#asked.values()) asked.isAgain = asked.isRunning;
+    this.#askAll([...this.#asked.values()]);
+  }
+
+  #askAll(all: readonly Asked[]): void {
+    const due = all.filter(({ isRunning }) => !isRunning);
+    for (const asked of due) {
       clearTimeout(asked.timer);
-      void this.#ask(path, asked);
+      asked.isRunning = true;
     }
+    const isPlain = ({ need }: Asked): boolean => /^\w+$/.test(need.path);
+    const plain = due.filter(isPlain);
+    if (plain.length > 0) void this.#askTogether(plain);
+    for (const asked of due) if (!isPlain(asked)) void this.#ask(asked);
   }
 
-  async #ask(path: string, asked: Asked): Promise<void> {
-    if (asked.isRunning) return;
-    asked.isRunning = true;
-    const { api, dispatch } = this.#options;
-    const answer = await (path.startsWith("/") ? api.text(path) : api.get(path)).then(
-      (value): Action => ({ type: "loaded", path, value }),
-      ({ status, message }: ApiError): Action =>
-        ({ type: "failed", path, error: { status, message } }),
-    );
-    if (this.#asked.has(path) || this.#left.has(path)) dispatch(answer);
-    asked.isRunning = false;
-    if (asked.isWanted) this.#later(path, asked);
+  async #askTogether(all: readonly Asked[]): Promise<void> {
+    const { api } = this.#options;
+    const paths = all.map(({ need }) => need.path);
+    const answers = await api.several(paths).catch((error: ApiError) =>
+      paths.map((get): Answered => ({ get, error })));
+    for (const { get, value, error } of answers) {
+      this.#tell(error === undefined
+        ? { type: "loaded", path: get, value } : failed(get, error));
+    }
+    this.#over(all);
   }
 
-  #later(path: string, asked: Asked): void {
-    const { everyMs, hiddenMs } = asked.need;
+  async #ask(asked: Asked): Promise<void> {
+    const { path } = asked.need;
+    this.#tell(await this.#options.api.get(path).then(
+      (value): Told => ({ type: "loaded", path, value }),
+      (error: ApiError) => failed(path, error),
+    ));
+    this.#over([asked]);
+  }
+
+  #tell(action: Told): void {
+    const { path } = action;
+    if (this.#asked.has(path) || this.#left.has(path)) this.#options.dispatch(action);
+  }
+
+  #over(all: readonly Asked[]): void {
+    for (const asked of all) asked.isRunning = false;
+    const wanted = all.filter(({ isWanted }) => isWanted);
+    const again = wanted.filter(({ isAgain }) => isAgain);
+    for (const asked of wanted) if (asked.isAgain !== true) this.#later(asked);
+    for (const asked of again) asked.isAgain = false;
+    this.#askAll(again);
+  }
+
+  #later(asked: Asked): void {
     clearTimeout(asked.timer);
-    const ms = document.hidden ? hiddenMs : everyMs;
+    const ms = pauseOf(asked);
     if (ms === undefined) return;
     asked.timer = setTimeout(() => {
       // Nobody looks: it is asked when somebody does.
-      if (!document.hidden || hiddenMs !== undefined) void this.#ask(path, asked);
+      const pace = pauseOf(asked);
+      if (pace === undefined) return;
+      // Those that are asked as often came with the same answer, and are due by now.
+      this.#askAll([...this.#asked.values()].filter((each) => pauseOf(each) === pace));
     }, ms);
   }
+}
+
+/** Until it is asked for again. Undefined: nobody waits for it. */
+function pauseOf({ need }: Asked): number | undefined {
+  return document.hidden ? need.hiddenMs : need.everyMs;
+}
+
+function failed(path: string, { status, message }: Problem): Told {
+  return { type: "failed", path, error: { status, message } };
 }

@@ -25,14 +25,6 @@ export interface Waited {
   readonly jobs: number;
 }
 
-/** Of the master's metrics. Undefined: they do not say. */
-export function waitedOf(metrics: string): Waited | undefined {
-  const value = (name: string): number =>
-    Number(new RegExp(`^titan_queue_wait_seconds_${name} (\\S+)$`, "m").exec(metrics)?.[1]);
-  const waited = { seconds: value("sum"), jobs: value("count") };
-  return Number.isNaN(waited.seconds + waited.jobs) ? undefined : waited;
-}
-
 /** Mean seconds of the jobs that started between two samples; while none did, the last mean. */
 export function waits(samples: readonly Sample[]): number[] {
   const known = samples.filter(({ waited }) => waited !== undefined);

@@ -11,7 +11,7 @@
  * Test: test/19-dashboard.shell.test.ts
  */
 import type { Fact, Job, Run } from "./rows.ts";
-import { addSample, isDue, sampleOf, waitedOf, type Sample } from "./samples.ts";
+import { addSample, isDue, sampleOf, type Sample, type Waited } from "./samples.ts";
 
 /**
  * `connecting`: nothing came yet. `live`: the page is true. `lost`: it is out of date, and tries
@@ -88,8 +88,8 @@ export type Action =
   | { type: "notice"; kind: Notice["kind"]; text: string }
   | { type: "dismiss"; id: number };
 
-/** Where the master's counters are, as a view that shows them needs them. */
-export const METRICS = "/metrics";
+/** How long jobs have waited, as a view that shows it needs it. */
+export const WAITS = "waits";
 /** Of each followed run; older ones are in the log, which the page can ask. */
 const MAX_FACTS = 5_000;
 /** More do not fit on a screen, and the oldest is read by now. */
@@ -125,6 +125,9 @@ export function reduce(state: State, action: Action): State {
     case "unfollow":
       return { ...withoutPast(state, action.run), jobs: without(state.jobs, action.run) };
     case "loaded": {
+      const before = state.loaded.get(action.path);
+      // An answer that has not changed is the object that came before.
+      if (before?.value === action.value && before?.error === undefined) return state;
       const loaded = new Map(state.loaded).set(action.path, { value: action.value });
       return { ...state, loaded };
     }
@@ -149,7 +152,7 @@ export function reduce(state: State, action: Action): State {
 function ticked(state: State, now: number): State {
   const { runs, samples, connection } = state;
   if (runs === undefined || connection !== "live" || !isDue(samples, now)) return { ...state, now };
-  const waited = waitedOf(answerOf<string>(state, METRICS) ?? "");
+  const waited = answerOf<Waited>(state, WAITS);
   return { ...state, now, samples: addSample(samples, sampleOf(runs.values(), now, waited)) };
 }
 

@@ -14,7 +14,7 @@ import { launchButtons, workerCard } from "../parts/worker.ts";
 import { pathTo } from "../router.ts";
 import type { Gate, Pool, Run, Worker } from "../rows.ts";
 import { sampleOf, throughput, waits } from "../samples.ts";
-import { answerOf, METRICS, type State } from "../state.ts";
+import { answerOf, WAITS, type State } from "../state.ts";
 import { h, type Child, type VNode } from "../vdom.ts";
 import type { Context, Need, View } from "./view.ts";
 
@@ -30,9 +30,8 @@ const MAX_GATES = 5;
 export const overview: View = {
   name: "Overview",
   needs: (_, { runs }): Need[] => [
-    ...["workers", METRICS].map((path): Need => ({ type: "get", path, everyMs: 2_000 })),
-    // Which there are; how they do is in Workers.
-    { type: "get", path: "pools", everyMs: 10_000 },
+    // As often as the frame asks for gates: all of them are one question.
+    ...["workers", "pools", WAITS].map((path): Need => ({ type: "get", path, everyMs: 2_000 })),
     ...activeRuns(runs).map(({ id }): Need => ({ type: "run", id })),
   ],
   render(state, context) {

@@ -38,8 +38,8 @@ export type Need =
   /** Everything of one run: its jobs come in `state.jobs`, its facts in `state.facts`. */
   | { readonly type: "run"; readonly id: string }
   /**
-   * The answer to a GET below /api/v1/: it comes in `state.loaded`, by its path. One that begins
-   * with a slash is absolute, and its answer a text. `hiddenMs`: also while nobody sees the tab.
+   * The answer to a GET below /api/v1/: it comes in `state.loaded`, by its path.
+   * `hiddenMs`: also while nobody sees the tab.
    */
   | {
     readonly type: "get"; readonly path: string; readonly everyMs?: number;
