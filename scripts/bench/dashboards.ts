@@ -1,19 +1,22 @@
 /**
- * Dashboards: jobs a second with fifty event streams open and without, in turns, and what the
- * streams cost the master while jobs change at a pace.
+ * Dashboards: jobs a second with fifty open Overviews and without, in turns, and what they cost the
+ * master while jobs change at a pace. An Overview is an event stream and what the page asks again
+ * and again (overviews.ts).
  */
 import { spawn } from "node:child_process";
 import { mkdtempSync } from "node:fs";
-import { get, type ClientRequest } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 import type { Client } from "#sdk";
 import { removeTreeSync } from "../lib/remove-tree.mjs";
 import type { Options } from "./bricks.ts";
 import { CLI, cpuMs, freePort, jobs, NOOP, pipeline, run, untilUp } from "./cluster.ts";
 import { quantile, rowOf, type Row } from "./table.ts";
 
-const STREAMS = 50;
+const PAGES = 50;
+const OVERVIEWS = fileURLToPath(new URL("./overviews.ts", import.meta.url));
 const JOBS = 20_000;
 /** Changes of jobs in a second: each is dispatched, begins and ends. */
 const CHANGES = 500;
@@ -54,26 +57,29 @@ async function measure(
   await load([], []); // warm-up
   for (let round = 0; round < rounds; round++) {
     await load(without!, cpu!);
-    const streams = await open(http);
+    const pages = await open(http);
     await load(watched!, cpuWatched!);
-    streams.close();
+    await pages.close();
   }
   const ratio = quantile(watched!, 0.5) / quantile(without!, 0.5);
   const idle = await paced(client, master);
-  const streams = await open(http);
+  const pages = await open(http);
   const busy = await paced(client, master);
-  const mb = streams.bytes() / 1e6;
-  streams.close();
+  const { requests, bytes } = await pages.close();
   const each = (all: readonly number[]): string => `${quantile(all, 0.5).toFixed(1)} µs`;
   return [
-    row(`jobs a second with ${STREAMS} event streams, beside none`, [ratio, "×"], {
-      target: { atLeast: 0.95 },
-      note: `medians of ${rounds} in turns; the master's processor ${each(cpuWatched!)} a job, ` +
-        `alone ${each(cpu!)}`,
+    row(`jobs a second with ${PAGES} open Overviews, beside none`, [ratio, "×"], {
+      target: { atLeast: 0.95 }, note: `medians of ${rounds} in turns`,
     }),
-    row(`the streams, of a processor, at ${CHANGES} changes a second`, [busy - idle, "%"], {
+    row("the master's processor a job with them, beside none",
+      [quantile(cpuWatched!.map((us, at) => us / cpu![at]!), 0.5), "×"], {
+        target: { atMost: 1.05 },
+        note: `median of pairs; ${each(cpuWatched!)} a job, alone ${each(cpu!)}`,
+      }),
+    row(`the Overviews, of a processor, at ${CHANGES} changes a second`, [busy - idle, "%"], {
       target: { atMost: 10 },
-      note: `${busy.toFixed(1)} %, without them ${idle.toFixed(1)} %; ${mb.toFixed(0)} MB sent`,
+      note: `${busy.toFixed(1)} %, without them ${idle.toFixed(1)} %; ${requests} requests, ` +
+        `${(bytes / 1e6).toFixed(0)} MB`,
     }),
   ];
 }
@@ -90,16 +96,25 @@ async function paced(client: Client, master: number): Promise<number> {
   return ((cpuMs(master) - before) / (performance.now() - start)) * 100;
 }
 
-/** Pages that are open, as far as the master sees them. */
-async function open(port: number): Promise<{ bytes(): number; close(): void }> {
-  let bytes = 0;
-  const all = await Promise.all(Array.from({ length: STREAMS }, () =>
-    new Promise<ClientRequest>((resolve, reject) => {
-      const request = get({ host: "127.0.0.1", port, path: "/api/v1/events" }, (answer) => {
-        if (answer.statusCode !== 200) return reject(new Error(`HTTP ${answer.statusCode}`));
-        answer.on("error", () => undefined).on("data", (piece: Buffer) => (bytes += piece.length));
-        answer.once("data", () => resolve(request));
-      }).on("error", reject);
-    })));
-  return { bytes: () => bytes, close: () => all.forEach((request) => request.destroy()) };
+interface Asked {
+  readonly requests: number;
+  readonly bytes: number;
+}
+
+/** Pages that are open and have been told all there is, until they are closed. */
+async function open(port: number): Promise<{ close(): Promise<Asked> }> {
+  const args = ["--import", "tsx", OVERVIEWS, String(port), String(PAGES)];
+  const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const next = async (): Promise<unknown> => JSON.parse((await lines.next()).value ?? "");
+  await next();
+  return {
+    async close() {
+      const exited = new Promise((resolve) => child.once("exit", resolve));
+      child.stdin.end();
+      const asked = await next() as Asked;
+      await exited;
+      return asked;
+    },
+  };
 }
