@@ -139,7 +139,7 @@ test("it is all there for the keyboard: add, connect, edit, move, delete, run", 
     await page.press("Enter");
     await page.until("the fields have the focus", () =>
       document.activeElement?.closest(".build-panel") !== null);
-    for (let tabs = 0; tabs < 2; tabs++) await page.press("Tab");
+    await page.press("Tab");
     assert.equal(await page.evaluate(() => document.activeElement?.tagName), "TEXTAREA");
     await page.press("End");
     await page.type(" twice");
@@ -272,22 +272,45 @@ test("a finger moves a node, and two fingers zoom", { skip }, async () => {
 
 test("a newcomer draws six jobs with a gate, runs them, and watches", { skip }, async () => {
   await write("name: first\njobs: []\n");
+  await page.until("the empty canvas says how to begin, and nothing is wrong yet", () =>
+    /“Add task” makes the first job/.test(document.querySelector(".build-start")!.textContent!) &&
+    document.querySelector(".build-finding") === null);
+  assert.ok((await page.find("button", "Run")).states["disabled"]);
   for (const kind of ["task", "task", "task", "gate", "task", "task"]) {
     await page.click("button", `Add ${kind}`);
   }
-  await page.click("button", "Fit");
+  await page.until("all six are in sight, and no map hides one", () => {
+    const { left, right, top, bottom } =
+      document.querySelector(".build-canvas")!.getBoundingClientRect();
+    const boxes = [...document.querySelectorAll(".build-node")]
+      .map((node) => node.getBoundingClientRect());
+    return document.querySelector(".build-map") === null && boxes.length === 6 &&
+      boxes.every((box) => box.left > left && box.right < right && box.top > top &&
+        box.bottom < bottom);
+  });
+  await said(/Drag from the circle of a job to another job, which then waits for it/);
   for (const [from, to] of [["task-1", "task-2"], ["task-1", "task-3"], ["task-2", "gate-1"],
     ["task-3", "gate-1"], ["gate-1", "task-4"], ["task-4", "task-5"]] as const) {
     await link(from, to);
     await untilYaml(new RegExp(`id: ${to}\\n(?: {4}.*\\n)*.*depends_on: .*${from}`));
   }
+  assert.equal((await page.all("paragraph", /Drag from the circle/)).length, 0);
+  await page.click("button", /^gate-1, gate/);
+  const [, first] = await page.evaluate(() =>
+    [...document.querySelectorAll(".build-fields label")].map((each) => each.textContent));
+  assert.equal(first, "hitl_message", "what it asks is its first field");
   await page.click("button", "Run");
   await page.find("button", /^gate-1, gate, after task-2 and task-3, waiting/);
+  await page.find("group", "Question of gate-1");
   keep("constructor-run", await page.screenshot());
-  await page.find("link", "Answer gate-1…");
-  const run = (await scene.titan.runs()).at(-1);
-  await scene.titan.decide(`${run!.id}/gate-1`, { approve: true, by: "ada" });
+  await page.find("link", "Answer gate-1 with a comment");
+  await page.click("button", /^Approve first-\w+\/gate-1/);
   await page.find("button", /^task-5, task, after task-4, completed/);
+  await page.gone("group", "Question of gate-1");
+  await page.click("link", "Output");
+  await page.find("heading", /^first-/);
+  await page.click("link", "Constructor");
+  await page.find("textbox", "YAML");
 });
 
 /** A field that the page has opened for somebody who goes on typing. */

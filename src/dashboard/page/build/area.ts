@@ -48,11 +48,16 @@ function above(desk: Desk): Child {
   if (gesture?.type === "edge" && gesture.problem !== undefined) {
     return h("div", { class: "build-why", role: "status" }, gesture.problem);
   }
-  if (board.document.jobs.length > 0) return null;
+  const { jobs } = board.document;
+  if (jobs.length > 1 && jobs.every(({ parents }) => parents.length === 0)) {
+    return h("p", { class: "build-hint build-help" }, "Drag from the circle of a job to another " +
+      "job, which then waits for it.");
+  }
+  if (jobs.length > 0) return null;
   return h("div", { class: "build-start" },
     h("p", null, "Nothing here yet."),
-    h("p", { class: "build-help" }, "“Add task” makes the first job. Drag from the right edge of " +
-      "one to another to say what waits for what. “Open…” has drafts, files and past runs."));
+    h("p", { class: "build-help" }, "“Add task” makes the first job, and “Run” starts them all. " +
+      "“Open…” has drafts, files and past runs."));
 }
 
 /** Knows its size at all times, and takes the wheel, which a page would otherwise scroll by. */

@@ -216,7 +216,7 @@ function edges(desk: Desk, shown: ReadonlySet<string>): VNode {
       key: `${from}\n${to}`, class: "build-edge", "data-from": from, "data-to": to,
       "data-selected": isSelected || undefined,
     }, h("path", { class: "build-edge-near", d: path }),
-    h("path", { class: "build-edge-line", d: path })));
+    h("path", { class: "build-edge-line", d: path + tip(inTo(placeOf(desk, to))) })));
   });
   const draft = gesture?.type === "edge"
     ? h("path", {
@@ -237,6 +237,11 @@ function inTo({ x, y }: Point): Point {
 function curve(from: Point, to: Point): string {
   const bend = Math.max(40, Math.min(120, Math.abs(to.x - from.x) / 2));
   return `M${from.x} ${from.y}C${from.x + bend} ${from.y} ${to.x - bend} ${to.y} ${to.x} ${to.y}`;
+}
+
+/** A marker would be one more picture for each edge; this is a part of the line. */
+function tip({ x, y }: Point): string {
+  return `M${x - 10} ${y - 6}L${x - 1} ${y}L${x - 10} ${y + 6}`;
 }
 
 function band({ gesture }: Desk): Child {

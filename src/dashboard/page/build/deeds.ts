@@ -67,12 +67,18 @@ function newPlace({ selection, positions }: Board): Point {
   return { x: middle.x - NODE.width / 2, y: middle.y - NODE.height / 2 };
 }
 
-/** Brings a node into sight, and the keyboard to it. */
+/** Below this, words on cards are hard to read. */
+const READABLE = 0.6;
+
+/** Brings a node into sight, and the keyboard to it: with all others, if they can be read then. */
 export function look(context: Context, key: string): void {
   update(context, (desk) => {
     const at = desk.board.positions.get(key);
     if (at === undefined) return desk;
-    return shownAt({ ...desk, focus: key }, { ...at, ...NODE });
+    const seen = shownAt({ ...desk, focus: key }, { ...at, ...NODE });
+    const all = fitted(desk);
+    const isOut = seen.view !== desk.view;
+    return isOut && all.view.zoom >= READABLE ? { ...seen, view: all.view } : seen;
   });
 }
 

@@ -5,6 +5,7 @@
  * Test: test/19-dashboard.build.page.test.ts
  */
 import { button } from "../parts/page.ts";
+import { pathTo } from "../router.ts";
 import { h, type Child, type VNode } from "../vdom.ts";
 import type { Context } from "../views/view.ts";
 import { control, textOf } from "./controls.ts";
@@ -81,6 +82,7 @@ function jobPanel(desk: Desk, context: Context, job: Job): Child {
   const findings = desk.findings.filter((each) => each.job === job.key);
   const isService = textAt(job.node, "type") === "service";
   const disabled = board.refusal !== undefined;
+  const main = mainField(job);
   const isShown = (field: Field): boolean => {
     if (field.kind === "jobs" || field.key === "id" || field.alias !== undefined) return false;
     if (valueOf(job.node, field.key) !== undefined) return true;
@@ -89,15 +91,17 @@ function jobPanel(desk: Desk, context: Context, job: Job): Child {
     if (field.only === "ends") return !isService;
     return valueOf(job.node, field.only) !== undefined;
   };
+  const drawn = (field: Field): Child => [control({
+    context, field, path: ["jobs", job.index, field.key], findings, disabled,
+    node: valueOf(job.node, field.key),
+  }), field.key === "file" ? fileRow(context, job, disabled) : null];
   const parts = GROUPS.map((name) => {
-    const fields = FIELDS.job.filter((field) => field.group === name && isShown(field));
+    const fields = FIELDS.job.filter((field) =>
+      field.group === name && field !== main && isShown(field));
     const edges = name === "When it runs" ? edgeFields(desk, context, job) : null;
     if (fields.length === 0 && edges === null) return null;
     return h("fieldset", { class: "build-part", key: name }, h("legend", null, name), edges,
-      fields.map((field) => [control({
-        context, field, path: ["jobs", job.index, field.key], findings, disabled,
-        node: valueOf(job.node, field.key),
-      }), field.key === "file" ? fileRow(context, job, disabled) : null]));
+      fields.map(drawn));
   });
   return [
     h("h2", { key: "title" }, `Job ${job.key}`),
@@ -113,14 +117,24 @@ function jobPanel(desk: Desk, context: Context, job: Job): Child {
       button("Test…", () => update(context, (now) => ({ ...now, dialog: "trial" })),
         { disabled, label: `Test ${job.key} alone` }),
       button("Delete", () => remove(context), { kind: "danger", disabled }),
+      desk.run === undefined || job.id === undefined ? null
+        : h("a", { href: pathTo(["runs", desk.run], { job: job.id }) }, "Output"),
     ),
     findings
       .filter(({ field }) => field === undefined)
       .map(({ message, kind }) =>
         h("p", { class: `build-finding build-finding-${kind}`, key: message }, message),
       ),
-    h("div", { class: "build-fields", key: job.key }, idField(context, job, disabled), parts),
+    h("div", { class: "build-fields", key: job.key }, idField(context, job, disabled),
+      main === undefined ? null : drawn(main), parts),
   ];
+}
+
+/** What the card shows of a job: the first thing that a person wants to change. */
+function mainField({ node, kind }: Job): Field | undefined {
+  const keys = [...(kind === "gate" ? ["hitl_message"] : []), "run", "file", "call", "command"];
+  const key = keys.find((each) => valueOf(node, each) !== undefined);
+  return FIELDS.job.find((field) => field.key === key);
 }
 
 /** Other jobs name the id: it changes when it is finished, and they follow. */

@@ -23,6 +23,8 @@ const TOOL_KINDS: readonly [JobKind, string][] = [
 export function toolbar(desk: Desk, context: Context): VNode {
   const { board } = desk;
   const disabled = board.refusal !== undefined;
+  // There is nothing to check or to start; the canvas says how to begin.
+  const isIdle = disabled || board.document.jobs.length === 0;
   const hasServices = board.document.jobs.some(({ node }) => textAt(node, "type") === "service");
   const start = (deploy: boolean): void => void context.act(() => run(context, { deploy }));
   return h("div", { class: "build-toolbar", role: "toolbar", "aria-label": "Constructor" },
@@ -40,10 +42,10 @@ export function toolbar(desk: Desk, context: Context): VNode {
         update(context, (now) => ({ ...now, dialog: "open" }));
         void context.act(() => listDrafts(context));
       }),
-      button("Validate", () => void context.act(() => validate(context)), { disabled }),
+      button("Validate", () => void context.act(() => validate(context)), { disabled: isIdle }),
       hasServices ? button("Deploy", () => start(true), { disabled,
         label: "Deploy: the services become the cluster's" }) : null,
-      button("Run", () => start(false), { kind: "main", disabled })));
+      button("Run", () => start(false), { kind: "main", disabled: isIdle })));
 }
 
 async function validate(context: Context): Promise<void> {
@@ -78,10 +80,8 @@ export function runLine(desk: Desk, state: State, context: Context): Child {
   if (id === undefined) return null;
   const found = state.runs?.get(id);
   const isOver = found?.endedAt !== null && found !== undefined;
-  const gate = [...state.jobs.get(id)?.values() ?? []].find(({ status }) => status === "WAITING");
   return h("div", { class: "build-run", role: "group", "aria-label": "Run" },
     badge(found?.status ?? "PENDING"), h("a", { href: pathTo(["runs", id]) }, id),
-    gate === undefined ? null : h("a", { href: "/approvals" }, `Answer ${gate.id}…`),
     isOver ? null : button("Cancel run", () => void context.act(() =>
       context.api.post(`runs/${encodeURIComponent(id)}/cancel`)), { kind: "danger" }),
     button("Hide", () => void update(context, (now) => ({ ...now, run: undefined })),

@@ -81,7 +81,7 @@ function person(state: State, { dispatch }: Context): VNode {
     }));
 }
 
-function draftOf({ ui }: State, { id }: Gate): Draft {
+export function draftOf({ ui }: State, { id }: Gate): Draft {
   return (ui[`gate ${id}`] as Draft | undefined) ?? NOTHING;
 }
 
@@ -91,7 +91,7 @@ interface Sending {
   readonly context: Context;
 }
 
-async function sendAnswer(gate: Gate, { answer, state, context }: Sending): Promise<void> {
+export async function sendAnswer(gate: Gate, { answer, state, context }: Sending): Promise<void> {
   const draft = draftOf(state, gate);
   const keep = (change: Partial<Draft>): void =>
     context.dispatch({ type: "ui", key: `gate ${gate.id}`, value: { ...draft, ...change } });

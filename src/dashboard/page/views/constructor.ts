@@ -17,6 +17,7 @@
  *                   small; pointer.ts and keys.ts move it
  *     panel.ts      the fields, each a control (controls.ts)
  *     code.ts       the texts, in an editor.ts; files-tab.ts the files
+ *     question.ts   what the watched run asks a person
  *     toolbar.ts    the buttons; dialogs.ts and trial-dialog.ts the windows, each a modal.ts
  *     memo.ts       keeps what has not changed
  *
@@ -30,6 +31,7 @@ import { listen } from "../build/keys.ts";
 import { panel } from "../build/panel.ts";
 import { memo } from "../build/memo.ts";
 import { hiddenValues, unschedulable, type Crew, type Finding } from "../build/problems.ts";
+import { question } from "../build/question.ts";
 import { follow } from "../build/saves.ts";
 import { tend } from "../build/tend.ts";
 import { draftLine, runLine, toolbar } from "../build/toolbar.ts";
@@ -67,9 +69,10 @@ export const builder: View = {
     return pageWith({ heading: "Constructor", beside: [draftLine(desk, context),
       runLine(desk, state, context)] },
     h("div", { class: "build", hook },
-      toolbar(desk, context), canvas(desk, context, statuses),
+      toolbar(desk, context), h("div", { class: "build-stage" },
+        canvas(desk, context, statuses), question(desk, state, context)),
       memo("panel", [board.document, board.files, board.selection, board.refusal, desk.findings,
-        href], () => panel(desk, context)),
+        desk.run, href], () => panel(desk, context)),
       memo("code", [board.text, board.files, board.refusal, desk.tab, desk.file, desk.from,
         desk.findings, href],
         () => code(desk, context)),
@@ -84,7 +87,10 @@ function findings({ findings: found, board }: Desk, state: State): readonly Find
   const never = memo("never", [board.document, tagsOf(workers), tagsOf(pools)], () =>
     (workers === undefined ? [] : unschedulable(board.document, { workers, pools: pools ?? [] })));
   const hidden = memo("hidden", [board.document], () => hiddenValues(board.document));
-  return memo("findings", [found, never, hidden], () => [...found, ...never, ...hidden]);
+  // Nobody has made a mistake yet: the empty canvas says what to do.
+  const isEmpty = board.document.jobs.length === 0;
+  return memo("findings", [found, never, hidden, isEmpty], () =>
+    (isEmpty ? found.filter(({ field }) => field !== "jobs") : [...found, ...never, ...hidden]));
 }
 
 /** The answer is another object every few seconds; its tags hardly ever change. */
