@@ -151,6 +151,9 @@ test("problems stand at the job and the field, and a tag that no worker has is o
   const warned = TEXT.replace("run: x", "run: 'echo ${{ a }}'");
   assert.deepEqual(findingsOf(openBoard(warned).document, verdictOf(warned)).map(
     ({ kind, job, field }) => [kind, job, field]), [["warning", "a", "run"]]);
+  const empty = "name: n\nshell: x\njobs: []\n";
+  assert.deepEqual(findingsOf(openBoard(empty).document, verdictOf(empty)).map(
+    ({ field }) => field), ["shell"], "no job yet is no mistake yet");
   const crew = { workers: [{ name: "w", tags: ["GPU"] }], pools: [] };
   const [never, ...more] = unschedulable(document, crew);
   assert.equal(never!.message, "b can never be scheduled: no worker has BIG");

@@ -36,7 +36,9 @@ export function findingsOf(document: Document, verdict: Verdict): Finding[] {
     const place = placeOf(document, line ? Number(line) : undefined, Number(column));
     return { kind: "warning" as const, message: text ?? warning, ...place };
   });
-  return [...errors, ...warnings];
+  const all = [...errors, ...warnings];
+  // Nobody has made a mistake yet: the empty canvas says how to begin.
+  return document.jobs.length > 0 ? all : all.filter(({ field }) => field !== "jobs");
 }
 
 function placeOf(

@@ -87,10 +87,7 @@ function findings({ findings: found, board }: Desk, state: State): readonly Find
   const never = memo("never", [board.document, tagsOf(workers), tagsOf(pools)], () =>
     (workers === undefined ? [] : unschedulable(board.document, { workers, pools: pools ?? [] })));
   const hidden = memo("hidden", [board.document], () => hiddenValues(board.document));
-  // Nobody has made a mistake yet: the empty canvas says what to do.
-  const isEmpty = board.document.jobs.length === 0;
-  return memo("findings", [found, never, hidden, isEmpty], () =>
-    (isEmpty ? found.filter(({ field }) => field !== "jobs") : [...found, ...never, ...hidden]));
+  return memo("findings", [found, never, hidden], () => [...found, ...never, ...hidden]);
 }
 
 /** The answer is another object every few seconds; its tags hardly ever change. */
