@@ -11,7 +11,9 @@ import type { Child, Exit } from "#host";
 import { nodeProcesses } from "#process";
 import { journalProcesses, readJournal } from "../src/process/journal.ts";
 import { processCounts } from "../src/process/pool.ts";
-import { attemptName, readEntry, readProcesses, SWEEP_MS, Sweeper } from "../src/process/sweep.ts";
+import {
+  attemptName, readEntry, readProc, readProcesses, SWEEP_MS, Sweeper,
+} from "../src/process/sweep.ts";
 import { type Ending, Launcher } from "../src/process/launcher.ts";
 import "./leaks.support.ts";
 import { eventually, PATH } from "./processes.support.ts";
@@ -286,6 +288,10 @@ test("readEntry() tells a process, its parent, its group and " +
   assert.deepEqual(readEntry(pid), { pid, parent, ...rest });
 });
 
+/** The process has become `sleep`: until its exec is over it shows no environment, or another. */
+const isAsleep = (time: string): boolean =>
+  readProcesses().some(({ pid }) => isSleeper(pid, time));
+
 function isSleeper(pid: number, time: string): boolean {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, "latin1") === `sleep\0${time}\0`;
@@ -316,7 +322,10 @@ test("Sweeper believes the environment of an orphan in a busy group " +
     const all = [root, other, same, bare];
     await eventually("all are gone", () => !all.some((mark) => isRunning(mark!)));
   });
-  await eventually("all run", () => [root, other, same, bare].every((mark) => isRunning(mark!)));
+  // Until the last shell between them has gone, it could be taken for the running job.
+  const children = () => readProcesses().filter(({ parent }) => parent === leader.pid);
+  await eventually("all run", () =>
+    [root, other, same, bare].every((mark) => isAsleep(mark!)) && children().length === 1);
   let poisoned = false;
   const name = attemptName(attempt("own"));
   const group = { busy: true, attempt: name, poison: () => void (poisoned = true) };
@@ -361,7 +370,9 @@ test("Sweeper spares the processes of an attempt that has begun again", { skip }
     const child = spawnNode("sleep", ["60"], { stdio: "ignore", env: { PATH, ...again } });
     t.after(() => child.kill("SIGKILL"));
     const ended = once(child, "exit");
-    // A process that was seen in the middle of its exec is looked at again.
+    // One that is in the middle of its exec for two passes is nobody's.
+    await eventually("it shows its environment", () =>
+      readProc(`/proc/${child.pid}/environ`).includes(folder));
     for (let pass = 0; pass < 2; pass++) assert.equal(sweeper.sweep(), false, `${passes} passes`);
     sweeper.attemptEnded(name);
     await eventually("it is swept", () => !sweeper.sweep() && child.signalCode !== null);
@@ -394,6 +405,8 @@ test("a reaper that is killed alone is replaced at once, and the new one knows a
   node.stdout.on("data", (bytes: Buffer) => { said += String(bytes); });
   const reapers = (): number[] => said.split("\n").slice(0, -1).map(Number);
   await eventually("there is a reaper", () => reapers().length === 1);
+  // The shell speaks before it becomes the sleeper, and before its daemon has left the group.
+  await eventually("both run", () => isAsleep(sleeper!) && isAsleep(daemon!));
   process.kill(reapers()[0]!, "SIGKILL");
   await eventually("there is another one", () => reapers().length === 2);
   assert.ok(isRunning(sleeper!) && isRunning(daemon!));

@@ -82,18 +82,34 @@ async function until(what: string, isTrue: () => boolean): Promise<void> {
   }
 }
 
-/** A process that only we could have started: its command line carries a mark. */
-function alive(mark: string): boolean {
+/** The command lines of all processes but our own. */
+function* commands(): Generator<string[]> {
   for (const pid of readdirSync("/proc")) {
     if (!/^\d+$/.test(pid) || Number(pid) === process.pid) continue;
     try {
-      if (readFileSync(`/proc/${pid}/cmdline`, "latin1").split("\0").includes(mark)) return true;
+      yield readFileSync(`/proc/${pid}/cmdline`, "latin1").split("\0");
     } catch {
       // It ended while we looked.
     }
   }
+}
+
+/** A process that only we could have started: its command line carries a mark. */
+function alive(mark: string): boolean {
+  for (const words of commands()) if (words.includes(mark)) return true;
   return false;
 }
+
+/**
+ * The program that starts `sleep` (setsid, nohup) has become it. Until its exec is over a process
+ * shows no environment, and may still be in its old group.
+ */
+function isAsleep(time: string): boolean {
+  for (const [name, argument] of commands()) if (name === "sleep" && argument === time) return true;
+  return false;
+}
+/** For a shell: waits until its last child in the background is `sleep`, as isAsleep() does. */
+const ASLEEP = 'until read -r name </proc/$!/comm && [ "$name" = sleep ]; do :; done';
 let marks = 0;
 /** A number of seconds for `sleep` that no other test uses. */
 const mark = () => `${2_000_000 + process.pid}.${++marks}`;
@@ -418,8 +434,8 @@ test("a job's children end with it: in its group, deaf to hang-ups, or in a sess
     TITAN_WORKDIR: join(folder, "w", "r", "j.1"),
   };
   const { out } = await sh(
-    `sleep ${plain} & nohup sleep ${deaf} >/dev/null 2>&1 & ` +
-      `setsid sleep ${daemon} >/dev/null 2>&1 & echo started`,
+    `sleep ${plain} & nohup sleep ${deaf} >/dev/null 2>&1 & ${ASLEEP}; ` +
+      `setsid sleep ${daemon} >/dev/null 2>&1 & ${ASLEEP}; echo started`,
     { env },
   );
   assert.equal(out, "started\n");
@@ -440,9 +456,10 @@ test("a daemon that keeps the output open holds up neither its job's end nor " +
   "the next job", async () => {
   const time = mark();
   const env = { PATH, TITAN_RUN: "r", TITAN_JOB: "holder", TITAN_ATTEMPT: "1" };
-  assert.equal((await sh(`setsid sleep ${time} & echo done`, { env })).out, "done\n");
+  const script = `setsid sleep ${time} & ${ASLEEP}; echo done`;
+  assert.equal((await sh(script, { env })).out, "done\n");
   const odd = { ...env, TITAN_JOB: "plain", "odd-name": "takes the plain way" };
-  assert.equal((await sh(`setsid sleep ${time} & echo done`, { env: odd })).out, "done\n");
+  assert.equal((await sh(script, { env: odd })).out, "done\n");
   assert.equal((await sh("echo next")).out, "next\n");
   await until("the daemon is gone", () => !alive(time));
 });
@@ -469,7 +486,9 @@ test("a job that ends while it is paused is reported once it is resumed, althoug
 test("a stray that floods its launcher's output is found, and later jobs' " +
   "output is clean", async () => {
   const name = mark();
-  await sh(`sh -c 'trap "" HUP; while :; do echo stray; done' ${name} & echo mine`);
+  const deaf = join(folder, "deaf"); // The hang-up would end it before.
+  const flood = `trap "" HUP; : >${deaf}; while :; do echo stray; done`;
+  await sh(`sh -c '${flood}' ${name} & until [ -e ${deaf} ]; do :; done; echo mine`);
   while (alive(name)) await sh("echo perhaps with it");
   for (let i = 0; i < 10; i++) assert.equal((await sh("echo clean")).out, "clean\n");
 });
@@ -519,7 +538,7 @@ test("nothing outlives a process that was killed with SIGKILL", async () => {
   };
   const node = inNode(JOB(["sh", "-c", `setsid sleep ${daemon} & echo ready; sleep ${time}`], env));
   assert.equal(await node.first, "ready\n");
-  await until("both run", () => alive(time) && alive(daemon));
+  await until("both run", () => isAsleep(time) && isAsleep(daemon));
   const before = performance.now();
   process.kill(node.pid, "SIGKILL");
   await until("both are gone", () => !alive(time) && !alive(daemon));

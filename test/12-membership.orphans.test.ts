@@ -170,7 +170,9 @@ const reaperOf = (pid: number): number | undefined =>
  */
 async function killWithReaper({ pid, child }: TestWorker): Promise<void> {
   process.kill(pid, "SIGSTOP"); // or it would start another reaper
-  process.kill(reaperOf(pid)!, "SIGKILL");
+  let reaper: number | undefined;
+  await until("the reaper shows its script", () => (reaper = reaperOf(pid)) !== undefined);
+  process.kill(reaper!, "SIGKILL");
   child.kill("SIGKILL");
   await once(child, "exit");
 }
@@ -505,9 +507,12 @@ test("takeProcessFolder() finds who has outlived the leader of its group", async
   const home = newHome();
   const time = mark();
   const worker = await startWorker(home, [{ script: `trap '' HUP; echo on; exec sleep ${time}` }]);
-  const [sleep] = pidsThatName(worker.folder).filter(
-    (pid) => readEntry(pid)!.group !== readEntry(worker.pid)!.group,
-  );
+  let sleep: number | undefined;
+  // The shell speaks first, and becomes the sleeper then.
+  await until("the job is a sleeper", () => {
+    sleep = pidsThatName(worker.folder).find((pid) => commandOf(pid) === "sleep");
+    return sleep !== undefined;
+  });
   const leader = readEntry(sleep!)!.group;
   await killWithReaper(worker);
   process.kill(leader, "SIGKILL");
