@@ -52,12 +52,15 @@ const ONE = 0x80000000;
 /** Most bodies that pass through are of one length. */
 let powerOf = { bytes: 0, power: ONE };
 
-/** x^`exponent`, by squaring. */
+/** `SQUARES[n]`: x^(2^n), as far as somebody has asked. */
+const SQUARES = [ONE >>> 1];
+
+/** x^`exponent`: the product of the squares that its bits stand for. */
 function powerOfX(exponent: number): number {
-  let [power, square] = [ONE, ONE >>> 1];
-  for (let rest = exponent; rest > 0; rest = Math.floor(rest / 2)) {
-    if (rest % 2 === 1) power = multiply(power, square);
-    square = multiply(square, square);
+  let power = ONE;
+  for (let n = 0, rest = exponent; rest > 0; n++, rest = Math.floor(rest / 2)) {
+    SQUARES[n] ??= multiply(SQUARES[n - 1]!, SQUARES[n - 1]!);
+    if (rest % 2 === 1) power = multiply(power, SQUARES[n]!);
   }
   return power;
 }
