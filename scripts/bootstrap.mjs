@@ -40,7 +40,8 @@ import { finishPage } from "./lib/page.mjs";
 
 export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const DIST = join(ROOT, "dist");
-const PAGE = join(ROOT, "src", "dashboard", "page");
+/** Relative to the root, as in `sourceDigest`. */
+const PAGE = "src/dashboard/page";
 const STAMP = join(DIST, ".stamp");
 /** In a compiled copy (lib/compiled.mjs), relative to its root: its presence says what it is. */
 export const COMPILED_MARK = join("dist", ".compiled");
@@ -204,7 +205,7 @@ export async function ensureBuilt(options = {}) {
     try {
       compile("tsconfig.json", ["--outDir", staging, ...DECLARATIONS]);
       // Behind the rest: bricks that browsers load, too, are then without comments.
-      if (existsSync(PAGE)) await buildPage(staging);
+      if (existsSync(join(ROOT, PAGE))) await buildPage(staging);
       publish(staging);
       writeFileSync(STAMP, digest);
     } finally {
@@ -231,7 +232,7 @@ function compile(config, flags) {
  */
 export async function buildPage(out, flags = []) {
   compile("src/dashboard/page/tsconfig.json", ["--outDir", out, ...flags]);
-  await finishPage(out, PAGE);
+  await finishPage(out, join(ROOT, PAGE));
 }
 
 /**
@@ -250,35 +251,41 @@ function readStamp() {
   }
 }
 
-/** Path, size and modification time of everything the compiler reads. */
+/**
+ * Path, size and modification time of everything the compiler reads. Every command line from the
+ * checkout comes by here: 700 files, and one string and one hash of all.
+ */
 function sourceDigest() {
-  const hash = createHash("sha256");
-  /** @param {string} path */
+  let facts = "";
+  /** @param {string} path relative to the root */
   const add = (path) => {
-    const { size, mtimeMs } = statSync(path);
+    const { size, mtimeMs } = statSync(`${ROOT}/${path}`);
     // Whole milliseconds: what `cp -p` keeps on every file system, so that a copied checkout is
     // still fresh.
-    hash.update(`${relative(ROOT, path)}\0${size}\0${Math.round(mtimeMs)}\n`);
+    facts += `${path}\0${size}\0${Math.round(mtimeMs)}\n`;
   };
-  for (const path of filesUnder(join(ROOT, "src"))) {
+  for (const path of filesUnder("src", ROOT)) {
     // JavaScript in src/ is what a compiled copy has there (lib/compiled.mjs).
     if (path.endsWith(".ts") || (path.startsWith(PAGE) && !path.endsWith(".js"))) add(path);
   }
-  add(join(ROOT, "tsconfig.json"));
-  add(join(ROOT, "package.json"));
-  return hash.digest("hex");
+  add("tsconfig.json");
+  add("package.json");
+  return createHash("sha256").update(facts).digest("hex");
 }
 
 /**
  * @param {string} folder
- * @returns {string[]} sorted, so that the digest does not depend on the file system
+ * @param {string} [root] what it is relative to
+ * @returns {string[]} relative to the same, and sorted, so that the digest does not depend on the
+ *   file system
  */
-function filesUnder(folder) {
+function filesUnder(folder, root) {
   /** @type {string[]} */
   const found = [];
-  for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) found.push(...filesUnder(path));
+  const where = root === undefined ? folder : `${root}/${folder}`;
+  for (const entry of readdirSync(where, { withFileTypes: true })) {
+    const path = `${folder}/${entry.name}`;
+    if (entry.isDirectory()) found.push(...filesUnder(path, root));
     else found.push(path);
   }
   return found.sort();
