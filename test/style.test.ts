@@ -41,7 +41,7 @@ const LAYERS: readonly { readonly names: readonly string[]; readonly may: readon
   { names: ["core", "gates"], may: [0, 1] },
   { names: ["master", "worker", "store", "cluster", "backup", "history"], may: [0, 1, 2, 3, 4] },
   {
-    names: ["rows", "sdk", "agent", "http", "dashboard", "mcp", "dialect", "cli"],
+    names: ["rows", "calls", "sdk", "agent", "http", "dashboard", "mcp", "dialect", "cli"],
     may: [0, 1, 2, 3, 4, 5],
   },
   { names: ["simhost", "simulation", "raft", "security"], may: [0, 1, 2, 3, 4, 5, 6] },
@@ -96,6 +96,21 @@ test("judgeImport() names the offending edge", () => {
   assert.match(judge("src/log/mod.ts", "#log"), /relative/);
   assert.equal(judge("src/log/mod.ts", "#host"), "");
   assert.equal(judge("src/log/mod.ts", "./record.ts"), "");
+});
+
+test("a command that prints a list loads what asks a master, and not what makes a run", () => {
+  const narrow = new Set(["#base", "#host", "#rpc", "#wire"]);
+  const calls = sources.filter((file) => subsystemOf(file) === "calls");
+  assert.ok(calls.length > 3);
+  const wide = calls.flatMap((file) => importsOf(read(file))
+    .filter(({ specifier }) => /^#|^node:/.test(specifier) && !narrow.has(specifier))
+    .map(({ specifier, line }) => `${file}:${line} imports ${specifier}`));
+  // `import type` is gone when it runs.
+  const lists = ["agents", "dead", "decide", "gates", "graph", "pools", "runs", "services", "status"]
+    .map((name) => `src/cli/commands/${name}.ts`)
+    .filter((file) => /^import \{[^}]*\} from "#(?:sdk|project|pipeline)"|openClient/m.test(
+      read(file)));
+  assert.deepEqual([...wide, ...lists], []);
 });
 
 test("subsystems import one another without cycles", () => {

@@ -8,8 +8,9 @@
  */
 import { VERSION } from "#host";
 import type { Address } from "#host";
-import type { Client } from "#sdk";
 import { hostPort } from "#base";
+import type { ConnectOptions, RunCalls } from "#calls";
+import type { Client } from "#sdk";
 import { whyUnreached } from "#wire";
 import type { Call } from "./command.ts";
 import { CliError, EXIT } from "./exit.ts";
@@ -24,7 +25,13 @@ const CONNECT_MS = 5000;
  * A session with the master that was named, or with the one at the default port. It is closed when
  * the command ends.
  */
-export async function openMaster(call: Call): Promise<Client> {
+export async function openMaster(call: Call): Promise<RunCalls> {
+  const { openCalls } = await import("#calls"); // only now: help and validate need no network
+  return opened(call, { open: openCalls, master: namedMaster(call) ?? DEFAULT_MASTER });
+}
+
+/** The same for a command that submits, watches or carries bytes, which takes more modules. */
+export function openClient(call: Call): Promise<Client> {
   return dial(call, namedMaster(call) ?? DEFAULT_MASTER);
 }
 
@@ -39,22 +46,28 @@ export function dialer(
 
 /** @throws {CliError} UNREACHABLE when nothing answers, or something that is not a master */
 export async function dial(call: Call, master: Address, token = tokenOf(call)): Promise<Client> {
-  const { context } = call;
-  const { connect } = await import("#sdk"); // only now: help and validate need no network
-  let client: Client;
+  const { connect } = await import("#sdk");
+  return opened(call, { open: connect, master, token });
+}
+
+interface Wanted<Session> {
+  readonly open: (options: ConnectOptions) => Promise<Session>;
+  readonly master: Address;
+  readonly token?: string | undefined;
+}
+
+async function opened<Session extends { close(): void }>(
+  call: Call, { open, master, token = tokenOf(call) }: Wanted<Session>,
+): Promise<Session> {
+  const { context: { host } } = call;
+  let session: Session;
   try {
-    client = await connect({
-      host: context.host,
-      master,
-      token,
-      version: VERSION,
-      timeoutMs: CONNECT_MS,
-    });
+    session = await open({ host, master, token, version: VERSION, timeoutMs: CONNECT_MS });
   } catch (error) {
     throw unreachable(master, error) ?? error;
   }
-  context.onExit(() => client.close());
-  return client;
+  call.context.onExit(() => session.close());
+  return session;
 }
 
 /**

@@ -5,7 +5,8 @@
  * Test: test/18-agents.result.test.ts
  */
 import { RpcError } from "#rpc";
-import type { AgentReport, Client } from "#sdk";
+import type { RunCalls } from "#calls";
+import type { AgentReport } from "#sdk";
 import { resultValue, type JobInfo, type RunInfo } from "#wire";
 import type { Context } from "./context.ts";
 import { bytesText, oneLine, printable, shellWord } from "./text.ts";
@@ -19,7 +20,7 @@ const MAX_DECLARED = 100;
 
 export interface ResultOptions {
   readonly context: Context;
-  readonly client: Client;
+  readonly client: RunCalls;
   /** Nothing of it can be fetched afterwards: the cluster goes away. */
   readonly vanishes: boolean;
   /** A command that reaches the run later. */
@@ -64,7 +65,7 @@ async function tellFiles(run: string, options: ResultOptions): Promise<void> {
 }
 
 /** Undefined: it is no agent run, or the master is an older one. */
-async function agentOf(client: Client, id: string): Promise<AgentReport | undefined> {
+async function agentOf(client: RunCalls, id: string): Promise<AgentReport | undefined> {
   try {
     return await client.agent(id);
   } catch (error) {
@@ -74,7 +75,7 @@ async function agentOf(client: Client, id: string): Promise<AgentReport | undefi
 }
 
 /** Those of the pipeline itself that no other one of it comes after, and that hand something in. */
-async function lastJobs(client: Client, id: string, { jobs }: AgentReport): Promise<JobInfo[]> {
+async function lastJobs(client: RunCalls, id: string, { jobs }: AgentReport): Promise<JobInfo[]> {
   const declared = jobs.filter((job) => job.run === id && job.spawner === undefined);
   if (declared.length > MAX_DECLARED) return [];
   const { jobs: rows } = await client.status(id, undefined, declared.map((job) => job.id));

@@ -4,14 +4,14 @@
  * Test: test/14-services.cli.test.ts
  */
 import { current, grouped } from "#rows";
-import type { Client } from "#sdk";
+import type { RunCalls } from "#calls";
 import { CliError, EXIT, isRpcError } from "./exit.ts";
 import { findRun, LATEST } from "./refs.ts";
 import { meantHint } from "./text.ts";
 
 /** Asks with the name as it was typed. Only if there is none, looks which one was meant. */
 export async function asked<T>(
-  client: Client, typed: string, ask: (name: string) => Promise<T>,
+  client: RunCalls, typed: string, ask: (name: string) => Promise<T>,
 ): Promise<T> {
   try {
     return await ask(typed === LATEST ? await findRun(client, typed) : typed);

@@ -4,7 +4,7 @@
  *
  * Test: test/cli.test.ts
  */
-import type { Client } from "#sdk";
+import type { RunCalls } from "#calls";
 import type { RunInfo } from "#wire";
 import { CliError, EXIT, isRpcError, UsageError } from "./exit.ts";
 import { meantWord } from "./text.ts";
@@ -48,7 +48,7 @@ function refuseEmpty(text: string): void {
 
 /** Asks with the id as it was typed. Only if there is no such run, looks for one that begins so. */
 export async function withRun<T>(
-  client: Client,
+  client: RunCalls,
   typed: string,
   ask: (run: string) => Promise<T>,
 ): Promise<T> {
@@ -77,7 +77,7 @@ function newest(runs: readonly RunInfo[]): string {
 }
 
 /** The full id of a run. */
-export async function findRun(client: Client, typed: string): Promise<string> {
+export async function findRun(client: RunCalls, typed: string): Promise<string> {
   refuseEmpty(typed);
   const runs = await client.runs();
   if (typed === LATEST) return newest(runs);

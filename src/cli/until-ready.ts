@@ -12,7 +12,7 @@
 import { nodeHost } from "#host";
 import type { Client, RunEvent } from "#sdk";
 import { isTerminal, type JobInfo, type RunInfo, type ServiceInfo } from "#wire";
-import { openMaster } from "./address.ts";
+import { openClient } from "./address.ts";
 import type { Call } from "./command.ts";
 import { EXIT } from "./exit.ts";
 import { addressOf } from "./service-view.ts";
@@ -53,7 +53,7 @@ export async function untilReady(call: Call, waiting: Waiting): Promise<number> 
   let { client } = waiting;
   const redial = async (): Promise<Client> => {
     client.close();
-    return (client = await openMaster(call));
+    return (client = await openClient(call));
   };
   try {
     const { followRun } = await import("#sdk");

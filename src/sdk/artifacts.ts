@@ -9,11 +9,8 @@ import {
   fileBytes, hashFile, receiveArtifact, sendArtifact, type Ask, type Incoming, type Outgoing,
   type Sent,
 } from "#project";
-import {
-  ArtifactPage, ArtifactRef, ArtifactsAsked, ArtifactsRemoved, Op, RemoveArtifacts,
-  type ArtifactHead, type ArtifactInfo,
-} from "#wire";
-import { named } from "./options.ts";
+import { ArtifactRef, Op, type ArtifactHead } from "#wire";
+import { named, type ArtifactName } from "#calls";
 
 /**
  * Bytes, a text (as UTF-8), the path of a file, or bytes as they come. A file is read twice: first
@@ -36,14 +33,6 @@ export interface ArtifactPlace {
   readonly attempt?: number | undefined;
   /** The person who puts it. */
   readonly by?: string | undefined;
-}
-
-/** Which one: of a run, or one that is kept by its name. `orKept`: of the run, or else kept. */
-export interface ArtifactName {
-  readonly run?: string | undefined;
-  readonly orKept?: boolean | undefined;
-  /** Each piece of its bytes is used up before the next is asked for: they share their memory. */
-  readonly lent?: boolean | undefined;
 }
 
 export async function putArtifact(
@@ -84,33 +73,4 @@ export function getArtifact(
   const { run = "", orKept = false, lent = false } = from;
   const items = stream(Op.ARTIFACT_GET, ArtifactRef.encode({ name, run, orKept }));
   return receiveArtifact(items, { isLent: lent });
-}
-
-export async function listArtifacts(
-  pages: Stream, { run, kept = false }: { run?: string; kept?: boolean },
-): Promise<ArtifactInfo[]> {
-  const found: ArtifactInfo[] = [];
-  for await (const body of pages(Op.ARTIFACTS, ArtifactsAsked.encode({ run, kept }))) {
-    found.push(...ArtifactPage.decode(body).artifacts);
-  }
-  return found;
-}
-
-export interface CollectOptions {
-  readonly olderMs?: number;
-  readonly kept?: boolean;
-  /** Says what would go, and removes nothing. */
-  readonly dryRun?: boolean;
-  readonly by?: string;
-}
-
-/** One by its name, or without one those that are old. */
-export async function removeArtifacts(
-  ask: Ask, which: CollectOptions & ArtifactName & { readonly name?: string },
-): Promise<ArtifactsRemoved> {
-  const { name, run = "", orKept = false, ...rest } = which;
-  const { by = "", olderMs = 0, kept = false, dryRun = false } = rest;
-  const ref = name === undefined ? undefined : { name, run, orKept };
-  const body = RemoveArtifacts.encode({ ref, by, olderMs, kept, dryRun });
-  return ArtifactsRemoved.decode(await ask(Op.REMOVE_ARTIFACTS, body));
 }

@@ -6,7 +6,7 @@
 import { RpcError } from "#rpc";
 import type { Argument, Value } from "#store";
 import { KvReply, KvRequest, MAX_KV_ARGS, MAX_KV_BYTES, Op } from "#wire";
-import { named } from "./options.ts";
+import { named } from "#calls";
 
 /** #store, once a program has asked for a key. */
 let storeModule: typeof import("#store") | undefined;

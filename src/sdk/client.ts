@@ -6,6 +6,9 @@
  */
 import { createHash } from "node:crypto";
 import {
+  checkMs, named, REQUEST_DEADLINE_MS, RunCalls, type ArtifactName, type Redial, type Session,
+} from "#calls";
+import {
   ArchiveError, packProject, SendQueue, type Ask as AskMaster, type Incoming, type Sent,
 } from "#project";
 import type { Host } from "#host";
@@ -17,22 +20,17 @@ import {
   type FactsPage, type OutputChunk, type RunInfo,
 } from "#wire";
 import {
-  getArtifact, putArtifact, type ArtifactName, type ArtifactPlace, type ArtifactSource,
+  getArtifact, putArtifact, type ArtifactPlace, type ArtifactSource,
 } from "./artifacts.ts";
 import { askStore } from "./ask-store.ts";
 import { checkedPipeline, type AnyPipeline } from "./builder.ts";
 import { readEvents, readFacts, type ClusterEvent } from "./facts.ts";
 import { followRun } from "./follow.ts";
 import { openForwarding, type Forwarding, type ForwardOptions } from "./forward.ts";
-import { checkMs, named } from "./options.ts";
 import { projectNeed, type ProjectNeed } from "./project-need.ts";
-import { RunCalls } from "./run-calls.ts";
-import type { Redial, Session } from "./session.ts";
 import { toSpec } from "./spec.ts";
 import { readWatch, type RunEvent } from "./watch.ts";
 
-/** Requests that move a large pipeline or hash a large state take seconds; none takes a minute. */
-const REQUEST_DEADLINE_MS = 60_000;
 /** A watch or a followed log may be quiet for as long as a gate may be open, twice. */
 const STREAM_DEADLINE_MS = 2 ** 31 - 1;
 

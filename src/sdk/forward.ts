@@ -12,12 +12,12 @@
  * Test: test/14-services.forward.test.ts
  */
 import { durationText } from "#base";
+import type { Redial, Session } from "#calls";
 import type { Address, Host, Listener, Socket } from "#host";
 import { RpcError, Windows, type IncomingRequest, type RpcConnection } from "#rpc";
 import { Opener, splice, type End } from "#tunnel";
 import { Forward, FORWARD_SPARE_BYTES, FORWARD_WINDOWS, MAX_FORWARDED, Op } from "#wire";
 import { reconnect } from "./follow.ts";
-import type { Redial, Session } from "./session.ts";
 
 export interface ForwardOptions {
   /** Of 127.0.0.1. Default: any free one. */

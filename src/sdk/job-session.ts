@@ -13,12 +13,13 @@
  * again.
  * Test: test/18-agents.steps.test.ts
  */
+import { ConnectError } from "#calls";
 import { nodeHost, type Host } from "#host";
 import { backoffDelayMs, type RetryPolicy } from "#retry";
 import { RpcError } from "#rpc";
 import { isJobToken, MAX_GRACE_MS } from "#wire";
 import type { Client } from "./client.ts";
-import { connect, ConnectError } from "./connect.ts";
+import { connect } from "./connect.ts";
 
 /** From 50 ms up: a restart takes half a second, and a machine that comes back some minutes. */
 const AGAIN: RetryPolicy = {

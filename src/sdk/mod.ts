@@ -8,10 +8,10 @@
  *     const answer = await titan.result(id, "a");
  *     titan.close();
  *
- *     connect.ts       chooses a master, and opens a session with it
- *     session.ts       a session, and how to have the next one
- *     client.ts        one method per request: those that need more than a question, and
- *                      run-calls.ts about runs, calls.ts about the rest, ask-store.ts to the store
+ *     calls/           a session with a master, and requests that are a question: `#calls`
+ *     connect.ts       a client: such a session, and all that is below
+ *     client.ts        one method per request that needs more than a question;
+ *                      ask-store.ts those to the store
  *     artifacts.ts     files that runs hand on, or that live by name
  *     follow.ts        a watch that outlives its connection
  *     forward.ts       a local port whose connections end at a service
@@ -25,7 +25,6 @@
  *                      job-context.ts what it offers, job-session.ts its session,
  *                      job-requests.ts what it asks there, job-steps.ts its durable steps,
  *                      job-artifacts.ts its files
- *     options.ts       checks of arguments that no type checker has seen
  *     project-need.ts  does it need its folder?
  *     spec.ts          a pipeline as it travels
  *     job-waits.ts     jobs that add jobs, ask and wait: part of "titan-orchestrator/job";
@@ -41,11 +40,11 @@
  * and other memory.
  * Test: test/sdk.test.ts, test/10-master.test.ts
  */
-export { connect, ConnectError, type ConnectOptions } from "./connect.ts";
-export type { AgentReport } from "./calls.ts";
+export { connect } from "./connect.ts";
+export { ConnectError, type ConnectOptions } from "#calls";
 export type { Client, FollowOptions, SubmitOptions, WaitOptions } from "./client.ts";
-export type { AddedJob, RunStatusReport } from "./run-calls.ts";
-export type { ArtifactName, ArtifactPlace, ArtifactSource } from "./artifacts.ts";
+export type { AddedJob, AgentReport, ArtifactName, RunStatusReport } from "#calls";
+export type { ArtifactPlace, ArtifactSource } from "./artifacts.ts";
 export { followRun, reconnect } from "./follow.ts";
 export { JobProgram, jobSettings, StepError } from "./job.ts";
 export type { JobContext, StepCall, StepCost, StepOptions } from "./job-context.ts";

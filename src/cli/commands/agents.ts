@@ -10,7 +10,8 @@
  * Test: test/18-agents.list.test.ts
  */
 import { agentJson, agentReportJson, limitsJson } from "#rows";
-import type { AgentInfo, BudgetChange, Client } from "#sdk";
+import type { RunCalls } from "#calls";
+import type { AgentInfo, BudgetChange } from "#sdk";
 import { BUDGET_KINDS, jobCounts, MICROS_PER_USD, type BudgetKind } from "#wire";
 import { openMaster } from "../address.ts";
 import { budgetLines, stageRows, treeLines, usedText } from "../agent-view.ts";
@@ -132,7 +133,7 @@ async function show(call: Call, typed: string): Promise<number> {
 
 /** Does it for an agent run whose name begins like this, if there is one such. */
 async function meant<T>(
-  client: Client, typed: string, work: (client: Client, id: string) => Promise<T>,
+  client: RunCalls, typed: string, work: (client: RunCalls, id: string) => Promise<T>,
 ): Promise<T> {
   try {
     return await work(client, typed);

@@ -7,7 +7,7 @@ import { read } from "node:fs";
 import { basename } from "node:path";
 import { artifactJson } from "#rows";
 import type { ArtifactInfo, ArtifactName, Client } from "#sdk";
-import { openMaster } from "../address.ts";
+import { openClient } from "../address.ts";
 import { MAX_AGE_MS, type Call, type Command } from "../command.ts";
 import { CliError, EXIT, UsageError } from "../exit.ts";
 import { withRun } from "../refs.ts";
@@ -68,7 +68,7 @@ export const artifact: Command = {
       throw new UsageError(`Cannot run titan artifact ${word}${hint}`);
     }
     checkUsage(call, word, action);
-    return action.run(call, await openMaster(call));
+    return action.run(call, await openClient(call));
   },
 };
 

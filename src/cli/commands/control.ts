@@ -5,7 +5,7 @@
  */
 import type { Client } from "#sdk";
 import { isOpenRun, isTerminal, type RunStatus } from "#wire";
-import { openMaster } from "../address.ts";
+import { openClient } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { EXIT } from "../exit.ts";
 import { parseRef, withRun } from "../refs.ts";
@@ -31,7 +31,7 @@ export const cancel: Command = {
   async run(call: Call): Promise<number> {
     const { context } = call;
     const ref = parseRef(call.args[0]!);
-    const client = await openMaster(call);
+    const client = await openClient(call);
     const { run, jobs } = await withRun(client, ref.run, async (id) => {
       return { run: id, jobs: await client.cancel(id, ref.job) };
     });
@@ -107,7 +107,7 @@ export const retry: Command = {
   examples: ["titan retry nightly-7k2m", "titan retry nightly-7k2m --from train"],
   async run(call: Call): Promise<number> {
     const { context } = call;
-    const client = await openMaster(call);
+    const client = await openClient(call);
     const { run, jobs } = await withRun(client, call.args[0]!, async (id) => {
       const acceptChanged = call.on("accept-changed");
       return { run: id, jobs: await client.retry(id, call.text("from"), { acceptChanged }) };

@@ -5,7 +5,8 @@
  */
 import { plural } from "#base";
 import { answerJson } from "#rows";
-import type { Client, Decision } from "#sdk";
+import type { RunCalls } from "#calls";
+import type { Decision } from "#sdk";
 import { openMaster } from "../address.ts";
 import type { Call, Command, Flag } from "../command.ts";
 import { CliError, EXIT, UsageError } from "../exit.ts";
@@ -91,7 +92,7 @@ function answerText(call: Call, result: Decision): string {
 }
 
 /** RUN/JOB or RUN/JOB#ATTEMPT as it is; for a bare RUN its one open gate. */
-async function nameGate(client: Client, text: string): Promise<{ run: string; job: string }> {
+async function nameGate(client: RunCalls, text: string): Promise<{ run: string; job: string }> {
   const { run: typed, job } = parseRef(text);
   if (job !== undefined) return { run: typed, job };
   const run = await findRun(client, typed);
@@ -107,7 +108,7 @@ async function nameGate(client: Client, text: string): Promise<{ run: string; jo
 }
 
 /** Somebody was faster, most likely: who that was. */
-async function latestAnswer(client: Client, run: string): Promise<string> {
+async function latestAnswer(client: RunCalls, run: string): Promise<string> {
   const { jobs } = await client.status(run);
   let found = "";
   let latest = 0;

@@ -6,7 +6,7 @@
 import { basename, dirname, isAbsolute, relative, resolve } from "node:path";
 import type { Client, PipelineDefinition } from "#sdk";
 import { isTerminal, MAX_REPLICAS } from "#wire";
-import { openMaster } from "../address.ts";
+import { openClient } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { EXIT, UsageError } from "../exit.ts";
 import { untilReady } from "../until-ready.ts";
@@ -65,7 +65,7 @@ export const deploy: Command = {
 async function run(call: Call): Promise<number> {
   const { context } = call;
   const timeoutMs = (await call.durationMs("timeout")) ?? DEFAULT_WAIT_MS;
-  const client = await openMaster(call);
+  const client = await openClient(call);
   const { definition, folder } = await serviceOf(call, client);
   const { name } = definition;
   const submitted = await client.submit(definition, {

@@ -4,7 +4,7 @@
  * Test: test/cli.test.ts
  */
 import type { Client } from "#sdk";
-import { dialer, openMaster } from "../address.ts";
+import { dialer, openClient } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { CliError, EXIT, isConnectionError, isRpcError } from "../exit.ts";
 import { pause, reconnect } from "../follow.ts";
@@ -42,7 +42,7 @@ async function run(call: Call): Promise<number> {
   const { context } = call;
   const undo = call.on("undo");
   const timeoutMs = await call.durationMs("timeout");
-  const client = await openMaster(call);
+  const client = await openClient(call);
   const asked = await drainNamed(client, call.args[0]!, (worker) => client.drain(worker, { undo }));
   const { id, name, running } = asked;
   const say = (left: number, gone = false): number => {

@@ -5,7 +5,7 @@
  */
 import { hostPort } from "#base";
 import type { Client, Forwarding } from "#sdk";
-import { openMaster } from "../address.ts";
+import { openClient } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { CliError, EXIT, UsageError } from "../exit.ts";
 import { asked } from "../named-service.ts";
@@ -31,7 +31,7 @@ export const forward: Command = {
     const { context } = call;
     const [service, local] = call.args;
     const port = local === undefined ? 0 : portOf(local);
-    const client = await openMaster(call);
+    const client = await openClient(call);
     const stopped = new Promise<void>((resolve) => {
       context.onInterrupt((signal, times) => {
         // A person who finds the port closed looks here for the reason.

@@ -3,7 +3,8 @@
  *
  * Test: test/16-gates.cli.test.ts
  */
-import type { Client, GateInfo } from "#sdk";
+import type { RunCalls } from "#calls";
+import type { GateInfo } from "#sdk";
 import { resultValue, rulesOf, type FormField, type Notice, type Notify } from "#wire";
 import { openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
@@ -40,7 +41,7 @@ async function showWhole(call: Call, found: readonly GateInfo[]): Promise<void> 
 
 /** As for `titan approve`, the beginning of a run's id is enough. */
 async function meantGates(
-  client: Client, all: readonly GateInfo[], typed: string,
+  client: RunCalls, all: readonly GateInfo[], typed: string,
 ): Promise<GateInfo[]> {
   const exact = all.filter(({ id }) => isMeant(id, typed));
   if (exact.length > 0) return exact;

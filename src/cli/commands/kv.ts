@@ -5,7 +5,7 @@
  */
 import { replyJson } from "#rows";
 import type { Argument, Value } from "#store";
-import { openMaster } from "../address.ts";
+import { openClient } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { CliError, EXIT, UsageError } from "../exit.ts";
 import { printReply } from "../kv-reply.ts";
@@ -134,7 +134,7 @@ async function ask(call: Call, args: Args): Promise<Value> {
     );
   }
   const url = call.on("master") ? undefined : await outsideStore(call);
-  if (url === undefined) return (await openMaster(call)).kvBuffers(...args);
+  if (url === undefined) return (await openClient(call)).kvBuffers(...args);
   const { StoreClient } = await import("#store");
   const client = await StoreClient.connect({
     host: context.host,

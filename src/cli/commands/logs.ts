@@ -9,7 +9,7 @@ import {
   Pieces, printChosen, Tail, type Client, type JobLine, type Piece, type Selection,
 } from "#sdk";
 import { isAtGate, isTerminal, type JobInfo } from "#wire";
-import { openMaster } from "../address.ts";
+import { openClient } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import type { Color, Context } from "../context.ts";
 import { EXIT, UsageError } from "../exit.ts";
@@ -79,7 +79,7 @@ export const logs: Command = {
     if (call.on("all") && (job === undefined || attempt > 0)) {
       throw new UsageError("Cannot use --all: it is for RUN/JOB, without --attempt");
     }
-    const client = await openMaster(call);
+    const client = await openClient(call);
     const isRaw =
       job !== undefined && !LINE_FLAGS.some((flag) => call.on(flag));
     await withRun(client, typed, async (run) => {

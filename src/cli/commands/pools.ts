@@ -4,7 +4,8 @@
  * Test: test/13-scaling.cli.test.ts
  */
 import { launchJson, poolJson } from "#rows";
-import type { Client, LaunchInfo, PoolInfo } from "#sdk";
+import type { RunCalls } from "#calls";
+import type { LaunchInfo, PoolInfo } from "#sdk";
 import { openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { CliError, EXIT, isRpcError } from "../exit.ts";
@@ -121,7 +122,7 @@ export const retire: Command = {
   },
 };
 
-async function asked(client: Client, typed: string, by: string) {
+async function asked(client: RunCalls, typed: string, by: string) {
   try {
     return await client.retire(typed, { by });
   } catch (error) {

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { jobJson, runJson } from "#rows";
 import type { PastSource } from "#sdk";
 import type { HistoryPage } from "#wire";
-import { openMaster } from "../address.ts";
+import { openClient } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { CliError, EXIT, UsageError } from "../exit.ts";
 import { parseRef } from "../refs.ts";
@@ -74,7 +74,7 @@ interface Source extends PastSource {
 /** A master that runs, or the log in a folder. */
 async function sourceOf(call: Call): Promise<Source> {
   const dir = call.text("state");
-  if (dir === undefined) return openMaster(call);
+  if (dir === undefined) return openClient(call);
   if (call.on("master")) {
     throw new UsageError("Cannot replay: --state reads a folder, --master asks a master");
   }

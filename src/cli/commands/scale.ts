@@ -5,7 +5,7 @@
  */
 import type { Client } from "#sdk";
 import { MAX_REPLICAS, type RolledBack } from "#wire";
-import { openMaster } from "../address.ts";
+import { openClient } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { EXIT, isRpcError, UsageError } from "../exit.ts";
 import { asked } from "../named-service.ts";
@@ -37,7 +37,7 @@ export const scale: Command = {
     const timeoutMs = (await call.durationMs("timeout")) ?? DEFAULT_WAIT_MS;
     const [name = "", number = ""] = call.args;
     const replicas = replicasOf(number);
-    const client = await openMaster(call);
+    const client = await openClient(call);
     const by = context.person;
     const scaled = await asked(client, name, (meant) => client.scale(meant, replicas, { by }));
     const { run, service, before, added } = scaled;
@@ -106,7 +106,7 @@ async function rollBack(
   const { host, person: by } = call.context;
   const key = `rollback-${Buffer.from(host.random.bytes(KEY_BYTES)).toString("hex")}`;
   for (let again = false; ; again = true) {
-    const client = await openMaster(call);
+    const client = await openClient(call);
     try {
       const wish = { by, updateMs, key };
       return { client, begun: await asked(client, name, (meant) => client.rollback(meant, wish)) };

@@ -4,7 +4,7 @@
  * Test: test/14-services.cli.test.ts
  */
 import { current, grouped, groupJson, wordOf, type ServiceGroup } from "#rows";
-import type { Client } from "#sdk";
+import type { RunCalls } from "#calls";
 import type { ServiceRow, ServicesMeant } from "#wire";
 import { openMaster } from "../address.ts";
 import type { Call, Command } from "../command.ts";
@@ -141,7 +141,7 @@ function said({ services: names, replicas }: ServicesMeant): string {
 }
 
 /** Until none of the replicas goes on. They end by themselves, so Ctrl-C only ends the waiting. */
-async function untilOver(client: Client, meant: ServicesMeant): Promise<void> {
+async function untilOver(client: RunCalls, meant: ServicesMeant): Promise<void> {
   const goesOn = ({ run, name, state, current: isCurrent }: ServiceGroup): boolean =>
     (run === meant.run || !isCurrent) && meant.services.includes(name) &&
     state !== "STOPPED" && state !== "FAILED";

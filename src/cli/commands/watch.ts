@@ -1,5 +1,5 @@
 /** `titan watch`: watch a run that somebody else submitted, or that we left, to its end. */
-import { dialer, openMaster } from "../address.ts";
+import { dialer, openClient } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { findRun } from "../refs.ts";
 import { watchToEnd } from "../watch.ts";
@@ -26,7 +26,7 @@ export const watch: Command = {
   ],
   async run(call: Call): Promise<number> {
     const timeoutMs = await call.durationMs("timeout");
-    const client = await openMaster(call);
+    const client = await openClient(call);
     const run = await findRun(client, call.args[0]!);
     const flag = call.text("master");
     const where = flag === undefined ? "" : ` --master ${flag}`;

@@ -10,7 +10,7 @@ import {
   StatusRequest, StepPage, StepsOf, WaitReply, WaitRequest, Why, type Gate, type JobInfo,
   type JobReason, type JobSpec, type RunInfo, type StepInfo, type Touched, type WaitWish,
 } from "#wire";
-import { ClusterCalls } from "./calls.ts";
+import { ClusterCalls } from "./cluster-calls.ts";
 
 /** A job for a run that goes on. `before`: jobs of the run that are to wait for it. */
 export type AddedJob = JobSpec & { readonly before?: readonly number[] };

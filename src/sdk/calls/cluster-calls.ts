@@ -50,7 +50,7 @@ import {
 } from "#wire";
 import {
   listArtifacts, removeArtifacts, type ArtifactName, type CollectOptions,
-} from "./artifacts.ts";
+} from "./artifact-calls.ts";
 
 /** An agent run, its runs, and the jobs of all of them. */
 export interface AgentReport {
