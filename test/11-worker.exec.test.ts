@@ -363,22 +363,38 @@ test("a job finds its parents' results in TITAN_INPUTS: JSON as values, all " +
 });
 
 test("a timeout sends SIGTERM, then SIGKILL after the grace, and says so", async () => {
-  const obeys = await end(shell("trap 'echo bye; exit 0' TERM; while :; do sleep 0.01; done"), {
-    timeoutMs: 60,
+  // The time is over when the shell has said that it is ready for that, however slow it is.
+  let isOver = (): void => assert.fail("no timeout is armed");
+  const after = (ms: number, fn: () => void): Timer => {
+    if (ms !== 61) return host.timers.after(ms, fn);
+    isOver = fn;
+    return { cancel: () => void (isOver = () => undefined) };
+  };
+  const own = createExecutor({
+    host: { ...host, timers: { soon: host.timers.soon, after } }, workDir: join(folder, "late"),
   });
-  assert.deepEqual(brief(obeys), ["failed", "timeout", "ran longer than its timeout of 60 ms"]);
-  assert.equal(obeys.out, "bye\n");
-  const deaf = await end(shell("trap '' TERM; while :; do sleep 0.01; done"), {
-    timeoutMs: 60,
-    graceMs: 60,
-  });
+  const late = async (script: string) => {
+    let out = "";
+    const onOutput = (stream: string, bytes: Buffer): void => {
+      if (stream !== "stdout") return; // where some shells tell which signal came
+      if (out === "") isOver();
+      out += bytes;
+    };
+    const given = { executor: own, timeoutMs: 61, graceMs: 60, onOutput };
+    return { ...(await end(shell(script), given)), out };
+  };
+  const obeys = await late("trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.01; done");
+  assert.deepEqual(brief(obeys), ["failed", "timeout", "ran longer than its timeout of 61 ms"]);
+  assert.equal(obeys.out, "up\nbye\n");
+  const deaf = await late("trap '' TERM; echo up; while :; do sleep 0.01; done");
   assert.deepEqual(brief(deaf), [
     "failed",
     "timeout",
-    "ran longer than its timeout of 60 ms (it did not end on SIGTERM and was killed)",
+    "ran longer than its timeout of 61 ms (it did not end on SIGTERM and was killed)",
   ]);
   assert.equal(deaf.signal, "SIGKILL");
-  assert.ok(deaf.durationMs >= 120);
+  assert.ok(deaf.durationMs >= 60);
+  await own.close();
 });
 
 test("cancel() ends an attempt at any moment, once, for the first reason given", async () => {
@@ -401,11 +417,13 @@ test("cancel() ends an attempt at any moment, once, for the first reason given",
 test("a reader that never reads holds the job, costs bounded memory, and cannot stop its " +
   "cancellation", async () => {
   let bytes = 0;
-  const { running } = start(shell("trap '' TERM; cat /dev/zero"), {
+  const deaf = join(folder, "deaf");
+  const { running } = start(shell(`trap '' TERM; : >${deaf}; cat /dev/zero`), {
     graceMs: 50,
     onOutput: (_stream, chunk) => (bytes += chunk.length),
   });
   running.pauseOutput();
+  await until("it is deaf to SIGTERM", () => existsSync(deaf));
   const bystander = await end(shell("head -c 3000000 /dev/zero | wc -c"));
   assert.equal(bystander.out.trim(), "3000000");
   assert.ok(bytes < 500_000, `${bytes} bytes although nobody reads`);
