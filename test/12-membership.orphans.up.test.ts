@@ -88,8 +88,10 @@ describe("orphans", { concurrency: 4 }, () => {
   test("the worker that replaces one killed with its reaper ends what that left, says so, and " +
     "runs the job again", async () => {
     const { cwd, cluster, run, worker } = await withFamily();
+    process.kill(cluster.pid, "SIGSTOP"); // or another worker may be there before we have looked
     killWithReaper(worker);
     assert.equal(workingIn(cwd).length, FAMILY_SIZE, "nobody ends them yet");
+    process.kill(cluster.pid, "SIGCONT");
     await cluster.until(
       "stderr",
       new RegExp(`worker 1: ended \\d+ processes left running by worker ${worker}\n`),
