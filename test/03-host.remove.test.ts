@@ -203,12 +203,13 @@ test("removeTree() rejects when what it has begun is over, and not before", asyn
   assert.equal(existsSync(folder), false);
 });
 
-test("removeTree() ends though something writes there, and works once that is over", async () => {
+test("removeTree() ends though something writes there, and works once that is over", async (t) => {
   const folder = fresh();
   mkdirSync(folder);
   const fill = "while :; do mkdir -p d/e; : >d/e/f; : >g; done 2>/dev/null";
   const writer = spawn("sh", ["-c", `cd ${folder}; echo up; ${fill}`]);
   const ended = once(writer, "exit");
+  t.after(() => writer.kill("SIGKILL"));
   await once(writer.stdout, "data");
   await removeTree(folder).catch((error: { code?: string }) =>
     assert.equal(error.code, "ENOTEMPTY"),

@@ -71,6 +71,7 @@ function script(program: string, ...args: string[]): string {
 /** Runs a script until so many of its family have said who they are. */
 async function family(path: string, members: number) {
   const child = spawn(process.execPath, [path], { stdio: ["ignore", "pipe", "pipe"] });
+  all.push(child.pid!);
   let [stdout, stderr] = ["", ""];
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     stderr += text;
@@ -82,7 +83,7 @@ async function family(path: string, members: number) {
     [...stdout.matchAll(/ready (\d+)\n/g)].map((match) => Number(match[1]));
   const closed = new Promise<void>((resolve) => child.once("close", () => resolve()));
   await eventually("the family is there", () => pids().length === members);
-  all.push(child.pid!, ...pids());
+  all.push(...pids());
   return { child, closed, pids: [child.pid!, ...pids()], stderr: () => stderr };
 }
 
