@@ -1,6 +1,6 @@
 /** Chapter 16: people are told that a gate is open: by a program, or at an address of the web. */
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -13,6 +13,7 @@ import { gateJson } from "#rows";
 import { PLAIN_RULES, type GateInfo, type Notify } from "#wire";
 import { GateMessenger, NOTIFY_ALL, type NotifyPolicy } from "../src/cluster/messenger.ts";
 import { pipeline, report, refusal, Room, spec } from "./10-master.support.ts";
+import { eventually } from "./processes.support.ts";
 
 const PAGER: Notify = { type: "command", argv: ["pager"] };
 
@@ -223,15 +224,21 @@ test("a program that fails, hangs or is not there is a reason, and leaves nothin
   const cwd = folder(t);
   const run = (script: string, timeoutMs = 20_000) =>
     messenger({ cwd, timeoutMs }).send({ type: "command", argv: ["sh", "-c", script] }, MESSAGE);
+  let timeoutMs = 150;
+  const hang = async (): Promise<string | undefined> => {
+    const why = await run("sleep 600 & echo $! > hung; wait", timeoutMs *= 2);
+    // On a busy machine it may have been killed before it had begun: then it gets more time.
+    return existsSync(join(cwd, "hung")) || timeoutMs > 20_000 ? why : hang();
+  };
   const [failed, hung, absent, left] = await Promise.all([
     run("echo no dial tone >&2; exit 3"),
-    run("sleep 600 & echo $! > hung; wait", 300),
+    hang(),
     messenger({ cwd }).send({ type: "command", argv: ["./absent"] }, MESSAGE),
     // It has told people, and leaves a process behind.
     run("sleep 600 & echo $! > left"),
   ]);
   assert.equal(failed, "sh: no dial tone (exit code 3)");
-  assert.equal(hung, "sh: it had not ended after 0.3 s, and was killed");
+  assert.equal(hung, `sh: it had not ended after ${timeoutMs / 1000} s, and was killed`);
   assert.match(absent!, /^\.\/absent: there is no program \.\/absent/);
   assert.equal(left, undefined);
   for (const name of ["hung", "left"]) {
@@ -243,10 +250,7 @@ test("a program that fails, hangs or is not there is a reason, and leaves nothin
         return true;
       }
     };
-    for (let looks = 0; !isGone(); looks++) {
-      assert.ok(looks < 200, `${name} is still there`);
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
+    await eventually(`${name} is gone`, isGone);
   }
 });
 
@@ -283,7 +287,10 @@ test("an address gets the message as JSON; no status but 2xx is one of success",
   assert.equal(await send("/500"), `${origin}/… answered 500`);
   assert.equal(await send("/302"), `${origin}/… answered 302`);
   assert.equal(await send("/cut"), `${origin}/…: ECONNRESET`);
-  assert.equal(await send("/hang", 100), `${origin}/…: no answer within 0.1 s`);
+  // On a busy machine a request may not be there so soon: then it gets more time.
+  for (let ms = 100; asked.length === 4 && ms < 20_000; ms *= 2) {
+    assert.equal(await send("/hang", ms), `${origin}/…: no answer within ${ms / 1000} s`);
+  }
   assert.deepEqual(asked.map(({ path }) => path), ["/204", "/500", "/302", "/cut", "/hang"]);
   await assert.rejects(
     nodePost()("http://127.0.0.1:1", { body: "", headers: {}, timeoutMs: 20_000 }),
