@@ -159,7 +159,7 @@ test("VirtualTime settle() rejects when nothing is left that could " +
 
 test("VirtualTime passes a hundred days in no time", async () => {
   const time = new VirtualTime();
-  const started = host.clock.monotonic();
+  const from = process.cpuUsage();
   let beats = 0;
   const beat = (): void => {
     if (++beats < 2400) time.timers.after(3_600_000, beat);
@@ -167,7 +167,7 @@ test("VirtualTime passes a hundred days in no time", async () => {
   time.timers.after(3_600_000, beat);
   await time.run();
   assert.equal(time.now, 100 * 86_400_000);
-  assert.ok(host.clock.monotonic() - started < 2000);
+  assert.ok(process.cpuUsage(from).user < 2e6);
 });
 
 // ---- the real clock
@@ -303,11 +303,15 @@ test("appendAndSync() calls of one turn share few syncs", async () => {
     await work();
     return host.clock.monotonic() - started;
   };
-  const apart = await timed(async () => {
-    for (let i = 0; i < 300; i++) await once();
-  });
-  const together = await timed(() => Promise.all(Array.from({ length: 3000 }, once)));
-  // With a sync each, 3,000 would take ten times as long as 300, on a busy machine as well.
+  // With a sync each, 3,000 would take ten times as long as 300, on a busy machine as well. That
+  // one may hold us up once, and not every time.
+  let [apart, together] = [0, Infinity];
+  for (let tries = 0; tries < 3 && together >= 5 * apart; tries++) {
+    apart = await timed(async () => {
+      for (let i = 0; i < 300; i++) await once();
+    });
+    together = await timed(() => Promise.all(Array.from({ length: 3000 }, once)));
+  }
   assert.ok(together < 5 * apart, `3,000 took ${together} ms, 300 one by one ${apart}`);
   await file.close();
 });

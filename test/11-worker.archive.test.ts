@@ -519,10 +519,10 @@ test("matchPath() agrees with an exhaustive search on random patterns", () => {
 });
 
 test("parseIgnore() answers hostile patterns in time proportional to their length", () => {
-  const before = performance.now();
+  const from = process.cpuUsage();
   assert.equal(parseIgnore(`${"a*".repeat(1_000)}b`)("a".repeat(2_000), false), false);
   assert.equal(parseIgnore(`${"**/a/".repeat(300)}b`)("a/".repeat(600) + "c", false), false);
-  assert.ok(performance.now() - before < 1_000);
+  assert.ok(process.cpuUsage(from).user < 1e6);
 });
 
 test("ensureProject() fetches once for all who ask, checks the hash, and " +

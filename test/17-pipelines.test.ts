@@ -465,9 +465,9 @@ test("PipelineError takes its excerpts from the end of a long text in one walk",
   // A hundred walks took ten seconds.
   const jobs = "  - {run: ls, bogus: 1}\n".repeat(limits.MAX_PROBLEMS);
   const text = `name: n\njobs:\n${"\n".repeat(4_000_000)}${jobs}`;
-  const start = performance.now();
+  const start = process.cpuUsage();
   const error = errorOf(() => parsePipeline(text));
-  assert.ok(performance.now() - start < 3000);
+  assert.ok(process.cpuUsage(start).user < 3e6);
   // Two problems in each of the first fifty lines behind all that emptiness.
   assert.equal(
     error.problems.at(-1)?.excerpt,
@@ -888,7 +888,7 @@ test("parsePipeline() answers any mutation of a valid file with a definition " +
   ];
   const seed = 424_242;
   const random = randomness(seed);
-  const start = performance.now();
+  const start = process.cpuUsage();
   for (let round = 0; round < 3000; round++) {
     let text = texts[random(texts.length)] as string;
     for (let changes = 1 + random(3); changes > 0; changes--) {
@@ -908,7 +908,7 @@ test("parsePipeline() answers any mutation of a valid file with a definition " +
       assert.ok(error.format().length > 0);
     }
   }
-  assert.ok(performance.now() - start < 20_000, "it hangs");
+  assert.ok(process.cpuUsage(start).user < 20e6, "it hangs");
 });
 
 test("parsePipeline() reads ten thousand jobs that form one chain", () => {

@@ -112,7 +112,7 @@ test("parseDag() refuses as a whole, in words, what it cannot read", () => {
 
 test("parseDag() takes no longer than its text is long, whatever it consists of", () => {
   const bytes = 2 * 1024 * 1024;
-  const began = performance.now();
+  const began = process.cpuUsage();
   const texts = [";", "|", "[", "]", " ", ",", "a;", "];", "|AFFINITY;", "[]|", "a|RUN_ARCHIVE|"];
   for (const text of texts) {
     try {
@@ -121,7 +121,7 @@ test("parseDag() takes no longer than its text is long, whatever it consists of"
       assert.ok(error instanceof OldFormatError);
     }
   }
-  assert.ok(performance.now() - began < 20_000);
+  assert.ok(process.cpuUsage(began).user < 20e6);
 });
 
 test("parseJob() reads a job alone, with or without an id, priority and delay", () => {
