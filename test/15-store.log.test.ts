@@ -27,6 +27,7 @@ import {
 } from "#store";
 import { encodeCommand, encodeGroup, encodePieces, TextBuffer } from "../src/store/log/text.ts";
 import { contents } from "./15-store.support.ts";
+import { eventually } from "./processes.support.ts";
 
 const isSegment = (name: string): boolean => name.endsWith(".seg");
 
@@ -930,9 +931,7 @@ test(
         { stdio: "ignore" },
       );
       try {
-        for (let i = 0; i < 200 && (await cli("PING")) !== "PONG"; i++) {
-          await new Promise((resolve) => setTimeout(resolve, 20));
-        }
+        await eventually("redis-server answers", async () => (await cli("PING")) === "PONG");
         assert.equal(await cli("DBSIZE"), "2005");
         assert.equal(await cli("GET", "key1999"), "value 1999");
         assert.equal(await cli("LRANGE", "l", "0", "-1"), "1\n2\n3");

@@ -6,12 +6,13 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
-import { connect, type Socket } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { nodeHost, seededRandom, type Random } from "#host";
 import { RespWriter, Engine } from "#store";
+import { eventually } from "./processes.support.ts";
 
 const REDIS = spawnSync("redis-server", ["--version"], { encoding: "utf8" });
 const missing = REDIS.status !== 0 || !/v=(?:8|7\.[2-9])/.test(REDIS.stdout);
@@ -41,16 +42,11 @@ before(async () => {
     ],
     { stdio: "ignore" },
   );
-  for (let tries = 0; tries < 200; tries++) {
-    const socket = await new Promise<Socket | undefined>((resolve) => {
-      const attempt = connect(path)
-        .once("connect", () => resolve(attempt))
-        .once("error", () => resolve(undefined));
-    });
-    if (socket !== undefined) return void socket.destroy();
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  throw new Error("Cannot start redis-server: it did not answer within 4 s");
+  await eventually("redis-server answers", () => new Promise<boolean>((resolve) => {
+    const socket = connect(path)
+      .once("connect", () => resolve(Boolean(socket.destroy())))
+      .once("error", () => resolve(false));
+  }));
 });
 
 after(() => {
@@ -95,6 +91,12 @@ async function askRedis(commands: readonly (readonly string[])[]): Promise<Shape
   let received = "";
   const answers = await new Promise<Shape[]>((resolve, reject) => {
     let last = 0;
+    let pause: NodeJS.Timeout | undefined;
+    const look = (): void => {
+      last = received.length;
+      const found = parse(received, commands.length);
+      if (found !== undefined) resolve(found);
+    };
     socket
       .on("error", reject)
       .on("close", () =>
@@ -102,12 +104,11 @@ async function askRedis(commands: readonly (readonly string[])[]): Promise<Shape
       );
     socket.on("data", (chunk) => {
       received += chunk.toString("latin1");
+      clearTimeout(pause);
       // Parsing all again for each chunk would be quadratic: only when the bytes have doubled or
       // paused.
-      if (received.length < last * 2 && chunk.length >= 65536) return;
-      last = received.length;
-      const found = parse(received, commands.length);
-      if (found !== undefined) resolve(found);
+      if (received.length >= last * 2 || chunk.length < 65536) look();
+      else pause = setTimeout(look, 20);
     });
     socket.write(Buffer.from(commands.map(encode).join(""), "latin1"));
   });
