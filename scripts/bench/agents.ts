@@ -2,14 +2,14 @@
  * Agents: durable steps, alone and many at once; and jobs that a job adds to its own run, beside
  * another run whose pauses are counted.
  */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import type { Client } from "#sdk";
-import { removeTreeSync } from "../lib/remove-tree.mjs";
-import type { Options } from "./bricks.ts";
-import { cpuMs, jobs, NOOP, pipeline, withCluster } from "./cluster.ts";
-import { quantile, rowOf, type Row } from "./table.ts";
+import {
+  chainOf, completions, cpuMs, inPlace, jobs, pipeline, withCluster, type Options,
+} from "./programs.ts";
+import { median, rowOf, type Row } from "./table.ts";
 
 const SDK = new URL("../../dist/sdk/job.js", import.meta.url).href;
 const SLOTS = 4;
@@ -66,59 +66,54 @@ const HOPS = 50_000;
 /** So long it is alone first. */
 const ALONE_MS = 1000;
 
-export async function agents({ quick }: Options): Promise<Row[]> {
-  const dir = mkdtempSync(join(tmpdir(), "titan-bench-"));
-  const rounds = quick ? 2 : 5;
-  const rows: Row[] = [];
-  try {
-    await withCluster(SLOTS, async ({ client, master }) => {
-      const bench = { client, dir, master: master.pid! };
-      rows.push(...(await steps(bench, rounds)), ...(await growth(bench, rounds)));
-    });
-  } finally {
-    removeTreeSync(dir);
-  }
-  return rows;
-}
+const row = rowOf("agents");
 
 interface Bench {
   readonly client: Client;
   readonly dir: string;
+  /** Its process. */
   readonly master: number;
 }
 
+export async function agents({ quick }: Options): Promise<Row[]> {
+  const rounds = quick ? 2 : 5;
+  return inPlace(({ dir }) => withCluster(SLOTS, async ({ client, master }) => {
+    const bench = { client, dir, master };
+    return [...(await steps(bench, rounds)), ...(await growth(bench, rounds))];
+  }));
+}
+
 async function steps(bench: Bench, rounds: number): Promise<Row[]> {
-  const row = rowOf("agents");
-  const [alone, rates, cpu]: number[][] = [[], [], []];
+  const [alone, rates, cpu]: [number[], number[], number[]] = [[], [], []];
   for (let round = 0; round < rounds; round++) {
     const before = cpuMs(bench.master);
-    const program = await start(bench, STEPS, [ALONE, AT_ONCE]);
-    const { waits, rate } = await program.result<{ waits: number[]; rate: number }>();
-    alone!.push(quantile(waits, 0.5));
-    rates!.push(rate);
-    cpu!.push(((cpuMs(bench.master) - before) * 1000) / (ALONE + AT_ONCE));
+    const { waits, rate } = await resultOf<{ waits: number[]; rate: number }>(
+      bench, STEPS, [ALONE, AT_ONCE],
+    );
+    alone.push(median(waits));
+    rates.push(rate);
+    cpu.push(((cpuMs(bench.master) - before) * 1000) / (ALONE + AT_ONCE));
   }
   return [
-    row("durable steps of one job, one at a time, p50", [quantile(alone!, 0.5), "ms"], {
+    row("durable steps of one job, one at a time, p50", [median(alone), "ms"], {
       target: { atMost: 1.5 }, note: `two fsyncs each; ${ALONE} in each of ${rounds} rounds`,
     }),
-    row(`durable steps, ${AT_ONCE} at once`, [quantile(rates!, 0.5), "steps/s"], {
-      target: { atLeast: 5000 }, note: `best ${Math.round(Math.max(...rates!))}`,
+    row(`durable steps, ${AT_ONCE} at once`, [median(rates), "steps/s"], {
+      target: { atLeast: 5000 }, note: `best ${Math.round(Math.max(...rates))}`,
     }),
-    row("processor time of the master for one of them", [quantile(cpu!, 0.5), "µs"]),
+    row("processor time of the master for one of them", [median(cpu), "µs"]),
   ];
 }
 
 async function growth(bench: Bench, rounds: number): Promise<Row[]> {
-  const row = rowOf("agents");
   const [rates, pauses, before, cpu, own]: number[][] = [[], [], [], [], []];
   for (let round = 0; round < rounds; round++) {
-    const chain = new Chain(bench.client);
-    await chain.start();
-    await new Promise((resolve) => setTimeout(resolve, ALONE_MS));
+    const chain = await startChain(bench.client);
+    await pause(ALONE_MS);
     before!.push(chain.longestMs());
-    const program = await start(bench, GROW, [ADDED, BATCH, bench.master]);
-    const result = await program.result<{ rate: number; own: number; master: number }>();
+    const result = await resultOf<{ rate: number; own: number; master: number }>(
+      bench, GROW, [ADDED, BATCH, bench.master],
+    );
     rates!.push(result.rate);
     own!.push((result.own * 1000) / ADDED);
     cpu!.push((result.master * 1000) / ADDED);
@@ -127,73 +122,61 @@ async function growth(bench: Bench, rounds: number): Promise<Row[]> {
   }
   const list = (all: readonly number[]): string => all.map((ms) => ms.toFixed(0)).join(" ");
   return [
-    row(`${ADDED} jobs added in batches of ${BATCH}`, [quantile(rates!, 0.5), "jobs/s"], {
+    row(`${ADDED} jobs added in batches of ${BATCH}`, [median(rates!), "jobs/s"], {
       target: { atLeast: 50_000 },
       note: `by a job to its own run; best ${Math.round(Math.max(...rates!))}`,
     }),
-    row("processor time of the master for one of them", [quantile(cpu!, 0.5), "µs"], {
+    row("processor time of the master for one of them", [median(cpu!), "µs"], {
       note: `it dispatches hops, too; of the program that adds it: ${list(own!)} µs`,
     }),
-    row("the longest pause of another run meanwhile", [quantile(pauses!, 0.5), "ms"], {
+    row("the longest pause of another run meanwhile", [median(pauses!), "ms"], {
       target: { atMost: 50 }, note: `${list(pauses!)}; in the second before: ${list(before!)}`,
     }),
   ];
 }
 
-/** A run of one program, which writes its result to a file. */
-async function start({ client, dir }: Bench, text: string, args: readonly number[]) {
+/** What a program, which runs as a job, has written to its file. */
+async function resultOf<T>(
+  { client, dir }: Bench, text: string, args: readonly number[],
+): Promise<T> {
   const [file, program] = [join(dir, "result.json"), join(dir, "program.mjs")];
   rmSync(file, { force: true });
   writeFileSync(program, text);
   const argv = [process.execPath, program, file, ...args.map(String)];
   const [spec] = jobs(1, { type: "command", argv });
   await client.submitSpec(pipeline([{ ...spec!, id: "agent" }]));
-  return {
-    async result<T>(): Promise<T> {
-      while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 5));
-      return JSON.parse(readFileSync(file, "utf8")) as T;
-    },
-  };
+  while (!existsSync(file)) await pause(5);
+  return JSON.parse(readFileSync(file, "utf8")) as T;
 }
 
-/** A run of hops, and the longest time between two of them. */
-class Chain {
-  readonly #client: Client;
-  readonly #over = new AbortController();
-  #run = "";
-  #last = 0;
-  #longest = 0;
+interface Chain {
+  /** Between two hops, since the last look. */
+  longestMs(): number;
+  end(): Promise<void>;
+}
 
-  constructor(client: Client) {
-    this.#client = client;
-  }
-
-  async start(): Promise<void> {
-    const specs = jobs(HOPS, NOOP, (i) => (i === 0 ? [] : [i - 1]));
-    this.#run = (await this.#client.submitSpec(pipeline(specs))).run;
-    const events = this.#client.watch(this.#run, { signal: this.#over.signal });
-    await new Promise<void>((begun) => {
-      void (async () => {
-        for await (const event of events) {
-          if (event.type !== "job" || event.change.status !== "COMPLETED") continue;
-          const now = performance.now();
-          if (this.#last === 0) begun();
-          else this.#longest = Math.max(this.#longest, now - this.#last);
-          this.#last = now;
-        }
-      })().catch(() => undefined); // it is cancelled
-    });
-  }
-
-  /** Since the last look. */
-  longestMs(): number {
-    const longest = this.#longest;
-    this.#longest = 0;
-    return longest;
-  }
-
-  async end(): Promise<void> {
-    this.#over.abort();
-    await this.#client.cancel(this.#run);
-  }
+/** Starts a run of hops, and resolves with the first of them. */
+async function startChain(client: Client): Promise<Chain> {
+  const { run } = await client.submitSpec(chainOf(HOPS));
+  const over = new AbortController();
+  const hops = completions(client, run, { signal: over.signal });
+  let last = (await hops.next()).value as number;
+  let longest = 0;
+  void (async () => {
+    for await (const now of hops) {
+      longest = Math.max(longest, now - last);
+      last = now;
+    }
+  })().catch(() => undefined); // it is cancelled
+  return {
+    longestMs() {
+      const found = longest;
+      longest = 0;
+      return found;
+    },
+    async end() {
+      over.abort();
+      await client.cancel(run);
+    },
+  };
 }

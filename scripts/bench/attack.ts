@@ -3,36 +3,21 @@
  * read: 20 connections with 1,000 unread requests each, of one kind after another, beside one
  * honest client that asks for a list again and again.
  */
-import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { connect as dial, type Socket } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { encodeFrame } from "#framing";
 import type { Client } from "#sdk";
 import {
-  BLOB_CHUNK_BYTES,
-  BlobPut,
-  BlobRef,
-  Empty,
-  Hello,
-  InfoRequest,
-  JobRef,
-  KvRequest,
-  OutputRequest,
-  Op,
-  PROTOCOL,
-  RunRef,
-  Submit,
-  Why,
+  BLOB_CHUNK_BYTES, BlobPut, BlobRef, Empty, Hello, InfoRequest, JobRef, KvRequest, Op,
+  OutputRequest, PROTOCOL, RunRef, Submit, Why,
 } from "#wire";
-import { removeTreeSync } from "../lib/remove-tree.mjs";
-import type { Options } from "./bricks.ts";
-import { CLI, freePort, jobs, NOOP, pipeline, untilUp } from "./cluster.ts";
-import { quantile, rowOf, type Row } from "./table.ts";
+import {
+  freePort, inPlace, jobs, NOOP, pipeline, rssMb, untilUp, type Options,
+} from "./programs.ts";
+import { median, quantile, rowOf, timed, type Row } from "./table.ts";
 
 const CONNECTIONS = 20;
 const REQUESTS = 1000;
@@ -56,25 +41,16 @@ interface Target {
 
 export async function attack({ quick }: Options): Promise<Row[]> {
   if (!existsSync("/proc/self/status")) return [];
-  const dir = mkdtempSync(join(tmpdir(), "titan-bench-"));
-  const port = await freePort();
-  const child = spawn(
-    process.execPath,
-    [CLI, "up", "--workers", "0", "--port", String(port), "--state", dir],
-    { stdio: "ignore" },
-  );
-  const exited = once(child, "exit");
-  try {
+  return inPlace(async ({ dir, titan }) => {
+    const port = await freePort();
+    const at = ["--port", String(port), "--state", `${dir}/state`];
+    const { pid } = titan("up", "--workers", "0", ...at);
     const honest = await untilUp(port);
     const attacks = await prepare(honest, port);
-    const rows = await measure({ port, pid: child.pid!, honest }, attacks, quick ? 300 : 800);
+    const rows = await measure({ port, pid: pid!, honest }, attacks, quick ? 300 : 800);
     honest.close();
     return rows;
-  } finally {
-    child.kill("SIGKILL");
-    await exited;
-    removeTreeSync(dir);
-  }
+  });
 }
 
 async function prepare(client: Client, port: number): Promise<Attack[]> {
@@ -84,18 +60,12 @@ async function prepare(client: Client, port: number): Promise<Attack[]> {
   await client.kv("SET", "big", Buffer.alloc(1024 * 1024, 7));
   const hash = await upload(port, Buffer.alloc(BLOB_BYTES, 7));
   const all = Array.from({ length: 1000 }, (_, i) => i);
-  const stream = (kind: string, opcode: number, body = Empty.encode({})): Attack => ({
-    kind,
-    opcode,
-    body,
-    isStream: true,
-  });
-  const single = (kind: string, opcode: number, body = Empty.encode({})): Attack => ({
-    kind,
-    opcode,
-    body,
-    isStream: false,
-  });
+  const attackWith = (isStream: boolean) =>
+    (kind: string, opcode: number, body = Empty.encode({})): Attack =>
+      ({ kind, opcode, body, isStream });
+  const [stream, single] = [attackWith(true), attackWith(false)];
+  const args = ["GET", "big"].map((text) => Buffer.from(text));
+  const submit = { spec: undefined, specBlob: hash, key: undefined, strict: false };
   return [
     stream("STATUS", Op.STATUS, JobRef.encode({ run, job: undefined })),
     stream("WATCH", Op.WATCH, RunRef.encode({ run })),
@@ -106,16 +76,8 @@ async function prepare(client: Client, port: number): Promise<Attack[]> {
     stream("BLOB_GET", Op.BLOB_GET, BlobRef.encode({ hash })),
     single("WHY", Op.WHY, Why.encode({ run, jobs: all })),
     single("INFO", Op.INFO, InfoRequest.encode({ hash: false })),
-    single(
-      "KV",
-      Op.KV,
-      KvRequest.encode({ args: ["GET", "big"].map((text) => Buffer.from(text)) }),
-    ),
-    single(
-      "SUBMIT",
-      Op.SUBMIT,
-      Submit.encode({ spec: undefined, specBlob: hash, key: undefined, strict: false }),
-    ),
+    single("KV", Op.KV, KvRequest.encode({ args })),
+    single("SUBMIT", Op.SUBMIT, Submit.encode(submit)),
   ];
 }
 
@@ -139,17 +101,14 @@ async function measure(target: Target, attacks: readonly Attack[], ms: number): 
   const worst = peaks.reduce((a, b) => (b.mb > a.mb ? b : a));
   const note = `${CONNECTIONS} connections, one kind after another: ` +
     `${peaks.map(({ kind, mb }) => `${kind} ${Math.round(mb)}`).join(", ")}`;
-  const ms50 = (times: number[]) => [quantile(times, 0.5), "ms"] as const;
-  const ms99 = (times: number[]) => [quantile(times, 0.99), "ms"] as const;
   return [
     row("memory beside idle under 1,000 unread requests each", [worst.mb, "MB RSS"], {
-      target: { atMost: 268 },
-      note,
+      target: { atMost: 268 }, note,
     }),
-    row("a list, alone, p50", ms50(alone)),
-    row("a list, alone, p99", ms99(alone)),
-    row("the same beside each attack, p50", ms50(beside)),
-    row("the same beside each attack, p99", ms99(beside), {
+    row("a list, alone, p50", [median(alone), "ms"]),
+    row("a list, alone, p99", [quantile(alone, 0.99), "ms"]),
+    row("the same beside each attack, p50", [median(beside), "ms"]),
+    row("the same beside each attack, p99", [quantile(beside, 0.99), "ms"], {
       target: { atMost: 50 },
       note: `${beside.length} requests; the longest ${Math.round(Math.max(...beside))} ms`,
     }),
@@ -159,9 +118,7 @@ async function measure(target: Target, attacks: readonly Attack[], ms: number): 
 async function ask(client: Client, ms: number): Promise<number[]> {
   const times: number[] = [];
   for (const end = performance.now() + ms; performance.now() < end;) {
-    const before = performance.now();
-    await client.gates();
-    times.push(performance.now() - before);
+    times.push(await timed(() => client.gates()));
     await sleep(2);
   }
   return times;
@@ -185,17 +142,8 @@ async function begin(port: number, { opcode, body, isStream }: Attack): Promise<
 async function session(port: number): Promise<Socket> {
   const socket = dial(port, "127.0.0.1").on("error", () => undefined);
   const hello = {
-    protocol: PROTOCOL,
-    role: "client" as const,
-    token: undefined,
-    version: "",
-    instance: "",
-    name: "",
-    tags: [],
-    slots: 1,
-    running: [],
-    knows: [],
-    dial: undefined,
+    protocol: PROTOCOL, role: "client" as const, token: undefined, version: "", instance: "",
+    name: "", tags: [], slots: 1, running: [], knows: [], dial: undefined,
   };
   socket.write(encodeFrame({ opcode: Op.HELLO, requestId: 1, body: Hello.encode(hello) }));
   await once(socket, "data");
@@ -205,27 +153,13 @@ async function session(port: number): Promise<Socket> {
 async function upload(port: number, content: Buffer): Promise<string> {
   const hash = createHash("sha256").update(content).digest("hex");
   const socket = await session(port);
-  for (
-    let offset = 0, requestId = 2;
-    offset < content.length;
-    offset += BLOB_CHUNK_BYTES, requestId++
-  ) {
+  const total = content.length;
+  for (let offset = 0, requestId = 2; offset < total; offset += BLOB_CHUNK_BYTES, requestId++) {
     const data = content.subarray(offset, offset + BLOB_CHUNK_BYTES);
-    socket.write(
-      encodeFrame({
-        opcode: Op.BLOB_PUT,
-        requestId,
-        body: BlobPut.encode({ hash, total: content.length, offset, data }),
-      }),
-    );
+    const body = BlobPut.encode({ hash, total, offset, data });
+    socket.write(encodeFrame({ opcode: Op.BLOB_PUT, requestId, body }));
     await once(socket, "data");
   }
   socket.destroy();
   return hash;
-}
-
-function rssMb(pid: number): number {
-  return (
-    (Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024) / 1e6
-  );
 }

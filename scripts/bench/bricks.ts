@@ -1,18 +1,15 @@
 /** Measurements of single subsystems, in this process: framing, codec, log, replay, dag. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { apply, decide, Event, hashState, nextStart, State, type Command } from "#core";
 import { Dag } from "#dag";
 import { encodeFrame, FrameDecoder } from "#framing";
 import { nodeHost } from "#host";
 import { openLog } from "#log";
-import type { JobSpec, PipelineSpec, Report } from "#wire";
-import { best, quantile, rowOf, show, type Row } from "./table.ts";
-
-export interface Options {
-  readonly quick: boolean;
-}
+import type { PipelineSpec, Report } from "#wire";
+import { inPlace, jobs, NOOP, pipeline, type Options } from "./programs.ts";
+import {
+  best, grouped, median, quantile, rate, rowOf, show, timed, timesWithin, type Row,
+} from "./table.ts";
 
 export async function framing({ quick }: Options): Promise<Row[]> {
   const row = rowOf("framing");
@@ -23,10 +20,8 @@ export async function framing({ quick }: Options): Promise<Row[]> {
   ] as const) {
     const frame = encodeFrame({ opcode: 7, requestId: 1, body: Buffer.alloc(bodyBytes, 7) });
     // As a socket delivers them: 64 KiB chunks that care about no boundary.
-    const stream = Buffer.concat(
-      Array.from({ length: Math.ceil((1 << 20) / frame.length) }, () => frame),
-    );
-    const rate = await best(3, () => {
+    const stream = Buffer.concat(Array(Math.ceil((1 << 20) / frame.length)).fill(frame));
+    const found = await best(3, () => {
       const decoder = new FrameDecoder();
       let seen = 0;
       const start = performance.now();
@@ -38,101 +33,83 @@ export async function framing({ quick }: Options): Promise<Row[]> {
       }
       return (seen / (performance.now() - start)) * 1000;
     });
-    rows.push(row(`decode ${label} frames`, [rate, "frames/s"]));
-    rows.push(row(`decode ${label} frames, bytes`, [(rate * frame.length) / 1e9, "GB/s"]));
+    rows.push(row(`decode ${label} frames`, [found, "frames/s"]));
+    rows.push(row(`decode ${label} frames, bytes`, [(found * frame.length) / 1e9, "GB/s"]));
   }
   const body = Buffer.alloc(64, 7);
-  const encoded = await best(3, () => {
-    const count = quick ? 100_000 : 400_000;
-    const start = performance.now();
+  const count = quick ? 100_000 : 400_000;
+  const encoded = await best(3, () => rate(count, () => {
     for (let i = 0; i < count; i++) encodeFrame({ opcode: 7, requestId: i, body });
-    return (count / (performance.now() - start)) * 1000;
-  });
-  rows.push(row("encode 64 B frames", [encoded, "frames/s"]));
-  return rows;
+  }));
+  return [...rows, row("encode 64 B frames", [encoded, "frames/s"])];
 }
 
 export async function codec({ quick }: Options): Promise<Row[]> {
   const row = rowOf("codec");
   const event: Event = {
-    type: "JobStarted",
-    run: 12,
-    job: 34_567,
-    attempt: 1,
-    worker: 3,
-    at: 1_790_000_000_000,
+    type: "JobStarted", run: 12, job: 34_567, attempt: 1, worker: 3, at: 1_790_000_000_000,
   };
   const count = quick ? 200_000 : 1_000_000;
   const bytes = Event.encode(event);
-  const per = (fn: () => void) => best(3, () => {
-    const start = performance.now();
-    for (let i = 0; i < count; i++) fn();
-    return ((performance.now() - start) / count) * 1e6;
+  const nanoseconds = (once: () => void): Promise<number> => best(3, async () => {
+    const ms = await timed(() => {
+      for (let i = 0; i < count; i++) once();
+    });
+    return (ms / count) * 1e6;
   }, Math.min);
+  const encode = await nanoseconds(() => void Event.encode(event));
+  const decode = await nanoseconds(() => void Event.decode(bytes));
   return [
-    row("encode an event of 5 integers", [await per(() => void Event.encode(event)), "ns"], {
-      note: `${bytes.length} bytes`,
-    }),
-    row("decode it", [await per(() => void Event.decode(bytes)), "ns"]),
+    row("encode an event of 5 integers", [encode, "ns"], { note: `${bytes.length} bytes` }),
+    row("decode it", [decode, "ns"]),
   ];
 }
 
 export async function log({ quick }: Options): Promise<Row[]> {
-  const row = rowOf("log");
   const rows: Row[] = [];
-  const body = Buffer.alloc(64, 1);
-  for (const appenders of [1, 8, 64, 512]) {
-    await inTemp(async (dir) => {
-      const opened = await openLog({ host: nodeHost(), dir });
-      const deadline = performance.now() + (quick ? 400 : 1500);
-      const waits: number[] = [];
-      let appended = 0;
-      const start = performance.now();
-      await Promise.all(Array.from({ length: appenders }, async () => {
-        while (performance.now() < deadline) {
-          const begun = performance.now();
-          await opened.durable(opened.append(body));
-          waits.push(performance.now() - begun);
-          appended += 1;
-        }
-      }));
-      const seconds = (performance.now() - start) / 1000;
-      const { fsyncs } = opened.stats;
-      rows.push(
-        row(
-          `append + fsync, ${appenders} appender${appenders === 1 ? "" : "s"}`,
-          [appended / seconds, "records/s"],
-          {
-            note:
-              `${(appended / fsyncs).toFixed(1)} records per fsync, p50 ` +
-              `${quantile(waits, 0.5).toFixed(2)} ms, p99 ${quantile(waits, 0.99).toFixed(2)} ms`,
-          },
-        ),
-      );
-      await opened.close();
+  for (const appenders of [1, 8, 64, 512]) rows.push(await appends(appenders, quick ? 400 : 1500));
+  return [...rows, await readBack(quick ? 200_000 : 1_000_000)];
+}
+
+const RECORD = Buffer.alloc(64, 1);
+
+function appends(appenders: number, ms: number): Promise<Row> {
+  return inPlace(async ({ dir }) => {
+    const opened = await openLog({ host: nodeHost(), dir });
+    const append = (): Promise<void> => opened.durable(opened.append(RECORD));
+    let waits: number[] = [];
+    const tookMs = await timed(async () => {
+      const all = Array.from({ length: appenders }, () => timesWithin(ms, append));
+      waits = (await Promise.all(all)).flat();
     });
-  }
-  await inTemp(async (dir) => {
-    const count = quick ? 200_000 : 1_000_000;
+    const { fsyncs } = opened.stats;
+    await opened.close();
+    const name = `append + fsync, ${appenders} appender${appenders === 1 ? "" : "s"}`;
+    return rowOf("log")(name, [(waits.length / tookMs) * 1000, "records/s"], {
+      note: `${(waits.length / fsyncs).toFixed(1)} records per fsync, p50 ` +
+        `${median(waits).toFixed(2)} ms, p99 ${quantile(waits, 0.99).toFixed(2)} ms`,
+    });
+  });
+}
+
+function readBack(count: number): Promise<Row> {
+  return inPlace(async ({ dir }) => {
     const opened = await openLog({ host: nodeHost(), dir, durability: "no" });
     for (let i = 0; i < count; i++) {
-      opened.append(body);
+      opened.append(RECORD);
       if (i % 10_000 === 0) await opened.durable();
     }
     await opened.close();
-    const rate = await best(3, async () => {
+    const found = await best(3, async () => {
       const again = await openLog({ host: nodeHost(), dir, durability: "no" });
       let seen = 0;
-      const start = performance.now();
-      await again.replay(() => void (seen += 1));
-      const ms = performance.now() - start;
+      const result = await rate(count, () => again.replay(() => void (seen += 1)));
       await again.close();
       if (seen !== count) throw new Error(`replayed ${seen} of ${count}`);
-      return (seen / ms) * 1000;
+      return result;
     });
-    rows.push(row("read back, 64 B records", [rate, "records/s"]));
+    return rowOf("log")("read back, 64 B records", [found, "records/s"]);
   });
-  return rows;
 }
 
 const CONTEXT = { now: 1_790_000_000_000, random: () => 0.5 };
@@ -169,49 +146,52 @@ function life(spec: PipelineSpec, onEvent: (body: Buffer) => void): State {
 export async function core({ quick }: Options): Promise<Row[]> {
   const row = rowOf("core");
   const count = quick ? 20_000 : 100_000;
-  const spec = { name: "bench", version: undefined, project: undefined, jobs: wide(count) };
+  const spec = pipeline(jobs(count, NOOP));
   let bodies: Buffer[] = [];
   let hash = "";
-  const lived = await best(3, () => {
+  const lived = await best(3, async () => {
     bodies = [];
-    const start = performance.now();
-    const state = life(spec, (body) => bodies.push(body));
-    const ms = performance.now() - start;
-    hash = hashState(state);
-    return (count / ms) * 1000;
+    let state: State | undefined;
+    const found = await rate(count, () => (state = life(spec, (body) => bodies.push(body))));
+    hash = hashState(state!);
+    return found;
   });
-  const replayed = await best(5, () => {
-    const start = performance.now();
+  const replayed = await best(5, async () => {
     const state = new State();
-    for (const body of bodies) apply(state, Event.decode(body));
-    const ms = performance.now() - start;
+    const found = await rate(bodies.length, () => {
+      for (const body of bodies) apply(state, Event.decode(body));
+    });
     if (hashState(state) !== hash) throw new Error("the replayed state differs from the live one");
-    return (bodies.length / ms) * 1000;
+    return found;
   });
   const rows: Row[] = [
     row("submit, decide, apply and encode, per job", [lived, "jobs/s"]),
     row("replay: decode + apply", [replayed, "events/s"], {
-      target: { atLeast: 500_000 },
-      note: `${bodies.length.toLocaleString("en-US")} events, equal hash`,
+      target: { atLeast: 500_000 }, note: `${grouped(bodies.length)} events, equal hash`,
     }),
   ];
   bodies = [];
-  if (!quick) {
-    // The same million jobs, in a hundred runs and in one.
-    const perJob = [10_000, 1_000_000].map((size) => {
-      const jobs = wide(size);
-      const start = performance.now();
-      for (let done = 0; done < 1_000_000; done += size) life({ ...spec, jobs }, () => undefined);
-      return (performance.now() - start) / 1000; // µs per job: ms for a million jobs ÷ 1,000
+  return quick ? rows : [...rows, ...(await wholeLives())];
+}
+
+/** The same million jobs, in a hundred runs and in one. */
+async function wholeLives(): Promise<Row[]> {
+  const row = rowOf("core");
+  const perJob: number[] = [];
+  for (const size of [10_000, 1_000_000]) {
+    const spec = pipeline(jobs(size, NOOP));
+    const ms = await timed(() => {
+      for (let done = 0; done < 1_000_000; done += size) life(spec, () => undefined);
     });
-    rows.push(row("a job's whole life, in runs of 10,000", [perJob[0]!, "µs/job"]));
-    rows.push(
-      row("a job's whole life, in a run of 1,000,000", [perJob[1]!, "µs/job"], {
-        note: `${(perJob[1]! / perJob[0]!).toFixed(2)} × as much`,
-      }),
-    );
+    perJob.push(ms / 1000); // µs per job: ms for a million jobs ÷ 1,000
   }
-  return rows;
+  const [small, large] = perJob as [number, number];
+  return [
+    row("a job's whole life, in runs of 10,000", [small, "µs/job"]),
+    row("a job's whole life, in a run of 1,000,000", [large, "µs/job"], {
+      note: `${(large / small).toFixed(2)} × as much`,
+    }),
+  ];
 }
 
 /**
@@ -231,8 +211,7 @@ function graphNodes(size: number, round: number): { id: string; parents: number[
  * caches, which is how a submission finds a master that has other work.
  */
 function dagCosts(
-  size: number,
-  options: { total: number; cold: boolean },
+  size: number, options: { total: number; cold: boolean },
 ): { build: number; drain: number } {
   const rounds = options.total / size;
   let build = 0;
@@ -263,51 +242,43 @@ export async function dag({ quick }: Options): Promise<Row[]> {
   const rows: Row[] = [];
   const sizes = quick ? [10_000, 100_000] : [10_000, 100_000, 1_000_000];
   const largest = sizes.at(-1)!;
-  const [hot, cold] = [new Map<number, number>(), new Map<number, number>()];
+  const [hot, cold]: [number[], number[]] = [[], []];
   for (const size of sizes) {
     const { build, drain } = dagCosts(size, { total: largest, cold: false });
     const chilled = dagCosts(size, { total: largest, cold: true });
-    hot.set(size, build + drain);
-    cold.set(size, chilled.build + chilled.drain);
+    hot.push(build + drain);
+    cold.push(chilled.build + chilled.drain);
     const nodes = graphNodes(size, 0);
     const bytes = (await measureBytes(() => Dag.build(nodes))) / size;
-    const label = `${size.toLocaleString("en-US")} jobs`;
+    const label = `${grouped(size)} jobs`;
+    const withCold = (ns: number): { note: string } => ({ note: `${show(ns)} with cold caches` });
     rows.push(
-      row(`${label}, build`, [build, "ns/job"], {
-        note: `${show(chilled.build)} with cold caches`,
-      }),
-    );
-    rows.push(
-      row(`${label}, drain`, [drain, "ns/job"], {
-        note: `${show(chilled.drain)} with cold caches`,
-      }),
-    );
-    rows.push(
+      row(`${label}, build`, [build, "ns/job"], withCold(chilled.build)),
+      row(`${label}, drain`, [drain, "ns/job"], withCold(chilled.drain)),
       row(`${label}, memory`, [bytes, "B/job"], {
-        ...(size === 1_000_000 ? { target: { atMost: 700 } } : {}),
+        ...(size === 1_000_000 && { target: { atMost: 700 } }),
       }),
     );
   }
-  const ratio = (costs: Map<number, number>): number => costs.get(largest)! / costs.get(sizes[0]!)!;
-  const against = `cost per job, ${largest.toLocaleString("en-US")} against 10,000`;
+  const ratio = (costs: readonly number[]): number => costs.at(-1)! / costs[0]!;
+  const against = `cost per job, ${grouped(largest)} against 10,000`;
+  const target = { atMost: 1.3 };
   rows.push(
     row(`${against}, in a loop`, [ratio(hot), "×"], {
-      target: { atMost: 1.3 },
-      note: "small graphs then live in the processor's caches",
+      target, note: "small graphs then live in the processor's caches",
     }),
+    row(`${against}, cold`, [ratio(cold), "×"], { target }),
   );
-  rows.push(row(`${against}, cold`, [ratio(cold), "×"], { target: { atMost: 1.3 } }));
-  if (!quick) {
-    const note = "1,000,000 jobs; without the text of the job itself";
-    const what = "a waiting job in the master (graph, queue and record)";
-    rows.push(row(what, [await waitingBytes(), "B/job"], { target: { atMost: 700 }, note }));
-  }
-  return rows;
+  if (quick) return rows;
+  const what = "a waiting job in the master (graph, queue and record)";
+  return [...rows, row(what, [await waitingBytes(), "B/job"], {
+    target: { atMost: 700 }, note: "1,000,000 jobs; without the text of the job itself",
+  })];
 }
 
 /** Bytes per job that waits in the master. */
 async function waitingBytes(): Promise<number> {
-  const spec = { name: "bench", version: undefined, project: undefined, jobs: wide(1_000_000) };
+  const spec = pipeline(jobs(1_000_000, NOOP));
   const event: Event = {
     type: "RunSubmitted", run: 1, id: "bench-2222", key: undefined, at: 1, spec,
   };
@@ -327,7 +298,7 @@ async function measureBytes(make: () => unknown): Promise<number> {
   const used = async (): Promise<number> => {
     for (let round = 0; round < 4; round++) {
       globalThis.gc?.();
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await pause(20);
     }
     const { heapUsed, external } = process.memoryUsage();
     return heapUsed + external;
@@ -337,32 +308,4 @@ async function measureBytes(make: () => unknown): Promise<number> {
   const after = await used();
   if (kept === undefined) throw new Error("nothing was made");
   return after - before;
-}
-
-function wide(count: number): JobSpec[] {
-  const action = { type: "call" as const, target: "titan:noop", input: Buffer.alloc(0) };
-  const env = {};
-  return Array.from({ length: count }, (_, i) => ({
-    id: `job-${i}`,
-    action,
-    dependsOn: [],
-    requirement: [],
-    priority: 1,
-    delayMs: 0,
-    affinity: undefined,
-    when: "success",
-    timeoutMs: 0,
-    retry: undefined,
-    env,
-    gate: undefined,
-  }));
-}
-
-async function inTemp(run: (dir: string) => Promise<void>): Promise<void> {
-  const dir = mkdtempSync(join(tmpdir(), "titan-bench-"));
-  try {
-    await run(dir);
-  } finally {
-    rmSync(dir, { recursive: true, force: true });
-  }
 }

@@ -4,16 +4,14 @@
  * and again (overviews.ts).
  */
 import { spawn } from "node:child_process";
-import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Client } from "#sdk";
-import { removeTreeSync } from "../lib/remove-tree.mjs";
-import type { Options } from "./bricks.ts";
-import { CLI, cpuMs, freePort, jobs, NOOP, pipeline, run, untilUp } from "./cluster.ts";
-import { quantile, rowOf, type Row } from "./table.ts";
+import {
+  cpuMs, freePort, inPlace, jobs, NOOP, pipeline, run, untilUp, type Options,
+} from "./programs.ts";
+import { median, rate, rowOf, type Row } from "./table.ts";
 
 const PAGES = 50;
 const OVERVIEWS = fileURLToPath(new URL("./overviews.ts", import.meta.url));
@@ -25,23 +23,15 @@ const TICK_MS = 100;
 const PACED_MS = 6000;
 
 export async function dashboards({ quick }: Options): Promise<Row[]> {
-  const dir = mkdtempSync(join(tmpdir(), "titan-bench-"));
-  const [port, http] = [await freePort(), await freePort()];
-  const at = ["--port", String(port), "--http", String(http), "--state", join(dir, "state")];
-  const child = spawn(process.execPath, [CLI, "up", "--workers", "1", "--slots", "256", ...at], {
-    stdio: "ignore", cwd: dir,
-  });
-  const exited = new Promise((resolve) => child.once("exit", resolve));
-  try {
+  return inPlace(async ({ dir, titan }) => {
+    const [port, http] = [await freePort(), await freePort()];
+    const at = ["--port", String(port), "--http", String(http), "--state", `${dir}/state`];
+    const { pid } = titan("up", "--workers", "1", "--slots", "256", ...at);
     const client = await untilUp(port);
-    const rows = await measure(client, { http, master: child.pid!, rounds: quick ? 3 : 7 });
+    const rows = await measure(client, { http, master: pid!, rounds: quick ? 3 : 7 });
     client.close();
     return rows;
-  } finally {
-    child.kill("SIGTERM");
-    await exited;
-    removeTreeSync(dir);
-  }
+  });
 }
 
 async function measure(
@@ -51,7 +41,7 @@ async function measure(
   const [without, watched, cpu, cpuWatched]: number[][] = [[], [], [], []];
   const load = async (rates: number[], cpuOf: number[]): Promise<void> => {
     const before = cpuMs(master);
-    rates.push((JOBS / (await run(client, jobs(JOBS, NOOP)))) * 1000);
+    rates.push(await rate(JOBS, () => run(client, pipeline(jobs(JOBS, NOOP)))));
     cpuOf.push(((cpuMs(master) - before) * 1000) / JOBS);
   };
   await load([], []); // warm-up
@@ -61,18 +51,18 @@ async function measure(
     await load(watched!, cpuWatched!);
     await pages.close();
   }
-  const ratio = quantile(watched!, 0.5) / quantile(without!, 0.5);
+  const ratio = median(watched!) / median(without!);
   const idle = await paced(client, master);
   const pages = await open(http);
   const busy = await paced(client, master);
   const { requests, bytes } = await pages.close();
-  const each = (all: readonly number[]): string => `${quantile(all, 0.5).toFixed(1)} µs`;
+  const each = (all: readonly number[]): string => `${median(all).toFixed(1)} µs`;
   return [
     row(`jobs a second with ${PAGES} open Overviews, beside none`, [ratio, "×"], {
       target: { atLeast: 0.95 }, note: `medians of ${rounds} in turns`,
     }),
     row("the master's processor a job with them, beside none",
-      [quantile(cpuWatched!.map((us, at) => us / cpu![at]!), 0.5), "×"], {
+      [median(cpuWatched!.map((us, at) => us / cpu![at]!)), "×"], {
         target: { atMost: 1.05 },
         note: `median of pairs; ${each(cpuWatched!)} a job, alone ${each(cpu!)}`,
       }),
@@ -91,7 +81,7 @@ async function paced(client: Client, master: number): Promise<number> {
   const before = cpuMs(master);
   while (performance.now() - start < PACED_MS) {
     await client.submitSpec(pipeline(jobs(count, NOOP)));
-    await new Promise((resolve) => setTimeout(resolve, TICK_MS));
+    await pause(TICK_MS);
   }
   return ((cpuMs(master) - before) / (performance.now() - start)) * 100;
 }

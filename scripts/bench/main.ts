@@ -1,12 +1,14 @@
 /**
  * `npm run bench`: runs the groups in turn and prints one table (or, with --json, one JSON value).
  */
+import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { agents } from "./agents.ts";
 import { attack } from "./attack.ts";
-import { codec, core, dag, framing, log, type Options } from "./bricks.ts";
-import { cluster, machine } from "./cluster.ts";
+import { codec, core, dag, framing, log } from "./bricks.ts";
+import { cluster } from "./cluster.ts";
 import { dashboards } from "./dashboards.ts";
+import type { Options } from "./programs.ts";
 import { project } from "./project.ts";
 import { queue } from "./queue.ts";
 import { restart } from "./restart.ts";
@@ -34,19 +36,13 @@ for (const name of wanted) {
   process.stderr.write(`bench: ${name}\n`);
   rows.push(...(await GROUPS[name]!({ quick: values.quick ?? false })));
 }
+const machine = `Node ${process.version}, ${process.platform} ${process.arch}, ` +
+  `${availableParallelism()} cores`;
 if (values.json) {
-  console.log(
-    JSON.stringify(
-      {
-        machine: machine(),
-        at: new Date().toISOString(),
-        rows: rows.map((row) => ({ ...row, verdict: verdict(row) })),
-      },
-      null,
-      2,
-    ),
-  );
-} else console.log(`${machine()}\n\n${formatTable(rows)}`);
+  const judged = rows.map((row) => ({ ...row, verdict: verdict(row) }));
+  const result = { machine, at: new Date().toISOString(), rows: judged };
+  console.log(JSON.stringify(result, null, 2));
+} else console.log(`${machine}\n\n${formatTable(rows)}`);
 process.exit(0);
 
 function optionsOf(args: string[]): { json?: boolean; quick?: boolean; only?: string } {

@@ -2,14 +2,12 @@
  * Jobs of a large project: how long they take, and how late the worker's heartbeats get beside
  * them.
  */
-import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import type { Client } from "#sdk";
-import { removeTreeSync } from "../lib/remove-tree.mjs";
-import type { Options } from "./bricks.ts";
-import { withCluster } from "./cluster.ts";
-import { rowOf, type Row } from "./table.ts";
+import { inPlace, withCluster, type Options } from "./programs.ts";
+import { grouped, rowOf, timed, type Row } from "./table.ts";
 
 const JOBS = 20;
 const SLOTS = 4;
@@ -21,42 +19,32 @@ const LAST_BEAT_MS = 1500;
 export async function project({ quick }: Options): Promise<Row[]> {
   const row = rowOf("project");
   const files = quick ? QUICK_FILES : FILES;
-  const dir = mkdtempSync(join(tmpdir(), "titan-bench-project-"));
-  const folder = join(dir, "flat");
-  mkdirSync(folder);
-  for (let i = 0; i < files; i++) writeFileSync(join(folder, `f${i}.txt`), `${i}\n`);
-  writeFileSync(join(folder, "job.sh"), "ls | wc -l\n");
-  try {
-    const rows: Row[] = [];
-    await withCluster(SLOTS, async ({ client }) => {
-      const name = `${files.toLocaleString("en-US")} files in one folder, ${JOBS} jobs`;
+  return inPlace(async ({ dir }) => {
+    const folder = join(dir, "flat");
+    mkdirSync(folder);
+    for (let i = 0; i < files; i++) writeFileSync(join(folder, `f${i}.txt`), `${i}\n`);
+    writeFileSync(join(folder, "job.sh"), "ls | wc -l\n");
+    return withCluster(SLOTS, async ({ client }) => {
+      const name = `${grouped(files)} files in one folder, ${JOBS} jobs`;
       const target = quick ? {} : { target: { atMost: 15 } };
+      const rows: Row[] = [];
       for (const which of ["first run", "second run"]) {
-        const value = await seconds(client, folder);
-        rows.push(row(`${name}, ${which}`, [value, "s"], { ...target }));
+        const ms = await timed(() => runAll(client, folder));
+        rows.push(row(`${name}, ${which}`, [ms / 1000, "s"], target));
       }
-      await new Promise((resolve) => setTimeout(resolve, LAST_BEAT_MS));
-      const [worker] = await client.workers();
-      rows.push(
-        row(
-          "a heartbeat in that time, late by at most",
-          [worker?.beatLateMaxMs ?? Number.NaN, "ms"],
-          { target: { atMost: 500 }, note: `${SLOTS} slots` },
-        ),
-      );
+      await pause(LAST_BEAT_MS);
+      const late = (await client.workers())[0]?.beatLateMaxMs ?? Number.NaN;
+      return [...rows, row("a heartbeat in that time, late by at most", [late, "ms"], {
+        target: { atMost: 500 }, note: `${SLOTS} slots`,
+      })];
     });
-    return rows;
-  } finally {
-    removeTreeSync(dir);
-  }
+  });
 }
 
 /** From packing the project to the end of the run. */
-async function seconds(client: Client, projectDir: string): Promise<number> {
+async function runAll(client: Client, projectDir: string): Promise<void> {
   const jobs = Array.from({ length: JOBS }, (_, i) => ({ id: `j${i}`, file: "job.sh" }));
-  const start = performance.now();
   const { run } = await client.submit({ name: "bench", jobs }, { projectDir });
   const { status } = await client.wait(run);
   if (status !== "COMPLETED") throw new Error(`run ${run} ended ${status}`);
-  return (performance.now() - start) / 1000;
 }

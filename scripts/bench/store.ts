@@ -6,19 +6,18 @@
  * the best round of each counts, so that a neighbour who takes the processor for a while takes it
  * from both.
  */
-import { execFile, spawn, type ChildProcess } from "node:child_process";
-import { accessSync, constants, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { execFile, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { nodeHost } from "#host";
 import { openStore, ReplyBuffer, StoreClient } from "#store";
-import type { Options } from "./bricks.ts";
-import { CLI, freePort } from "./cluster.ts";
-import { best, rowOf, type Row } from "./table.ts";
+import {
+  CLI, firstLine, freePort, inPlace, startSource, type Options, type Place,
+} from "./programs.ts";
+import { best, grouped, rowOf, type Row } from "./table.ts";
 
-const REPLAY = fileURLToPath(new URL("./store-replay.ts", import.meta.url));
 const COMMANDS = ["set", "get", "incr", "sadd", "mset"] as const;
 const CLIENTS = 50;
 /**
@@ -34,157 +33,102 @@ const MODES = [
   { label: `-c ${CLIENTS} -P 16`, args: ["-P", "16"], atLeast: 0.35, requests: 100_000 },
   // By default the tool uses one key: a server that remembers the last key looks better than it is.
   {
-    label: `-c ${CLIENTS} -P 16 -r 100000`,
-    args: ["-P", "16", "-r", "100000"],
-    atLeast: 0.35,
+    label: `-c ${CLIENTS} -P 16 -r 100000`, args: ["-P", "16", "-r", "100000"], atLeast: 0.35,
     requests: 100_000,
   },
 ] as const;
+
+const row = rowOf("store");
 
 export async function store(options: Options): Promise<Row[]> {
   return [...(await besideRedis(options)), ...(await replay(options)), ...(await memory(options))];
 }
 
 async function besideRedis({ quick }: Options): Promise<Row[]> {
-  const row = rowOf("store");
   const missing = ["redis-benchmark", "redis-server"].filter((program) => !isInstalled(program));
   if (missing.includes("redis-benchmark")) {
-    return [
-      row("operations beside redis-server", [Number.NaN, "×"], {
-        note: `not measured: ${missing.join(" and ")} not in PATH`,
-      }),
-    ];
+    const note = `not measured: ${missing.join(" and ")} not in PATH`;
+    return [row("operations beside redis-server", [Number.NaN, "×"], { note })];
   }
-  const servers = [await startOurs()];
-  try {
-    if (missing.length === 0) servers.push(await startRedis());
+  return inPlace(async (place) => {
+    const ports = [await startOurs(place)];
+    if (missing.length === 0) ports.push(await startRedis(place));
     // lets the compiler finish
-    for (const { port } of servers) {
-      await operations(port, { command: "set", count: quick ? 10_000 : 100_000, args: [] });
-    }
+    const count = quick ? 10_000 : 100_000;
+    for (const port of ports) await operations(port, { command: "set", count, args: [] });
     const rows: Row[] = [];
-    for (const { label, args, atLeast, requests } of MODES) {
-      const count = quick ? requests / 4 : requests;
-      for (const command of COMMANDS) {
-        for (const { port } of servers) await operations(port, { command, count, args });
-        const rates = servers.map(() => 0);
-        for (let round = 0; round < (quick ? 2 : ROUNDS); round++) {
-          for (const [i, { port }] of servers.entries()) {
-            rates[i] = Math.max(rates[i]!, await operations(port, { command, count, args }));
-          }
-        }
-        const [ours = 0, theirs] = rates;
-        const name = `${command.toUpperCase()}${command === "mset" ? " of 10 keys" : ""}, ${label}`;
-        if (theirs === undefined) {
-          rows.push(
-            row(name, [ours, "ops/s"], {
-              note: "nothing to compare with: redis-server not in PATH",
-            }),
-          );
-        } else {
-          rows.push(
-            row(name, [ours / theirs, "×"], {
-              target: { atLeast },
-              note: `${thousands(ours)} ops/s, redis-server ${thousands(theirs)} ops/s`,
-            }),
-          );
-        }
-      }
+    for (const mode of MODES) {
+      for (const command of COMMANDS) rows.push(await compare(ports, { mode, command, quick }));
     }
     return rows;
-  } finally {
-    for (const server of servers) await server.stop();
+  });
+}
+
+async function compare(
+  ports: readonly number[],
+  { mode, command, quick }: {
+    mode: (typeof MODES)[number]; command: (typeof COMMANDS)[number]; quick: boolean;
+  },
+): Promise<Row> {
+  const asked = { command, count: quick ? mode.requests / 4 : mode.requests, args: mode.args };
+  for (const port of ports) await operations(port, asked);
+  const rates = ports.map(() => 0);
+  for (let round = 0; round < (quick ? 2 : ROUNDS); round++) {
+    for (const [i, port] of ports.entries()) {
+      rates[i] = Math.max(rates[i]!, await operations(port, asked));
+    }
   }
+  const [ours = 0, theirs] = rates;
+  const name = `${command.toUpperCase()}${command === "mset" ? " of 10 keys" : ""}, ${mode.label}`;
+  if (theirs === undefined) {
+    const note = "nothing to compare with: redis-server not in PATH";
+    return row(name, [ours, "ops/s"], { note });
+  }
+  return row(name, [ours / theirs, "×"], {
+    target: { atLeast: mode.atLeast },
+    note: `${grouped(ours)} ops/s, redis-server ${grouped(theirs)} ops/s`,
+  });
 }
 
 /** One run of redis-benchmark: operations per second. */
-function operations(
+async function operations(
   port: number,
   { command, count, args }: { command: string; count: number; args: readonly string[] },
 ): Promise<number> {
-  const all = [
-    "-p",
-    String(port),
-    "-t",
-    command,
-    "-c",
-    String(CLIENTS),
-    "-n",
-    String(count),
-    "--csv",
-    ...args,
-  ];
-  return new Promise((resolve, reject) => {
-    execFile("redis-benchmark", all, (error, out, err) => {
-      // "test","rps","avg_latency_ms",… and then "SET","123456.79","0.201",…
-      const rate = Number(/^"[A-Z][^"]*","([0-9.]+)"/m.exec(out)?.[1]);
-      if (error === null && rate > 0) resolve(rate);
-      else {
-        reject(
-          new Error(
-            `redis-benchmark ${all.join(" ")}: ` +
-              `${error?.message ?? "no rate in its answer"}\n${out}${err}`,
-          ),
-        );
-      }
-    });
-  });
+  const how = ["-p", `${port}`, "-t", command, "-c", `${CLIENTS}`, "-n", `${count}`, "--csv"];
+  const all = [...how, ...args];
+  const { stdout, stderr } = await promisify(execFile)("redis-benchmark", all);
+  // "test","rps","avg_latency_ms",… and then "SET","123456.79","0.201",…
+  const rate = Number(/^"[A-Z][^"]*","([0-9.]+)"/m.exec(stdout)?.[1]);
+  if (rate > 0) return rate;
+  const said = `no rate in its answer\n${stdout}${stderr}`;
+  throw new Error(`Cannot measure with redis-benchmark ${all.join(" ")}: ${said}`);
 }
 
-interface Server {
-  readonly port: number;
-  stop(): Promise<void>;
-}
-
-/** As people run it. */
-async function startOurs(): Promise<Server> {
+/** As people run it. Resolves with its port. */
+async function startOurs({ start }: Place): Promise<number> {
   const port = await freePort();
   const { TITAN_STORE_PASSWORD: _, ...env } = process.env;
-  const child = spawn(process.execPath, [CLI, "store", "--memory", "--port", String(port)], {
-    stdio: "ignore",
-    env,
-  });
-  return started(child, port, () => {});
+  const args = [CLI, "store", "--memory", "--port", String(port)];
+  return answering(start(process.execPath, args, { env }), port);
 }
 
-async function startRedis(): Promise<Server> {
-  const dir = mkdtempSync(join(tmpdir(), "titan-bench-"));
+async function startRedis({ start, dir }: Place): Promise<number> {
   const port = await freePort();
-  const child = spawn(
-    "redis-server",
-    [
-      "--port",
-      String(port),
-      "--bind",
-      "127.0.0.1",
-      "--save",
-      "",
-      "--appendonly",
-      "no",
-      "--dir",
-      dir,
-    ],
-    { stdio: "ignore" },
-  );
-  return started(child, port, () => rmSync(dir, { recursive: true, force: true }));
+  const args = ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--dir", dir];
+  return answering(start("redis-server", [...args, "--appendonly", "no"]), port);
 }
 
-/** Resolves once it answers. */
-async function started(child: ChildProcess, port: number, cleanUp: () => void): Promise<Server> {
-  const gone = new Promise((resolve) => child.once("exit", resolve));
-  const stop = async (): Promise<void> => {
-    child.kill("SIGTERM");
-    await gone;
-    cleanUp();
-  };
-  try {
-    (await StoreClient.connect({ host: nodeHost(), url: `redis://127.0.0.1:${port}` })).close();
-    return { port, stop };
-  } catch (error) {
-    await stop();
-    throw error;
-  }
+async function answering(child: ChildProcess, port: number): Promise<number> {
+  const ended = once(child, "exit").then(() => {
+    throw new Error(`Cannot measure: the server for port ${port} ended`);
+  });
+  (await Promise.race([connectTo(port), ended])).close();
+  return port;
 }
+
+const connectTo = (port: number): Promise<StoreClient> =>
+  StoreClient.connect({ host: nodeHost(), url: `redis://127.0.0.1:${port}` });
 
 /** Ten changes of each key in no order: of jobs that know nothing of one another. */
 const REPLAY_COMMANDS = 1_000_000;
@@ -196,40 +140,33 @@ const REPLAY_KEYS = 100_000;
 const REPLAY_TURN = 10;
 
 async function replay({ quick }: Options): Promise<Row[]> {
-  const row = rowOf("store");
-  const dir = mkdtempSync(join(tmpdir(), "titan-bench-"));
-  try {
+  return inPlace(async (place) => {
     const count = REPLAY_COMMANDS / (quick ? 5 : 1);
-    await writeLog(dir, count);
+    const log = join(place.dir, "log");
+    await writeLog(log, count);
     let cpuMs = Infinity;
     const opened = await best(5, async () => {
-      const { ms, cpu, keys } = await inProcess(dir);
+      // In a process of its own: a restart begins with a cold compiler and an empty heap.
+      const program = startSource(place, "store-replay.ts", log);
+      const { ms, cpu, keys } = await firstLine<{ ms: number; cpu: number; keys: number }>(program);
+      if (program.exitCode === null) await once(program, "exit");
       if (keys !== Math.min(REPLAY_KEYS, count)) throw new Error(`${keys} keys after a replay`);
       cpuMs = Math.min(cpuMs, cpu);
       return (count / ms) * 1000;
     });
-    return [
-      row("replay of a log, to the whole keyspace", [opened, "commands/s"], {
-        target: { atLeast: 500_000 },
-        note:
-          `${thousands(count)} of set, incr, sadd, hset, rpush on ${thousands(REPLAY_KEYS)} ` +
-          `keys, ${REPLAY_TURN} a record; best of 5 restarts; ` +
-          `${thousands((count / cpuMs) * 1000)} per second of CPU`,
-      }),
-    ];
-  } finally {
-    rmSync(dir, { recursive: true, force: true });
-  }
+    return [row("replay of a log, to the whole keyspace", [opened, "commands/s"], {
+      target: { atLeast: 500_000 },
+      note: `${grouped(count)} of set, incr, sadd, hset, rpush on ${grouped(REPLAY_KEYS)} ` +
+        `keys, ${REPLAY_TURN} a record; best of 5 restarts; ` +
+        `${grouped((count / cpuMs) * 1000)} per second of CPU`,
+    })];
+  });
 }
 
 /** A log as the store writes it. */
 async function writeLog(dir: string, count: number): Promise<void> {
-  const opened = await openStore({
-    host: nodeHost(),
-    dir,
-    durability: "no",
-    rewriteMinBytes: Number.MAX_SAFE_INTEGER,
-  });
+  const rewriteMinBytes = Number.MAX_SAFE_INTEGER;
+  const opened = await openStore({ host: nodeHost(), dir, durability: "no", rewriteMinBytes });
   const out = new ReplyBuffer();
   const session = opened.store.session({ out });
   const kinds: readonly ((name: string, i: number) => string[])[] = [
@@ -252,59 +189,30 @@ async function writeLog(dir: string, count: number): Promise<void> {
   await opened.close();
 }
 
-interface Replayed {
-  readonly ms: number;
-  readonly cpu: number;
-  readonly keys: number;
-}
-
-/**
- * Opens the log in a process of its own: a restart begins with a cold compiler and an empty heap.
- */
-async function inProcess(dir: string): Promise<Replayed> {
-  const args = ["--import", "tsx", REPLAY, dir];
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
-  const gone = new Promise((resolve) => child.once("exit", resolve));
-  const line = await firstLine<Replayed>(child);
-  await gone;
-  return line;
-}
-
 /** Calls that are under way together while the keys are loaded. */
 const LOAD_PIPELINE = 1000;
 
 async function memory({ quick }: Options): Promise<Row[]> {
-  const row = rowOf("store");
   const count = quick ? 100_000 : 1_000_000;
-  const server = await startOurs();
-  try {
-    const client = await StoreClient.connect({
-      host: nodeHost(),
-      url: `redis://127.0.0.1:${server.port}`,
-    });
+  return inPlace(async (place) => {
+    const client = await connectTo(await startOurs(place));
     const rss = async (): Promise<number> =>
       Number(/used_memory_rss:(\d+)/.exec(String(await client.call("INFO", "memory")))?.[1]) / 1e6;
     const empty = await rss();
+    const set = (key: number) =>
+      client.call("SET", `key:${String(key).padStart(12, "0")}`, `value:${key}`);
     for (let i = 0; i < count; i += LOAD_PIPELINE) {
-      await Promise.all(
-        Array.from({ length: LOAD_PIPELINE }, (_, k) =>
-          client.call("SET", `key:${String(i + k).padStart(12, "0")}`, `value:${i + k}`),
-        ),
-      );
+      await Promise.all(Array.from({ length: LOAD_PIPELINE }, (_, k) => set(i + k)));
     }
     const full = await rss();
     const keys = await client.call("DBSIZE");
     client.close();
     if (keys !== count) throw new Error(`the store has ${String(keys)} keys of ${count}`);
-    return [
-      row(`memory with ${count.toLocaleString("en-US")} small keys`, [full, "MB RSS"], {
-        ...(quick ? {} : { target: { atMost: 250 } }),
-        note: `key:000000000123 → value:123, each a SET; ${Math.round(empty)} MB before`,
-      }),
-    ];
-  } finally {
-    await server.stop();
-  }
+    return [row(`memory with ${grouped(count)} small keys`, [full, "MB RSS"], {
+      ...(!quick && { target: { atMost: 250 } }),
+      note: `key:000000000123 → value:123, each a SET; ${Math.round(empty)} MB before`,
+    })];
+  });
 }
 
 function isInstalled(program: string): boolean {
@@ -316,18 +224,4 @@ function isInstalled(program: string): boolean {
       return false;
     }
   });
-}
-
-async function firstLine<T>(child: ChildProcess): Promise<T> {
-  const line = await new Promise<string>((resolve, reject) => {
-    createInterface({ input: child.stdout! }).once("line", resolve);
-    child.once("exit", (code) =>
-      reject(new Error(`Cannot measure: the store's process ended with ${code}`)),
-    );
-  });
-  return JSON.parse(line) as T;
-}
-
-function thousands(value: number): string {
-  return Math.round(value).toLocaleString("en-US");
 }

@@ -23,51 +23,46 @@ export function rowOf(
 
 export function verdict({ value, target }: Row): "met" | "missed" | "" {
   if (target === undefined) return "";
-  const ok =
-    (target.atLeast === undefined || value >= target.atLeast) &&
-    (target.atMost === undefined || value <= target.atMost);
-  return ok ? "met" : "missed";
+  const { atLeast = -Infinity, atMost = Infinity } = target;
+  return value >= atLeast && value <= atMost ? "met" : "missed";
 }
+
+/** A whole number, as people write large ones. */
+export const grouped = (value: number): string => Math.round(value).toLocaleString("en-US");
 
 export function show(value: number): string {
   if (Number.isNaN(value)) return "–";
   if (!Number.isFinite(value)) return String(value);
-  if (Math.abs(value) >= 1000) return Math.round(value).toLocaleString("en-US");
-  return Number(value.toPrecision(3)).toString();
+  return Math.abs(value) >= 1000 ? grouped(value) : Number(value.toPrecision(3)).toString();
 }
+
+const HEAD = ["group", "measurement", "value", "unit", "target", "", "note"];
+/** The only one that is set flush right. */
+const VALUE = HEAD.indexOf("value");
 
 export function formatTable(rows: readonly Row[]): string {
   const cells = rows.map((row) => {
     const { atLeast, atMost } = row.target ?? {};
-    const target =
-      atLeast !== undefined
-        ? `≥ ${show(atLeast)}`
-        : atMost !== undefined
-          ? `≤ ${show(atMost)}`
-          : "";
+    const target = atLeast !== undefined ? `≥ ${show(atLeast)}`
+      : atMost !== undefined ? `≤ ${show(atMost)}` : "";
     return [row.group, row.name, show(row.value), row.unit, target, verdict(row), row.note ?? ""];
   });
-  const head = ["group", "measurement", "value", "unit", "target", "", "note"];
-  const widths = head.map((title, column) =>
-    Math.max(title.length, ...cells.map((row) => row[column]!.length)),
-  );
-  const line = (row: readonly string[]) =>
-    row
-      .map((cell, column) =>
-        column === 2 ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!),
-      )
-      .join("  ")
-      .trimEnd();
-  return [line(head), widths.map((width) => "─".repeat(width)).join("  "), ...cells.map(line)].join(
-    "\n",
-  );
+  const widths = HEAD.map((title, column) =>
+    Math.max(title.length, ...cells.map((row) => row[column]!.length)));
+  const line = (row: readonly string[]): string => row.map((cell, column) =>
+    column === VALUE ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!))
+    .join("  ").trimEnd();
+  const rule = widths.map((width) => "─".repeat(width)).join("  ");
+  return [line(HEAD), rule, ...cells.map(line)].join("\n");
 }
 
-/** The value at a fraction of a sorted list: 0.5 is the median. */
+/** The value at a fraction of a sorted list. */
 export function quantile(values: readonly number[], fraction: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * fraction))] ?? Number.NaN;
 }
+
+export const median = (values: readonly number[]): number => quantile(values, 0.5);
 
 /**
  * The best of some rounds, because on a shared machine every disturbance makes a figure worse and
@@ -81,4 +76,23 @@ export async function best(
   let result = await measure();
   for (let round = 1; round < rounds; round++) result = better(result, await measure());
   return result;
+}
+
+/** Milliseconds that something takes. */
+export async function timed(work: () => unknown): Promise<number> {
+  const start = performance.now();
+  await work();
+  return performance.now() - start;
+}
+
+/** How many a second, of so many. */
+export async function rate(count: number, work: () => unknown): Promise<number> {
+  return (count / (await timed(work))) * 1000;
+}
+
+/** Milliseconds of each of as many, one after the other, as there is time for. */
+export async function timesWithin(ms: number, once: () => Promise<unknown>): Promise<number[]> {
+  const times: number[] = [];
+  for (const end = performance.now() + ms; performance.now() < end;) times.push(await timed(once));
+  return times;
 }
