@@ -25,7 +25,6 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
-  readdirSync,
   renameSync,
   rmSync,
   statSync,
@@ -36,6 +35,7 @@ import {
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { finishDeclaration, isDeclaration } from "./lib/declarations.mjs";
+import { filesUnder } from "./lib/files.mjs";
 import { finishPage } from "./lib/page.mjs";
 
 export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -264,31 +264,14 @@ function sourceDigest() {
     // still fresh.
     facts += `${path}\0${size}\0${Math.round(mtimeMs)}\n`;
   };
-  for (const path of filesUnder("src", ROOT)) {
+  for (const file of filesUnder(join(ROOT, "src"))) {
+    const path = file.slice(ROOT.length + 1);
     // JavaScript in src/ is what a compiled copy has there (lib/compiled.mjs).
     if (path.endsWith(".ts") || (path.startsWith(PAGE) && !path.endsWith(".js"))) add(path);
   }
   add("tsconfig.json");
   add("package.json");
   return createHash("sha256").update(facts).digest("hex");
-}
-
-/**
- * @param {string} folder
- * @param {string} [root] what it is relative to
- * @returns {string[]} relative to the same, and sorted, so that the digest does not depend on the
- *   file system
- */
-function filesUnder(folder, root) {
-  /** @type {string[]} */
-  const found = [];
-  const where = root === undefined ? folder : `${root}/${folder}`;
-  for (const entry of readdirSync(where, { withFileTypes: true })) {
-    const path = `${folder}/${entry.name}`;
-    if (entry.isDirectory()) found.push(...filesUnder(path, root));
-    else found.push(path);
-  }
-  return found.sort();
 }
 
 /**

@@ -9,8 +9,9 @@
  * Test: test/book.test.ts
  */
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { dirname, extname, join, posix } from "node:path";
+import { dirname, join, posix, relative } from "node:path";
 import { listChapters } from "../lib/chapters.mjs";
+import { filesUnder } from "../lib/files.mjs";
 import { strip } from "../learn/captions.ts";
 import { readHints } from "../learn/exercises.ts";
 import { countWords, parseMarkdown } from "../learn/markdown.ts";
@@ -59,7 +60,8 @@ class Book {
     this.#root = root;
     this.#lessons = listChapters(root).filter(({ hasLesson }) => hasLesson)
       .map(({ id }) => this.#source(`lessons/${id}/README.md`, id, `${id}.html`));
-    this.#manuals = markdownBelow(root, "docs")
+    this.#manuals = filesUnder(join(root, "docs"))
+      .map((file) => relative(root, file)).filter((path) => path.endsWith(".md"))
       .map((path) => this.#source(path, path, path === "docs/README.md" ? "start.html"
         : path.replace(/\.md$/, ".html")));
     this.#byPath = new Map([...this.#lessons, ...this.#manuals].map((each) => [each.path, each]));
@@ -213,8 +215,3 @@ function neighbour(source: Source | undefined): Neighbour | undefined {
   return source && { file: source.file, title: plain(source.title) };
 }
 
-function markdownBelow(root: string, folder: string): string[] {
-  return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && extname(entry.name) === ".md")
-    .map((entry) => posix.join(entry.parentPath.slice(root.length + 1), entry.name)).sort();
-}

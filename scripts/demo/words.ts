@@ -3,8 +3,9 @@
  *
  * Test: test/demo.test.ts
  */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { extname, join } from "node:path";
+import { filesUnder } from "../lib/files.mjs";
 
 export interface Text {
   readonly files: number;
@@ -22,13 +23,11 @@ export function dealText(root: string, folder: string, shards: number): Text {
   const texts = Array.from({ length: shards }, () => "");
   let files = 0;
   for (const top of ["lessons", "src", "docs"]) {
-    for (const entry of readdirSync(join(root, top), { recursive: true, withFileTypes: true })) {
-      if (!entry.isFile() || ![".md", ".ts"].includes(extname(entry.name))) continue;
+    for (const file of filesUnder(join(root, top))) {
+      if (![".md", ".ts"].includes(extname(file))) continue;
       const sizes = texts.map(({ length }) => length);
       const smallest = sizes.indexOf(Math.min(...sizes));
-      // Node 20.15 has both names for it, and 24 the first only.
-      const path = join(entry.parentPath ?? entry.path, entry.name);
-      texts[smallest] += `${readFileSync(path, "utf8")}\n`;
+      texts[smallest] += `${readFileSync(file, "utf8")}\n`;
       files += 1;
     }
   }

@@ -9,6 +9,7 @@ import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { BootstrapError, ensureBuilt, ROOT } from "../bootstrap.mjs";
 import { findChapter } from "../lib/chapters.mjs";
+import { filesUnder } from "../lib/files.mjs";
 import { type Block, checkBlocks, docExamples } from "./blocks.ts";
 import { type Break, checkBaseline, checkBreak, listBreaks } from "./breaks.ts";
 import { type Cache, contentHash, openCache } from "./cache.ts";
@@ -20,12 +21,7 @@ import { type Fence, type Markdown, parseMarkdown } from "./markdown.ts";
 import { checkMade, checkMistakes, recordMistakes } from "./mistakes.ts";
 import { checkOrder, declaredExceptions } from "./order.ts";
 import {
-  filesUnder,
-  type Lesson,
-  loadProject,
-  type Project,
-  sourceFiles,
-  sourcesOfChapter,
+  type Lesson, loadProject, type Project, sourceFiles, sourcesOfChapter,
 } from "./project.ts";
 import { formatProblem, type Problem } from "./report.ts";
 import type { Sandbox } from "./sandbox.ts";

@@ -2,12 +2,13 @@
  * `learn test N` and `learn watch N`: a chapter's contract against the reader's file, or against
  * the reference.
  */
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { availableParallelism, loadavg } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BootstrapError } from "../bootstrap.mjs";
 import { planFor } from "../lib/changed.mjs";
+import { filesUnder } from "../lib/files.mjs";
 import { OWN_FILES } from "../lib/own-inside.mjs";
 import type { TestSummary } from "../lib/reporter.mjs";
 import { runTests } from "../lib/run-tests.mjs";
@@ -218,13 +219,10 @@ export async function runWatch(args: readonly string[]): Promise<number> {
  * time: an editor outside of a virtual machine writes by another clock, which may be behind.
  */
 export function stateOf(folders: readonly string[]): string {
-  return folders.flatMap((folder) =>
-    readdirSync(folder, { withFileTypes: true, recursive: true }).flatMap((entry) => {
-      const path = join(entry.parentPath, entry.name);
-      if (!entry.isFile() || path.includes(".backup-")) return [];
-      const { mtimeMs = 0, size = 0 } = statSync(path, { throwIfNoEntry: false }) ?? {};
-      return [`${path} ${mtimeMs} ${size}`];
-    })).sort().join("\n");
+  return folders.flatMap(filesUnder).filter((path) => !path.includes(".backup-")).map((path) => {
+    const { mtimeMs = 0, size = 0 } = statSync(path, { throwIfNoEntry: false }) ?? {};
+    return `${path} ${mtimeMs} ${size}`;
+  }).join("\n");
 }
 
 /** Single keys from a terminal, letters from a pipe. The end of input counts as `q`. */

@@ -3,17 +3,12 @@
  * one before. The chapter of a subsystem is the one that its header names. Exceptions are declared,
  * with a reason, in order.json.
  */
-import { existsSync, readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { readFileSync } from "node:fs";
 import { join, relative } from "node:path";
+import { filesUnder } from "../lib/files.mjs";
 import type { Fence } from "./markdown.ts";
 import {
-  type Lesson,
-  type Project,
-  type Subsystem,
-  chapterOfFile,
-  filesUnder,
-  subsystemOf,
+  chapterOfFile, type Lesson, type Project, type Subsystem, subsystemOf,
 } from "./project.ts";
 import type { Problem } from "./report.ts";
 
@@ -26,9 +21,8 @@ export interface OrderException {
 }
 
 export function declaredExceptions(): OrderException[] {
-  return JSON.parse(
-    readFileSync(fileURLToPath(new URL("order.json", import.meta.url)), "utf8"),
-  ) as OrderException[];
+  const text = readFileSync(new URL("order.json", import.meta.url), "utf8");
+  return JSON.parse(text) as OrderException[];
 }
 
 const IMPORT = /(?:from|import)\s*\(?\s*["']#([a-z0-9-]+)["']/g;
@@ -70,23 +64,15 @@ export function checkOrder(
   for (const fence of options.fences) {
     const quoted = /\bfrom=([^\s#]+)/.exec(fence.info)?.[1];
     if (quoted) {
-      judge(
-        lesson.readme,
-        fence.line,
-        subsystemOf(project, quoted),
-        chapterOfFile(project, quoted),
-      );
+      const chapter = chapterOfFile(project, quoted);
+      judge(lesson.readme, fence.line, subsystemOf(project, quoted), chapter);
     } else if (fence.info.startsWith("ts")) {
       judgeImports(lesson.readme, fence.lines.join("\n"), fence.line + 1);
     }
   }
-  const tries = join(project.root, lesson.folder, "try");
-  if (existsSync(tries)) {
-    for (const path of filesUnder(tries)) {
-      if (path.endsWith(".ts")) {
-        judgeImports(relative(project.root, path), readFileSync(path, "utf8"), 1);
-      }
-    }
+  for (const path of filesUnder(join(project.root, lesson.folder, "try"))) {
+    if (!path.endsWith(".ts")) continue;
+    judgeImports(relative(project.root, path), readFileSync(path, "utf8"), 1);
   }
   return problems;
 }

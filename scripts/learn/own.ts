@@ -21,8 +21,9 @@ import { createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
 import { BootstrapError } from "../bootstrap.mjs";
+import { filesUnder } from "../lib/files.mjs";
 import { type Exercise, findExercises, makeSkeleton } from "./exercises.ts";
-import { chapterOfFile, filesUnder, type Project, sourceFiles, subsystemOf } from "./project.ts";
+import { chapterOfFile, type Project, sourceFiles, subsystemOf } from "./project.ts";
 
 /** One subsystem of a chapter, as it looks (or would look) under `own/`. */
 export interface OwnPart {

@@ -1,7 +1,8 @@
 /** The project as the checks see it: lessons, and subsystems with the chapter that teaches them. */
-import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { listChapters } from "../lib/chapters.mjs";
+import { filesUnder } from "../lib/files.mjs";
 
 export interface Subsystem {
   /** "log", as in "#log". */
@@ -83,14 +84,4 @@ export function sourceFiles(root: string): string[] {
   return filesUnder(join(root, "src"))
     .map((path) => relative(root, path))
     .filter((file) => file.endsWith(".ts"));
-}
-
-/** Absolute paths, sorted; empty when the folder is missing. */
-export function filesUnder(folder: string): string[] {
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder, { withFileTypes: true })
-    .flatMap((entry) =>
-      entry.isDirectory() ? filesUnder(join(folder, entry.name)) : [join(folder, entry.name)],
-    )
-    .sort();
 }

@@ -17,9 +17,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
-import { basename, join } from "node:path";
+import { basename, join, relative } from "node:path";
 import { compileCopy, isCompiled, recompile } from "../lib/compiled.mjs";
-import { filesUnder } from "./project.ts";
+import { filesUnder } from "../lib/files.mjs";
 
 /** Left out of a copy: history, tools (linked instead), and the leftovers of people and runs. */
 const NOT_COPIED = new Set([".git", "node_modules", "own", ".titan"]);
@@ -145,25 +145,12 @@ export async function applyPatch(sandbox: Sandbox, file: string): Promise<string
  */
 export function listLeftovers(sandbox: Sandbox): string[] {
   const ignored = /^(node_modules|dist|own|\.titan)(\/|$)/;
-  const inCopy = readdirSync(sandbox.root)
-    .filter((name) => !ignored.test(name))
-    .flatMap((name) => {
-      const path = join(sandbox.root, name);
-      const inside = filesUnderOrSelf(path);
-      return inside.map((file) => file.slice(sandbox.root.length + 1));
-    });
+  const inCopy = filesUnder(sandbox.root).map((path) => relative(sandbox.root, path))
+    .filter((path) => !ignored.test(path));
   const inTemp = readdirSync(sandbox.temp)
     .filter((name) => !/^(tsx-\d+|node-compile-cache)$/.test(name))
     .map((name) => `$TMPDIR/${name}`);
   return [...inCopy, ...inTemp];
-}
-
-function filesUnderOrSelf(path: string): string[] {
-  try {
-    return filesUnder(path);
-  } catch {
-    return [path]; // a plain file
-  }
 }
 
 /**

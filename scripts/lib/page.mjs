@@ -8,10 +8,10 @@
  *
  * That takes up to two fifths of a second, for which the first person who looks would wait.
  */
-import { copyFileSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync }
-  from "node:fs";
-import { dirname, join } from "node:path";
+import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
+import { filesUnder } from "./files.mjs";
 
 /** How the bricks find one another in `out`: where nothing is published yet, package.json errs. */
 const IMPORTS = { "#*": "./*/mod.js" };
@@ -22,10 +22,11 @@ const IMPORTS = { "#*": "./*/mod.js" };
  */
 export async function finishPage(out, sources) {
   const page = join(out, "dashboard", "page");
-  for (const file of filesUnder(sources)) {
-    if (/\.ts$|\.json$/.test(file)) continue;
-    mkdirSync(dirname(join(page, file)), { recursive: true });
-    copyFileSync(join(sources, file), join(page, file));
+  for (const from of filesUnder(sources)) {
+    if (/\.ts$|\.json$/.test(from)) continue;
+    const to = join(page, relative(sources, from));
+    mkdirSync(dirname(to), { recursive: true });
+    copyFileSync(from, to);
   }
   for (const [file, text] of await collected(out)) {
     const path = join(out, "dashboard", "assets", file);
@@ -42,16 +43,11 @@ async function collected(out) {
     const program = pathToFileURL(join(out, "dashboard", "collect.js")).href;
     /** @type {typeof import("../../src/dashboard/collect.ts")} */
     const { collect } = await import(program);
-    return await collect(filesUnder(join(out, "dashboard", "page")), async (file) =>
+    const page = join(out, "dashboard", "page");
+    return await collect(filesUnder(page).map((file) => relative(page, file)), async (file) =>
       statSync(join(out, file), { throwIfNoEntry: false })?.isFile() === true
         ? readFileSync(join(out, file), "utf8") : undefined);
   } finally {
     rmSync(manifest);
   }
-}
-
-/** @param {string} folder @returns {string[]} relative to it */
-function filesUnder(folder) {
-  return readdirSync(folder, { recursive: true, encoding: "utf8" }).sort()
-    .filter((file) => statSync(join(folder, file)).isFile());
 }

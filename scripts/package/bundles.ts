@@ -11,17 +11,16 @@
  * Test: test/24-packaging.bundles.test.ts
  */
 import { spawnSync } from "node:child_process";
-import {
-  existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync,
-} from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { gzipSync } from "node:zlib";
 import {
   merge, reach, reindent, sha256, statementsOf, SUMS, sumsText, tarball,
   type Modules, type TarEntry,
 } from "#packaging";
 import { buildPage, ROOT } from "../bootstrap.mjs";
+import { filesUnder } from "../lib/files.mjs";
 
 const FILES = join(ROOT, "scripts", "package", "files");
 /** In a bundle where it is in the repository: a worker looks for it there. */
@@ -99,9 +98,7 @@ function compile(outDir: string): void {
 
 /** The files of the dashboard, as they are sent. */
 function pageIn(folder: string): [path: string, text: string][] {
-  return readdirSync(folder, { recursive: true }).map(String)
-    .filter((path) => statSync(join(folder, path)).isFile()).sort()
-    .map((path) => [path, readFileSync(join(folder, path), "utf8")]);
+  return filesUnder(folder).map((file) => [relative(folder, file), readFileSync(file, "utf8")]);
 }
 
 function textOf(folder: string, file: string): string | undefined {
