@@ -12,7 +12,7 @@ import { BootstrapError, ROOT, ensureDeps, runMain } from "./bootstrap.mjs";
 import { listChapters, suggest } from "./lib/chapters.mjs";
 import { runNode } from "./lib/child.mjs";
 import { isCompiled, programArguments, programFile, SHORT_LIVED } from "./lib/compiled.mjs";
-import { setMark } from "./lib/marks.mjs";
+import { setMark } from "./lib/notes.mjs";
 
 await runMain(async () => {
   const [asked, ...args] = process.argv.slice(2);

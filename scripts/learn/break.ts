@@ -1,12 +1,11 @@
 /** `learn break N [name]`: predict, sabotage a copy, watch the named test fail, and read why. */
 import { readFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { createInterface } from "node:readline/promises";
 import { BootstrapError } from "../bootstrap.mjs";
-import { setMark } from "../lib/marks.mjs";
+import { setMark } from "../lib/notes.mjs";
 import type { TestSummary } from "../lib/reporter.mjs";
 import { type Break, listBreaks, runNamedTests, tail } from "./breaks.ts";
-import { lessonOf, openChapter, pick, readOptions } from "./chapter.ts";
+import { askPerson, lessonOf, openChapter, pick, readOptions } from "./chapter.ts";
 import { applyPatch, makeSandbox } from "./sandbox.ts";
 
 export async function runBreak(args: readonly string[]): Promise<number> {
@@ -41,7 +40,7 @@ async function perform(root: string, broken: Break): Promise<number> {
   const say = (text: string): void => void process.stdout.write(`${text}\n`);
   const diff = diffOf(readFileSync(join(root, broken.file), "utf8"));
   say(`${broken.title}\n\n${diff}\n\n${broken.predict}`);
-  const predicted = await prediction();
+  const predicted = await askPerson("Your prediction");
   const sandbox = makeSandbox(root);
   try {
     const refused = await applyPatch(sandbox, broken.file);
@@ -99,14 +98,4 @@ function greenOf({ ran, passed }: TestSummary): string {
   const stay = passed.length === 1 ? "1 stays" : `${passed.length} stay`;
   return passed.length === 0 ? `None of its ${ran} tests stays green.`
     : `Of its ${ran} tests, ${stay} green.`;
-}
-
-/** On a terminal, time to think. */
-async function prediction(): Promise<string> {
-  if (!process.stdin.isTTY || !process.stdout.isTTY) return "";
-  const terminal = createInterface({ input: process.stdin, output: process.stdout });
-  // Ctrl-D is an answer, too
-  const said = await terminal.question("\nYour prediction (Enter goes on): ").catch(() => "");
-  terminal.close();
-  return said.trim();
 }

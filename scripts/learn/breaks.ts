@@ -11,10 +11,12 @@
  *     +++ b/src/framing/mod.ts
  *     …
  */
-import { readFileSync, readdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync, rmSync } from "node:fs";
+import { join, relative } from "node:path";
 import { programFile, testFlags } from "../lib/compiled.mjs";
+import { filesUnder } from "../lib/files.mjs";
 import type { TestSummary } from "../lib/reporter.mjs";
+import { readPatch } from "./patches.ts";
 import type { Lesson, Project } from "./project.ts";
 import type { Problem } from "./report.ts";
 import { applyPatch, runProgram, type Sandbox, sandboxEnvironment } from "./sandbox.ts";
@@ -33,31 +35,17 @@ const FIELDS = ["Title", "Predict", "Test", "Fails", "Why"] as const;
 
 /** Reads the header lines. A missing field is a problem of its own. */
 export function parseBreak(file: string, text: string): { broken: Break; problems: Problem[] } {
-  const [header = "", ...rest] = text.split(/\n\s*\n/);
-  const values = new Map<string, string>();
-  let last = "";
-  for (const line of header.split("\n")) {
-    const field = /^([A-Z][a-z]+):\s*(.*)$/.exec(line);
-    if (field && (FIELDS as readonly string[]).includes(field[1]!)) {
-      values.set((last = field[1]!), field[2]!.trim());
-    }
-    // a folded line
-    else if (last !== "") values.set(last, `${values.get(last)} ${line.trim()}`.trim());
-  }
+  const { fields, diff } = readPatch(text);
   const problems: Problem[] = [];
   const say = (message: string): void =>
     void problems.push({ file, line: 1, rule: "break", message });
-  for (const field of FIELDS) if (!values.get(field)) say(`the header has no "${field}:" line`);
-  if (/[^?]$/.test(values.get("Predict") ?? "")) say('"Predict:" must ask a question');
-  if (!rest.join("\n\n").includes("\n+++ ")) say("no unified diff after the header");
-  const get = (field: (typeof FIELDS)[number]): string => values.get(field) ?? "";
+  for (const field of FIELDS) if (!fields.get(field)) say(`the header has no "${field}:" line`);
+  if (/[^?]$/.test(fields.get("Predict") ?? "")) say('"Predict:" must ask a question');
+  if (!diff.includes("\n+++ ")) say("no unified diff after the header");
+  const get = (field: (typeof FIELDS)[number]): string => fields.get(field) ?? "";
   return {
     broken: {
-      file,
-      title: get("Title"),
-      predict: get("Predict"),
-      test: get("Test"),
-      fails: get("Fails"),
+      file, title: get("Title"), predict: get("Predict"), test: get("Test"), fails: get("Fails"),
       why: get("Why"),
     },
     problems,
@@ -68,19 +56,11 @@ export function listBreaks(
   project: Project,
   lesson: Lesson,
 ): { breaks: Break[]; problems: Problem[] } {
-  let names: string[] = [];
-  try {
-    names = readdirSync(join(project.root, lesson.folder, "break"))
-      .filter((name) => name.endsWith(".patch"))
-      .sort();
-  } catch {
-    // no folder: reported below as no breaks
-  }
   const breaks: Break[] = [];
   const problems: Problem[] = [];
-  for (const name of names) {
-    const file = `${lesson.folder}/break/${name}`;
-    const parsed = parseBreak(file, readFileSync(join(project.root, file), "utf8"));
+  for (const path of filesUnder(join(project.root, lesson.folder, "break"))) {
+    if (!path.endsWith(".patch")) continue;
+    const parsed = parseBreak(relative(project.root, path), readFileSync(path, "utf8"));
     problems.push(...parsed.problems);
     if (parsed.problems.length === 0) breaks.push(parsed.broken);
   }

@@ -11,11 +11,12 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline/promises";
 import { ROOT } from "../bootstrap.mjs";
-import { pick } from "./chapter.ts";
+import { readNote, writeNote } from "../lib/notes.mjs";
+import { askPerson, pick } from "./chapter.ts";
+import { changedLines, readPatch } from "./patches.ts";
 
 const FOLDER = "lessons/22-simulation/bugs";
 const CHOICES = 4;
@@ -32,9 +33,10 @@ export interface DrawnBug {
 
 export async function runBugs(args: readonly string[]): Promise<number> {
   const bugs = drawer(ROOT);
+  const guesses: Readonly<Record<string, boolean>> = readNote(ROOT, "bugs");
   const [asked, said] = args;
   if (asked === undefined) {
-    process.stdout.write(`${listing(bugs, readGuesses())}\n`);
+    process.stdout.write(`${listing(bugs, guesses)}\n`);
     return 0;
   }
   const name = pick(asked, bugs.map((each) => each.name), "the bug");
@@ -42,13 +44,14 @@ export async function runBugs(args: readonly string[]): Promise<number> {
   const choices = choicesFor(bug, bugs);
   process.stdout.write(`${bug.diff.join("\n")}\n\nWhich promise does this break?\n${
     choices.map((choice, at) => `  ${at + 1}  ${choice}`).join("\n")}\n`);
-  const guess = chosen(said ?? (await ask()), choices);
+  const guess = chosen(said ?? (await askPerson("Your guess")), choices);
   const child = spawn(process.execPath, ["scripts/launch.mjs", "sim", "--bug", bug.name], {
     cwd: ROOT, stdio: ["ignore", "inherit", "inherit"],
   });
   const [code] = (await once(child, "exit")) as [number | null];
   process.stdout.write(`\n${verdict(bug, guess)}\n`);
-  if (guess !== "") writeGuess(bug.name, bug.promises.includes(guess));
+  const isRight = bug.promises.includes(guess);
+  if (guess !== "") writeNote(ROOT, "bugs", { ...guesses, [bug.name]: isRight });
   return code ?? 1;
 }
 
@@ -63,15 +66,12 @@ export function verdict({ promises, why }: DrawnBug, guess: string): string {
 export function drawer(root: string): DrawnBug[] {
   return readdirSync(join(root, FOLDER)).filter((name) => name.endsWith(".patch")).sort()
     .map((file) => {
-      const text = readFileSync(join(root, FOLDER, file), "utf8");
-      const field = (key: string): string =>
-        new RegExp(`^${key}: (.*)$`, "m").exec(text)?.[1]?.trim() ?? "";
-      const changed = text.split("\n").filter((line) => /^(\+\+\+ b\/|[-+](?![-+]))/.test(line));
+      const { fields, diff } = readPatch(readFileSync(join(root, FOLDER, file), "utf8"));
+      const field = (key: string): string => fields.get(key) ?? "";
       return {
         name: file.replace(/\.patch$/, ""), title: field("Title"), why: field("Why"),
         promises: field("Invariant").split(",").map((word) => word.trim()),
-        diff: changed.map((line) =>
-          line.startsWith("+++ ") ? `  ${line.slice("+++ b/".length)}` : `    ${line}`),
+        diff: changedLines(diff),
       };
     });
 }
@@ -95,15 +95,6 @@ function hashOf(text: string): number {
   return hash;
 }
 
-/** A number of the list or a name; nothing is an answer, too. */
-async function ask(): Promise<string> {
-  if (!process.stdin.isTTY || !process.stdout.isTTY) return "";
-  const terminal = createInterface({ input: process.stdin, output: process.stdout });
-  const said = (await terminal.question("\nYour guess (Enter goes on): ").catch(() => "")).trim();
-  terminal.close();
-  return said;
-}
-
 /** A number of the list means what stands there. */
 export function chosen(said: string, choices: readonly string[]): string {
   return choices[Number(said) - 1] ?? said;
@@ -117,24 +108,4 @@ function listing(bugs: readonly DrawnBug[], guesses: Readonly<Record<string, boo
   const right = bugs.filter(({ name }) => guesses[name]).length;
   return `${rows.join("\n")}\n\n${right} of ${bugs.length} guessed. ` +
     `npm run learn bugs ${bugs[0]?.name ?? "NAME"} shows one`;
-}
-
-const guessesPath = (): string => join(ROOT, "own", ".bugs.json");
-
-function readGuesses(): Record<string, boolean> {
-  try {
-    return JSON.parse(readFileSync(guessesPath(), "utf8")) as Record<string, boolean>;
-  } catch {
-    return {};
-  }
-}
-
-/** Losing it costs nothing: a checkout may be read-only. */
-function writeGuess(name: string, isRight: boolean): void {
-  try {
-    mkdirSync(join(ROOT, "own"), { recursive: true });
-    writeFileSync(guessesPath(), JSON.stringify({ ...readGuesses(), [name]: isRight }, null, 2));
-  } catch {
-    // The game goes on.
-  }
 }

@@ -1,6 +1,7 @@
 /** The beginning of every command of the companion: which chapter is meant, and what is in it. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { createInterface } from "node:readline/promises";
 import { BootstrapError, ROOT } from "../bootstrap.mjs";
 import { type Chapter, findChapter, listChapters, suggest } from "../lib/chapters.mjs";
 import { type Exercise, type Hints, readHints } from "./exercises.ts";
@@ -97,6 +98,16 @@ export function lessonOf({ chapter }: Opened): Lesson {
 export function hintsOf(opened: Opened): Map<string, Hints> {
   const path = join(opened.project.root, lessonOf(opened).folder, "hints.md");
   return existsSync(path) ? readHints(readFileSync(path, "utf8")) : new Map();
+}
+
+/** What a person says who is at a terminal, and has time to think; nothing is an answer, too. */
+export async function askPerson(question: string): Promise<string> {
+  if (!process.stdin.isTTY || !process.stdout.isTTY) return "";
+  const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  // Ctrl-D rejects.
+  const said = await terminal.question(`\n${question} (Enter goes on): `).catch(() => "");
+  terminal.close();
+  return said.trim();
 }
 
 /** One of several names, or an error that lists them and guesses which was meant. */

@@ -1,7 +1,6 @@
 /** `learn hint N [function] [rung]`: one rung at a time, since a solution seen cannot be unseen. */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
 import { BootstrapError } from "../bootstrap.mjs";
+import { readNote, writeNote } from "../lib/notes.mjs";
 import { hintsOf, lessonOf, openChapter, pick, readOptions, wantExercises } from "./chapter.ts";
 
 const RUNGS = ["1", "2", "3"] as const;
@@ -21,7 +20,8 @@ export async function runHint(args: readonly string[]): Promise<number> {
   if (names.length === 0) {
     throw new BootstrapError(`Cannot give hints: there is no ${lessonOf(opened).folder}/hints.md`);
   }
-  const seen = readSeen(root);
+  /** Which rungs were shown, by chapter and function. */
+  const seen: Readonly<Record<string, number>> = readNote(root, "hints");
   const key = (name: string): string => `${chapter.id} ${name}`;
 
   // "hint 7 2" names a rung only when there is one function to which it can belong.
@@ -50,7 +50,8 @@ export async function runHint(args: readonly string[]): Promise<number> {
   if (rung !== RUNGS.at(-1)) {
     process.stdout.write(`\nMore: npm run learn hint ${chapter.number} ${name}\n`);
   } else process.stdout.write(`\nThe rest: npm run learn solution ${chapter.number}\n`);
-  writeSeen(root, { ...seen, [key(name)]: Math.max(seen[key(name)] ?? 0, Number(rung)) });
+  const most = Math.max(seen[key(name)] ?? 0, Number(rung));
+  writeNote(root, "hints", { ...seen, [key(name)]: most });
   return 0;
 }
 
@@ -65,27 +66,4 @@ function wrapped(text: string): string {
     return part.replace(/(?<=\S)\n(?=[^\s*-])/g, " ").split("\n")
       .map((line) => line.replace(breaks, "$1\n").trimEnd()).join("\n");
   }).join("");
-}
-
-const seenPath = (root: string): string => join(root, "own", ".hints.json");
-
-/**
- * Which rungs were shown, by chapter and function. Losing it costs nothing: hints begin at the
- * first rung again.
- */
-function readSeen(root: string): Record<string, number> {
-  try {
-    return JSON.parse(readFileSync(seenPath(root), "utf8")) as Record<string, number>;
-  } catch {
-    return {};
-  }
-}
-
-function writeSeen(root: string, seen: Record<string, number>): void {
-  try {
-    mkdirSync(dirname(seenPath(root)), { recursive: true });
-    writeFileSync(seenPath(root), `${JSON.stringify(seen)}\n`);
-  } catch {
-    // A read-only checkout: the hint has been given all the same.
-  }
 }

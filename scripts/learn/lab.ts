@@ -11,11 +11,11 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline/promises";
 import { promisify } from "node:util";
 import { BootstrapError, ROOT } from "../bootstrap.mjs";
 import { findChapter, listChapters } from "../lib/chapters.mjs";
 import { programArguments } from "../lib/compiled.mjs";
+import { askPerson } from "./chapter.ts";
 import type { Lab, LabNumber, LabResult } from "./lab-kit.ts";
 
 /** A prediction this near is a good one. */
@@ -45,7 +45,8 @@ export async function runLab(args: readonly string[]): Promise<number> {
   }
   process.stdout.write(text === undefined
     ? `${lab.title}. ${lab.about}\n\nThe budget: ${lab.budget}.\n\n` : "");
-  const predicted = said ?? (text === undefined ? "" : await predict(lab, value));
+  const question = `${lab.knob} ${value} ${lab.unit}. The first number will be`;
+  const predicted = said ?? (text === undefined ? "" : await askPerson(question));
   const result = await ask<LabResult>(id, String(value));
   process.stdout.write(`${tell(lab, { value, result, predicted }).join("\n")}\n`);
   if (!result.isWithin) {
@@ -61,15 +62,6 @@ async function ask<T>(id: string, ...args: string[]): Promise<T> {
   const program = [...programArguments(ROOT, fileOf(id)), ...args];
   const { stdout } = await promisify(execFile)(process.execPath, program, { cwd: ROOT });
   return JSON.parse(stdout) as T;
-}
-
-async function predict({ knob, unit }: Described, value: number): Promise<string> {
-  if (!process.stdin.isTTY || !process.stdout.isTTY) return "";
-  const terminal = createInterface({ input: process.stdin, output: process.stdout });
-  const question = `${knob} ${value} ${unit}. The first number will be (Enter goes on): `;
-  const answer = await terminal.question(question).catch(() => "");
-  terminal.close();
-  return answer.trim();
 }
 
 export interface Told {

@@ -5,16 +5,17 @@
  *
  * Test: test/learn-companion.test.ts
  */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { join, relative } from "node:path";
 import { ROOT } from "../bootstrap.mjs";
 import { listChapters } from "../lib/chapters.mjs";
-import { MARKS, readMarks, setMark } from "../lib/marks.mjs";
+import { filesUnder } from "../lib/files.mjs";
+import { MARKS, readMarks, readNote, setMark, writeNote } from "../lib/notes.mjs";
 import { contentHash } from "./cache.ts";
 import { begunParts, describe, type Opened, openChapter, readOptions } from "./chapter.ts";
 import { contract } from "./contract.ts";
 import { exercisesByChapter, unwritten, wantReadable } from "./own.ts";
-import { filesUnder, loadProject } from "./project.ts";
+import { loadProject } from "./project.ts";
 
 interface Standing {
   readonly done: boolean;
@@ -105,18 +106,9 @@ interface Kept extends Standing {
 
 /** Results of tests, while all that they came from is the same. */
 class Known {
-  readonly #path = join(ROOT, "own", ".map.json");
-  readonly #old: Readonly<Record<string, Kept>>;
+  readonly #old: Readonly<Record<string, Kept>> = readNote(ROOT, "map");
   readonly #now: Record<string, Kept> = {};
   #hash: string | undefined;
-
-  constructor() {
-    try {
-      this.#old = JSON.parse(readFileSync(this.#path, "utf8")) as Record<string, Kept>;
-    } catch {
-      this.#old = {};
-    }
-  }
 
   async standing(chapter: string, test: () => Promise<Standing>): Promise<Standing> {
     const hash = (this.#hash ??= hashOfAll());
@@ -127,13 +119,7 @@ class Known {
   }
 
   save(): void {
-    if (Object.keys(this.#now).length === 0) return;
-    try {
-      mkdirSync(dirname(this.#path), { recursive: true });
-      writeFileSync(this.#path, JSON.stringify(this.#now, null, 2));
-    } catch {
-      // A read-only checkout: the tests run again next time.
-    }
+    if (Object.keys(this.#now).length > 0) writeNote(ROOT, "map", this.#now);
   }
 }
 

@@ -16,10 +16,12 @@
  * a copy of the project.
  */
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { INVARIANTS, type Invariant } from "#simulation";
 import { programArguments } from "../lib/compiled.mjs";
+import { changedLines, readPatch } from "../learn/patches.ts";
 import { applyPatch, makeSandbox, type Sandbox, sandboxEnvironment } from "../learn/sandbox.ts";
 import { UsageError, type Options } from "./options.ts";
 
@@ -46,13 +48,7 @@ export interface Bug {
 /** @throws {Error} with what the header lacks */
 export function parseBug(name: string, text: string): Bug {
   const file = `${BUGS_FOLDER}/${name}.patch`;
-  const cut = text.indexOf("\n\n");
-  const fields = new Map(
-    text
-      .slice(0, cut)
-      .split("\n")
-      .map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1).trim()]),
-  );
+  const { fields, diff } = readPatch(text);
   const field = (key: string): string => {
     const value = fields.get(key);
     if (value === undefined || value === "") {
@@ -76,28 +72,16 @@ export function parseBug(name: string, text: string): Bug {
   };
   const seeds = count("Seeds");
   const from = fields.has("From") ? count("From") : 1;
-  return {
-    name,
-    file,
-    title: field("Title"),
-    invariants,
-    seeds,
-    from,
-    why: field("Why"),
-    diff: text.slice(cut + 2),
-  };
+  return { name, file, title: field("Title"), invariants, seeds, from, why: field("Why"), diff };
 }
 
 export function listBugs(root: string): Bug[] {
   return readdirSync(join(root, BUGS_FOLDER))
     .filter((name) => name.endsWith(".patch"))
     .sort()
-    .map((name) =>
-      parseBug(
-        name.slice(0, -".patch".length),
-        readFileSync(join(root, BUGS_FOLDER, name), "utf8"),
-      ),
-    );
+    .map((file) => parseBug(
+      file.replace(/\.patch$/, ""), readFileSync(join(root, BUGS_FOLDER, file), "utf8"),
+    ));
 }
 
 /** Puts the bug into a copy of the project. */
@@ -129,7 +113,8 @@ export async function showBug(root: string, name: string, options: Options): Pro
     return 0;
   }
   if (bug === undefined) throw new UsageError(`there is no bug "${name}"; there are:\n${names}`);
-  if (!options.json) console.log(`${bug.title}\n\n${changesOf(bug.diff)}\n\n${bug.why}\n`);
+  const changes = changedLines(bug.diff).join("\n");
+  if (!options.json) console.log(`${bug.title}\n\n${changes}\n\n${bug.why}\n`);
   const sandbox = makeSandbox(root);
   try {
     await plantBug(sandbox, bug);
@@ -139,12 +124,9 @@ export async function showBug(root: string, name: string, options: Options): Pro
       env: { ...sandboxEnvironment(sandbox), SIM_BUG: name },
       stdio: ["ignore", "inherit", "inherit"],
     });
-    const code = await new Promise<number | null>((done) => child.on("exit", done));
-    if (code === 0) {
-      console.error(
-        `sim: the bug was not found in ${options.single ? "this life" : "these lives"}`,
-      );
-    }
+    const [code] = (await once(child, "exit")) as [number | null];
+    const lives = options.single ? "this life" : "these lives";
+    if (code === 0) console.error(`sim: the bug was not found in ${lives}`);
     return code === 1 ? 0 : code === 2 ? 2 : 1;
   } finally {
     sandbox.remove();
@@ -153,28 +135,12 @@ export async function showBug(root: string, name: string, options: Options): Pro
 
 function argumentsFor(bug: Bug, options: Options): string[] {
   const { plan, single, from, seeds, jobs } = options;
-  const which =
-    plan !== undefined
-      ? ["--plan", resolve(plan)]
-      : single
-        ? ["--seed", String(from)]
-        : ["--from", String(from), "--seeds", String(seeds || bug.seeds), "--jobs", String(jobs)];
+  const lives = ["--seeds", String(seeds || bug.seeds), "--jobs", String(jobs)];
+  const which = plan !== undefined ? ["--plan", resolve(plan)]
+    : single ? ["--seed", String(from)] : ["--from", String(from), ...lives];
   const flags = [
-    options.trace && "--trace",
-    !options.shrink && "--no-shrink",
-    options.all && "--all",
+    options.trace && "--trace", !options.shrink && "--no-shrink", options.all && "--all",
     options.json && "--json",
   ];
   return [...which, ...flags.filter((flag) => flag !== false)];
-}
-
-/** The changed lines, with their file. */
-function changesOf(diff: string): string {
-  const lines = diff
-    .trimEnd()
-    .split("\n")
-    .filter((line) => /^(\+\+\+ b\/|[-+](?![-+]))/.test(line));
-  return lines
-    .map((line) => (line.startsWith("+++ ") ? `  ${line.slice("+++ b/".length)}` : `    ${line}`))
-    .join("\n");
 }
