@@ -5,7 +5,7 @@
  */
 import { spawn, type ChildProcess, type SpawnOptions } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,6 +15,7 @@ import { fileURLToPath } from "node:url";
 import { nodeHost, removeTree } from "#host";
 import { connect, type Client } from "#sdk";
 import type { Action, JobSpec, PipelineSpec } from "#wire";
+import { residentMib, statOf } from "../lib/proc.mjs";
 import { timed } from "./table.ts";
 
 export interface Options {
@@ -107,7 +108,7 @@ export async function withCluster<T>(
 }
 
 export async function untilUp(port: number): Promise<Client> {
-  const deadline = performance.now() + 15_000;
+  const deadline = performance.now() + 60_000;
   for (;;) {
     try {
       return await connect({ host: nodeHost(), master: { host: "127.0.0.1", port } });
@@ -127,16 +128,10 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** CPU time, which Linux reports in ticks of 10 ms. */
-export function cpuMs(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /, "").split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * 10;
-}
+/** CPU time. */
+export const cpuMs = (pid: number): number => statOf(pid)?.cpuMs ?? Number.NaN;
 
-export function rssMb(pid: number): number {
-  const kibibytes = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
-  return (Number(kibibytes) * 1024) / 1e6;
-}
+export const rssMb = (pid: number): number => (residentMib(pid) * 1024 * 1024) / 1e6;
 
 // ── work ─────────────────────────────────────────────────────────────────────────────────────────
 

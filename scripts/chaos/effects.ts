@@ -33,11 +33,8 @@ export function readEffects(folder: string): { effects: Effects; torn: string[] 
       const match = /^(\S+) (\S+) (\d+) (\S+) (\d+) (begin|end|fail) (\d{19})$/.exec(text);
       if (match !== null && `${match[1]}.${match[2]}` === name) {
         lines.push({
-          attempt: Number(match[3]),
-          worker: match[4]!,
-          pid: Number(match[5]),
-          what: match[6] as Line["what"],
-          ns: BigInt(match[7]!),
+          attempt: Number(match[3]), worker: match[4]!, pid: Number(match[5]),
+          what: match[6] as Line["what"], ns: BigInt(match[7]!),
         });
       } else if (text !== "") torn.push(`${name}: ${JSON.stringify(text)}`);
     }
@@ -74,15 +71,11 @@ export function endedOnce(history: History, effects: Effects): Finding {
     const success = successOf(job);
     if (success === undefined) continue;
     looked += 1;
-    const ends = lines.filter(
-      ({ what, attempt }) => what === "end" && attempt === success.attempt,
-    ).length;
-    if (ends !== 1) {
-      wrong.push(
-        `${name}: the log says that attempt ${success.attempt} succeeded, its file has ${ends} ` +
-          "ends of it",
-      );
-    }
+    const { attempt } = success;
+    const ends = lines.filter((line) => line.what === "end" && line.attempt === attempt).length;
+    if (ends === 1) continue;
+    const said = `the log says that attempt ${attempt} succeeded`;
+    wrong.push(`${name}: ${said}, its file has ${ends} ends of it`);
   }
   return { looked, what: "completed jobs", wrong };
 }

@@ -8,7 +8,8 @@
  * Left out: timers, which nobody sees from outside. The simulated cluster counts those
  * (test/leaks.sim.support.ts).
  */
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
+import { pids, residentMib, statOf } from "../lib/proc.mjs";
 import type { Finding } from "./effects.ts";
 
 export interface Held {
@@ -36,35 +37,15 @@ export const GROWTH: Held = { descriptors: 24, children: 2, threads: 6, mebibyte
 /** Undefined: it has ended. Needs /proc. */
 export function heldBy(pid: number): Held | undefined {
   try {
-    const status = readFileSync(`/proc/${pid}/status`, "latin1");
-    const field = (name: string): number =>
-      Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)?.[1]);
     return {
       descriptors: readdirSync(`/proc/${pid}/fd`).length,
-      children: childrenOf(pid),
-      threads: field("Threads"),
-      mebibytes: Math.round(field("VmRSS") / 1024),
+      children: pids().filter((other) => statOf(other)?.parent === pid).length,
+      threads: readdirSync(`/proc/${pid}/task`).length,
+      mebibytes: Math.round(residentMib(pid)),
     };
   } catch {
     return undefined;
   }
-}
-
-function childrenOf(pid: number): number {
-  return readdirSync("/proc").filter((name) => {
-    if (!/^\d+$/.test(name)) return false;
-    try {
-      return (
-        Number(
-          readFileSync(`/proc/${name}/stat`, "latin1")
-            .replace(/^.*\) /s, "")
-            .split(" ")[1],
-        ) === pid
-      );
-    } catch {
-      return false; // it has ended
-    }
-  }).length;
 }
 
 const KINDS = Object.keys(GROWTH) as (keyof Held)[];
@@ -73,12 +54,9 @@ const KINDS = Object.keys(GROWTH) as (keyof Held)[];
 export function grown({ name, before, after }: Holding): string[] {
   return KINDS.flatMap((kind) => {
     const [more, bound] = [after[kind] - before[kind], GROWTH[kind]];
-    return more <= bound
-      ? []
-      : [
-          `${name} has ${after[kind]} ${kind} and had ${before[kind]}: ${more} more, the bound ` +
-            `is ${bound}`,
-        ];
+    if (more <= bound) return [];
+    const found = `${name} has ${after[kind]} ${kind} and had ${before[kind]}`;
+    return [`${found}: ${more} more, the bound is ${bound}`];
   });
 }
 
@@ -92,9 +70,8 @@ export function nothingAccumulates(holdings: readonly Holding[]): Finding {
 
 /** One line for each role. */
 export function holdingFigures(holdings: readonly Holding[]): string[] {
-  return holdings.map(
-    ({ name, before, after }) =>
-      `${name} held before and after: ` +
-        `${KINDS.map((kind) => `${kind} ${before[kind]} → ${after[kind]}`).join(", ")}`,
-  );
+  return holdings.map(({ name, before, after }) => {
+    const kinds = KINDS.map((kind) => `${kind} ${before[kind]} → ${after[kind]}`);
+    return `${name} held before and after: ${kinds.join(", ")}`;
+  });
 }

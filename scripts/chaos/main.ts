@@ -16,7 +16,7 @@ const HELP = `npm run chaos -- [--seed S] [--kills N] [--jobs N] [--workers N] [
   --keep        keep the folder with the log, the jobs' files and the notes of all processes
 `;
 
-const STRINGS = ["seed", "kills", "jobs", "workers"] as const;
+const DEFAULTS = { kills: "30", jobs: "300", workers: "4" };
 
 function usage(problem: string): never {
   process.stderr.write(`chaos: ${problem}\n\n${HELP}`);
@@ -24,53 +24,39 @@ function usage(problem: string): never {
 }
 
 function readOptions() {
-  const spec = {
-    ...Object.fromEntries(STRINGS.map((name) => [name, { type: "string" as const }])),
-    keep: { type: "boolean" as const },
-    help: { type: "boolean" as const },
-  };
   try {
-    return parseArgs({ options: spec }).values as Partial<
-      Record<(typeof STRINGS)[number], string>
-    > & { keep?: boolean; help?: boolean };
+    const text = { type: "string" } as const;
+    const flag = { type: "boolean" } as const;
+    return parseArgs({
+      options: { seed: text, kills: text, jobs: text, workers: text, keep: flag, help: flag },
+    }).values;
   } catch (error) {
     return usage((error as Error).message);
   }
 }
 
-const values = readOptions();
+const seedAtRandom = String(Math.floor(Math.random() * 1e6));
+const values = { ...DEFAULTS, seed: seedAtRandom, ...readOptions() };
 if (values.help) {
   process.stdout.write(HELP);
   process.exit(0);
 }
 if (process.platform !== "linux") {
-  usage(
-    `Cannot run here: it reads /proc and counts nanoseconds with date, which ${process.platform} ` +
-      "does not offer",
-  );
+  const lacks = `which ${process.platform} does not offer`;
+  usage(`Cannot run here: it reads /proc and counts nanoseconds with date, ${lacks}`);
 }
 
-function whole(
-  name: (typeof STRINGS)[number],
-  range: { min: number; max: number; otherwise: number },
-): number {
-  const text = values[name];
-  if (text === undefined) return range.otherwise;
-  const number = Number(text);
-  if (!/^\d+$/.test(text) || number < range.min || number > range.max) {
-    usage(`Cannot use --${name} ${text}: must be a whole number from ${range.min} to ${range.max}`);
-  }
-  return number;
+function whole(name: "seed" | "kills" | "jobs" | "workers", least: number, most: number): number {
+  const number = Number(values[name]);
+  if (/^\d+$/.test(values[name]) && number >= least && number <= most) return number;
+  const range = `must be a whole number from ${least} to ${most}`;
+  return usage(`Cannot use --${name} ${values[name]}: ${range}`);
 }
 
-const seed = whole("seed", {
-  min: 0,
-  max: 2 ** 32 - 1,
-  otherwise: Math.floor(Math.random() * 1e6),
-});
-const kills = whole("kills", { min: 1, max: 1000, otherwise: 30 });
-const jobs = whole("jobs", { min: 20, max: 100_000, otherwise: 300 });
-const workers = whole("workers", { min: 2, max: 64, otherwise: 4 });
+const seed = whole("seed", 0, 2 ** 32 - 1);
+const kills = whole("kills", 1, 1000);
+const jobs = whole("jobs", 20, 100_000);
+const workers = whole("workers", 2, 64);
 
 const interrupt = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => interrupt.abort());
@@ -81,17 +67,9 @@ process.stderr.write(
 );
 try {
   const outcome = await runChaos({
-    seed,
-    kills,
-    jobs,
-    workers,
-    slots: 2,
-    paceMs: 3000,
-    freezes: Math.max(1, Math.round(kills / 5)),
-    freezeMaster: true,
-    healMs: 60_000,
-    keep: values.keep ?? false,
-    signal: interrupt.signal,
+    seed, kills, jobs, workers, slots: 2, paceMs: 3000,
+    freezes: Math.max(1, Math.round(kills / 5)), freezeMaster: true, healMs: 60_000,
+    keep: values.keep ?? false, signal: interrupt.signal,
     onProgress: (text) => process.stderr.write(`${text}\n`),
   });
   const width = Math.max(...outcome.checks.map(({ name }) => name.length));
@@ -100,9 +78,8 @@ try {
     for (const line of wrong.slice(0, 20)) console.log(`${" ".repeat(width)}    ${line}`);
     if (wrong.length > 20) console.log(`${" ".repeat(width)}    … and ${wrong.length - 20} more`);
   }
-  console.log(
-    `\n${outcome.figures.join("\n")}\ntook ${(outcome.tookMs / 1000).toFixed(0)} s, seed ${seed}`,
-  );
+  console.log(`\n${outcome.figures.join("\n")}`);
+  console.log(`took ${(outcome.tookMs / 1000).toFixed(0)} s, seed ${seed}`);
   if (outcome.dir !== undefined) console.log(`kept: ${outcome.dir}`);
   process.exit(outcome.ok ? 0 : 1);
 } catch (error) {

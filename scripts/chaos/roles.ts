@@ -6,6 +6,7 @@
  * lives.
  */
 import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { openSync, closeSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -27,55 +28,41 @@ export interface Life {
  * A place for one process, which changes. Times are of the wall clock, so that they compare with
  * those in the log.
  */
-abstract class Role {
+export class Role {
   readonly name: string;
   readonly lives: Life[] = [];
-  protected readonly cli: string;
-  protected readonly dir: string;
+  /** Ends that nobody here wanted. */
+  readonly crashes: string[] = [];
+  /** Resolves when the process is ready, or was ended from here; rejects when it ends by itself. */
+  ready: Promise<void> = Promise.resolve();
+  readonly #options: RoleOptions;
   #child: ChildProcess | undefined;
   #exited: Promise<void> = Promise.resolve();
-  #ready: Promise<void> = Promise.resolve();
   #frozen = false;
   #ending = false;
   /** Somebody here wants it to end. */
   #asked = false;
-  /** Ends that nobody here wanted. */
-  readonly crashes: string[] = [];
 
-  constructor(name: string, options: { cli: string; dir: string }) {
+  constructor(name: string, options: RoleOptions) {
     this.name = name;
-    this.cli = options.cli;
-    this.dir = options.dir;
+    this.#options = options;
   }
 
-  protected abstract args(): string[];
-  protected abstract firstLine(line: string): void;
-  protected abstract gone(): void;
-
+  /** Undefined: it is not there. */
   get pid(): number | undefined {
     return this.#child?.pid;
-  }
-
-  get alive(): boolean {
-    return this.#child !== undefined;
   }
 
   get frozen(): boolean {
     return this.#frozen;
   }
 
-  /** Resolves when the process is ready, or was ended from here; rejects when it ends by itself. */
-  get ready(): Promise<void> {
-    return this.#ready;
-  }
-
   start(): void {
     if (this.#child !== undefined || this.#ending) return;
-    const notes = openSync(join(this.dir, `${this.name}.notes`), "a");
-    const child = spawn(process.execPath, [this.cli, ...this.args()], {
-      cwd: "/",
-      env: roleEnv(),
-      stdio: ["pipe", "pipe", notes],
+    const { cli, dir, args, onReady, onGone } = this.#options;
+    const notes = openSync(join(dir, `${this.name}.notes`), "a");
+    const child = spawn(process.execPath, [cli, ...args, "--json"], {
+      cwd: "/", env: roleEnv(), stdio: ["pipe", "pipe", notes],
     });
     closeSync(notes);
     const life: Life = { startedAt: Date.now() };
@@ -83,45 +70,34 @@ abstract class Role {
     this.#child = child;
     this.#asked = false;
     child.stdin!.on("error", () => undefined);
-    this.#exited = new Promise((resolve) => {
-      child.once("exit", (code, signal) => {
-        if (!this.#asked) {
-          this.crashes.push(
-            `${this.name} ended by itself with ${signal ?? `exit code ${code}`}; see ` +
-              `${this.name}.notes`,
-          );
-        }
-        life.endedAt = Date.now();
-        this.#child = undefined;
-        this.#frozen = false;
-        this.gone();
-        resolve();
-      });
-    });
-    this.#ready = new Promise((resolve, reject) => {
+    this.ready = new Promise((resolve, reject) => {
       const late = setTimeout(
-        () => reject(new Error(`${this.name} has said nothing for ${START_MS} ms`)),
-        START_MS,
+        () => reject(new Error(`${this.name} has said nothing for ${START_MS} ms`)), START_MS,
       );
       createInterface({ input: child.stdout! }).once("line", (line) => {
         clearTimeout(late);
         life.readyAt = Date.now();
-        this.firstLine(line);
+        onReady?.(JSON.parse(line) as { port: number });
         resolve();
       });
-      child.once("exit", (code, signal) => {
+      this.#exited = once(child, "exit").then(([code, signal]) => {
         clearTimeout(late);
+        life.endedAt = Date.now();
+        this.#child = undefined;
+        this.#frozen = false;
+        onGone?.();
         if (this.#asked) return resolve();
-        const ending = `${this.name} ended with ${signal ?? code}`;
-        reject(new Error(`${ending} before it was ready; see ${this.name}.notes`));
+        const how = `with ${signal ?? `exit code ${code}`}; see ${this.name}.notes`;
+        this.crashes.push(`${this.name} ended by itself ${how}`);
+        reject(new Error(`${this.name} ended before it was ready, ${how}`));
       });
     });
-    this.#ready.catch(() => undefined); // often nobody waits for it
+    this.ready.catch(() => undefined); // often nobody waits for it
   }
 
   /** With SIGKILL. Resolves when it is gone. */
   async kill(options: { withReaper?: boolean } = {}): Promise<void> {
-    const pid = this.#child?.pid;
+    const { pid } = this;
     if (pid === undefined) return;
     this.#asked = true;
     if (options.withReaper) {
@@ -159,76 +135,46 @@ abstract class Role {
   }
 }
 
-export class MasterRole extends Role {
-  readonly #onPort: (port: number | undefined) => void;
-
-  constructor(options: { cli: string; dir: string; onPort: (port: number | undefined) => void }) {
-    super("master", options);
-    this.#onPort = options.onPort;
-  }
-
-  get state(): string {
-    return join(this.dir, "state");
-  }
-
-  protected args(): string[] {
-    // Another port every time: workers that come back find it through the proxy.
-    return ["master", "--port", "0", "--state", this.state, "--json"];
-  }
-
-  protected firstLine(line: string): void {
-    this.#onPort((JSON.parse(line) as { port: number }).port);
-  }
-
-  protected gone(): void {
-    this.#onPort(undefined);
-  }
+interface RoleOptions {
+  /** The built command line, and the folder of everything. */
+  readonly cli: string;
+  readonly dir: string;
+  readonly args: readonly string[];
+  /** With the first line that it prints. */
+  readonly onReady?: (said: { port: number }) => void;
+  readonly onGone?: () => void;
 }
 
-export class WorkerRole extends Role {
-  readonly #proxy: number;
-  readonly #slots: number;
-  readonly #tags: readonly string[];
+interface Place {
+  readonly cli: string;
+  readonly dir: string;
+}
 
-  constructor(
-    name: string,
-    options: { cli: string; dir: string; proxy: number; slots: number; tags: readonly string[] },
-  ) {
-    super(name, options);
-    this.#proxy = options.proxy;
-    this.#slots = options.slots;
-    this.#tags = options.tags;
-  }
+export function masterRole(
+  { cli, dir }: Place, onPort: (port: number | undefined) => void,
+): Role {
+  return new Role("master", {
+    cli, dir, onReady: ({ port }) => onPort(port), onGone: () => onPort(undefined),
+    // Another port every time: workers that come back find it through the proxy.
+    args: ["master", "--port", "0", "--state", join(dir, "state")],
+  });
+}
 
-  protected args(): string[] {
-    const tags = this.#tags.length === 0 ? [] : ["--tags", this.#tags.join(",")];
-    // A home of its own, as on a machine of its own. The pipe ends it should this process be
-    // killed.
-    return [
-      "worker",
-      "--master",
-      `127.0.0.1:${this.#proxy}`,
-      "--name",
-      this.name,
-      "--slots",
-      String(this.#slots),
-      "--home",
-      join(this.dir, this.name),
-      "--parent-pipe",
-      "--json",
-      ...tags,
-    ];
-  }
-
-  protected firstLine(): void {}
-  protected gone(): void {}
+export function workerRole(
+  { cli, dir }: Place,
+  { name, proxy, slots, tags }: {
+    name: string; proxy: number; slots: number; tags: readonly string[];
+  },
+): Role {
+  const what = ["--name", name, "--slots", String(slots)];
+  // A home of its own, as on a machine of its own. The pipe ends it should this process be killed.
+  const where = ["--master", `127.0.0.1:${proxy}`, "--home", join(dir, name), "--parent-pipe"];
+  const tagged = tags.length === 0 ? [] : ["--tags", tags.join(",")];
+  return new Role(name, { cli, dir, args: ["worker", ...what, ...where, ...tagged] });
 }
 
 /** Nothing of the caller's own setup. */
 function roleEnv(): NodeJS.ProcessEnv {
-  return Object.fromEntries(
-    Object.entries(process.env).filter(
-      ([name]) => !/^(TITAN_|NODE_OPTIONS$|NODE_TEST_CONTEXT$|PWD$|OLDPWD$)/.test(name),
-    ),
-  );
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) =>
+    !/^(TITAN_|NODE_OPTIONS$|NODE_TEST_CONTEXT$|PWD$|OLDPWD$)/.test(name)));
 }

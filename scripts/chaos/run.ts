@@ -17,6 +17,7 @@
 import { cpSync, existsSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { nodeHost, removeTree } from "#host";
 import type { Client } from "#sdk";
 import {
@@ -27,10 +28,9 @@ import { grown, heldBy, type Held, type Holding } from "./held.ts";
 import { chaosPlan, type PlanOptions } from "./plan.ts";
 import { processesOf, type Found } from "./processes.ts";
 import { Proxy } from "./proxy.ts";
-import { MasterRole, WorkerRole } from "./roles.ts";
+import { masterRole, type Role, workerRole } from "./roles.ts";
 import { RealScene } from "./scene.ts";
 import { judge, type Evidence, type Verdict } from "./verdict.ts";
-import { pause, untilTrue } from "./wait.ts";
 
 export interface ChaosOptions extends PlanOptions {
   /** How long the runs may take to end once everything is mended. */
@@ -53,9 +53,8 @@ const GONE_MS = 6000;
 const IDLE_MS = 15_000;
 const HEALTHY_MS = 20_000;
 
-export async function runChaos(options: ChaosOptions): Promise<ChaosOutcome> {
-  const run = new ChaosRun(options);
-  return run.toTheEnd();
+export function runChaos(options: ChaosOptions): Promise<ChaosOutcome> {
+  return new ChaosRun(options).toTheEnd();
 }
 
 class ChaosRun {
@@ -72,8 +71,8 @@ class ChaosRun {
   readonly #steps: Steps;
   /** Between the master and each worker and client, by their names. */
   readonly #proxies = new Map<string, Proxy>();
-  #master!: MasterRole;
-  #workers: WorkerRole[] = [];
+  #master!: Role;
+  #workers: Role[] = [];
   readonly #ended = new Promise<void>((resolve) =>
     this.#over.signal.addEventListener("abort", () => resolve(), { once: true }),
   );
@@ -96,21 +95,9 @@ class ChaosRun {
       new PatientClient(this.#scene, `c${index + 1}`, () => true));
     this.#steps = new Steps(this.#scene, { clients: this.#clients, snapshot: () => undefined });
     this.#evidence = {
-      dir: this.#dir,
-      effects: this.#effects,
-      deaths: [],
-      told: this.#scene.told,
-      kills: [],
-      disturbed: [],
-      masterFreezes: [],
-      leftByAttempts: [],
-      orphans: [],
-      open: [],
-      crashes: [],
-      lives: { master: [], workers: [] },
-      broken: undefined,
-      repeats: 0,
-      held: [],
+      effects: this.#effects, deaths: [], told: this.#scene.told, kills: [], disturbed: [],
+      masterFreezes: [], leftByAttempts: [], orphans: [], open: [], crashes: [],
+      lives: { master: [], workers: [] }, broken: undefined, repeats: 0, held: [],
     };
   }
 
@@ -137,26 +124,15 @@ class ChaosRun {
       await this.#mend();
       await this.#stop();
       if (this.#interrupted) throw new Error("it was interrupted");
-      const { told, kills, disturbed, masterFreezes, lives } = this.#evidence;
-      writeFileSync(
-        join(this.#dir, "evidence.json"),
-        JSON.stringify({ told, kills, disturbed, masterFreezes, lives }, null, 1),
-      );
       const verdict = judge(this.#evidence, await readLogEvents(nodeHost(), this.#log));
       kept = keep || !verdict.ok;
-      return {
-        ...verdict,
-        tookMs: performance.now() - this.#begun,
-        dir: kept ? this.#dir : undefined,
-      };
+      const dir = kept ? this.#dir : undefined;
+      return { ...verdict, tookMs: performance.now() - this.#begun, dir };
     } catch (error) {
       kept = keep || !this.#interrupted;
       const where = kept ? ` (its files are in ${this.#dir})` : "";
-      throw new Error(
-        "Cannot finish the run: " +
-          `${this.#interrupted ? "it was interrupted" : (error as Error).message}${where}`,
-        { cause: error },
-      );
+      const why = this.#interrupted ? "it was interrupted" : (error as Error).message;
+      throw new Error(`Cannot finish the run: ${why}${where}`, { cause: error });
     } finally {
       signal?.removeEventListener("abort", interrupt);
       await this.#stop();
@@ -182,22 +158,22 @@ class ChaosRun {
     for (const { name } of [...plan.workers, ...this.#clients]) {
       this.#proxies.set(name, await Proxy.listen());
     }
-    this.#master = new MasterRole({
-      cli,
-      dir: this.#dir,
-      onPort: (port) => {
-        for (const proxy of this.#proxies.values()) proxy.target = port;
-      },
+    const place = { cli, dir: this.#dir };
+    this.#master = masterRole(place, (port) => {
+      for (const proxy of this.#proxies.values()) proxy.target = port;
     });
-    this.#workers = plan.workers.map(({ name, slots, tags }) => {
-      const proxy = this.#proxies.get(name)!.port;
-      return new WorkerRole(name, { cli, dir: this.#dir, proxy, slots, tags });
-    });
-    this.#master.start();
-    for (const worker of this.#workers) worker.start();
-    await Promise.all([this.#master.ready, ...this.#workers.map((worker) => worker.ready)]);
+    this.#workers = plan.workers.map((worker) =>
+      workerRole(place, { ...worker, proxy: this.#proxies.get(worker.name)!.port }));
+    await this.#startAll();
     for (const [name, held] of this.#holdings()) this.#before.set(name, held);
     this.#say(`a master and ${this.#workers.length} workers are up`);
+  }
+
+  /** Those that are not there. Resolves when all are ready. */
+  async #startAll(): Promise<void> {
+    const roles = [this.#master, ...this.#workers];
+    for (const role of roles) role.start();
+    await Promise.all(roles.map((role) => role.ready));
   }
 
   // ── the work and the faults ────────────────────────────────────────────────────────────────────
@@ -260,14 +236,14 @@ class ChaosRun {
     this.#inBackground(this.#pause(fault.forMs).then(() => proxy.delay()));
   }
 
-  #workerOf({ target }: Fault): WorkerRole {
+  #workerOf({ target }: Fault): Role {
     return this.#workers.find(({ name }) => name === target)!;
   }
 
   /** Not when it is ready, but as soon as it is there: it may be killed while it starts, too. */
   async #killMaster({ downMs }: Fault & { kind: "kill" | "crash" }): Promise<void> {
     const master = this.#master;
-    await untilTrue(() => master.alive, HEALTHY_MS);
+    await untilTrue(() => master.pid !== undefined, HEALTHY_MS);
     const from = Date.now();
     await master.kill();
     // All that a client was told by now must be in the log, and everything that was in it before.
@@ -286,15 +262,10 @@ class ChaosRun {
   async #killWorker(fault: Fault & { kind: "kill" | "crash" }): Promise<void> {
     const worker = this.#workerOf(fault);
     const withReaper = fault.kind === "crash";
-    await untilTrue(() => worker.alive, HEALTHY_MS);
+    await untilTrue(() => worker.pid !== undefined, HEALTHY_MS);
+    const { name, frozen } = worker;
     const since = worker.lives.at(-1)!.startedAt;
-    this.#evidence.kills.push({
-      at: Date.now(),
-      since,
-      worker: worker.name,
-      frozen: worker.frozen,
-      withReaper,
-    });
+    this.#evidence.kills.push({ at: Date.now(), since, worker: name, frozen, withReaper });
     await worker.kill({ withReaper });
     this.#inBackground(pause(fault.downMs).then(() => worker.start()));
   }
@@ -324,11 +295,8 @@ class ChaosRun {
     this.#say("no more faults");
     this.#scene.healing = true;
     for (const proxy of this.#proxies.values()) proxy.delay();
-    for (const role of [this.#master, ...this.#workers]) {
-      role.thaw();
-      role.start();
-    }
-    await Promise.all([this.#master.ready, ...this.#workers.map((worker) => worker.ready)]);
+    for (const role of [this.#master, ...this.#workers]) role.thaw();
+    await this.#startAll();
     await this.#bringToEnd();
     this.#evidence.broken = this.#scene.broken;
     this.#evidence.repeats = this.#clients.reduce((sum, { repeats }) => sum + repeats, 0);
@@ -336,10 +304,8 @@ class ChaosRun {
     this.#say("all runs have ended; looking for what their jobs left");
     this.#evidence.leftByAttempts = await this.#remaining();
     // Idle launchers are let go after some seconds, and memory is collected some time.
-    await untilTrue(
-      () => this.#held().every((holding) => grown(holding).length === 0),
-      IDLE_MS,
-    ).catch(() => undefined);
+    const isIdle = (): boolean => this.#held().every((holding) => grown(holding).length === 0);
+    await untilTrue(isIdle, IDLE_MS).catch(() => undefined);
     this.#evidence.held = this.#held();
   }
 
@@ -372,11 +338,8 @@ class ChaosRun {
   }
 
   #held(): Holding[] {
-    return this.#holdings().map(([name, after]) => ({
-      name,
-      before: this.#before.get(name)!,
-      after,
-    }));
+    return this.#holdings().map(([name, after]) =>
+      ({ name, before: this.#before.get(name)!, after }));
   }
 
   /** Polls, because what was asked to end has some seconds for it. */
@@ -425,9 +388,7 @@ class ChaosRun {
 
   #inBackground(work: Promise<void>): void {
     const tracked: Promise<void> = work
-      .catch((error: Error) => {
-        this.#failure ??= error;
-      })
+      .catch((error: Error) => void (this.#failure ??= error))
       .finally(() => this.#background.delete(tracked));
     this.#background.add(tracked);
   }
@@ -437,5 +398,16 @@ class ChaosRun {
     const settled = (): boolean => this.#background.size === 0 || this.#failure !== undefined;
     await untilTrue(settled, 3 * HEALTHY_MS);
     if (this.#failure !== undefined) throw this.#failure;
+  }
+}
+
+/** Asks again and again. */
+async function untilTrue(what: () => boolean | Promise<boolean>, limitMs: number): Promise<void> {
+  const end = performance.now() + limitMs;
+  while (!(await what())) {
+    if (performance.now() > end) {
+      throw new Error(`Cannot go on with the run: still not true after ${limitMs} ms: ${what}`);
+    }
+    await pause(20);
   }
 }

@@ -38,15 +38,11 @@ export class RealScene implements Scene {
   broken: Broken | undefined;
   readonly #host = nodeHost();
   readonly #begun = performance.now();
-  readonly #effects: string;
-  readonly #portOf: (client: string) => number;
-  readonly #onBroken: (broken: Broken) => void;
+  readonly #options: SceneOptions;
 
   constructor(plan: Plan, options: SceneOptions) {
     this.plan = plan;
-    this.#effects = options.effects;
-    this.#portOf = options.portOf;
-    this.#onBroken = options.onBroken;
+    this.#options = options;
   }
 
   get random(): Random {
@@ -70,7 +66,7 @@ export class RealScene implements Scene {
   breaks(invariant: Invariant, message: string): void {
     if (this.broken !== undefined) return;
     this.broken = { invariant, message, atMs: Math.round(this.now) };
-    this.#onBroken(this.broken);
+    this.#options.onBroken(this.broken);
   }
 
   after(ms: number, fn: () => void): Timer {
@@ -82,11 +78,11 @@ export class RealScene implements Scene {
   }
 
   connect(client: string): Promise<Client> {
-    const master = { host: "127.0.0.1", port: this.#portOf(client) };
+    const master = { host: "127.0.0.1", port: this.#options.portOf(client) };
     return connect({ host: this.#host, master, timeoutMs: ANSWER_MS });
   }
 
   jobSpec(job: JobPlan): JobSpec {
-    return shellJob(job, this.#effects);
+    return shellJob(job, this.#options.effects);
   }
 }

@@ -11,13 +11,7 @@ import {
   INVARIANTS, Judge, Violation, type Broken, type Invariant, type LogEvents,
 } from "#simulation";
 import {
-  attemptsOnce,
-  endedOnce,
-  parentsFirst,
-  readEffects,
-  reportsAreTrue,
-  type Effects,
-  type Finding,
+  attemptsOnce, endedOnce, parentsFirst, readEffects, reportsAreTrue, type Effects, type Finding,
 } from "./effects.ts";
 import { holdingFigures, nothingAccumulates, type Holding } from "./held.ts";
 import { readHistory, type History } from "./history.ts";
@@ -26,7 +20,6 @@ import type { Life } from "./roles.ts";
 import type { Told } from "./scene.ts";
 
 export interface Evidence {
-  readonly dir: string;
   /** The folder of the jobs' files. */
   readonly effects: string;
   /** At every death of the master: how much the clients had been told by then, and its log. */
@@ -126,9 +119,8 @@ function judgeLog(evidence: Evidence, found: { log: LogEvents; effects: Effects 
   }
   const looked = lookedAt(judge, evidence);
   // Only the simulated world can look into the memory of its processes.
-  const names = (Object.keys(INVARIANTS) as Invariant[]).filter(
-    (name) => name !== "bounded-queues",
-  );
+  const all = Object.keys(INVARIANTS) as Invariant[];
+  const names = all.filter((name) => name !== "bounded-queues");
   return names.map((name) => {
     const [count, what] = looked[name] ?? [judge.stats.events, "events"];
     return {
@@ -210,23 +202,14 @@ function stalledMaster(
 ): Finding {
   const ran = (what: string): boolean => {
     const [, job, attempt] = /^(.+)#(\d+)$/.exec(what) ?? [];
-    return (
-      effects.get(job?.replace("/", ".") ?? "")?.some((line) => line.attempt === Number(attempt)) ??
-      false
-    );
+    const lines = effects.get(job?.replace("/", ".") ?? "") ?? [];
+    return lines.some((line) => line.attempt === Number(attempt));
   };
-  const wrong = masterFreezes.flatMap(({ from, to }) =>
-    history.losses
-      .filter(
-        ({ at, what, neverArrived }) => at >= from && at <= to && !(neverArrived && !ran(what)),
-      )
-      .map(({ at, what }) => `${what} was given up ${at - from} ms after the master was stopped`),
-  );
-  return {
-    looked: masterFreezes.length,
-    what: "stops of the master for 10 s in a healthy cluster",
-    wrong,
-  };
+  const wrong = masterFreezes.flatMap(({ from, to }) => history.losses
+    .filter(({ at, what, neverArrived }) => at >= from && at <= to && (!neverArrived || ran(what)))
+    .map(({ at, what }) => `${what} was given up ${at - from} ms after the master was stopped`));
+  const what = "stops of the master for 10 s in a healthy cluster";
+  return { looked: masterFreezes.length, what, wrong };
 }
 
 // ── figures ──────────────────────────────────────────────────────────────────────────────────────
@@ -239,13 +222,10 @@ function figures(
   const jobs = [...history.runs.values()].flatMap((run) => run.jobs.map((job) => ({ run, job })));
   const attempts = jobs.flatMap(({ job }) => job.attempts);
   const count = (end: string): number => attempts.filter((attempt) => attempt.end === end).length;
-  const doubled = jobs.filter(
-    ({ run, job }) =>
-      (effects.get(`${run.id}.${job.spec.id}`)?.filter(({ what }) => what === "end").length ?? 0) >
-      1,
-  ).length;
-  const restarts = evidence.lives.master
-    .slice(1)
+  const endsOf = (name: string): number =>
+    (effects.get(name) ?? []).filter(({ what }) => what === "end").length;
+  const doubled = jobs.filter(({ run, job }) => endsOf(`${run.id}.${job.spec.id}`) > 1).length;
+  const restarts = evidence.lives.master.slice(1)
     .flatMap(({ startedAt, readyAt }) => (readyAt === undefined ? [] : [readyAt - startedAt]));
   const moves = evidence.kills.flatMap((kill) => movesAfter(kill, { evidence, history, effects }));
   const calm = moves.filter((move) => move.calm);
@@ -287,29 +267,18 @@ function movesAfter(
   for (const { id, jobs } of history.runs.values()) {
     for (const { spec, attempts } of jobs) {
       for (const [index, attempt] of attempts.entries()) {
-        if (
-          attempt.worker !== kill.worker ||
-          attempt.startedAt < kill.since ||
-          attempt.startedAt > kill.at ||
-          attempt.end !== "lost" ||
-          attempt.endedAt! < kill.at
-        ) {
-          continue;
-        }
+        const { worker, startedAt, end, endedAt = 0 } = attempt;
+        const wasRunning = worker === kill.worker && startedAt >= kill.since &&
+          startedAt <= kill.at && endedAt >= kill.at;
+        if (!wasRunning || end !== "lost") continue;
         const next = attempts[index + 1];
-        const begin =
-          next &&
-          effects
-            .get(`${id}.${spec.id}`)
-            ?.find((line) => line.attempt === next.attempt && line.what === "begin");
-        const givenUpMs = attempt.endedAt! - kill.at;
-        const calm =
-          !kill.frozen &&
-          !evidence.disturbed.some(({ from, to }) => from <= attempt.endedAt! && to >= kill.at);
+        const begin = next && effects.get(`${id}.${spec.id}`)
+          ?.find((line) => line.attempt === next.attempt && line.what === "begin");
+        const isDisturbed = evidence.disturbed.some(({ from, to }) =>
+          from <= endedAt && to >= kill.at);
         moves.push({
-          givenUpMs,
+          givenUpMs: endedAt - kill.at, calm: !kill.frozen && !isDisturbed,
           elsewhereMs: begin && Number(begin.ns / 1_000_000n) - kill.at,
-          calm,
         });
       }
     }

@@ -6,20 +6,15 @@
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import {
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  readlinkSync,
-  realpathSync,
-  rmSync,
-  symlinkSync,
+  existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, realpathSync, rmSync, symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { basename, join, relative } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { compileCopy, isCompiled, recompile } from "../lib/compiled.mjs";
 import { filesUnder } from "../lib/files.mjs";
+import { commandOf, pids, standsIn, statOf, textOf } from "../lib/proc.mjs";
 
 /** Left out of a copy: history, tools (linked instead), and the leftovers of people and runs. */
 const NOT_COPIED = new Set([".git", "node_modules", "own", ".titan"]);
@@ -76,8 +71,9 @@ export function makeSandbox(root: string, options: { compile?: boolean } = {}): 
   const done = spawnSync("cp", ["-RPp", ...entries, copy], { encoding: "utf8" });
   // A file of a running command that vanished between listing and copying is no reason to stop.
   if (done.error) throw new Error(`Cannot copy the project: ${done.error.message}`);
-  for (const name of readdirOr(join(copy, "dist"))) {
-    if (/^\.(lock|staging-)/.test(name)) rmSync(join(copy, "dist", name), { recursive: true });
+  const built = join(copy, "dist");
+  for (const name of existsSync(built) ? readdirSync(built) : []) {
+    if (/^\.(lock|staging-)/.test(name)) rmSync(join(built, name), { recursive: true });
   }
   symlinkSync(join(realpathSync(join(root, "node_modules"))), join(copy, "node_modules"));
   // tsx keeps compiled files here; sharing it saves a second per lesson
@@ -258,11 +254,15 @@ export function runProgram(
   });
 }
 
-function killGroup(child: ChildProcess): void {
+function killGroup({ pid }: ChildProcess): void {
+  if (pid !== undefined) kill(-pid);
+}
+
+function kill(target: number): void {
   try {
-    if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+    process.kill(target, "SIGKILL");
   } catch {
-    // nothing left to kill
+    // ended meanwhile, or somebody else's
   }
 }
 
@@ -282,7 +282,7 @@ async function groupEnded(child: ChildProcess): Promise<boolean> {
   if (child.pid === undefined) return true;
   for (const deadline = Date.now() + SURVIVOR_GRACE_MS; Date.now() < deadline; ) {
     if (!groupIsAlive(child.pid)) return true;
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await sleep(10);
   }
   return false;
 }
@@ -293,22 +293,9 @@ function groupIsAlive(group: number): boolean {
   } catch {
     return false;
   }
-  // Dead members that nobody has reaped yet (a container's process 1 may never do so) still answer.
-  const pids = readdirOr("/proc").filter((name) => /^\d+$/.test(name));
-  if (pids.length === 0) return true;
-  return pids.some((pid) => {
-    try {
-      // pid (name) state parent group …; the name may hold anything, so count from its closing
-      // bracket
-      const [state, , pgrp] = readFileSync(`/proc/${pid}/stat`, "utf8")
-        .split(") ")
-        .at(-1)!
-        .split(" ");
-      return Number(pgrp) === group && state !== "Z" && state !== "X";
-    } catch {
-      return false;
-    }
-  });
+  // Dead members that nobody has waited for still answer.
+  const all = pids().map(statOf);
+  return all.length === 0 || all.some((stat) => stat?.group === group && stat.isLiving);
 }
 
 /**
@@ -318,42 +305,17 @@ function groupIsAlive(group: number): boolean {
  */
 export function killStrays(sandbox: Sandbox): string[] {
   const base = join(sandbox.root, "..");
-  const strays: string[] = [];
-  const killed: string[] = [];
-  for (const pid of readdirOr("/proc")) {
-    if (!/^\d+$/.test(pid) || Number(pid) === process.pid) continue;
-    try {
-      const inside =
-        readlinkSync(`/proc/${pid}/cwd`).startsWith(base) ||
-        readFileSync(`/proc/${pid}/environ`, "utf8").includes(`${MARK}=${sandbox.root}`);
-      if (!inside || readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z ")) continue;
-      strays.push(readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim());
-      process.kill(Number(pid), "SIGKILL");
-      killed.push(pid);
-    } catch {
-      // ended meanwhile, or somebody else's
-    }
-  }
+  const mark = `${MARK}=${sandbox.root}`;
+  const isLiving = (pid: number): boolean => statOf(pid)?.isLiving ?? false;
+  const found = pids().filter((pid) => pid !== process.pid && isLiving(pid)
+    && (standsIn(pid, base) || textOf(pid, "environ").includes(mark)));
+  const strays = found.map(commandOf);
+  for (const pid of found) kill(pid);
   // A signal is not an end: on a busy machine the next look would find the same process again.
   const clock = new Int32Array(new SharedArrayBuffer(4));
-  for (let waited = 0; waited < KILL_MS && killed.some(isLiving); waited += 5) {
+  for (let waited = 0; waited < KILL_MS && found.some(isLiving); waited += 5) {
     Atomics.wait(clock, 0, 0, 5);
   }
   return strays;
 }
 
-function isLiving(pid: string): boolean {
-  try {
-    return !readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z ");
-  } catch {
-    return false;
-  }
-}
-
-function readdirOr(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
-}
