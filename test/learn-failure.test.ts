@@ -6,6 +6,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -15,6 +16,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { wantReadable } from "../scripts/learn/own.ts";
 import { tellFailures } from "../scripts/learn/telling.ts";
+import { compileCopy, programArguments } from "../scripts/lib/compiled.mjs";
 import { describeEndless, describeFailure, type Failure } from "../scripts/lib/failure.mjs";
 import type { FailedTest } from "../scripts/lib/reporter.mjs";
 import { randomness, withSeeds } from "./seeds.support.ts";
@@ -77,6 +79,41 @@ test("describeFailure() names the line of the project that threw, and no frame o
   const thrown = failureOf(() => randomness(null!) && withSeeds(1, null!));
   assert.equal(thrown.seed, 1);
   assert.match(thrown.message.join(), /TypeError/);
+});
+
+test("a program of a compiled copy names the sources' lines where it fails, also in a thread", () => {
+  const root = realpathSync(mkdtempSync(join(tmpdir(), "titan-stacks-")));
+  try {
+    mkdirSync(join(root, "scripts"));
+    symlinkSync(join(ROOT, "node_modules"), join(root, "node_modules"));
+    writeFileSync(join(root, "package.json"), '{"type": "module"}');
+    const program = join(root, "scripts/fails.ts");
+    writeFileSync(program, [
+      "interface Nothing {",
+      "  readonly line: never;",
+      "}",
+      'import { isMainThread, Worker } from "node:worker_threads";',
+      "const fails = (why: string): string | undefined => new Error(why).stack;",
+      "// A line that the compiler leaves out.",
+      'console.log(fails(isMainThread ? "here" : "in a thread"));',
+      "if (isMainThread) new Worker(new URL(import.meta.url));",
+      "const built = eval('new Error(\"in no file\").stack') as string;",
+      "console.log(built, {} as Nothing);",
+    ].join("\n"));
+    compileCopy(root, root);
+    const { stdout, stderr } = spawnSync(
+      process.execPath, programArguments(root, "scripts/fails.ts"), { encoding: "utf8" });
+    assert.equal(stderr, "");
+    for (const where of ["here", "in a thread"]) {
+      const [, ...frames] = stdout.slice(stdout.indexOf(`Error: ${where}\n`)).split("\n");
+      assert.equal(frames[0], `    at fails (${program}:5:52)`);
+      assert.equal(frames[1], `    at ${program}:7:13`);
+      assert.match(frames[2]!, /^ {4}at .*\(?node:/);
+    }
+    assert.match(stdout, new RegExp(`Error: in no file\\n    at eval \\(eval at .*1:1\\)`));
+  } finally {
+    rmSync(root, { recursive: true, force: true });
+  }
 });
 
 /** One loop computes, the other one awaits and never lets the loop of events have a turn. */

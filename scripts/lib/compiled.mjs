@@ -37,6 +37,7 @@ import { mergeProgram, unmerged } from "./merged.mjs";
 export const SHORT_LIVED = "--interrupt-budget=500000";
 
 const PLAIN_OK = new URL("plain-ok.mjs", import.meta.url).href;
+const STACKS = new URL("stacks.mjs", import.meta.url).href;
 
 /**
  * Strips types and turns ".ts" in imports into ".js": a tenth of a second for a file, a third of
@@ -119,11 +120,11 @@ export function programArguments(root, file, options = {}) {
 /**
  * @param {string} root
  * @param {{ untraced?: boolean }} [options] `untraced`: nobody reads its stack traces, so that they
- *   may name the JavaScript. Maps of two hundred modules take a third of a second.
+ *   may name the JavaScript
  */
 export function loaderFlags(root, { untraced = false } = {}) {
   if (!isCompiled(root)) return SOURCE_FLAGS;
-  return untraced ? [SHORT_LIVED] : [SHORT_LIVED, "--enable-source-maps"];
+  return untraced ? [SHORT_LIVED] : [SHORT_LIVED, `--import=${STACKS}`];
 }
 
 /**
