@@ -171,6 +171,49 @@ test("a job whose launchers die before it began fails after three of them, and l
   await eventually("that one is gone, too", () => processCounts().launchers === 0);
 });
 
+test("a reaper that is killed while there is no group is replaced when the next one " +
+  "begins", { skip }, async () => {
+  const [launcher] = await idleLaunchers(1);
+  process.kill(launcher!, "SIGKILL");
+  await eventually("there is no group", () => processCounts().launchers === 0);
+  process.kill(processCounts().reaper!, "SIGKILL");
+  await eventually("its death is known", () => processCounts().reaper === undefined);
+  await sh("exit 0").ended;
+  assert.notEqual(processCounts().reaper, undefined);
+});
+
+test("startNodeProcess(), runCommand() and the reaper's start tell of a lack of descriptors, and " +
+  "end nobody", { skip }, async () => {
+  const pool = new URL("../src/process/pool.ts", import.meta.url).href;
+  const text = `
+    import { closeSync, openSync } from "node:fs";
+    import { nodeProcesses, runCommand, startNodeProcess } from "#process";
+    import { processCounts } from ${JSON.stringify(pool)};
+    const env = ${JSON.stringify({ PATH })};
+    const job = () => new Promise((onExit) =>
+      nodeProcesses().spawn({ argv: ["true"], cwd: "/", env, onOutput() {}, onExit }));
+    await job(); // its launcher is a group that wants a reaper
+    const open = [];
+    try { for (;;) open.push(openSync("/dev/null")); } catch {}
+    process.kill(processCounts().reaper, "SIGKILL");
+    while (processCounts().reaper !== undefined) await new Promise((again) => setTimeout(again, 5));
+    const node = await new Promise((onEnd) =>
+      startNodeProcess({ program: "0", env, onReply() {}, onPrinted() {}, onEnd }));
+    const command = await runCommand({ argv: ["true"], cwd: "/", env, timeoutMs: 60_000 }).ended;
+    for (const file of open) closeSync(file);
+    env["odd-name"] = "takes the way without a launcher";
+    const { code } = await job();
+    const hasReaper = processCounts().reaper !== undefined;
+    console.log(JSON.stringify([node.error?.code, command.failure, code, hasReaper]));`;
+  const limit = ["-c", 'ulimit -n 128; exec "$@"', "sh", process.execPath];
+  const args = ["--import", "tsx", "-C", "source", "--input-type=module", "-e", text];
+  const node = spawnNode("/bin/sh", [...limit, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  let said = "";
+  node.stdout.on("data", (bytes: Buffer) => { said += String(bytes); });
+  assert.deepEqual(await once(node, "close"), [0, null]);
+  assert.deepEqual(JSON.parse(said), ["EMFILE", "spawn true EMFILE", 0, true]);
+});
+
 test("a job that was paused and resumed before it began is not paused", { skip }, async () => {
   const [launcher] = await idleLaunchers(1);
   process.kill(launcher!, "SIGSTOP"); // it reads nothing

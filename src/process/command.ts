@@ -87,12 +87,13 @@ class Command implements RunningCommand {
     this.#child.stdin?.on("error", () => undefined).end(input);
     const seconds = timeoutMs / 1000;
     this.#timer = setTimeout(() => this.kill(`it had not ended after ${seconds} s`), timeoutMs);
+    // Undefined when there was no descriptor left for them: the error comes next.
     const { stdout, stderr } = this.#child;
-    stdout!.on("data", (bytes: Buffer) => {
+    stdout?.on("data", (bytes: Buffer) => {
       if (this.#out.length < KEPT_BYTES) this.#out += bytes.toString("utf8");
       this.#count(bytes);
     }).on("error", () => undefined);
-    stderr!.on("data", (bytes: Buffer) => {
+    stderr?.on("data", (bytes: Buffer) => {
       this.#err = (this.#err + bytes.toString("utf8")).slice(-KEPT_BYTES);
       this.#count(bytes);
     }).on("error", () => undefined);

@@ -85,7 +85,8 @@ class OwnProcess implements NodeProcess {
     });
     this.#child = child;
     this.pid = child.pid;
-    this.#pipes = child.stdio as (Pipe | null)[];
+    // None when there is no descriptor left: the error comes later.
+    this.#pipes = (child.stdio as (Pipe | null)[] | undefined) ?? [];
     if (this.pid !== undefined) reap(this.pid);
     for (const pipe of this.#pipes) pipe?.on("error", () => undefined); // only its end matters
     this.#pipes[REPLIES]?.on("data", (chunk: Buffer) => options.onReply(chunk));

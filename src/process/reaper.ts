@@ -94,11 +94,13 @@ function start(): void {
   };
   child.once("exit", lost);
   child.once("error", lost);
-  child.stdin.on("error", () => {});
+  // Without a descriptor for it there is no stdin. The next group tries again.
+  const stdin = child.stdin as typeof child.stdin | undefined;
+  stdin?.on("error", () => {});
   child.unref();
   // Bun's stream has no `unref`, and keeps no loop alive.
-  (child.stdin as unknown as { unref?(): void }).unref?.();
-  child.stdin.write(
+  (stdin as unknown as { unref?(): void } | undefined)?.unref?.();
+  stdin?.write(
     [...groups].map((g) => `+ ${g}\n`).join("") + [...folders].map((f) => `= ${f}\n`).join(""),
   );
 }
