@@ -136,6 +136,21 @@ test("a copy that is under way when BLMOVE is served shows its target as it was"
   assert.deepEqual(copied.filter(([, key]) => key === "mine"), [["RPUSH", "mine", "old"]]);
 });
 
+test("a copy that is under way when BLPOP or BRPOP takes at once shows the list as it was", () => {
+  for (const name of ["BLPOP", "BRPOP"]) {
+    const { ask, store } = fixture();
+    ask("RPUSH", "jobs", "a", "b", "c");
+    ask("SET", "later", "v"); // the walk comes from the end: "jobs" is reached after this one
+    const copied: string[][] = [];
+    const copy = store.snapshot((argv) => copied.push(argv));
+    copy.step(1);
+    assert.deepEqual(ask(name, "none", "jobs", "0"), ["jobs", name === "BLPOP" ? "a" : "c"]);
+    while (copy.step(1000));
+    const jobs = copied.filter(([, key]) => key === "jobs");
+    assert.deepEqual(jobs, [["RPUSH", "jobs", "a", "b", "c"]], name);
+  }
+});
+
 test("SET IFEQ and IFNE change a value that is as it should be, and are logged as SET", () => {
   const { ask, groups, store } = fixture();
   for (const [argv, answer] of [
