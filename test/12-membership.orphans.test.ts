@@ -6,8 +6,8 @@ import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import {
-  existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync,
-  statSync, symlinkSync, writeFileSync,
+  closeSync, existsSync, fstatSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync,
+  readlinkSync, realpathSync, rmSync, statSync, symlinkSync, writeFileSync,
 } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -292,11 +292,14 @@ test("a journal is complete, small for ever, and holds up no job when the " +
   const { start } = readEntry(process.pid)!;
   assert.deepEqual([...readJournal(path)], [[process.pid, { start, boot }]]);
   const other = innocent();
-  const { ino } = statSync(path);
+  // Held open, so that no file that takes its place may have its number.
+  const first = openSync(path, "r");
   for (let i = 0; i < 100; i++) {
     noteGroup(other.pid);
     noteGone(other.pid);
   }
+  const { ino } = fstatSync(first);
+  closeSync(first);
   assert.equal(statSync(path).ino, ino, "it is not written anew for each group");
   for (let i = 0; i < 3000; i++) {
     noteGroup(other.pid);
