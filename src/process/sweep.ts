@@ -42,7 +42,7 @@ const MAX_SWEEP_MS = 2_000;
  */
 export const ENVIRON_BYTES = 128 * 1024;
 
-export const hasProc = existsSync("/proc/self/stat") && existsSync("/proc/self/environ");
+export const hasProc = existsSync("/proc/self/environ");
 
 /** The pause before the next pass, after one that took `tookMs`. */
 export function pauseAfter(tookMs: number): number {
