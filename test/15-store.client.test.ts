@@ -416,6 +416,20 @@ test("StoreClient notices a store that says nothing any more", async () => {
   await world.run();
 });
 
+test("StoreClient waits ten seconds for a connection and half a minute for an answer, unless " +
+  "told otherwise", async () => {
+  const { world, connect } = await scripted(() => undefined);
+  const client = await world.settle(connect());
+  await assert.rejects(world.settle(client.call("GET", "k")), /store said nothing for 30000 ms/);
+  client.close();
+  const empty = new SimWorld({ seed: 1 });
+  empty.host("s");
+  const dialled = StoreClient.connect({ host: empty.host("c"), url: "redis://s" });
+  await assert.rejects(empty.settle(dialled), /no connection to s:6379 within 10000 ms/);
+  await world.run();
+  await empty.run();
+});
+
 test("StoreClient arms no timer while it is idle", async () => {
   const { world, connect } = await scripted(() => undefined);
   const client = await world.settle(connect());
