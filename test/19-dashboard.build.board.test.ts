@@ -6,7 +6,9 @@ import { Prng } from "#simulation";
 import {
   changed, ended, filed, moved, openBoard, redo, selected, typed, undo, type Board,
 } from "../src/dashboard/page/build/board.ts";
-import { envOf, listOf, listText, NOT_YET, valueOf } from "../src/dashboard/page/build/controls.ts";
+import {
+  envOf, listText, NOT_YET, typedList, typedValue,
+} from "../src/dashboard/page/build/controls.ts";
 import {
   DraftConflict, Drafts, type Box, type DraftContent,
 } from "../src/dashboard/page/build/drafts.ts";
@@ -181,13 +183,14 @@ test("upTo() leaves a job and all that it waits for", () => {
 
 test("a control's text becomes the value of its field, when it is finished", () => {
   const field = (key: string) => fieldOf("job", key)!;
-  assert.deepEqual([valueOf(field("priority"), "7"), valueOf(field("timeout"), "1.5"),
-    valueOf(field("timeout"), "10m"), valueOf(field("run"), "7"), valueOf(field("priority"), "07"),
-    valueOf(field("affinity"), "true")], [7, 1.5, "10m", "7", "07", true]);
-  assert.deepEqual(listOf(field("requirement"), "GPU, BIG, "), ["GPU", "BIG"]);
-  assert.deepEqual(listOf(field("command"), '["a b", ""]'), ["a b", ""]);
-  assert.equal(listOf(field("command"), '["a b'), NOT_YET);
-  assert.equal(listOf(field("args"), "--x 'a, b'"), "--x 'a, b'");
+  assert.deepEqual([typedValue(field("priority"), "7"), typedValue(field("timeout"), "1.5"),
+    typedValue(field("timeout"), "10m"), typedValue(field("run"), "7"),
+    typedValue(field("priority"), "07"), typedValue(field("affinity"), "true")],
+  [7, 1.5, "10m", "7", "07", true]);
+  assert.deepEqual(typedList(field("requirement"), "GPU, BIG, "), ["GPU", "BIG"]);
+  assert.deepEqual(typedList(field("command"), '["a b", ""]'), ["a b", ""]);
+  assert.equal(typedList(field("command"), '["a b'), NOT_YET);
+  assert.equal(typedList(field("args"), "--x 'a, b'"), "--x 'a, b'");
   assert.deepEqual(envOf("A=1\nB = x=y \nhalf"), { A: "1", B: " x=y " });
   assert.equal(envOf("half"), NOT_YET);
   const { document } = openBoard("jobs: [{id: a, command: [sh, -c, 'x y']}]");

@@ -44,7 +44,7 @@ export interface Answered {
 }
 
 /** What was answered last to the same question, and what the master calls it. */
-const known = new Map<string, { readonly etag: string; readonly answers: Answered[] }>();
+const answered = new Map<string, { readonly etag: string; readonly answers: Answered[] }>();
 
 export const api: Api = {
   several,
@@ -61,12 +61,12 @@ export const api: Api = {
 
 async function several(paths: readonly string[]): Promise<readonly Answered[]> {
   const question = new URLSearchParams(paths.map((path) => ["get", path])).toString();
-  const before = known.get(question);
+  const before = answered.get(question);
   const headers = before === undefined ? {} : { "if-none-match": before.etag };
   const response = await answerTo(`/api/v1/answers?${question}`, { headers });
   if (response.status === 304) return before!.answers;
   const answers = await jsonOf<Answered[]>(response);
-  known.set(question, { etag: response.headers.get("etag") ?? "", answers });
+  answered.set(question, { etag: response.headers.get("etag") ?? "", answers });
   return answers;
 }
 

@@ -130,7 +130,7 @@ export class Needs {
       paths.map((get): Answered => ({ get, error })));
     for (const { get, value, error } of answers) {
       this.#tell(error === undefined
-        ? { type: "loaded", path: get, value } : failed(get, error));
+        ? { type: "loaded", path: get, value } : failure(get, error));
     }
     this.#over(all);
   }
@@ -139,7 +139,7 @@ export class Needs {
     const { path } = asked.need;
     this.#tell(await this.#options.api.get(path).then(
       (value): Told => ({ type: "loaded", path, value }),
-      (error: ApiError) => failed(path, error),
+      (error: ApiError) => failure(path, error),
     ));
     this.#over([asked]);
   }
@@ -177,6 +177,6 @@ function pauseOf({ need }: Asked): number | undefined {
   return document.hidden ? need.hiddenMs : need.everyMs;
 }
 
-function failed(path: string, { status, message }: Problem): Told {
+function failure(path: string, { status, message }: Problem): Told {
   return { type: "failed", path, error: { status, message } };
 }

@@ -79,11 +79,11 @@ function input(shown: Shown, attributes: Attributes): VNode {
     case "boolean": return choice(shown, attributes, ["true", "false"]);
     case "script": return lines(shown, attributes, textOf(node), (text) => text);
     case "texts": case "jobs":
-      return line(shown, attributes, listText(node), (text) => listOf(field, text));
+      return line(shown, attributes, listText(node), (text) => typedList(field, text));
     case "env": return lines(shown, attributes, envText(node), envOf);
     case "json": case "maps":
       return lines(shown, attributes, jsonText(node), jsonOf, "change");
-    default: return line(shown, attributes, textOf(node), (text) => valueOf(field, text));
+    default: return line(shown, attributes, textOf(node), (text) => typedValue(field, text));
   }
 }
 
@@ -161,7 +161,7 @@ export function textOf(node: YamlNode | undefined): string {
 /**
  * A number is written as one if it looks like one; else as it was typed, and the check complains.
  */
-export function valueOf({ kind }: Field, text: string): unknown {
+export function typedValue({ kind }: Field, text: string): unknown {
   const isNumber = kind === "number" || kind === "duration";
   if (isNumber && /^-?(?:0|[1-9]\d*)(?:\.\d+)?$/.test(text.trim())) return Number(text);
   if (kind === "place" && /^(?:true|false)$/.test(text.trim())) return text.trim() === "true";
@@ -176,7 +176,7 @@ export function listText(node: YamlNode | undefined): string {
   return isPlain ? words.join(", ") : JSON.stringify(plainValue(node));
 }
 
-export function listOf({ key }: Field, text: string): unknown {
+export function typedList({ key }: Field, text: string): unknown {
   if (text.trimStart().startsWith("[")) {
     try {
       return JSON.parse(text) as unknown;

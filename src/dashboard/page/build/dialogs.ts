@@ -15,11 +15,10 @@ import type { DraftInfo } from "./drafts.ts";
 import { edgeProblem, reached } from "./edges.ts";
 import { closeModal, modal } from "./modal.ts";
 import { openDraft, openRun, openText } from "./saves.ts";
-import { trialDialog } from "./trial-dialog.ts";
+import { latestRuns, trialDialog } from "./trial-dialog.ts";
 
-const MAX_RUNS = 30;
 const MAX_CHOICES = 300;
-const MAX_FILE_BYTES = 8 * 1024 * 1024;
+const MAX_PIPELINE_BYTES = 8 * 1024 * 1024;
 
 export function dialogs(desk: Desk, state: State, context: Context): Child {
   if (desk.dialog === "open") return openDialog(desk, state, context);
@@ -30,8 +29,7 @@ export function dialogs(desk: Desk, state: State, context: Context): Child {
 // ── open ─────────────────────────────────────────────────────────────────────────────────────────
 
 function openDialog({ drafts, draft }: Desk, state: State, context: Context): VNode {
-  const runs = [...state.runs?.values() ?? []]
-    .sort((a, b) => b.submittedAt - a.submittedAt).slice(0, MAX_RUNS);
+  const runs = latestRuns(state);
   return modal("Open a pipeline", { context },
     h("div", { class: "build-row" },
       button("New", () => {
@@ -40,7 +38,7 @@ function openDialog({ drafts, draft }: Desk, state: State, context: Context): VN
       }),
       h("label", { class: "button" }, "YAML file…",
         h("input", { type: "file", class: "spoken", accept: ".yaml,.yml,.json", onchange:
-          (event: Event) => void context.act(() => openFile(event, context)) }))),
+          (event: Event) => void context.act(() => openPipeline(event, context)) }))),
     h("h3", null, `Drafts ${draft.where}`),
     drafts === undefined ? h("p", { class: "loading" }, "Loading…")
       : drafts.length === 0 ? h("p", { class: "build-help" }, "None yet: a change is saved as one.")
@@ -71,10 +69,10 @@ function draftRow({ name, versions }: DraftInfo, state: State, context: Context)
         `version ${version}, ${exact(savedAt)}`))));
 }
 
-async function openFile(event: Event, context: Context): Promise<void> {
+async function openPipeline(event: Event, context: Context): Promise<void> {
   const file = (event.target as HTMLInputElement).files?.[0];
   if (file === undefined) return;
-  if (file.size > MAX_FILE_BYTES) {
+  if (file.size > MAX_PIPELINE_BYTES) {
     throw new Error(`Cannot open ${file.name}: it is larger than 8 MiB`);
   }
   openText(context, await file.text());

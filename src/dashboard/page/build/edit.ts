@@ -102,7 +102,7 @@ export function replaceValue(places: Places, slot: Slot, value: unknown): Splice
   const written = key === undefined ? behindDash(value, column) : behindKey(key, value, column);
   const cut = written.indexOf("\n");
   const [first, more] = cut < 0 ? [written, ""] : [written.slice(0, cut), written.slice(cut)];
-  if (slot.isOwn && isBlock(places, node)) {
+  if (slot.isOwn && isBlockNode(places, node)) {
     const head = /^[ \t]*(&\S+)?[ \t]*(?:[|>][-+0-9]*)?[ \t]*(#.*)?$/.exec(
       text.slice(span.value, places.lineEnd(span.value)));
     const anchor = head?.[1] === undefined ? "" : ` ${head[1]}`;
@@ -120,7 +120,7 @@ export function replaceValue(places: Places, slot: Slot, value: unknown): Splice
 }
 
 /** Lines below a key, which end with their line: a list of dashes, a map without braces, `|`. */
-function isBlock(places: Places, node: YamlNode): boolean {
+function isBlockNode(places: Places, node: YamlNode): boolean {
   if (node.kind === "scalar") return node.style === "literal" || node.style === "folded";
   return !places.hasBrackets(node);
 }

@@ -15,7 +15,7 @@ export const MOST_CARDS = 1_000;
 export function farPicture({ document, positions }: Board): VNode {
   return memo("far", [document, positions], () =>
     h("svg", { class: "build-edges", key: "far", "aria-hidden": "true" },
-      h("path", { class: "build-edge-line", d: lines(document, positions) }),
+      h("path", { class: "build-edge-line", d: edgeLines(document, positions) }),
       h("path", { class: "build-far", d: boxes(positions) })));
 }
 
@@ -24,7 +24,7 @@ export function boxes(positions: Positions): string {
     `M${x} ${y}h${NODE.width}v${NODE.height}h${-NODE.width}z`).join("");
 }
 
-function lines(document: Board["document"], positions: Positions): string {
+function edgeLines(document: Board["document"], positions: Positions): string {
   return edgesOf(document).map(({ from, to }) => {
     const [a, b] = [positions.get(from)!, positions.get(to)!];
     const [x, y] = [a.x + NODE.width, a.y + NODE.height / 2];

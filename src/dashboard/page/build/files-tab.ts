@@ -27,7 +27,7 @@ function keep(context: Context, path: string, text: string | undefined): boolean
 }
 
 /** Shows a file in its tab. One that is not there yet is an empty one then. */
-function show(context: Context, path: string): void {
+function showFile(context: Context, path: string): void {
   if (!currentDesk().board.files.has(path) && !keep(context, path, "")) return;
   update(context, (desk) => ({ ...desk, tab: "files", file: path }));
   requestAnimationFrame(() => requestAnimationFrame(() =>
@@ -40,12 +40,12 @@ export function filesTab({ board, file, from }: Desk, context: Context): VNode {
   const missing = from !== undefined && paths.length === 0 ? []
     : [...namedFiles(board.document)].filter(([path]) => !board.files.has(path));
   const onchange = ({ target }: Event): void =>
-    show(context, (target as HTMLSelectElement).value);
+    showFile(context, (target as HTMLSelectElement).value);
   return h("div", { class: "build-files", key: "files" },
     h("div", { key: "head" },
       h("div", { class: "build-row" },
         chooser(context, "Upload…",
-          (name, text) => keep(context, name, text) && show(context, name)),
+          (name, text) => keep(context, name, text) && showFile(context, name)),
         newFile(context)),
       shown === undefined ? null : h("div", { class: "build-row", key: "one" },
         h("select", { "aria-label": "File", onchange, value: shown }, paths.map((path) =>
@@ -54,7 +54,7 @@ export function filesTab({ board, file, from }: Desk, context: Context): VNode {
           { kind: "danger", label: `Remove ${shown}` }))),
     missing.map(([path, job]) => h("p", { class: "build-help", key: `missing ${path}` },
       `${job} names ${path}, which is not here. `,
-      button("Write it", () => show(context, path), { label: `Write ${path}` }))),
+      button("Write it", () => showFile(context, path), { label: `Write ${path}` }))),
     shown !== undefined ? editor(context, {
       label: `Text of ${shown}`, text: board.files.get(shown)!,
       typed: (text) => void keep(context, shown, text),
@@ -71,7 +71,7 @@ function newFile(context: Context): Child {
     const path = input.value.trim();
     if (currentDesk().board.files.has(path) || keep(context, path, "")) {
       input.value = "";
-      show(context, path);
+      showFile(context, path);
     }
   };
   return h("form", { class: "build-row", onsubmit: add },
@@ -110,7 +110,7 @@ export function fileRow(context: Context, job: Job, disabled: boolean): Child {
   };
   return h("div", { class: "build-row build-file", key: "file row" },
     path === "" ? null : button(board.files.has(path) ? "Edit file" : "Write it here",
-      () => show(context, path), { disabled, label: `Edit ${path}` }),
+      () => showFile(context, path), { disabled, label: `Edit ${path}` }),
     disabled ? null : chooser(context, "Upload…", upload),
     others.length === 0 ? null : h("select", { "aria-label": "Files that are here", disabled,
       onchange: ({ target }: Event) => name((target as HTMLSelectElement).value) },

@@ -10,7 +10,7 @@ import { boxes } from "./far.ts";
 import { boundsOf } from "./graph.ts";
 import { memo } from "./memo.ts";
 
-const AROUND = 40;
+const PAD = 40;
 
 /** Nothing while the whole board is in sight: a map would only hide a part of it. */
 export function map({ board, view, size }: Desk, context: Context): Child {
@@ -35,7 +35,7 @@ export function map({ board, view, size }: Desk, context: Context): Child {
   };
   return h("svg", {
     class: "build-map", key: "map", "aria-hidden": "true", onpointerdown: go, onpointermove: go,
-    viewBox: [box.x - AROUND, box.y - AROUND, box.width + 2 * AROUND, box.height + 2 * AROUND]
+    viewBox: [box.x - PAD, box.y - PAD, box.width + 2 * PAD, box.height + 2 * PAD]
       .join(" "),
   },
   h("path", { class: "build-map-jobs", d: memo("map", [positions], () => boxes(positions)) }),

@@ -22,7 +22,7 @@ import type { Side } from "./graph.ts";
 import { run } from "./tend.ts";
 
 /** A longer list is no help: the YAML is there. */
-const MAX_CHOICES = 300;
+const MAX_NEW_PARENTS = 300;
 
 export function panel(desk: Desk, context: Context): VNode {
   const { board } = desk;
@@ -160,7 +160,7 @@ function edgeFields(desk: Desk, context: Context, job: Job): VNode {
   // A job that comes later, or before it already, cannot become a parent.
   const later = job.id === undefined ? new Set<string>() : reached(document, job.id);
   const parents = document.jobs.filter(({ id }) => id !== undefined && id !== job.id &&
-    !later.has(id) && !job.parents.includes(id)).slice(0, MAX_CHOICES);
+    !later.has(id) && !job.parents.includes(id)).slice(0, MAX_NEW_PARENTS);
   const key = parentsNode(job.node)?.key ?? "depends_on";
   const id = `build-parent-${job.index}`;
   const onchange = (event: Event): void => {

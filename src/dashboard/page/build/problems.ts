@@ -30,10 +30,10 @@ export interface Verdict {
 
 export function findingsOf(document: Document, verdict: Verdict): Finding[] {
   const errors = (verdict.problems ?? []).map(({ message, line, column }) =>
-    ({ kind: "error" as const, message, ...placeOf(document, line, column) }));
+    ({ kind: "error" as const, message, ...placeAt(document, line, column) }));
   const warnings = (verdict.warnings ?? []).map((warning) => {
     const [, line, column, text] = /^[^:]*:(\d+):(\d+): ([\s\S]*)$/.exec(warning) ?? [];
-    const place = placeOf(document, line ? Number(line) : undefined, Number(column));
+    const place = placeAt(document, line ? Number(line) : undefined, Number(column));
     return { kind: "warning" as const, message: text ?? warning, ...place };
   });
   const all = [...errors, ...warnings];
@@ -41,7 +41,7 @@ export function findingsOf(document: Document, verdict: Verdict): Finding[] {
   return document.jobs.length > 0 ? all : all.filter(({ field }) => field !== "jobs");
 }
 
-function placeOf(
+function placeAt(
   { places, jobs, root }: Document, line: number | undefined, column = 1,
 ): Pick<Finding, "line" | "job" | "field"> {
   if (line === undefined) return { line, job: undefined, field: undefined };

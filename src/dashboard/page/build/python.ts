@@ -7,12 +7,11 @@
  * Invariant: every text is written so that the program has exactly that text, whatever is in it.
  * Test: test/19-dashboard.build.generate.test.ts
  */
-import { listOf, needsFolder, UNSEEN } from "./typescript.ts";
+import { jobMaps, MAX_LINE_CHARS, needsFolder, UNSEEN } from "./typescript.ts";
 
-const MAX_LINE_CHARS = 96;
-const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
+const PYTHON_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 /** Words that cannot name an argument, and the two that `job` and `pipeline` have already. */
-const RESERVED: ReadonlySet<string> = new Set([
+const PYTHON_WORDS: ReadonlySet<string> = new Set([
   "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue",
   "def", "del", "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in",
   "is", "lambda", "nonlocal", "not", "or", "pass", "raise", "return", "self", "try", "while",
@@ -21,7 +20,7 @@ const RESERVED: ReadonlySet<string> = new Set([
 
 export function toPython(value: Record<string, unknown>): string {
   const { name, jobs, ...keys } = value;
-  const calls = listOf(jobs).map(({ id, ...own }) => call("work.job", id, own));
+  const calls = jobMaps(jobs).map(({ id, ...own }) => call("work.job", id, own));
   const folder = needsFolder(value) ? ", project_dir=\".\"" : "";
   return [
     "from titan import Client, pipeline",
@@ -40,12 +39,12 @@ export function toPython(value: Record<string, unknown>): string {
 /** `work.job("a", run="make")`; keys that are no names of Python go in as a map. */
 function call(what: string, first: unknown, keys: Record<string, unknown>): string {
   const all = Object.entries(keys);
-  const named = all.filter(([key]) => NAME.test(key) && !RESERVED.has(key));
+  const named = all.filter(([key]) => PYTHON_NAME.test(key) && !PYTHON_WORDS.has(key));
   const others = all.filter((part) => !named.includes(part));
-  const rest = others.length === 0 ? [] : [`**${literal(Object.fromEntries(others), 4)}`];
+  const rest = others.length === 0 ? [] : [`**${pythonOf(Object.fromEntries(others), 4)}`];
   const parts = [
-    quoted(first),
-    ...named.map(([key, item]) => `${key}=${literal(item, 4)}`),
+    pythonText(first),
+    ...named.map(([key, item]) => `${key}=${pythonOf(item, 4)}`),
     ...rest,
   ];
   const line = `${what}(${parts.join(", ")})`;
@@ -53,14 +52,14 @@ function call(what: string, first: unknown, keys: Record<string, unknown>): stri
   return `${what}(\n${parts.map((part) => `    ${part},\n`).join("")})`;
 }
 
-function literal(value: unknown, indent: number): string {
-  if (typeof value === "string") return quoted(value);
+function pythonOf(value: unknown, indent: number): string {
+  if (typeof value === "string") return pythonText(value);
   if (value === null || value === undefined) return "None";
   if (typeof value === "boolean") return value ? "True" : "False";
   if (typeof value !== "object") return String(value);
   const isList = Array.isArray(value);
   const write = ([key, item]: [string, unknown]): string =>
-    isList ? literal(item, indent + 4) : `${quoted(key)}: ${literal(item, indent + 4)}`;
+    isList ? pythonOf(item, indent + 4) : `${pythonText(key)}: ${pythonOf(item, indent + 4)}`;
   const parts = Object.entries(value).map(write);
   const [open, close] = isList ? "[]" : "{}";
   const inline = `${open}${parts.join(", ")}${close}`;
@@ -74,7 +73,7 @@ function literal(value: unknown, indent: number): string {
  * JSON's quotes are Python's, but for characters beyond U+FFFF, which JSON may write as two halves.
  * A script of several lines is a text in three quotes, which begins on the line below.
  */
-function quoted(value: unknown): string {
+function pythonText(value: unknown): string {
   const text = String(value);
   if (text.includes("\n") && !UNSEEN.test(text)) {
     const escaped = text.replace(/\\/g, "\\\\");

@@ -5,7 +5,7 @@
  * Test: test/19-dashboard.build.page.test.ts
  */
 import { button } from "../parts/page.ts";
-import type { Job as RunJob } from "../rows.ts";
+import type { Job as RunJob, Run } from "../rows.ts";
 import type { State } from "../state.ts";
 import { h, type Child, type VNode } from "../vdom.ts";
 import type { Context } from "../views/view.ts";
@@ -59,12 +59,15 @@ interface Filling {
   set(change: Partial<Given>): void;
 }
 
-/** Those of the same name first. */
-function pastRuns({ board }: Desk, state: State, filling: Filling): VNode {
-  const { name } = board.document;
-  const runs = [...state.runs?.values() ?? []]
+/** As many as a list to choose from may have: those of this name first, the newest first. */
+export function latestRuns({ runs }: State, name?: string): Run[] {
+  return [...runs?.values() ?? []]
     .sort((a, b) => Number(b.name === name) - Number(a.name === name) ||
       b.submittedAt - a.submittedAt).slice(0, MAX_RUNS);
+}
+
+function pastRuns({ board }: Desk, state: State, filling: Filling): VNode {
+  const runs = latestRuns(state, board.document.name);
   const onchange = ({ target }: Event): void => {
     const { value } = target as HTMLSelectElement;
     if (value !== "") void filling.context.act(() => fill(filling, value));

@@ -15,7 +15,7 @@ import { emitYaml } from "#yaml";
 import { jobOf, textAt, valueOf, type Document, type Job } from "./document.ts";
 import { EditError } from "./edit.ts";
 import { plainValue } from "./slots.ts";
-import { listOf } from "./typescript.ts";
+import { jobMaps } from "./typescript.ts";
 import { pipelineValue } from "./values.ts";
 
 export interface Given {
@@ -68,7 +68,7 @@ export function firstGiven(document: Document, key: string): Given {
 export function trialOf(document: Document, key: string, given: Given): string {
   const job = jobOf(document, key);
   const { jobs, ...pipeline } = pipelineValue(document.root);
-  const all = listOf(jobs);
+  const all = jobMaps(jobs);
   const own = all[job.index] ?? {};
   const { parents, files, isCall } = wantedOf(document, key);
   const services = document.jobs.flatMap((each, at) =>
@@ -83,7 +83,7 @@ export function trialOf(document: Document, key: string, given: Given): string {
   if (isCall) {
     delete tested["with"];
     delete tested["input"];
-    if (given.input.trim() !== "") tested["input"] = jsonOf(given.input, `the input of ${key}`);
+    if (given.input.trim() !== "") tested["input"] = readJson(given.input, `the input of ${key}`);
   }
   return emitYaml({
     ...pipeline, ...ofAgent(pipeline), name: `${String(pipeline["name"] ?? "untitled")}-test`,
@@ -116,15 +116,16 @@ function alone(job: Value): Value {
 function standIn(
   id: string, { output, files }: { output: string; files: readonly (readonly [string, string])[] },
 ): Value & { id: string } {
-  const value = output.trim() === "" ? undefined : jsonOf(output, `the output of ${id}`);
+  const value = output.trim() === "" ? undefined : readJson(output, `the output of ${id}`);
   if (files.length === 0) {
     const action = value === undefined ? { call: "titan:noop" }
       : { call: "titan:echo", input: value };
     return { id, ...action };
   }
   const lines = files.flatMap(([path, text]) => {
-    const folder = path.includes("/") ? [`mkdir -p ${quoted(path.replace(/\/[^/]*$/, ""))}`] : [];
-    return [...folder, ...written(quoted(path), text)];
+    const folder = path.includes("/")
+      ? [`mkdir -p ${shellQuoted(path.replace(/\/[^/]*$/, ""))}`] : [];
+    return [...folder, ...written(shellQuoted(path), text)];
   });
   if (value !== undefined) lines.push(...written('"$TITAN_OUTPUT"', JSON.stringify(value)));
   return { id, shell: "sh", run: `${lines.join("\n")}\n`, outputs: files.map(([path]) => path) };
@@ -137,11 +138,11 @@ function written(path: string, text: string): string[] {
   return [`base64 -d > ${path} <<'END'`, ...(btoa(bytes).match(/.{1,76}/g) ?? []), "END"];
 }
 
-function quoted(path: string): string {
+function shellQuoted(path: string): string {
   return `'${path.replaceAll("'", "'\\''")}'`;
 }
 
-function jsonOf(text: string, what: string): unknown {
+function readJson(text: string, what: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch (error) {

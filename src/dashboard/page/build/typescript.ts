@@ -10,13 +10,13 @@
  */
 
 const PACKAGE = "titan-orchestrator";
-const MAX_LINE_CHARS = 96;
+export const MAX_LINE_CHARS = 96;
 const NAME = /^[A-Za-z_$][\w$]*$/;
 
 export function toTypeScript(value: Record<string, unknown>): string {
   const { name, jobs, ...keys } = value;
   const head = Object.keys(keys).length === 0 ? "" : `, ${literal(keys, 0, 30)}`;
-  const calls = listOf(jobs).map((job) => {
+  const calls = jobMaps(jobs).map((job) => {
     const { id, ...own } = job;
     const start = `  .job(${quoted(id)}, `;
     return `${start}${literal(own, 2, start.length + 1)})`;
@@ -75,7 +75,7 @@ export function quoted(value: unknown): string {
     `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
-export function listOf(jobs: unknown): Record<string, unknown>[] {
+export function jobMaps(jobs: unknown): Record<string, unknown>[] {
   return Array.isArray(jobs) ? jobs.filter((job) => typeof job === "object" && job !== null) : [];
 }
 
@@ -83,7 +83,7 @@ export function listOf(jobs: unknown): Record<string, unknown>[] {
 export function needsFolder({ jobs, project }: Record<string, unknown>): boolean {
   const names = (job: Record<string, unknown>): boolean =>
     job["file"] !== undefined || String(job["call"] ?? "").includes("#");
-  return project === true || (project !== false && listOf(jobs).some(names));
+  return project === true || (project !== false && jobMaps(jobs).some(names));
 }
 
 /** The name of the pipeline as a variable: `my-run.2` is myRun2. */

@@ -7,7 +7,7 @@
 import { emitYaml, quoteYaml } from "#yaml";
 
 /** Maps up to this many characters stand on one line, as a person would write `{http: /health}`. */
-const MAX_FLOW_CHARS = 60;
+const MAX_INLINE_CHARS = 60;
 /** Keys whose maps read better line by line, however short they are. */
 const IN_LINES: ReadonlySet<string> = new Set(["env", "agent", "hitl", "jobs"]);
 
@@ -63,5 +63,5 @@ function shortFlow(value: unknown): string | undefined {
   const items = Object.values(value).filter((item) => item !== undefined);
   if (items.length === 0 || items.some((item) => typeof item === "object")) return undefined;
   const text = flow(value);
-  return text.length <= MAX_FLOW_CHARS && !text.includes("\\n") ? text : undefined;
+  return text.length <= MAX_INLINE_CHARS && !text.includes("\\n") ? text : undefined;
 }

@@ -34,19 +34,19 @@ interface Draft {
   readonly error?: string | undefined;
 }
 
-function draftOf({ ui }: State): Draft {
+function deployDraft({ ui }: State): Draft {
   return (ui[KEY] as Draft | undefined) ?? { text: EXAMPLE, isOpen: false };
 }
 
 export function deployButton(state: State, { dispatch }: Context): VNode {
-  const value: Draft = { ...draftOf(state), isOpen: true };
+  const value: Draft = { ...deployDraft(state), isOpen: true };
   return button("Deploy…", () => dispatch({ type: "ui", key: KEY, value }), {
     icon: "plus", label: "Deploy a service…",
   });
 }
 
 export function deployDialog(state: State, context: Context): Child {
-  const draft = draftOf(state);
+  const draft = deployDraft(state);
   if (!draft.isOpen) return null;
   const set = (change: Partial<Draft>): void =>
     context.dispatch({ type: "ui", key: KEY, value: { ...draft, ...change } });

@@ -41,7 +41,7 @@ export interface Found {
 
 /** Ages are looked at so often: a run that is a moment too old harms nobody. */
 const AGE_STEP_MS = 10_000;
-let known: { all: unknown; key: string; found: Found } | undefined;
+let lastFound: { all: unknown; key: string; found: Found } | undefined;
 
 /** The same rows and the same question have the same answer: a page is drawn more often. */
 export function findRuns(
@@ -50,9 +50,9 @@ export function findRuns(
   const period = PERIODS.find(([key]) => key === filter.since)?.[2] ?? Infinity;
   const age = period === Infinity ? 0 : Math.floor(now / AGE_STEP_MS);
   const key = JSON.stringify([filter, age]);
-  if (known?.all === all && known.key === key) return known.found;
+  if (lastFound?.all === all && lastFound.key === key) return lastFound.found;
   const found = search(all, filter, now - period);
-  known = { all, key, found };
+  lastFound = { all, key, found };
   return found;
 }
 

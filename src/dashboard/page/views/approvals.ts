@@ -16,7 +16,7 @@ import { answerOf, type State } from "../state.ts";
 import { h, type Child, type VNode } from "../vdom.ts";
 import type { Context, Shortcut, View } from "./view.ts";
 
-const PATH = "gates";
+const OPEN_GATES = "gates";
 /** Where the browser remembers who sits in front of it. */
 const NAME = "titan-name";
 
@@ -25,8 +25,8 @@ const NOTHING: Draft = { comment: "", fields: {} };
 export const approvals: View = {
   name: "Approvals",
   render(state, context) {
-    const gates = answerOf<Gate[]>(state, PATH);
-    if (gates === undefined) return page("Approvals", loading(state, PATH));
+    const gates = answerOf<Gate[]>(state, OPEN_GATES);
+    if (gates === undefined) return page("Approvals", loading(state, OPEN_GATES));
     if (gates.length === 0) {
       return page("Approvals", empty("Nobody is asked for anything.",
         "A gate opens behind a job that has ", command("hitl_message: Ship it?"),
@@ -34,14 +34,14 @@ export const approvals: View = {
     }
     return page("Approvals", person(state, context),
       h("ul", { class: "gates" }, gatesByDeadline(gates).map((gate) =>
-        card(gate, state, context))));
+        gateCard(gate, state, context))));
   },
   keys: (state, context) => shortcuts(state, context),
 };
 
 /** The gate in which the focus is, or else the most urgent one. */
 function chosen(state: State): Gate | undefined {
-  const gates = gatesByDeadline(answerOf<Gate[]>(state, PATH) ?? []);
+  const gates = gatesByDeadline(answerOf<Gate[]>(state, OPEN_GATES) ?? []);
   const focused = document.activeElement?.closest<HTMLElement>("[data-gate]")?.dataset["gate"];
   return gates.find(({ id }) => id === focused) ?? gates[0];
 }
@@ -123,7 +123,7 @@ function outcomeOf({ id }: Gate, answer: GateAnswer): string {
   return `${id} is ${what}`;
 }
 
-function card(gate: Gate, state: State, context: Context): VNode {
+function gateCard(gate: Gate, state: State, context: Context): VNode {
   const { id, message, openedAt, deadline, result, form } = gate;
   const { run, job } = namesOfGate(id);
   const draft = draftOf(state, gate);
