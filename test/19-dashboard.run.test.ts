@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  center, detailOf, fit, pan, reveal, shown, zoomAt, type Camera,
+  begin, center, detailOf, fit, pan, reveal, shown, zoomAt, type Camera,
 } from "../src/dashboard/page/graph/camera.ts";
 import { findJobs } from "../src/dashboard/page/graph/find.ts";
 import { NodeIndex, walk } from "../src/dashboard/page/graph/index.ts";
@@ -201,6 +201,24 @@ test("a camera fits a picture, zooms around a point, and never loses the picture
     ["card", "label", "box"],
     [1, 0.5, 0.1].map((zoom) => detailOf({ x: 0, y: 0, zoom })),
   );
+});
+
+test("the first look is at all of it, or where the run began if nothing of it can be seen", () => {
+  const at = (x: number, y: number) => ({ x, y, ...NODE });
+  const broad = { width: 4000, height: 5000 };
+  assert.deepEqual(begin(broad, SCREEN, { nodes: 2000, first: at(0, 2500) }), fit(broad, SCREEN));
+  const few = begin(broad, SCREEN, { nodes: 50, first: at(0, 2500) });
+  const thread = begin({ width: 500, height: 90_000 }, SCREEN,
+    { nodes: 2000, first: at(0, 45_000) });
+  for (const [camera, y] of [[few, 2500], [thread, 45_000]] as const) {
+    assert.equal(detailOf(camera), "label");
+    assert.equal(toScreen(camera, 0, y + NODE.height / 2)[1], SCREEN.height / 2, "in the middle");
+  }
+  // Nothing lies beyond the picture but its margin.
+  const top = begin(broad, SCREEN, { nodes: 50, first: at(0, 0) });
+  assert.deepEqual(toScreen(top, 0, 0), [24, 24]);
+  const end = begin(broad, SCREEN, { nodes: 50, first: at(3900, 4990) });
+  assert.deepEqual(toScreen(end, 4000, 5000), [SCREEN.width - 24, SCREEN.height - 24]);
 });
 
 test("reveal() moves a camera as little as needed; center() makes a node readable", () => {

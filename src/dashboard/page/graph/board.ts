@@ -45,6 +45,7 @@ export class Board {
   readonly root: HTMLElement;
   readonly #world: HTMLElement;
   readonly #map: HTMLElement;
+  readonly #wait: HTMLElement;
   #props: BoardProps | undefined;
   #model: GraphModel | undefined;
   #picture: Picture | undefined;
@@ -64,7 +65,11 @@ export class Board {
     this.#world.className = "world";
     this.#map = document.createElement("div");
     this.#map.className = "minimap";
-    root.append(this.#world, this.#map);
+    // The layout of thousands of jobs takes a moment.
+    this.#wait = document.createElement("p");
+    this.#wait.className = "loading graph-wait";
+    this.#wait.textContent = "Arranging the jobs…";
+    root.append(this.#world, this.#map, this.#wait);
     this.#size = { width: root.clientWidth, height: root.clientHeight };
   }
 
@@ -115,7 +120,9 @@ export class Board {
 
   #begin(): void {
     if (this.#picture === undefined) return;
-    this.#camera = begin(this.#picture, this.#size, this.#model!.nodes.length);
+    this.#camera = begin(this.#picture, this.#size, {
+      nodes: this.#model!.nodes.length, first: boxOf(this.#picture, 0),
+    });
     const chosen = this.#props?.chosen;
     if (chosen !== undefined) {
       const node = this.#model!.nodeOf[chosen] ?? 0;
@@ -186,6 +193,7 @@ export class Board {
     this.#model = model;
     this.#picture = picture;
     this.#index = new NodeIndex(picture);
+    this.#wait.remove();
     this.#readStates();
     this.#focus = focused === undefined ? 0 : model.nodeOf[focused]!;
     this.#trees.clear();

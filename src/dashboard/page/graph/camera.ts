@@ -32,6 +32,8 @@ const MIN_ZOOM = 1 / 1024;
 const MAX_ZOOM = 2;
 /** So many names are worth reading at first sight. */
 const FEW_NODES = 60;
+/** Thinner than this, a whole graph is a line in which nobody sees anything. */
+const THREAD_PX = 80;
 /** Room around a picture that fits, in pixels. */
 const MARGIN = 24;
 
@@ -63,15 +65,24 @@ export function fit(world: Size, screen: Size): Camera {
 
 /**
  * The first look: all of it, unless names could not be read then. A small graph begins where the
- * run began, and is larger than the screen.
+ * run began, at its first job, and is larger than the screen; so does one that is a thread.
  */
-export function begin(world: Size, screen: Size, nodes: number): Camera {
+export function begin(
+  world: Size, screen: Size, { nodes, first }: { nodes: number; first: Box },
+): Camera {
   const whole = fit(world, screen);
-  if (whole.zoom >= LABEL_ZOOM || nodes > FEW_NODES) return whole;
+  const isThread = Math.min(world.width, world.height) * whole.zoom < THREAD_PX;
+  if (whole.zoom >= LABEL_ZOOM || (nodes > FEW_NODES && !isThread)) return whole;
   const zoom = LABEL_ZOOM * 1.2;
-  const place = (length: number, room: number): number =>
-    length * zoom > room ? -MARGIN / zoom : (length - room / zoom) / 2;
-  return { x: place(world.width, screen.width), y: place(world.height, screen.height), zoom };
+  const place = (length: number, room: number, middle: number): number => {
+    if (length * zoom <= room) return (length - room / zoom) / 2;
+    const margin = MARGIN / zoom;
+    return between(middle - room / zoom / 2, -margin, length - room / zoom + margin);
+  };
+  return {
+    x: place(world.width, screen.width, first.x + first.width / 2),
+    y: place(world.height, screen.height, first.y + first.height / 2), zoom,
+  };
 }
 
 /** `point`: on the screen. It shows the same place of the world afterwards. */
