@@ -55,6 +55,11 @@ test("no view is wider than a window of 320 pixels", { skip: noBrowser }, async 
     await page.navigate(scene.url + path);
     await page.find("heading", name);
     assert.equal(await page.overflow(), 0, name);
+    assert.equal(await page.evaluate(() => {
+      const link = document.querySelector('.nav [aria-current="page"]')!;
+      const { left, right } = link.getBoundingClientRect();
+      return left >= 0 && right <= innerWidth;
+    }), true, `${name} is in sight in the navigation`);
     keep(`narrow-${name}`, await page.screenshot());
   }
   await page.resize(WIDE);

@@ -212,5 +212,9 @@ test("each job of a large run is named in all views; of a small one, in those wi
 test("a fact looks the same whether it was read from the log or came while one looks", () => {
   const fact: Fact = { seq: 7, at: 0, type: "JobStarted", run: "r-1", job: "a", attempt: 2 };
   assert.match(words(eventRow(fact)).join(" "), /^7 .* JobStarted a attempt 2$/);
+  const failure = { kind: "exit", message: "exited with code 2" };
+  assert.match(words(eventRow({ ...fact, failure })).join(" "), /failure exited with code 2$/);
+  assert.match(words(eventRow({ ...fact, at: Date.UTC(2026, 0, 5, 17, 3) })).join(" "),
+    /^7 (?:[01]\d|2[0-3]):[0-5]3:00 JobStarted/);
   assert.deepEqual(eventRow({ ...fact, text: "#7 JobStarted r-1/a#2" }), eventRow(fact));
 });

@@ -6,8 +6,9 @@
  */
 import { plural } from "#base";
 import { globalKeys, isPaletteOpen, overlay } from "./overlay.ts";
-import { button } from "./parts/page.ts";
 import { icon } from "./parts/icon.ts";
+import { inSight } from "./parts/in-sight.ts";
+import { button } from "./parts/page.ts";
 import { relative } from "./parts/time.ts";
 import { NAVIGATION, sectionOf } from "./router.ts";
 import type { Gate } from "./rows.ts";
@@ -73,7 +74,7 @@ function goTo(context: Context): VNode {
 function navigation(state: State, { url }: Context): VNode {
   const here = sectionOf(url.pathname);
   const waiting = answerOf<Gate[]>(state, "gates")?.length ?? 0;
-  return h("nav", { class: "nav", "aria-label": "Views" }, h("ul", null,
+  return h("nav", { class: "nav", "aria-label": "Views", hook: inSight }, h("ul", null,
     NAVIGATION.map(({ name, path, icon: picture }) => h("li", { key: name },
       h("a", { href: path, "aria-current": path === here ? "page" : undefined },
         icon(picture), h("span", null, name)),

@@ -5,7 +5,7 @@
  * Test: test/19-dashboard.build.page.test.ts
  */
 import type { Context } from "../views/view.ts";
-import { currentDesk, update, type Desk } from "./desk.ts";
+import { currentDesk, START, update, type Desk } from "./desk.ts";
 import type { Document } from "./document.ts";
 import { bodyOf } from "./files.ts";
 import { removeJobs } from "./jobs.ts";
@@ -31,7 +31,7 @@ export function tend(context: Context): void {
   seen = board;
   if (isText) {
     clearTimeout(checkTimer);
-    checkTimer = setTimeout(() => void check(context), isFirst ? 0 : CHECK_MS);
+    checkTimer = setTimeout(() => void check(context, { isUnasked: true }), isFirst ? 0 : CHECK_MS);
   }
   // A board without a past was just opened: nothing of it has been done here.
   if (isFirst || !(isText || isMoved) || board.past.length === 0) return;
@@ -44,7 +44,7 @@ export function tend(context: Context): void {
 
 // ── checks ───────────────────────────────────────────────────────────────────────────────────────
 
-export async function check(context: Context): Promise<boolean> {
+export async function check(context: Context, { isUnasked = false } = {}): Promise<boolean> {
   const { board, from } = currentDesk();
   const { text, files } = board;
   if (board.refusal !== undefined) return false;
@@ -56,7 +56,9 @@ export async function check(context: Context): Promise<boolean> {
     return false; // the banner says that the master does not answer; the next change asks again
   }
   update(context, (desk) => (desk.board.text !== text || desk.board.files !== files ? desk :
-    { ...desk, checked: text, findings: findingsOf(desk.board.document, verdict) }));
+    { ...desk, checked: text,
+      // Nobody has begun: that there is no job is no mistake yet.
+      findings: isUnasked && text === START ? [] : findingsOf(desk.board.document, verdict) }));
   return verdict.valid;
 }
 

@@ -22,12 +22,20 @@ export function relative(at: number, now: number): string {
   return at <= now ? `${text} ago` : `in ${text}`;
 }
 
-/** Made once: it takes longer than a row. */
-const EXACT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+/** Made once: it takes longer than a row. Hours are those of the log, from 0 to 23. */
+const EXACT = new Intl.DateTimeFormat(undefined, {
+  dateStyle: "medium", timeStyle: "medium", hourCycle: "h23",
+});
+const TIME = new Intl.DateTimeFormat(undefined, { timeStyle: "medium", hourCycle: "h23" });
 
 /** Local, to the second: what stands behind a relative time. */
 export function exact(at: number): string {
   return EXACT.format(at);
+}
+
+/** Of a day that is known. */
+export function timeOfDay(at: number): string {
+  return TIME.format(at);
 }
 
 export function ago(at: number, now: number): VNode {

@@ -11,7 +11,7 @@ import { h, type Child, type VNode } from "../vdom.ts";
 import type { Context } from "../views/view.ts";
 import { badge } from "./badge.ts";
 import { icon } from "./icon.ts";
-import { button } from "./page.ts";
+import { button, command, empty } from "./page.ts";
 import { ago, took } from "./time.ts";
 
 /** Jobs of a card; more are a number. */
@@ -145,11 +145,16 @@ export function workerActions(worker: Worker, context: Context): VNode {
   };
   return h("span", { class: "actions" },
     button(draining ? "Resume" : "Drain", () => void drain(), {
-      kind: "quiet", label: `${draining ? "Resume" : "Drain"} ${name}`,
+      label: `${draining ? "Resume" : "Drain"} ${name}`,
     }),
-    pool === null ? null : button("Retire", () => void retire(), {
-      kind: "quiet", label: `Retire ${name}`,
-    }));
+    pool === null ? null : button("Retire", () => void retire(), { label: `Retire ${name}` }));
+}
+
+/** A page knows its own port, and the master's where both are the usual ones. */
+export function noWorker({ url: { hostname, port } }: Context): VNode {
+  const master = port === "9080" ? `${hostname}:9090` : `${hostname}:PORT`;
+  return empty("No worker is connected.", "Start one with ",
+    command(`titan worker --master ${master}`));
 }
 
 /** A button for each pool that may have another worker. */

@@ -4,7 +4,7 @@
  * Test: test/19-dashboard.run.browser.test.ts
  */
 import { listTree } from "../lists/list.ts";
-import { exact } from "../parts/time.ts";
+import { exact, timeOfDay } from "../parts/time.ts";
 import { empty } from "../parts/page.ts";
 import type { Fact } from "../rows.ts";
 import { h, type VNode } from "../vdom.ts";
@@ -49,7 +49,7 @@ function isAbout({ job, jobs }: Fact, wanted: string): boolean {
 
 export function eventRow(fact: Fact): VNode {
   const { seq, at, type, job = "" } = fact;
-  const when = at === undefined ? "" : new Date(at).toLocaleTimeString();
+  const when = at === undefined ? "" : timeOfDay(at);
   const cells = [String(seq), when, type, job, restOf(fact)];
   return h("div", { key: seq, class: "event-row", role: "row" },
     cells.map((text, column) => h("span", {
@@ -61,6 +61,13 @@ export function eventRow(fact: Fact): VNode {
 function restOf(fact: Fact): string {
   return Object.entries(fact).flatMap(([name, value]) => {
     if (COLUMNS.has(name) || value === null || value === "") return [];
-    return [`${name} ${typeof value === "object" ? JSON.stringify(value) : String(value)}`];
+    return [`${name} ${wordsOf(value)}`];
   }).join(", ");
+}
+
+/** A failure is what it says. */
+function wordsOf(value: unknown): string {
+  if (typeof value !== "object") return String(value);
+  const { message } = value as { message?: unknown };
+  return typeof message === "string" ? message : JSON.stringify(value);
 }

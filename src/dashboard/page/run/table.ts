@@ -6,7 +6,7 @@
 import { durationText } from "#base";
 import { listTree } from "../lists/list.ts";
 import { badge } from "../parts/badge.ts";
-import { exact } from "../parts/time.ts";
+import { exact, timeOfDay } from "../parts/time.ts";
 import type { Job } from "../rows.ts";
 import { h, type Child, type VNode } from "../vdom.ts";
 import { jobName, type RunJobs } from "./jobs.ts";
@@ -50,7 +50,7 @@ function cellsOf(job: Job, now: number, isChosen: boolean): VNode[] {
     cell("attempt", attempt === 0 ? "" : attempt),
     cell("worker", worker),
     cell("started", startedAt === null ? "" : h("time", { title: exact(startedAt) },
-      new Date(startedAt).toLocaleTimeString())),
+      timeOfDay(startedAt))),
     cell("took", tookOf(job, now)),
     cell("after", dependsOn.slice(0, 3).join(", "),
       dependsOn.length > 3 ? ` and ${dependsOn.length - 3} more` : ""),

@@ -38,11 +38,11 @@ export const agents: View = {
   },
   render: (state, context) => {
     const { agent } = context.params;
-    return agent === undefined ? list(state) : one(agent, state, context);
+    return agent === undefined ? agentList(state) : oneAgent(agent, state, context);
   },
 };
 
-function list(state: State): VNode {
+function agentList(state: State): VNode {
   const found = answerOf<Agent[]>(state, LIST);
   if (found === undefined) return page("Agents", loading(state, LIST));
   if (found.length === 0) {
@@ -64,7 +64,8 @@ function facts(agent: Agent, now: number): VNode {
   const { startedAt, endedAt, runs, used, questions } = agent;
   return h("p", { class: "agent-facts" },
     h("span", null, "began ", ago(startedAt, now)),
-    h("span", null, `took ${took(startedAt, endedAt, now)}`),
+    h("span", null,
+      `${endedAt === null ? "running for" : "took"} ${took(startedAt, endedAt, now)}`),
     h("span", null, countOf(runs, "run")), h("span", null, countOf(used.jobs, "job")),
     h("span", null, countOf(used.steps, "step")),
     h("span", null, `${used.tokens.toLocaleString("en-GB")} tokens`),
@@ -97,7 +98,7 @@ function brakes(found: readonly Brake[]): Child {
   }));
 }
 
-function one(name: string, state: State, context: Context): VNode {
+function oneAgent(name: string, state: State, context: Context): VNode {
   const path = agentPath(name);
   const report = answerOf<Report>(state, path);
   const below = h("a", { href: "/agents" }, "All agent runs");
@@ -183,11 +184,12 @@ function raiser(agent: Agent, state: State, context: Context): Child {
 function stages(jobs: readonly AgentJob[], now: number): Child {
   const found = stagesOf(jobs, now);
   if (found.length === 0) return null;
-  return h("ol", { class: "stages", "aria-label": "Stages" }, found.map((stage) =>
-    h("li", { key: stage.name }, h("strong", null, stage.name),
-      h("span", null, `${countOf(stage.jobs, "job")}, ${took(0, stage.ms, now)}`),
-      h("span", { class: "soft" }, `${stage.tokens.toLocaleString("en-GB")} tokens, ` +
-        money(stage.usd)))));
+  return section("Stages", h("ol", { class: "stages", "aria-label": "Stages" },
+    found.map((stage) =>
+      h("li", { key: stage.name }, h("strong", null, stage.name),
+        h("span", null, `${countOf(stage.jobs, "job")}, ${took(0, stage.ms, now)}`),
+        h("span", { class: "soft" }, `${stage.tokens.toLocaleString("en-GB")} tokens, ` +
+          money(stage.usd))))));
 }
 
 function tree(jobs: readonly AgentJob[], now: number, context: Context): VNode {

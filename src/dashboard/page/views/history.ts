@@ -4,7 +4,7 @@
  * Test: test/19-dashboard.views.test.ts
  */
 import { badge } from "../parts/badge.ts";
-import { button, loading, page, problem, section } from "../parts/page.ts";
+import { button, empty, loading, page, problem, section } from "../parts/page.ts";
 import { virtualRows } from "../parts/rows.ts";
 import { runRow } from "../parts/run-row.ts";
 import { slotBar } from "../parts/worker.ts";
@@ -69,6 +69,10 @@ export const past: View = {
     facts.grow(state.seq);
     if (facts.span === undefined && facts.problem === undefined) {
       return page("History", h("p", { class: "loading" }, "Loading…"));
+    }
+    if (facts.span?.last === 0) {
+      return page("History", empty("Nothing has happened yet.",
+        "Each fact of the log will be here, from a worker that comes to a run that ends."));
     }
     const seq = facts.seqOf(travel.place);
     const stepPath = `history/step?seq=${seq}`;

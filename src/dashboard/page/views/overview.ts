@@ -10,7 +10,7 @@ import { command, empty, loading, pageWith, section } from "../parts/page.ts";
 import { queueList, queueOf } from "../parts/queue.ts";
 import { runRow } from "../parts/run-row.ts";
 import { ago } from "../parts/time.ts";
-import { launchButtons, workerCard } from "../parts/worker.ts";
+import { launchButtons, noWorker, workerCard } from "../parts/worker.ts";
 import { pathTo } from "../router.ts";
 import type { Gate, Pool, Run, Worker } from "../rows.ts";
 import { sampleOf, throughput, waits } from "../samples.ts";
@@ -110,10 +110,7 @@ function tile(
 function workerCards(state: State, context: Context): Child {
   const found = answerOf<Worker[]>(state, "workers");
   if (found === undefined) return loading(state, "workers");
-  if (found.length === 0) {
-    return empty("No worker is connected.", "Start one with ",
-      command(`titan worker --master ${context.url.hostname}:9090`));
-  }
+  if (found.length === 0) return noWorker(context);
   return h("ul", { class: "cards" },
     found.map((worker) => workerCard(worker, { state, context })));
 }

@@ -9,6 +9,7 @@ import { SMALL_RUN } from "../graph/model.ts";
 import { twinTree } from "../lists/twin.ts";
 import { focusLog } from "../logs/log.ts";
 import { badge, STATES } from "../parts/badge.ts";
+import { inSight } from "../parts/in-sight.ts";
 import { button, loading, pageWith, problem } from "../parts/page.ts";
 import { ago, took } from "../parts/time.ts";
 import type { Artifact } from "../run/about.ts";
@@ -135,10 +136,11 @@ function pageTree(scene: Scene, past?: { bar: Child; below: Child }): VNode {
     own.reason === undefined || own.reason === "" ? null : h("p", { class: "note" }, own.reason),
     past?.bar,
     h("div", { class: "run-tools" },
-      h("nav", { class: "tabs", "aria-label": "Views of the run" }, RUN_VIEWS.map((view) => h("a", {
-        key: view, class: "tab", href: scene.address({ view, line: undefined }),
-        "aria-current": view === selection.view ? "page" : undefined,
-      }, NAMES[view]))),
+      h("nav", { class: "tabs", "aria-label": "Views of the run", hook: inSight },
+        RUN_VIEWS.map((view) => h("a", {
+          key: view, class: "tab", href: scene.address({ view, line: undefined }),
+          "aria-current": view === selection.view ? "page" : undefined,
+        }, NAMES[view]))),
       h("span", { class: "run-tools-space" }),
       scene.isPast ? null : h("a", { class: "button", href: nowAddress(scene) }, "Time travel"),
       selection.view === "graph" ? zoomButtons() : null, findBox(scene)),

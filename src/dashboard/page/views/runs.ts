@@ -44,7 +44,7 @@ export const runs: View = {
       toolbar(state, found.runs, context),
       found.runs.length === 0
         ? empty("No run is like this.", h("a", { href: "/runs" }, "Show all runs"))
-        : list(state, found.runs, context));
+        : [heads(), runList(state, found.runs, context)]);
   },
   keys: (state, context) => [
     { keys: "/", label: "Filter by name", run: () => field()?.focus() },
@@ -157,7 +157,16 @@ async function all(what: "cancel" | "retry", meant: readonly Run[], context: Con
 }
 // #endregion
 
-function list(state: State, shown: readonly Run[], context: Context): Child {
+/** Above the columns of runRow(), for the eye: each cell says itself what it is. */
+function heads(): VNode {
+  const cells =
+    [["done", "Jobs ended"], ["when", "Submitted"], ["took", "Took"], ["past", "Last runs"]];
+  return h("div", { class: "run-heads", "aria-hidden": true, key: "heads" },
+    h("span"), h("span", null, "State"), h("span", null, "Run"), h("span", { class: "run-bar" }),
+    cells.map(([name, text]) => h("span", { key: name, class: `run-${name}` }, text)));
+}
+
+function runList(state: State, shown: readonly Run[], context: Context): Child {
   const history = historyOf(state.runs!);
   const look = { now: state.now, chosen: tickedOf(state), context };
   const before = rows;

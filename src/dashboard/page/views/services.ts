@@ -13,7 +13,7 @@ import { answerOf, type State } from "../state.ts";
 import { h, type Child, type VNode } from "../vdom.ts";
 import type { Context, View } from "./view.ts";
 
-const PATH = "services";
+const SERVICES = "services";
 const HEADS = ["Replica", "State", "Worker", "Address", "Process", "Restarts", "Since", "Output"];
 /** Starts of a replica whose outputs are a click away; the page of the run has the others. */
 const MAX_OUTPUTS = 4;
@@ -21,13 +21,13 @@ const MAX_OUTPUTS = 4;
 export const services: View = {
   name: "Services",
   title: ({ params }) => params["service"] ?? "Services",
-  needs: () => [{ type: "get", path: PATH, everyMs: 1_000 }],
+  needs: () => [{ type: "get", path: SERVICES, everyMs: 1_000 }],
   render(state, context) {
-    const found = answerOf<Service[]>(state, PATH);
+    const found = answerOf<Service[]>(state, SERVICES);
     const name = context.params["service"];
     const heading = name ?? "Services";
-    if (found === undefined) return page(heading, loading(state, PATH));
-    if (name !== undefined) return one(name, { found, state, context });
+    if (found === undefined) return page(heading, loading(state, SERVICES));
+    if (name !== undefined) return oneService(name, { found, state, context });
     const [beside, window] = [deployButton(state, context), deployDialog(state, context)];
     if (found.length === 0) {
       return pageWith({ heading, beside }, window, empty("No service runs here.", "Deploy one: ",
@@ -36,7 +36,7 @@ export const services: View = {
     const shown = found.filter(isWorthALook);
     const old = found.length - shown.length;
     return pageWith({ heading, beside }, window,
-      h("ul", { class: "services" }, shown.map((service) => card(service, state, context))),
+      h("ul", { class: "services" }, shown.map((service) => serviceCard(service, state, context))),
       old === 0 ? null : h("p", { class: "soft" }, `${old} more that have ended: `,
         command("titan services --all")));
   },
@@ -53,17 +53,17 @@ interface Found {
   readonly context: Context;
 }
 
-function one(name: string, { found, state, context }: Found): VNode {
+function oneService(name: string, { found, state, context }: Found): VNode {
   const own = found.filter((service) => service.name === name);
   const below = h("a", { href: "/services" }, "All services");
   if (own.length === 0) {
     return pageWith({ heading: name, below }, problem(`There is no service "${name}".`));
   }
   return pageWith({ heading: name, below },
-    h("ul", { class: "services" }, own.map((service) => card(service, state, context))));
+    h("ul", { class: "services" }, own.map((service) => serviceCard(service, state, context))));
 }
 
-function card(service: Service, state: State, context: Context): VNode {
+function serviceCard(service: Service, state: State, context: Context): VNode {
   const { name, run, replicas, version, current, deployed } = service;
   const label = version === undefined ? "" : ` version ${version}`;
   return h("li", { key: `${run}/${name}`, class: "card service" },
@@ -114,7 +114,9 @@ function outputs(run: string, { job, attempt }: Replica): Child {
 /** What is the matter with those that are not well, in words. */
 function problems(replicas: readonly Replica[]): Child {
   const told = replicas.flatMap(({ job, state, reason, lastFailure }) => {
-    const why = reason || (state === "READY" ? "" : lastFailure?.message ?? "");
+    const ended = state === "READY" ? "" : lastFailure?.message ?? "";
+    const why = reason === "" || ended === "" || reason.includes(ended) ? reason || ended
+      : `${reason}. The last start: ${ended}`;
     return why === "" ? [] : [h("li", { key: job }, h("strong", null, job), `: ${why}`)];
   });
   return told.length === 0 ? null : h("ul", { class: "service-problems" }, told);

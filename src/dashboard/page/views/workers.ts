@@ -7,7 +7,9 @@ import { plural } from "#base";
 import { badge } from "../parts/badge.ts";
 import { button, command, empty, loading, pageWith, section } from "../parts/page.ts";
 import { ago } from "../parts/time.ts";
-import { beatText, launchButtons, slotBar, workerActions } from "../parts/worker.ts";
+import {
+  beatText, launchButtons, noWorker, slotBar, workerActions,
+} from "../parts/worker.ts";
 import type { Launch, Pool, Worker } from "../rows.ts";
 import { answerOf, type State } from "../state.ts";
 import { h, type Child, type VNode } from "../vdom.ts";
@@ -34,10 +36,7 @@ const WORKER_HEADS = [
 function workerTable(state: State, context: Context): Child {
   const found = answerOf<Worker[]>(state, "workers");
   if (found === undefined) return loading(state, "workers");
-  if (found.length === 0) {
-    return empty("No worker is connected.", "Start one with ",
-      command(`titan worker --master ${context.url.hostname}:9090`));
-  }
+  if (found.length === 0) return noWorker(context);
   return h("div", { class: "table-frame", tabindex: 0, role: "region", "aria-label": "Workers" },
     h("table", { class: "table" },
       h("thead", null, h("tr", null, WORKER_HEADS.map((text) =>
