@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  begin, center, detailOf, fit, pan, reveal, shown, zoomAt, type Camera,
+  begin, center, detailOf, fit, pan, reveal, viewOf, zoomAt, type Camera,
 } from "../src/dashboard/page/graph/camera.ts";
 import { findJobs } from "../src/dashboard/page/graph/find.ts";
 import { NodeIndex, walk } from "../src/dashboard/page/graph/index.ts";
@@ -194,7 +194,7 @@ test("a camera fits a picture, zooms around a point, and never loses the picture
     assert.deepEqual(toScreen(camera, world0.x, world0.y), [300, 200]);
   }
   for (const by of [{ x: 1e9, y: 0 }, { x: -1e9, y: 0 }, { x: 0, y: 1e9 }, { x: 5, y: -1e9 }]) {
-    const { x, y, width, height } = shown(pan(whole, by, { world, screen: SCREEN }), SCREEN);
+    const { x, y, width, height } = viewOf(pan(whole, by, { world, screen: SCREEN }), SCREEN);
     assert.ok(x < world.width && x + width > 0 && y < world.height && y + height > 0);
   }
   assert.deepEqual(

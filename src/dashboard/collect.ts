@@ -83,10 +83,11 @@ function merged(scripts: ReadonlyMap<string, string>): Map<string, string> {
   return merge(reached, { roots, imports, globals: NAMES_OF_BROWSERS, isWide: true });
 }
 
-/** All style sheets as one, without comments: together they are a third smaller. */
+/** All style sheets as one, without comments and indents: together they are a third smaller. */
 function withSheet(texts: Map<string, string>): Map<string, string> {
   const sheets = [...texts.keys()].filter((path) => path.endsWith(".css")).sort();
-  const text = sheets.map((path) => texts.get(path)!.replace(/\/\*[\s\S]*?\*\/\n*/g, "")).join("");
+  const text = sheets.map((path) => texts.get(path)!
+    .replace(/\/\*[\s\S]*?\*\/\n*/g, "").replace(/\n\s+/g, "\n")).join("");
   for (const path of sheets) texts.delete(path);
   return texts.set(SHEET, text);
 }

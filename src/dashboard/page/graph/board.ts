@@ -14,7 +14,7 @@
  */
 import { h, patch, type VNode } from "../vdom.ts";
 import {
-  begin, center, detailOf, fit, reveal, shown as seen, zoomAt, type Box, type Camera, type Size,
+  begin, center, detailOf, fit, reveal, viewOf, zoomAt, type Box, type Camera, type Size,
 } from "./camera.ts";
 import { NodeIndex } from "./index.ts";
 import { minimap } from "./minimap.ts";
@@ -208,11 +208,11 @@ export class Board {
     const { x, y, zoom } = this.#camera;
     this.#world.style.transform = `translate(${-x * zoom}px, ${-y * zoom}px) scale(${zoom})`;
     this.#world.style.setProperty("--zoom", String(zoom));
-    const view = seen(this.#camera, this.#size);
+    const view = viewOf(this.#camera, this.#size);
     patch(this.#map, minimap({ picture: graph.picture, view, states: this.#states }));
     // As long as the screen is inside what is drawn, and nothing is read from the size of it.
     if (isMove && this.#drawn !== undefined && contains(this.#drawn, view)) return;
-    this.#drawn = seen(this.#camera, this.#size, SPARE);
+    this.#drawn = viewOf(this.#camera, this.#size, SPARE);
     patch(this.#world, this.#tree(graph, this.#drawn));
   }
 

@@ -112,7 +112,7 @@ function between(value: number, least: number, most: number): number {
 }
 
 /** What the screen shows of the world, and `more` (a share of its size) on each side. */
-export function shown(camera: Camera, screen: Size, more = 0): Box {
+export function viewOf(camera: Camera, screen: Size, more = 0): Box {
   const [width, height] = [screen.width / camera.zoom, screen.height / camera.zoom];
   return {
     x: camera.x - width * more, y: camera.y - height * more,
@@ -123,7 +123,7 @@ export function shown(camera: Camera, screen: Size, more = 0): Box {
 /** Moves as little as needed for all of the box to be on the screen. */
 export function reveal(camera: Camera, screen: Size, box: Box): Camera {
   const margin = MARGIN / camera.zoom;
-  const view = shown(camera, screen);
+  const view = viewOf(camera, screen);
   return {
     x: edge(view.x, view.width, { from: box.x - margin, to: box.x + box.width + margin }),
     y: edge(view.y, view.height, { from: box.y - margin, to: box.y + box.height + margin }),

@@ -7,13 +7,13 @@
 import type { Hook } from "../vdom.ts";
 
 /** By row, the link that was brought into sight last. */
-const shown = new WeakMap<Element, Element>();
+const lastShown = new WeakMap<Element, Element>();
 
 export const inSight: Hook = {
   update(row) {
     const here = row.querySelector('[aria-current="page"]');
-    if (here === null || shown.get(row) === here) return;
-    shown.set(row, here);
+    if (here === null || lastShown.get(row) === here) return;
+    lastShown.set(row, here);
     const [all, own] = [row.getBoundingClientRect(), here.getBoundingClientRect()];
     row.scrollLeft += own.left + own.width / 2 - (all.left + all.width / 2);
   },
