@@ -168,6 +168,15 @@ test("problems stand at the job and the field, and a tag that no worker has is o
   assert.deepEqual(unschedulable(document, both), []);
 });
 
+test("a letter in a job moves nothing: the places are the same object as before", () => {
+  const board = openBoard(TEXT);
+  const after = typed(board, TEXT.replace("run: x", "run: xy"));
+  assert.equal(after.positions, board.positions);
+  const renamed = typed(board, TEXT.replaceAll("a,", "first,").replace("needs: a", "needs: first"));
+  assert.deepEqual(renamed.positions.get("first"), board.positions.get("a"));
+  assert.equal(renamed.positions.has("a"), false);
+});
+
 test("values of variables that a past run does not show are named", () => {
   const { document } = openBoard(TEXT.replace("run: x", "run: x, env: {A: …, B: b, C: …}"));
   assert.deepEqual(hiddenValues(document).map(({ job, field, line, message }) =>

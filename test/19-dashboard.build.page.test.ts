@@ -415,11 +415,12 @@ test("500 jobs: moving around touches no card, moving one job no other; 1,100 ar
       own.touched = new Set();
       new MutationObserver((all) => {
         for (const { target } of all) {
-          own.touched.add((target as HTMLElement).closest<HTMLElement>("[data-key]")
-            ?.dataset["key"] ?? (target as Element).closest("g")?.getAttribute("data-to") ?? "");
+          const at = target instanceof Element ? target : target.parentElement!;
+          own.touched.add(at.closest<HTMLElement>("[data-key]")?.dataset["key"] ??
+            at.closest("g")?.getAttribute("data-to") ?? "");
         }
       }).observe(document.querySelector(".build-world")!,
-        { subtree: true, childList: true, attributes: true });
+        { subtree: true, childList: true, attributes: true, characterData: true });
     });
     const touched = (): Promise<string[]> => page.evaluate(() =>
       [...(window as unknown as { touched: Set<string> }).touched]);
@@ -437,6 +438,11 @@ test("500 jobs: moving around touches no card, moving one job no other; 1,100 ar
       (window as unknown as { touched: Set<string> }).touched.has("j60"));
     const before = (await touched()).filter((key) => key !== "").sort();
     assert.deepEqual(before.filter((key) => !/^j(?:0|60|85)$/.test(key)), []);
+    await page.evaluate(() => (window as unknown as { touched: Set<string> }).touched.clear());
+    await write((await yaml()).replace("{id: j300, run: x", "{id: j300, run: xy"));
+    await page.until("the letter is on the canvas", () =>
+      (window as unknown as { touched: Set<string> }).touched.has("j300"));
+    assert.deepEqual(await touched(), ["j300"], "a letter touches its own card, and no edge");
     await write(many(1100));
     await fit();
     await page.until("they are one drawing", () => document.querySelector(".build-far") !== null &&

@@ -202,12 +202,26 @@ function marksOf(job: Job): Child[] {
 
 // ── edges ────────────────────────────────────────────────────────────────────────────────────────
 
-const edgeCache = new WeakMap<object, Edge[]>();
+const edgeCache = new WeakMap<object, { all: readonly Edge[]; name: string }>();
 
 function edges(desk: Desk, shown: ReadonlySet<string>): VNode {
   const { board, gesture } = desk;
-  let all = edgeCache.get(board.document);
-  if (all === undefined) edgeCache.set(board.document, all = edgesOf(board.document));
+  let found = edgeCache.get(board.document);
+  if (found === undefined) {
+    const all = edgesOf(board.document);
+    found = { all, name: all.map(({ from, to }) => `${from}\n${to}`).join("\n") };
+    edgeCache.set(board.document, found);
+  }
+  // A letter makes another document, and hardly ever another edge.
+  const deps = [found.name, board.positions, board.edge, gesture, [...shown].join("\n")];
+  const { all } = found;
+  return memo("edges", deps, () => drawEdges(desk, { all, shown }));
+}
+
+function drawEdges(
+  desk: Desk, { all, shown }: { all: readonly Edge[]; shown: ReadonlySet<string> },
+): VNode {
+  const { board, gesture } = desk;
   const lines = all.flatMap(({ from, to }) => {
     if (!shown.has(from) && !shown.has(to)) return [];
     const path = curve(outOf(placeOf(desk, from)), inTo(placeOf(desk, to)));

@@ -21,8 +21,10 @@ export interface Edited {
 export function editor(
   context: Context, { label, text, marks = new Map(), invalid = false, typed }: Edited,
 ): VNode {
-  return h("div", { class: "build-editor", key: label },
-    numbers(text, marks),
+  const count = text.split("\n").length;
+  const style = { "--digits": String(count).length };
+  return h("div", { class: "build-editor", key: label, style },
+    numbers(count, marks),
     h("textarea", {
       class: "build-text", "aria-label": label, wrap: "off", spellcheck: "false",
       autocapitalize: "off", autocomplete: "off", value: text,
@@ -37,8 +39,7 @@ export function editor(
 }
 
 /** Numbers as one text; only lines with a mark are elements of their own. */
-function numbers(text: string, marks: ReadonlyMap<number, string>): VNode {
-  const count = text.split("\n").length;
+function numbers(count: number, marks: ReadonlyMap<number, string>): VNode {
   const parts: Child[] = [];
   let plain = "";
   for (let line = 1; line <= count; line++) {

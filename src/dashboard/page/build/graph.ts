@@ -94,6 +94,9 @@ export function settle(document: Document, before: Positions, was?: Document): P
     return own === undefined ? [] : [[key, own] as const];
   }));
   const missing = document.jobs.filter(({ key }) => !positions.has(key));
+  // The same object: what hangs on places alone is not made again at each letter.
+  const isSame = known === before && positions.size === before.size && missing.length === 0;
+  if (isSame) return before;
   if (missing.length > positions.size) return layoutAll(document);
   const ids = new Map(document.jobs.map(({ id, key }) => [id, key]));
   for (const { key, parents } of missing) {
@@ -110,14 +113,13 @@ export function settle(document: Document, before: Positions, was?: Document): P
 /** If only names differ, the job at the same place in the list is the same job. */
 function renamed(document: Document, before: Positions, was?: Document): Positions {
   if (was === undefined || was.jobs.length !== document.jobs.length) return before;
-  const known = new Map(before);
-  for (const [at, { key }] of document.jobs.entries()) {
+  const places = document.jobs.flatMap(({ key }, at) => {
     const old = was.jobs[at]!.key;
-    if (old === key || before.has(key) || document.byKey.has(old)) continue;
+    if (old === key || before.has(key) || document.byKey.has(old)) return [];
     const place = before.get(old);
-    if (place) known.set(key, place);
-  }
-  return known;
+    return place === undefined ? [] : [[key, place] as const];
+  });
+  return places.length === 0 ? before : new Map([...before, ...places]);
 }
 
 /** The first place from `start` downwards that no node covers. */
