@@ -110,11 +110,14 @@ export interface BlockScan {
   seq: number;
   barriers: number;
   /**
-   * Bytes that the record at `at` needs, 0 when it is whole (and bad) or when the block ends
-   * between records.
+   * All bytes that the record at `at` needs, those that are there among them; of a header that is
+   * cut, its 8. It is 0 when the record is whole (and bad), or when the block ends between records.
    */
   needs: number;
-  /** Set when the record at `at` is there and wrong. */
+  /**
+   * Set when the record at `at` is there and wrong: "length 9 exceeds 8" (the limit), or "checksum
+   * mismatch".
+   */
   bad?: string;
 }
 

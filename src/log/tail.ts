@@ -57,7 +57,7 @@ interface Place {
 
 export interface Verdict {
   readonly torn: boolean;
-  /** Where to go on reading after the bad record, if anywhere. */
+  /** Where to go on reading after the bad record, if anywhere, be it torn or damaged. */
   readonly found?: Place;
   /** For people. */
   readonly why: string;
