@@ -178,7 +178,8 @@ export class Cluster {
     this.#stage.note(text);
     if (this.#mayBeGarbage(error)) this.#needsRepair = true;
     else if (!isInjected(error)) {
-      this.#stage.breaks("no-crash", `${text}\n${error instanceof Error ? error.stack : ""}`);
+      const frames = /\n +at [^]*/.exec((error as Error | undefined)?.stack ?? "")?.[0] ?? "";
+      this.#stage.breaks("no-crash", `${text}${frames}`);
     }
     this.down(name, "kill", { downMs: this.#stage.between(this.#stage.plan.restartMs) });
   }

@@ -120,7 +120,8 @@ export class Stage implements Scene {
 
   breaks(invariant: Invariant, message: string): void {
     if (this.broken !== undefined) return;
-    this.note(`BROKEN ${invariant}: ${message}`);
+    // The stack behind a message is told once, at the top of the report.
+    this.note(`BROKEN ${invariant}: ${message.split("\n", 1)[0]}`);
     this.broken = { invariant, message, atMs: Math.round(this.world.now) };
   }
 
