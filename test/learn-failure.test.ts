@@ -17,6 +17,7 @@ import { test } from "node:test";
 import { wantReadable } from "../scripts/learn/own.ts";
 import { tellFailures } from "../scripts/learn/telling.ts";
 import { compileCopy, programArguments } from "../scripts/lib/compiled.mjs";
+import { checkTypes, tellTypes } from "../scripts/learn/types.ts";
 import { describeEndless, describeFailure, type Failure } from "../scripts/lib/failure.mjs";
 import type { FailedTest } from "../scripts/lib/reporter.mjs";
 import { randomness, withSeeds } from "./seeds.support.ts";
@@ -138,7 +139,7 @@ test("${name}() ends (always)", async () => {
       const { signal } = spawnSync(process.execPath,
         [`--import=${join(ROOT, "scripts/lib/endless.mjs")}`, `test/${name}.test.mjs`],
         {
-          cwd: root, timeout: 60_000,
+          cwd: root, timeout: 180_000,
           env: { TITAN_ENDLESS: join(root, "reports"), TITAN_ENDLESS_CPU_MS: "900" },
         });
       assert.equal(signal, "SIGKILL");
@@ -159,6 +160,41 @@ test("${name}() ends (always)", async () => {
               ${loop.trim()}
   again       npm run learn test 6 own '${name}() ends (always)'`);
     });
+  } finally {
+    rmSync(root, { recursive: true, force: true });
+  }
+});
+
+/** What connections do not say, nobody else will; a timer may be long. */
+const WAITS = `import { createServer, connect } from "node:net";
+import { test } from "node:test";
+test("a promise", () => new Promise(() => {}));
+test("a connection", () => new Promise((resolve) => {
+  const server = createServer().listen(0, "127.0.0.1", () => connect(server.address().port, () => {
+    if (process.argv.length > 99) resolve();
+  })).unref();
+}));
+test("a timer", () => new Promise((resolve) => setTimeout(resolve, 3500)));
+test("a value", () => {});
+test("an error", async () => { throw new Error("its own"); });
+test("a callback", (_, done) => setImmediate(done));
+setTimeout(() => process.exit(), 120_000).unref();
+`;
+
+test("a test that waits for what never comes is ended by itself, and the others run", () => {
+  const root = mkdtempSync(join(tmpdir(), "titan-waits-"));
+  try {
+    writeFileSync(join(root, "waits.mjs"), WAITS);
+    const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+    const { stdout } = spawnSync(process.execPath,
+      [`--import=${join(ROOT, "scripts/lib/endless.mjs")}`, "--test-reporter=tap", "waits.mjs"],
+      { cwd: root, timeout: 180_000, encoding: "utf8", env: { ...env, TITAN_ENDLESS: root } });
+    const results = stdout.match(/^(not )?ok \d+ - .*/gm);
+    assert.deepEqual(results, [
+      "not ok 1 - a promise", "not ok 2 - a connection", "ok 3 - a timer", "ok 4 - a value",
+      "not ok 5 - an error", "ok 6 - a callback",
+    ], stdout);
+    assert.equal(stdout.match(/error: 'nothing is left to happen'/g)?.length, 2);
   } finally {
     rmSync(root, { recursive: true, force: true });
   }
@@ -189,6 +225,31 @@ test("describeFailure() finds what is not written yet, and bounds what it shows"
   const { message } = failureOf(() => { throw new Error(`${text}\n`.repeat(50)); });
   assert.equal(message.length, 7);
   assert.ok(message.every((line) => line.length <= 100));
+});
+
+test("describeFailure() finds it in the words of others, and in an error that is judged", () => {
+  const told = failureOf(() => { throw new Error("Cannot ask m: Exercise: readEvents"); });
+  assert.equal(told.unwritten, "readEvents");
+  const judged = failureOf(() => assert.throws(
+    () => { throw new Error("Exercise: scanBlock"); }, { code: "DAMAGED" }));
+  assert.equal(judged.unwritten, "scanBlock");
+});
+
+test("describeFailure() folds a long message: what matters may be its end", () => {
+  const text = `It must be below ${"4294967296 ".repeat(12)}. Received -1`;
+  const { message } = failureOf(() => { throw new Error(text); });
+  assert.match(message.join(" "), /Received -1$/);
+  assert.ok(message.length <= 4 && message.every((line) => line.length <= 100));
+});
+
+test("describeFailure() says that a test has waited, and does not blame the clock", () => {
+  const idle = failureOf(() => {
+    throw new Error("Cannot settle promise: nothing is left to happen at 2 ms");
+  });
+  assert.match(idle.message[0]!, /^it waits for ever: /);
+  assert.equal(idle.thrown, undefined);
+  const late = failureOf(() => { throw new Error("test timed out after 10000ms"); });
+  assert.deepEqual(late.message, ["it waits: after 10 s it is not done"]);
 });
 
 test("withSeeds() makes the input of a failure small, and names its seed", () => {
@@ -267,9 +328,60 @@ test("tellFailures() begins with the chapter's first file, and says when a proce
     /^\n✖ The process of the tests ended before they did\.[^]*\n {4}test failed$/);
 });
 
+test("tellFailures() begins with a test that names a function to write, in their order", () => {
+  const wrong = (): void => assert.equal(1, 2);
+  const summary = {
+    ran: 9, passed: [], skipped: [], lines: [],
+    failed: ["openLog() opens", "scan() reads", "encode() writes", "encoder() is else"]
+      .map((name) => failed(name, wrong)),
+  };
+  const functions = ["encode", "scan"];
+  const lines = tellFailures({ command: "npm run learn test 5", summary, functions });
+  assert.match(lines.join("\n"),
+    /^\n✖ encode\(\) writes [^]*fail:\n  ✖ scan\(\) reads\n  ✖ openLog/);
+});
+
 test("tellFailures() says how to repeat a random failure, and nothing when all waits", () => {
   const random = told(failed("any mix", () => withSeeds(9, (draw) => assert.equal(draw(9), -1))));
   assert.match(random.join("\n"), /again {7}SEED=1 npm run learn test 6 own 'any mix'/);
   const wait = failed("a", () => { throw new Error("Exercise: settle"); });
   assert.deepEqual(told(wait), ["", "Not written yet: settle. 1 test waits for it."]);
+});
+
+/** The part of a reader who has begun chapter 7. */
+const QUEUE = {
+  name: "queue", folder: "src/queue", entry: "own/queue.ts", ownFolder: undefined,
+  files: [{ from: "src/queue/mod.ts", to: "own/queue.ts" }],
+};
+
+test("tellTypes() tells the first type error in the reader's part, and how many more", () => {
+  const error = (file: string, line: number, what: string): string =>
+    `${file}(${line},3): error TS2322: ${what}\n`;
+  const other = error("own/log/record.ts", 1, "of another chapter");
+  const first = error("own/queue.ts", 12, "Type 'string' is not assignable to type 'number'.");
+  assert.equal(tellTypes(`${other}${first}`, [QUEUE]), "\nNote: own/queue.ts does not type-check:" +
+    " line 12: Type 'string' is not assignable to type 'number'.\n");
+  const long = tellTypes(`${first}${error("own/queue.ts", 13, "word ".repeat(50))}`, [QUEUE]);
+  assert.match(long, /\(1\s+more\)\n$/);
+  assert.ok(long.split("\n").every((line) => line.length <= 100));
+  assert.equal(tellTypes(other, [QUEUE]), "");
+});
+
+test("checkTypes() asks the compiler about own/, and needs none", async () => {
+  const root = mkdtempSync(join(tmpdir(), "titan-types-"));
+  try {
+    const parts = [QUEUE];
+    assert.equal(checkTypes(root, parts), undefined, "there is no compiler");
+    symlinkSync(join(ROOT, "node_modules"), join(root, "node_modules"));
+    mkdirSync(join(root, "own"));
+    writeFileSync(join(root, "own/tsconfig.json"), JSON.stringify({
+      compilerOptions: { strict: true, types: [], lib: ["es5"] }, include: ["."],
+    }));
+    writeFileSync(join(root, "own/queue.ts"), "\nexport const first: number = 'one';\n");
+    const note = await checkTypes(root, parts)!.note(60_000);
+    assert.match(note, /^\nNote: own\/queue\.ts does not type-check: line 2: Type 'string'/);
+    assert.equal(await checkTypes(root, parts)!.note(1), "", "it is not waited for");
+  } finally {
+    rmSync(root, { recursive: true, force: true });
+  }
 });

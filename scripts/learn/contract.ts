@@ -16,6 +16,7 @@ import { begunParts, type Opened, openChapter, ownedParts, readOptions } from ".
 import { whyNotLoaded } from "./loads.ts";
 import { ownEnvironment, type OwnPart, unwritten } from "./own.ts";
 import { tellFailures } from "./telling.ts";
+import { checkTypes } from "./types.ts";
 
 /**
  * A test that waits for what never comes is a common first draft. No test of a chapter takes
@@ -80,6 +81,7 @@ export async function contract(
   }
   const own = options.side === "own" ? ownedParts(opened) : [];
   if (!options.quiet) process.stdout.write(`${banner(opened, options.side)}\n`);
+  const types = options.quiet ? undefined : checkTypes(project.root, own);
   const flags = [
     ...(options.name
       ? [`--test-name-pattern=${options.name.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")}`]
@@ -97,6 +99,7 @@ export async function contract(
     const why = isMute ? whyNotLoaded(own, ownEnvironment(project.root, own)) : undefined;
     if (why !== undefined) process.stdout.write(`\n${why}\n`);
     else explain(opened, { ...options, summary: result.summary });
+    process.stdout.write((await types?.note()) ?? "");
   }
   const isWhole = result.code === 0 && own.length > 0 && !options.name;
   if (isWhole && !options.quiet) process.stdout.write(offer(chapter.number));
@@ -161,11 +164,12 @@ function offer(chapter: number): string {
 }
 
 function explain(
-  { chapter }: Opened,
+  { chapter, exercises }: Opened,
   { side, summary }: { side: Side; summary: TestSummary },
 ): void {
   const command = `npm run learn test ${chapter.number} ${side === "own" ? "own" : "ref"}`;
-  const lines = tellFailures({ command, summary });
+  const functions = exercises.map(({ name }) => name);
+  const lines = tellFailures({ command, summary, functions });
   const skipped = summary.skipped.map(({ name, reason }) => `  ﹣ ${name} (${reason})`);
   if (skipped.length > 0) lines.push("", "Left out:", ...skipped);
   const { ran, passed } = summary;

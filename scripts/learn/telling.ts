@@ -17,6 +17,8 @@ export interface Telling {
   /** As a person types it: "npm run learn test 6 own". */
   readonly command: string;
   readonly summary: TestSummary;
+  /** The functions of the exercise, in the order in which they are to be written. */
+  readonly functions?: readonly string[];
 }
 
 /** Failures after the first are named only: most of them have the same cause. */
@@ -27,12 +29,12 @@ const PROGRAM = /\.test\.m?[jt]s$/;
 /** A test whose subtests have failed says no more than they do. */
 const PARENT = /^\d+ subtests? failed$/;
 
-export function tellFailures({ command, summary }: Telling): string[] {
+export function tellFailures({ command, summary, functions = [] }: Telling): string[] {
   const failed = summary.failed.filter(({ name, message }) =>
     !PROGRAM.test(name) && !PARENT.test(message));
   const waiting = failed.filter(({ failure }) => failure.unwritten !== undefined);
   const wrong = failed.filter(({ failure }) => failure.unwritten === undefined)
-    .sort((a, b) => Number(isOfPlan(b)) - Number(isOfPlan(a)));
+    .sort((a, b) => rankOf(a, functions) - rankOf(b, functions));
   const lines: string[] = [];
   if (waiting.length > 0) {
     const names = [...new Set(waiting.map(({ failure }) => failure.unwritten))];
@@ -51,9 +53,16 @@ export function tellFailures({ command, summary }: Telling): string[] {
   return lines;
 }
 
-/** Whether it is in a chapter's first file: the others ask for more, or for rarer things. */
-function isOfPlan({ failure }: FailedTest): boolean {
-  return /^test\/\d\d-\w+\.test\.[jt]s$/.test(failure.called?.at.file ?? "");
+/**
+ * A test that names a function of the exercise says where to look, so it is told first: above all
+ * one of a file of parts, which calls it by itself. Behind those come the tests of a chapter's
+ * first file: the others ask for more, or for rarer things.
+ */
+function rankOf({ name, failure }: FailedTest, functions: readonly string[]): number {
+  const file = failure.called?.at.file ?? "";
+  const named = functions.findIndex((each) => name.startsWith(`${each}(`));
+  if (named >= 0) return named + (/\.parts\.test\.[jt]s$/.test(file) ? 0 : functions.length);
+  return 2 * functions.length + (/^test\/\d\d-\w+\.test\.[jt]s$/.test(file) ? 0 : 1);
 }
 
 /** No test has failed, but a process in which tests ran. */

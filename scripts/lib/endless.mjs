@@ -7,14 +7,16 @@
  *     thread        sees the count stand still while the process computes, stops the main thread as
  *                   a debugger does, and takes its stack
  *
- * Time that others use does not count, so a slow machine is no endless loop. Left out: a loop that
- * waits for something in each round. The timeout of its test ends that one.
+ * Time that others use does not count, so a slow machine is no endless loop. A test that waits and
+ * does not compute is waiting.mjs's.
+ * Left out: a loop that waits for something in each round. The timeout of its test ends that one.
  * Test: test/learn-failure.test.ts
  */
 import { writeFileSync } from "node:fs";
 import { Session } from "node:inspector";
 import { join } from "node:path";
 import { isMainThread, Worker, workerData } from "node:worker_threads";
+import { RUNNING, watchTests } from "./waiting.mjs";
 
 /** The longest honest turn of a chapter's tests computes for a second. */
 const MAX_TURN_CPU_MS = Number(process.env["TITAN_ENDLESS_CPU_MS"] ?? 5000);
@@ -23,12 +25,20 @@ const LOOK_MS = Math.min(250, MAX_TURN_CPU_MS / 4);
 const MAX_LOOKS = 500;
 const PAUSE_MS = 5;
 const OWN = /\/own\//;
-/** Evaluated where the main thread stands: the compiler's lines are mapped back in it. */
-const STACK = "(Error.stackTraceLimit = 100, new Error('').stack)";
+/**
+ * Evaluated where the main thread stands: the compiler's lines are mapped back in it. A stack
+ * behind an `await` does not reach the test, so the test is asked for by itself.
+ */
+const STATE = `(Error.stackTraceLimit = 100, JSON.stringify({
+  stack: new Error("").stack, name: globalThis[Symbol.for("${RUNNING.description}")],
+}))`;
 
 if (isMainThread) {
   const folder = process.env["TITAN_ENDLESS"];
-  if (folder !== undefined) watch(folder);
+  if (folder !== undefined) {
+    watch(folder);
+    watchTests();
+  }
 } else judge(workerData.turns, workerData.folder);
 
 /** @param {string} folder for the report */
@@ -51,8 +61,8 @@ function judge(turns, folder) {
     if (now !== seen) [seen, since] = [now, process.cpuUsage()];
     else if ((user + system) / 1000 >= MAX_TURN_CPU_MS) {
       isOver = true;
-      sample((stack) => {
-        const report = { stack, seconds: MAX_TURN_CPU_MS / 1000 };
+      sample((state) => {
+        const report = { ...state, seconds: MAX_TURN_CPU_MS / 1000 };
         writeFileSync(join(folder, `endless-${process.pid}.json`), JSON.stringify(report));
         process.kill(process.pid, "SIGKILL"); // nothing else stops a loop
       });
@@ -61,8 +71,8 @@ function judge(turns, folder) {
 }
 
 /**
- * The stack of the main thread, at a moment when it is in the reader's code.
- * @param {(stack: string) => void} found
+ * The stack of the main thread, at a moment when it is in the reader's code, and its test.
+ * @param {(state: { stack: string, name?: string }) => void} found
  */
 function sample(found) {
   const session = new Session();
@@ -70,11 +80,11 @@ function sample(found) {
   let looks = 0;
   session.on("Debugger.paused", ({ params }) => {
     const callFrameId = params.callFrames[0]?.callFrameId ?? "";
-    const look = { callFrameId, expression: STACK, silent: true };
+    const look = { callFrameId, expression: STATE, silent: true };
     session.post("Debugger.evaluateOnCallFrame", look, (_error, /** @type {any} */ answer) => {
-      const stack = String(answer?.result?.value ?? "");
+      const state = JSON.parse(String(answer?.result?.value ?? '{"stack":""}'));
       looks += 1;
-      if (OWN.test(stack) || looks >= MAX_LOOKS) return found(stack);
+      if (OWN.test(state.stack) || looks >= MAX_LOOKS) return found(state);
       session.post("Debugger.resume");
       setTimeout(() => session.post("Debugger.pause"), 1 + Math.random() * PAUSE_MS);
     });

@@ -36,6 +36,12 @@ const LINE_COLUMNS = 84;
 /** In a compiled copy the frames are those of the sources, which are elsewhere. */
 const FOLDERS = /\/((?:test|src|own|scripts|lessons)\/.*)$/;
 
+/** What a body throws that is still the exercise's. */
+const UNWRITTEN = /\bExercise: ([A-Za-z]\w*)/;
+/** A test of the simulated world, or one of waiting.mjs, that nothing can wake. */
+const WAITS = /\bnothing is left to happen\b/;
+const TIMED_OUT = /^test timed out after (\d+)ms$/;
+
 /** Operators of assertions that compare two values. */
 const COMPARES = new Set(["strictEqual", "deepStrictEqual", "equal", "deepEqual"]);
 
@@ -48,7 +54,9 @@ export function describeFailure(error, root) {
   const chain = causesOf(error);
   const deepest = chain.at(-1) ?? {};
   const messages = chain.map(({ message }) => String(message ?? ""));
-  const unwritten = first(messages, /^\s*(?:Error: )?Exercise: (\w+)$/m);
+  // An assertion about an error keeps the error that came; others put it into their own words.
+  const texts = [...messages, String(deepest.actual?.message ?? "")];
+  const unwritten = first(texts, UNWRITTEN);
   const seed = first(messages, /\bseed (\d+)\b/);
   const input = chain.map((each) => each.input).find((each) => typeof each === "string");
   const places = placesIn(String(deepest.stack ?? ""), root);
@@ -57,32 +65,45 @@ export function describeFailure(error, root) {
   const test = inTests.find(({ isNamed }) => !isNamed) ?? inTests[0];
   const thrower = places.find(({ file }) => !file.startsWith("test/"));
   const isAssertion = deepest.code === "ERR_ASSERTION";
+  const wait = waitOf(error, String(deepest.message ?? ""));
   return {
-    message: messageOf(deepest, isAssertion),
+    message: wait ?? messageOf(deepest, isAssertion),
     ...(unwritten !== undefined && { unwritten }),
     ...(seed !== undefined && { seed: Number(seed) }),
     ...(input !== undefined && { input: wrapped(input) }),
     ...(test && { called: { at: placeOf(test), code: statementAt(test) } }),
-    ...(!isAssertion && thrower &&
+    ...(!isAssertion && wait === undefined && thrower &&
       { thrown: { at: placeOf(thrower), code: [lineAt(thrower)] } }),
     ...(isAssertion && COMPARES.has(deepest.operator) && compared(deepest)),
   };
 }
 
 /**
+ * A test that has waited is told as one: what threw is a clock, of which readers know nothing.
+ * @param {any} error @param {string} message of its deepest cause
+ */
+function waitOf(error, message) {
+  const [, ms] = TIMED_OUT.exec(String(error?.message ?? "")) ?? [];
+  if (ms !== undefined) return [`it waits: after ${Number(ms) / 1000} s it is not done`];
+  if (!WAITS.test(message)) return undefined;
+  return ["it waits for ever: nothing is left to happen that would wake it. A promise that nobody",
+    "resolves looks like this, and a callback that nobody calls."];
+}
+
+/**
  * A test that never ends, from where its process was when it was stopped (endless.mjs).
- * @param {{ stack: string, seconds: number }} report
+ * @param {{ stack: string, seconds: number, name?: string }} report
  * @param {string} root
  * @returns {import("./reporter.mjs").FailedTest}
  */
-export function describeEndless({ stack, seconds }, root) {
+export function describeEndless({ stack, seconds, name }, root) {
   const places = placesIn(stack, root);
   const test = places.find(({ file, isNamed }) => file.startsWith("test/") && !isNamed)
     ?? places.find(({ file }) => file.startsWith("test/"));
   const own = places.find(({ file }) => file.startsWith("own/")) ?? places[0];
   const message = `it does not come to an end: after ${seconds} s of computing it is still here`;
   return {
-    name: test === undefined ? "a test" : testAround(test),
+    name: name ?? (test === undefined ? "a test" : testAround(test)),
     file: test?.path ?? "",
     message,
     failure: {
@@ -136,25 +157,28 @@ function messageOf({ message, name, generatedMessage, operator }, isAssertion) {
   return clip(text.split("\n").filter((line) => line.trim() !== ""));
 }
 
-/** @param {string[]} lines */
-function clip(lines) {
-  const shown = lines.slice(0, MAX_LINES).map((line) =>
-    line.length > MAX_COLUMNS ? `${line.slice(0, MAX_COLUMNS - 1)}…` : line);
+/** What matters may stand at the end of a line, so it is folded. @param {string[]} long */
+function clip(long) {
+  const lines = long.flatMap((line) => (line.length > MAX_COLUMNS ? folded(line) : [line]));
+  const shown = lines.slice(0, MAX_LINES).map(cut);
   return lines.length > MAX_LINES ? [...shown, `… ${lines.length - MAX_LINES} lines more`] : shown;
 }
 
 /** @param {Place} frame @returns {Place} */
 const placeOf = ({ file, line }) => ({ file, line });
 
+/** @param {string} text */
+const wrapped = (text) => clip(folded(text));
+
 /** @param {string} text @returns {string[]} lines of whole words */
-function wrapped(text) {
+function folded(text) {
   const lines = [""];
   for (const word of text.split(" ")) {
     const line = lines.at(-1) ?? "";
     if (line !== "" && line.length + word.length >= LINE_COLUMNS) lines.push(word);
     else lines[lines.length - 1] = line === "" ? word : `${line} ${word}`;
   }
-  return clip(lines);
+  return lines;
 }
 
 /** @param {string} stack @param {string} root @returns {Frame[]} of the project alone */

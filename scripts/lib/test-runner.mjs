@@ -13,6 +13,7 @@ import { writeFileSync } from "node:fs";
 import { run } from "node:test";
 import { spec as Spec } from "node:test/reporters";
 import { noteChildren } from "./cpu-time.mjs";
+import { describeFailure } from "./failure.mjs";
 import summarise from "./reporter.mjs";
 
 /**
@@ -35,6 +36,9 @@ const options = {
   ...(job.names.length > 0 && { testNamePatterns: job.names }),
 };
 
+/** Failures that are shown as they come. One mistake may fail a hundred tests. */
+const MOST_FAILURES = 5;
+
 const costs = noteChildren();
 const tests = run(options);
 tests.on("test:fail", ({ todo }) => {
@@ -49,11 +53,15 @@ if (job.output === "passed") {
   });
 }
 if (job.output === "passed") {
-  // At once, since the rest may take long. What is wrong is told at the end.
+  // At once, since the rest may take long. What is wrong is told at the end, so a few are enough.
+  let told = 0;
   tests.on("test:fail", ({ name, nesting, details }) => {
     const isNoTest = /\.test\.m?[jt]s$/.test(name);
-    const isUnwritten = /^Exercise: /m.test(String(details.error?.cause?.message));
-    if (nesting === 0 && !isNoTest && !isUnwritten) process.stdout.write(`✖ ${name}\n`);
+    const { unwritten } = describeFailure(details.error, process.cwd());
+    if (nesting > 0 || isNoTest || unwritten !== undefined) return;
+    told += 1;
+    if (told <= MOST_FAILURES) process.stdout.write(`✖ ${name}\n`);
+    if (told === MOST_FAILURES) process.stdout.write("✖ … (the others are counted at the end)\n");
   });
 }
 // What nobody reads would in the end hold up the summary, too.
