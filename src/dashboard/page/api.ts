@@ -46,6 +46,13 @@ export interface Answered {
 /** What was answered last to the same question, and what the master calls it. */
 const answered = new Map<string, { readonly etag: string; readonly answers: Answered[] }>();
 
+let lastAnswerAt = -Infinity;
+
+/** Milliseconds since the master has answered anything: so long ago it was there. */
+export function sinceAnswer(): number {
+  return performance.now() - lastAnswerAt;
+}
+
 export const api: Api = {
   several,
   text: async (path) => (await answerTo(path, {})).text(),
@@ -94,6 +101,7 @@ async function answerTo(path: string, options: RequestInit): Promise<Response> {
     const what = isLate ? `no answer within ${PATIENCE_MS / 1000} s` : "it does not answer";
     throw new ApiError(0, `Cannot reach ${location.host}: ${what}`);
   }
+  lastAnswerAt = performance.now();
   if (response.ok || response.status === 304) return response;
   const text = await response.text().catch(() => "");
   throw new ApiError(response.status, reasonOf(response, text));

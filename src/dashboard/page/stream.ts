@@ -14,8 +14,7 @@
  * true again soon after the master is.
  * Test: test/19-dashboard.shell.test.ts
  */
-import type { Api } from "./api.ts";
-import { ApiError } from "./api.ts";
+import { ApiError, sinceAnswer, type Api } from "./api.ts";
 import type { Fact, Job, Run } from "./rows.ts";
 import { takeSeat } from "./seats.ts";
 import { SseReader, type Message } from "./sse.ts";
@@ -264,6 +263,8 @@ class Watch {
   }
 
   async #probe(): Promise<void> {
+    // What a view asks again and again has been answered meanwhile: that says as much.
+    if (sinceAnswer() < SILENCE_MS) return this.heard();
     try {
       const signal = AbortSignal.timeout(PROBE_MS);
       await fetch("/healthz", { signal, cache: "no-store" });
