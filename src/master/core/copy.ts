@@ -152,6 +152,7 @@ export function stateOf(
   const reader = new SnapshotReader();
   for (const part of head) reader.part(part);
   const copied = new Map<number, Run>();
+  const sizes: (readonly [Run, number])[] = [];
   for (const run of runs) {
     if (run instanceof Run) {
       reader.enter(run);
@@ -159,15 +160,14 @@ export function stateOf(
     }
     const made = runOfCopy(run, spareRun(spare, run.header.number));
     copied.set(made.number, made);
+    sizes.push([made, run.sums.bytes]);
     reader.enter(made);
   }
   for (const run of finished) reader.finished(typeof run === "number" ? copied.get(run)! : run);
   for (const part of tail) reader.part(part);
   const state = reader.finish();
   // Where it was counted again, it comes to the same.
-  for (const run of runs) {
-    if (!(run instanceof Run)) state.runs.get(run.header.number)!.bytes = run.sums.bytes;
-  }
+  for (const [run, bytes] of sizes) run.bytes = bytes;
   return Object.assign(state, sums);
 }
 

@@ -33,6 +33,9 @@ export class SnapshotReader {
   readonly #artifacts: ArtifactRecord[] = [];
   /** Runs that came whole. */
   readonly #whole = new Set<Run>();
+  /** All but those that several states have: of these there may be a hundred thousand. */
+  readonly #own: Run[] = [];
+  #sharedJobs = 0;
   /** A run of which not all specs have been read: its graph can be built once they are there. */
   #begun: RunPart | undefined;
 
@@ -154,10 +157,16 @@ export class SnapshotReader {
 
   /** In the place of a run's parts. */
   enter(run: Run): void {
-    if (!run.isShared) linkAgain(this.#state, run);
+    const jobs = run.jobs.length;
+    this.#expected += jobs;
+    // One that is over is in no index, and has no artifact: its names are all that is entered.
+    if (run.isShared) {
+      this.#sharedJobs += jobs;
+      return this.#name(run);
+    }
+    linkAgain(this.#state, run);
     this.#whole.add(run);
     this.#enter(run);
-    this.#expected += run.jobs.length;
   }
 
   /** The next one of those that may be forgotten. */
@@ -167,6 +176,11 @@ export class SnapshotReader {
   }
 
   #enter(run: Run): void {
+    this.#own.push(run);
+    this.#name(run);
+  }
+
+  #name(run: Run): void {
     const { number, id, key } = run;
     this.#state.runs.set(number, run);
     this.#state.runsById.set(id, run);
@@ -176,10 +190,9 @@ export class SnapshotReader {
   finish(): State {
     const state = this.#state;
     const waiting: Job[] = [];
-    let jobs = 0;
-    for (const run of state.runs.values()) {
+    let jobs = this.#sharedJobs;
+    for (const run of this.#own) {
       jobs += run.jobs.length;
-      if (run.isShared) continue; // it is over, and in no index
       const isWhole = this.#whole.has(run);
       if (!isWhole) for (const job of run.jobs) run.require(job.requirement);
       if (isOpenRun(run.status)) claimRequirements(state, run);
@@ -191,7 +204,9 @@ export class SnapshotReader {
     restoreNames(state, this.#names);
     lookAtDeadlines(state);
     for (const record of this.#artifacts) putArtifact(state, record);
-    for (const run of state.finished) if (run.artifacts.size > 0) state.leaving.add(run);
+    for (const run of state.finished) {
+      if (!run.isShared && run.artifacts.size > 0) state.leaving.add(run);
+    }
     invariant(jobs === this.#expected, `a snapshot names ${this.#expected} jobs and holds ${jobs}`);
     // In the order in which they came: timers of one moment go off in it.
     waiting.sort((a, b) => a.order - b.order || a.run.number - b.run.number || a.index - b.index);
