@@ -10,9 +10,14 @@
  */
 import type { Worker } from "node:worker_threads";
 import type { PastQuestion, PastReader } from "#master";
-import type { FromPast, PastError } from "./past-thread.ts";
+import type { FromPast, PastError, PastWork } from "./past-thread.ts";
 import { newThread, shareOfMemory } from "./thread.ts";
 
+/**
+ * Of the heap, what checkpoints may have: as much again is for the state at the end of the log and
+ * that of the visit, and as much for what V8 has not collected yet.
+ */
+const CHECKPOINT_SHARE = 1 / 3;
 /** A visit makes a whole state: with little room for new objects, they are moved about twice. */
 const YOUNG_MB = 128;
 
@@ -55,7 +60,9 @@ export function readInThread(
 
 function startThread(dir: string, heapMb: number): Live {
   const askers = new Map<number, Asker>();
-  const thread = newThread("past-thread", { workerData: { dir }, heapMb, youngMb: YOUNG_MB });
+  const checkpointBytes = Math.floor(heapMb * 2 ** 20 * CHECKPOINT_SHARE);
+  const workerData: PastWork = { dir, checkpointBytes };
+  const thread = newThread("past-thread", { workerData, heapMb, youngMb: YOUNG_MB });
   let why = "the thread that reads the log has ended";
   thread.unref();
   thread.on("error", (error: Error & { code?: string }) => {

@@ -15,6 +15,12 @@ import type { PastQuestion } from "#master";
 
 export type ToPast = { readonly id: number } & PastQuestion;
 
+/** What the thread is told at its start. */
+export interface PastWork {
+  readonly dir: string;
+  readonly checkpointBytes: number;
+}
+
 /** As much of an error as travels. */
 export interface PastError {
   readonly name: string;
@@ -27,7 +33,8 @@ export type FromPast =
   | { readonly id: number; readonly error: PastError };
 
 const owner = parentPort!;
-const history = new History(nodeHost(), (workerData as { dir: string }).dir);
+const { dir, checkpointBytes } = workerData as PastWork;
+const history = new History(nodeHost(), dir, { maxBytes: checkpointBytes });
 
 owner.on("message", ({ id, body, ...question }: ToPast) => {
   // The bytes come as a bare array.

@@ -8,6 +8,7 @@ import type { Host } from "#host";
 import {
   HistoryAsked, HistoryPage, Op, PastFactsAsked, PastFactsPage, StepAsked, StepTold,
 } from "#wire";
+import type { CheckpointLimits } from "./checkpoints.ts";
 import { History, type Moment } from "./history.ts";
 import { rowsAt } from "./rows.ts";
 
@@ -32,8 +33,8 @@ const KINDS: Readonly<Record<number, HistoryQuestion["kind"]>> = {
 };
 
 /** A log in a folder that answers as a master would: for somebody without one. */
-export function openPast(host: Host, dir: string) {
-  const history = new History(host, dir);
+export function openPast(host: Host, dir: string, limits: Partial<CheckpointLimits> = {}) {
+  const history = new History(host, dir, limits);
   return {
     async *parts(opcode: number, body: Buffer = Buffer.alloc(0)): AsyncGenerator<Buffer> {
       yield* await answerHistory(history, { kind: KINDS[opcode]!, body, until: Infinity });

@@ -87,7 +87,8 @@ export class History {
   /** `dir`: the folder of the log. */
   constructor(host: Host, dir: string, limits: Partial<CheckpointLimits> = {}) {
     this.#view = new LogView(host, dir);
-    this.#limits = { every: CHECKPOINT_FACTS, maxBytes: MAX_CHECKPOINT_BYTES, ...limits };
+    const maxBytes = Math.min(MAX_CHECKPOINT_BYTES, limits.maxBytes ?? Infinity);
+    this.#limits = { every: CHECKPOINT_FACTS, ...limits, maxBytes };
   }
 
   /** @throws {LogError} the log is damaged, or there is none */

@@ -22,9 +22,12 @@ async function tell(
   { past, engine, turns }: Services, request: IncomingRequest,
   { peer: { connection }, kind }: { peer: Peer; kind: PastKind },
 ): Promise<void> {
-  const pages = await past.ask({ kind, body: request.body, until: engine.nextSeq - 1 });
-  for (const page of pages) {
-    if (!(await turns.send(request, connection, () => page))) return;
-  }
-  request.end();
+  await past.inLine(connection, async () => {
+    if (request.over) return;
+    const pages = await past.ask({ kind, body: request.body, until: engine.nextSeq - 1 });
+    for (const page of pages) {
+      if (!(await turns.send(request, connection, () => page))) return;
+    }
+    request.end();
+  });
 }

@@ -6,7 +6,7 @@
  * of its own if the master was given one, and closed when nobody has asked for a while.
  *
  * Invariants: nothing is told before it is durable; whatever becomes of the reader, the master goes
- * on.
+ * on; of each peer one answer is in memory at a time.
  * Test: test/10-master.history.test.ts
  */
 import type { Host, Timer } from "#host";
@@ -38,6 +38,8 @@ export class PastDesk {
   readonly #host: Host;
   readonly #open: () => PastReader;
   #reader: PastReader | undefined;
+  /** Of each peer: resolves when its answers so far have been read. */
+  readonly #lines = new WeakMap<object, Promise<unknown>>();
   #asking = 0;
   #idle: Timer | undefined;
 
@@ -49,6 +51,16 @@ export class PastDesk {
   /** Questions that have no answer yet. */
   get asking(): number {
     return this.#asking;
+  }
+
+  /**
+   * An answer is made whole, and may have 20 MB. So the next question of a peer waits until the
+   * answer to the one before has been read: `work` asks and sends.
+   */
+  inLine(peer: object, work: () => Promise<void>): Promise<void> {
+    const own = (this.#lines.get(peer) ?? Promise.resolve()).then(work);
+    this.#lines.set(peer, own.catch(() => undefined));
+    return own;
   }
 
   /** @throws {RpcError} */
