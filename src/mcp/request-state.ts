@@ -47,7 +47,10 @@ export class RequestStates {
   }
 
   // #region open
-  /** Whether this state is ours, of this request, in time, and new. A fine one is used up by it. */
+  /**
+   * Whether this state is ours, of this request, in time, and new. A fine one is used up by it. If
+   * nothing more can be remembered as used, a new one is "late", too.
+   */
   open(state: string, about: string): Opened {
     // #exercise openState
     const bytes = Buffer.from(state, "base64url");

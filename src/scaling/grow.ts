@@ -69,7 +69,8 @@ function homesOf(tags: readonly string[], fleets: readonly Fleet[]): Fleet[] {
 // #region place
 /**
  * Decides how many workers each pool starts for those who have waited long enough. Leaves the
- * numbers in the fleets.
+ * numbers in the fleets: `toStart` and `asking` in each that starts, and in the first that is due
+ * `refused`, the workers for which no pool has room. What is `left` of a demand has no slot.
  */
 export function place(demands: readonly Demand[], supply: Supply, now: number): void {
   // #exercise place

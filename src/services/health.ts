@@ -53,7 +53,11 @@ export class HealthCounter {
   }
 
   // #region note
-  /** Takes the result of a check. Undefined: nothing has changed. */
+  /**
+   * Takes the result of a check. Undefined: nothing has changed. `unhealthyAfter` failures in a row
+   * are "unhealthy", and twice as many "hopeless"; before the first success, failures of the start
+   * period do not count.
+   */
   note(passed: boolean, at: number): HealthNews | undefined {
     // #exercise note
     const { healthyAfter, unhealthyAfter, startPeriodMs } = this.#rules;

@@ -61,7 +61,8 @@ export type RestartDecision =
  * } as const;
  * const end = { how: "failed", wasReady: true, failures: 3, at: 90_000, random: () => 0 } as const;
  * restartDecision(policy, { ...end, restarts: [] }) // => { restart: true, delayMs: 4000 }
- * restartDecision(policy, { ...end, restarts: [40_000, 50_000] }).restart // => false
+ * const last = restartDecision(policy, { ...end, restarts: [40_000, 50_000] });
+ * last // => { restart: false, as: 'FAILED', why: '2 restarts in 60 s are enough' }
  * ```
  */
 // #region decision
