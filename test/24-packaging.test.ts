@@ -43,6 +43,8 @@ test("splitUp() gives whole statements, and loses no byte", () => {
   assert.equal(found.length, 13);
   assert.match(found[6]!, /^const text[^]*inside[^]*`;\n$/, "a template is one statement");
   assert.deepEqual(splitUp("#!/usr/bin/env node\na();\n"), ["#!/usr/bin/env node\n", "a();\n"]);
+  assert.deepEqual(splitUp("a();\n\nb();\n"), ["a();\n\n", "b();\n"]);
+  assert.deepEqual(splitUp("a('`', /[`]/);\nb();\n"), ["a('`', /[`]/);\n", "b();\n"]);
 });
 
 test("splitUp() refuses what it cannot tell from text", () => {
@@ -157,8 +159,8 @@ test("reach() looks again at a module of which more is wanted later", () => {
 
 test("reach() ends in a circle of modules, and takes all where names cannot be told", () => {
   const files = {
-    "a.js": 'import * as b from "./b.js";\nb.x();\n',
-    "b.js": 'import { a } from "./a.js";\nexport const x = 1;\nexport const y = 2;\n',
+    "a.js": 'import * as b from "./b.js";\nexport const a = 1;\nb.x();\n',
+    "b.js": 'import { a } from "./a.js";\nexport const x = () => a;\nexport const y = 2;\n',
   };
   assert.deepEqual([...reach(["a.js"], modules(files)).keys()], ["a.js", "b.js"]);
   assert.match(reach(["a.js"], modules(files)).get("b.js")!, /const y/);

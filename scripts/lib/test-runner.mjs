@@ -61,7 +61,7 @@ if (job.output === "passed") {
     if (nesting > 0 || isNoTest || unwritten !== undefined) return;
     told += 1;
     if (told <= MOST_FAILURES) process.stdout.write(`✖ ${name}\n`);
-    if (told === MOST_FAILURES) process.stdout.write("✖ … (the others are counted at the end)\n");
+    else if (told === MOST_FAILURES + 1) process.stdout.write("✖ … and more, counted below\n");
   });
 }
 // What nobody reads would in the end hold up the summary, too.

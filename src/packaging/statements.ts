@@ -55,7 +55,11 @@ export function statementsOf(code: string): Statement[] {
 }
 
 // #region splitUp
-/** The lines of each statement. */
+/**
+ * The lines of each statement; a blank line belongs to the one before it. Refuses a template
+ * without an end, and a line in a template that STARTS like a statement: "Cannot tell code from
+ * text".
+ */
 export function splitUp(code: string): string[] {
   const found: string[] = [];
   let inTemplate = false;
