@@ -74,6 +74,30 @@ test("a gate is approved by keys alone, with a form, a comment and a name", {
   await page.close();
 });
 
+test("what is typed goes along with the answer, although it was not drawn yet", {
+  skip: noBrowser,
+}, async () => {
+  const form = [{ name: "share", type: "number" as const, label: "Share", required: true }];
+  const run = await gated({ message: "quick", form });
+  const page = await open("/approvals");
+  await page.find("button", `Approve ${run}/build`);
+  // In one turn, as by a quick person on a slow machine: no picture is drawn in between.
+  await page.evaluate((id: string) => {
+    const card = document.querySelector(`[data-gate="${id}"]`)!;
+    for (const [caption, text] of [["Share", "25"], ["Comment", "in a hurry"]] as const) {
+      const label = [...card.querySelectorAll("label")].find(({ textContent }) =>
+        textContent.startsWith(caption))!;
+      label.querySelector("input")!.value = text;
+      label.querySelector("input")!.dispatchEvent(new InputEvent("input"));
+    }
+    card.querySelector<HTMLElement>(`[aria-label="Approve ${id}"]`)!.click();
+  }, `${run}/build`);
+  await page.gone("button", `Approve ${run}/build`);
+  const { approved, comment, values } = (await titan.status(run, "build")).jobs[0]!.decision!;
+  assert.deepEqual([approved, comment, values], [true, "in a hurry", { share: "25" }]);
+  await page.close();
+});
+
 test("j goes to the next gate, x rejects the one in focus, and keys are letters in a field", {
   skip: noBrowser,
 }, async () => {

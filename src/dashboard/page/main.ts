@@ -87,7 +87,8 @@ function current(): { view: View; context: Context } {
   const url = new URL(location.href);
   const { view, params } = routeOf(url.pathname);
   const context: Context = {
-    url, params, api, navigate, dispatch, announce, act, confirm, refresh: () => needs.refresh(),
+    url, params, api, navigate, dispatch, announce, act, confirm, latest: () => state,
+    refresh: () => needs.refresh(),
   };
   return { view: VIEWS[view], context };
 }

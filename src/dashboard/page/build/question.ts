@@ -38,7 +38,7 @@ function isPlain({ form, result }: Gate): boolean {
 
 function answers(gate: Gate, state: State, context: Context): VNode[] {
   const send = (answer: "approve" | "reject") => (): void =>
-    void sendAnswer(gate, { answer, state, context });
+    void sendAnswer(gate, answer, context);
   const disabled = draftOf(state, gate).sending === true;
   return [
     button("Approve", send("approve"), {

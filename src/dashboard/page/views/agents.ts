@@ -153,7 +153,9 @@ function raiser(agent: Agent, state: State, context: Context): Child {
   const kinds = RAISABLE.filter(({ limit }) => limits[limit] !== null);
   if (isOver(agent) || kinds.length === 0) return null;
   const key = `raise ${agent.id}`;
-  const typed = (state.ui[key] ?? {}) as Readonly<Record<string, string>>;
+  const typedIn = ({ ui }: State): Readonly<Record<string, string>> =>
+    (ui[key] ?? {}) as Readonly<Record<string, string>>;
+  const typed = typedIn(state);
   const raise = (event: Event): void => {
     event.preventDefault();
     // As it stands in the form: the last key may not have been drawn yet.
@@ -174,8 +176,9 @@ function raiser(agent: Agent, state: State, context: Context): Child {
       h("input", {
         type: "text", name: what, inputmode: "decimal", value: typed[what] ?? "",
         placeholder: "0",
-        oninput: (event: InputEvent) => context.dispatch({
-          type: "ui", key, value: { ...typed, [what]: (event.target as HTMLInputElement).value },
+        oninput: ({ target }: InputEvent) => context.dispatch({
+          type: "ui", key,
+          value: { ...typedIn(context.latest()), [what]: (target as HTMLInputElement).value },
         }),
       }))),
     h("button", { type: "submit", class: "button button-main" }, "Raise the budget"));

@@ -52,9 +52,9 @@ function shortcuts(state: State, context: Context): readonly Shortcut[] {
     const at = cards.findIndex((each) => each.contains(document.activeElement));
     cards[Math.min(Math.max(at + by, 0), cards.length - 1)]?.focus();
   };
-  const press = (answer: "approve" | "reject") => (): void => {
+  const press = (answer: Answer) => (): void => {
     const gate = chosen(state);
-    if (gate !== undefined) void sendAnswer(gate, { answer, state, context });
+    if (gate !== undefined) void sendAnswer(gate, answer, context);
   };
   return [
     { keys: "j", label: "Next question", run: () => move(1) },
@@ -85,16 +85,20 @@ export function draftOf({ ui }: State, { id }: Gate): Draft {
   return (ui[`gate ${id}`] as Draft | undefined) ?? NOTHING;
 }
 
-interface Sending {
-  readonly answer: "approve" | "reject";
-  readonly state: State;
-  readonly context: Context;
+/** Of what has been typed by now, which the last picture may not show. */
+function setDraft(gate: Gate, context: Context, change: (draft: Draft) => Partial<Draft>): void {
+  const draft = draftOf(context.latest(), gate);
+  context.dispatch({
+    type: "ui", key: `gate ${gate.id}`, value: { ...draft, ...change(draft) },
+  });
 }
 
-export async function sendAnswer(gate: Gate, { answer, state, context }: Sending): Promise<void> {
+type Answer = "approve" | "reject";
+
+export async function sendAnswer(gate: Gate, answer: Answer, context: Context): Promise<void> {
+  const state = context.latest();
   const draft = draftOf(state, gate);
-  const keep = (change: Partial<Draft>): void =>
-    context.dispatch({ type: "ui", key: `gate ${gate.id}`, value: { ...draft, ...change } });
+  const keep = (change: Partial<Draft>): void => setDraft(gate, context, () => change);
   if (draft.sending === true) return;
   keep({ sending: true, error: undefined });
   try {
@@ -127,10 +131,7 @@ function gateCard(gate: Gate, state: State, context: Context): VNode {
   const { id, message, openedAt, deadline, result, form } = gate;
   const { run, job } = namesOfGate(id);
   const draft = draftOf(state, gate);
-  const set = (change: Partial<Draft>): void =>
-    context.dispatch({ type: "ui", key: `gate ${id}`, value: { ...draft, ...change } });
-  const press = (answer: "approve" | "reject") => (): void =>
-    void sendAnswer(gate, { answer, state, context });
+  const press = (answer: Answer) => (): void => void sendAnswer(gate, answer, context);
   const isSending = draft.sending === true;
   return h("li", { key: id, class: "gate card", "data-gate": id, tabindex: -1, "aria-label": id },
     h("h2", { class: "gate-message" }, message),
@@ -142,12 +143,13 @@ function gateCard(gate: Gate, state: State, context: Context): VNode {
       h("summary", null, "What it is about"),
       h("pre", { tabindex: 0 }, typeof result === "string" ? result
         : JSON.stringify(result, null, 2))),
-    h("div", { class: "gate-form" }, form.map((field) => input(field, draft, set)),
+    h("div", { class: "gate-form" }, form.map((field) => input(field, draft, (text) =>
+      setDraft(gate, context, ({ fields }) => ({ fields: { ...fields, [field.name]: text } })))),
       h("label", { class: "field field-wide" }, h("span", null, "Comment"),
         h("input", {
           type: "text", maxlength: 1000, value: draft.comment,
-          oninput: (event: InputEvent) =>
-            set({ comment: (event.target as HTMLInputElement).value }),
+          oninput: ({ target }: InputEvent) => setDraft(gate, context, () =>
+            ({ comment: (target as HTMLInputElement).value })),
         }))),
     draft.error === undefined ? null : h("p", { class: "gate-error", role: "alert" }, draft.error),
     h("div", { class: "gate-buttons" },
@@ -180,10 +182,9 @@ function rules({ approvers, required, approvals: votes }: Gate, now: number): Ch
       `${by || "Somebody"} approved `, ago(at, now), comment === "" ? null : `: ${comment}`)));
 }
 
-function input(field: GateField, draft: Draft, set: (change: Partial<Draft>) => void): VNode {
+function input(field: GateField, draft: Draft, keep: (text: string) => void): VNode {
   const { name, type, label, choices, required } = field;
   const value = draft.fields[name] ?? field.default ?? "";
-  const keep = (text: string): void => set({ fields: { ...draft.fields, [name]: text } });
   const oninput = (event: InputEvent): void => keep((event.target as HTMLInputElement).value);
   const caption = h("span", null, label || name, required ? h("em", null, " (needed)") : null);
   if (type === "boolean") {

@@ -152,7 +152,10 @@ function editor(
     }),
     draft === undefined || draft.text === text ? null : h("div", { class: "buttons" },
       isSure
-        ? button(`Overwrite ${key}`, () => write(draft), { kind: "danger", key: "sure" })
+        ? button(`Overwrite ${key}`, () => {
+          // A person who has gone on typing is asked again, although that is not drawn yet.
+          if (context.latest().ui[name] === draft) write(draft);
+        }, { kind: "danger", key: "sure" })
         : button("Write…", () => context.dispatch({
           type: "ui", key: `${name} sure`, value: true,
         }), { kind: "main", key: "ask" }),

@@ -51,6 +51,10 @@ export interface Context {
   /** What the path names, decoded: `run` of /runs/{run}. */
   readonly params: Readonly<Record<string, string>>;
   readonly api: Api;
+  /**
+   * The state by now. A handler has that of the last picture, and a person may have typed since.
+   */
+  latest(): State;
   navigate(url: string, options?: { readonly replace?: boolean }): void;
   dispatch(action: Action): void;
   /** Says it to people who listen instead of looking, politely. */
