@@ -14,11 +14,10 @@ import { once } from "node:events";
 import {
   closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, writeFileSync,
 } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { removeTreeSync } from "../scripts/lib/remove-tree.mjs";
-import { eventually } from "./processes.support.ts";
+import { eventually, ownPort } from "./processes.support.ts";
 
 const PROGRAMS = ["munged", "slurmctld", "slurmd"] as const;
 type Program = (typeof PROGRAMS)[number];
@@ -61,12 +60,11 @@ export interface Slurm {
  */
 export async function startSlurm(): Promise<Slurm> {
   const folder = mkdtempSync("/tmp/a Slurm ");
-  const [controlPort, nodePort] = await freePorts(2);
+  const ports = { controlPort: await ownPort(), nodePort: await ownPort() };
   const at = (name: string): string => join(folder, name);
   for (const name of ["state", "spool", "munge"]) mkdirSync(at(name));
   writeFileSync(at("munge/key"), randomBytes(128), { mode: 0o600 });
   writeFileSync(at("cgroup.conf"), "CgroupPlugin=disabled\n");
-  const ports = { controlPort: controlPort!, nodePort: nodePort! };
   writeFileSync(at("slurm.conf"), configuration({ at, ...ports }));
   const env = { SLURM_CONF: at("slurm.conf") };
   const started: ChildProcess[] = [];
@@ -173,10 +171,3 @@ PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 `;
 }
 
-async function freePorts(count: number): Promise<number[]> {
-  const probes = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
-  await Promise.all(probes.map((probe) => once(probe, "listening")));
-  const ports = probes.map((probe) => (probe.address() as AddressInfo).port);
-  await Promise.all(probes.map((probe) => new Promise((closed) => probe.close(closed))));
-  return ports;
-}

@@ -7,7 +7,9 @@ import { spawnSync } from "node:child_process";
 import { connect, createServer, type AddressInfo, type Server } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { eventually, inProcess, start, tempFolder, titan, type Started } from "./cli.support.ts";
+import {
+  eventually, inProcess, ownPort, start, tempFolder, titan, type Started,
+} from "./cli.support.ts";
 
 /** Says who it is, and gives back what it gets. */
 const SERVER = `
@@ -44,10 +46,10 @@ let port = 0;
 const others: Started[] = [];
 
 async function startMaster(): Promise<void> {
+  port ||= await ownPort();
   const args = ["master", "--port", String(port), "--state", "state", "--json"];
   master = start(args, { cwd: folder });
-  const [line] = await master.until("stdout", /\{.*"type":"ready".*\}/);
-  port = (JSON.parse(line) as { port: number }).port;
+  await master.until("stdout", /\{.*"type":"ready".*\}/);
 }
 
 async function startWorker(name: string, args: string[], prefix?: [string, ...string[]]) {

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import {
-  eventually, inProcess, start, tempFolder, type Ended, type Started,
+  eventually, inProcess, ownPort, start, tempFolder, type Ended, type Started,
 } from "./cli.support.ts";
 
 const folder = tempFolder({
@@ -28,10 +28,10 @@ let port = 0;
 const at = (): string[] => ["--master", `127.0.0.1:${port}`];
 
 async function startMaster(): Promise<void> {
+  port ||= await ownPort();
   const args = ["--workers", "1", "--port", String(port), "--state", "state", "--json"];
   master = start(["up", "--no-store", ...args], { cwd: folder });
-  const [line] = await master.until("stdout", /\{.*"type":"ready".*\}/);
-  port = (JSON.parse(line) as { port: number }).port;
+  await master.until("stdout", /\{.*"type":"ready".*\}/);
 }
 
 before(startMaster);
@@ -53,7 +53,7 @@ test("a gate says what it is about, counts its approvals through kill -9, and ha
   "answer on", async () => {
   const run = await open();
   const { stdout: table } = await say("gates");
-  assert.match(table, new RegExp(`${run}/build +0\\.\\ds +1d 23h +0 of 2 +Ship it\\?`));
+  assert.match(table, new RegExp(`${run}/build +\\d+\\.\\ds +1d 23h +0 of 2 +Ship it\\?`));
   const { stdout: shown, stderr } = await say("gates", run);
   assert.match(shown, /^question +Ship it\?$/m);
   assert.match(shown, /^closes +.*, and then it is rejected$/m);

@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { connect } from "#sdk";
-import { eventually, tempFolder, up } from "./cli.support.ts";
+import { eventually, ownPort, tempFolder, up } from "./cli.support.ts";
 
 /** Each job adds one below it, down to a depth of 4. The deepest one asks a person. */
 const AGENT = `
@@ -37,7 +37,10 @@ test("a recursion of depth 4 completes with one worker and one slot, also when t
   "killed while its deepest job waits for a person", async () => {
   const cwd = tempFolder({ "agent.mjs": AGENT });
   const calls = join(cwd, "calls");
-  const args = ["--workers", "1", "--slots", "1", "--state", "state", "--no-store"];
+  const port = String(await ownPort());
+  const args = [
+    "--workers", "1", "--slots", "1", "--state", "state", "--no-store", "--port", port,
+  ];
   let cluster = await up(args, { cwd });
   const { master } = cluster.ready;
   try {
@@ -55,7 +58,7 @@ test("a recursion of depth 4 completes with one worker and one slot, also when t
     await client.decide(sure!, { approve: false, by: "ann" });
     client.close();
     await cluster.kill("SIGKILL");
-    cluster = await up([...args, "--port", master.split(":")[1]!], { cwd });
+    cluster = await up(args, { cwd });
     const other = await connect(master);
     const told = await other.decide(which!, {
       approve: true, by: "bob", values: { choice: "b" },

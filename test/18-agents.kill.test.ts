@@ -11,7 +11,7 @@ import { after, test } from "node:test";
 import { nodeHost } from "#host";
 import { startMaster } from "#master";
 import { connect } from "#sdk";
-import { eventually, MAIN, start, tempFolder, titan, up, type Up } from "./cli.support.ts";
+import { eventually, MAIN, ownPort, start, tempFolder, titan, up, type Up } from "./cli.support.ts";
 
 const AGENT = `
 import { job } from "titan-orchestrator/job";
@@ -50,16 +50,18 @@ test("kill -9 of a worker and of the whole cluster in the middle of calls: every
   const killed = new Set<number>();
   let cluster: Up;
   let again: Promise<Up> | undefined;
-  const args = ["--workers", "2", "--slots", "1", "--state", "state", "--no-store"];
+  const port = String(await ownPort());
+  const args = [
+    "--workers", "2", "--slots", "1", "--state", "state", "--no-store", "--port", port,
+  ];
   const { calls, url } = await counting((step) => {
     if (killed.has(step) || (step !== 3 && step !== 7)) return false;
     killed.add(step);
     if (step === 3) for (const pid of cluster.ready.workerPids) process.kill(pid, "SIGKILL");
-    else again = cluster.kill("SIGKILL").then(() => up([...args, "--port", port()], { cwd }));
+    else again = cluster.kill("SIGKILL").then(() => up(args, { cwd }));
     return true;
   });
   const cwd = tempFolder({ "agent.mjs": AGENT });
-  const port = (): string => cluster.ready.master.split(":")[1]!;
   cluster = await up(args, { cwd });
   const { master } = cluster.ready;
   const client = await connect(master);
@@ -114,7 +116,8 @@ test("a worker and its agent that are stopped past their lease: another attempt 
   server.unref();
   const { port } = server.address() as AddressInfo;
   const cwd = tempFolder({ "agent.mjs": FREEZES });
-  const lease = { beatMs: 200, leaseMs: 1000 };
+  // Long enough that a busy machine does not take the second worker for a lost one, too.
+  const lease = { beatMs: 200, leaseMs: 3000 };
   const listen = { host: "127.0.0.1", port: 0 };
   const master = await startMaster({ host: nodeHost(), dir: join(cwd, "master"), listen, lease });
   const at = `127.0.0.1:${master.port}`;

@@ -14,7 +14,9 @@ import { pathToFileURL } from "node:url";
 import { readSums, statementsOf, splitUp } from "#packaging";
 import { ROOT } from "../scripts/bootstrap.mjs";
 import { makeBundles } from "../scripts/package/bundles.ts";
-import { eventually, isAlive, start, tempFolder, titan, type Started } from "./cli.support.ts";
+import {
+  eventually, isAlive, ownPort, start, tempFolder, titan, type Started,
+} from "./cli.support.ts";
 import { noSshd, sshFolder, startSshd } from "./sshd.support.ts";
 
 /**
@@ -392,14 +394,14 @@ test("a worker of an older bundle works with this master, which is replaced in t
     t.after(() => started.kill("SIGTERM"));
     return started;
   };
-  const first = begin(["master", "--port", "0", "--json"]);
+  const port = String(await ownPort());
+  const first = begin(["master", "--port", port, "--json"]);
   const [, at] = await first.until("stdout", /"master":"([^"]+)"/);
   const script = join(work, "titan-worker", "start_worker.sh");
   await begin([at!, "--slots", "2"], script).until("stdout", /offers 2 slots/);
   const ran = begin(["run", "--master", at!, "p.yaml"]);
   await ran.until("stderr", /b running/);
   await first.kill("SIGTERM");
-  const port = at!.replace(/.*:/, "");
   await begin(["master", "--port", port, "--json"]).until("stdout", /"type":"ready"|"master":/);
   writeFileSync(go, "");
   assert.equal((await ran.ended).code, 0, ran.stdout + ran.stderr);

@@ -16,6 +16,7 @@ import {
   inProcess,
   isAlive,
   lines,
+  ownPort,
   start,
   tempFolder,
   titan,
@@ -197,7 +198,8 @@ describe("clusters", { concurrency: 3 }, () => {
       const process = start(["master", "--port", port, "--state", "state", "--json"], { cwd });
       return { process, port: (await process.until("stdout", /"port":(\d+),/))[1]! };
     };
-    const first = await listening("0");
+    const port = String(await ownPort());
+    const first = await listening(port);
     const env = { TITAN_MASTER: `127.0.0.1:${first.port}` };
     const worker = start(["worker", "--name", "w", "--home", "home", "--slots", "1"], { cwd, env });
     await worker.until("stdout", /offers/);
@@ -215,7 +217,7 @@ describe("clusters", { concurrency: 3 }, () => {
     );
     await first.process.kill("SIGKILL");
     await drain.until("stderr", /connection to the master broke .*; trying again/);
-    const second = await listening(first.port);
+    const second = await listening(port);
     writeFileSync(go, "");
     const { code, stdout } = await drain.ended;
     assert.deepEqual(
@@ -232,12 +234,12 @@ describe("clusters", { concurrency: 3 }, () => {
         "name: g\njobs:\n  - {id: a, run: 'true', hitl_message: go?}\n  - {id: b, run: 'true', " +
         "needs: a}\n",
     });
-    const first = await up(["--no-store", "--workers", "1"], { cwd });
+    const port = String(await ownPort());
+    const first = await up(["--no-store", "--workers", "1", "--port", port], { cwd });
     const watch = start(["run", "g.yaml", "--json"], { cwd, env: first.env });
     await watch.until("stdout", /WAITING/);
     await first.kill("SIGKILL");
     await watch.until("stderr", /the run goes on, trying again/);
-    const port = String(first.ready.port);
     const second = await up(["--no-store", "--workers", "1", "--port", port], { cwd });
     await watch.until("stderr", /connected again/);
     const run = String(lines(watch.stdout)[0]!["id"]);
@@ -375,16 +377,11 @@ test("a worker without a master says why once, and again when the reason changes
     sockets.push(socket.on("error", () => undefined).resume());
     socket.end();
   });
-  const listen = async (port: number): Promise<number> => {
-    server.listen(port, "127.0.0.1");
-    await once(server, "listening");
-    return (server.address() as AddressInfo).port;
-  };
-  const port = await listen(0);
-  server.close();
+  const port = await ownPort();
   const worker = start(["worker", "--master", `127.0.0.1:${port}`], { cwd: tempFolder() });
   await worker.until("stderr", /no connection to the master: .*ECONNREFUSED/);
-  await listen(port);
+  server.listen(port, "127.0.0.1");
+  await once(server, "listening");
   await eventually("it dials again and again", () => sockets.length >= 4);
   const { code, stderr } = await worker.kill("SIGTERM");
   server.close();
@@ -532,7 +529,9 @@ describe("a cluster for one run", { concurrency: 2 }, () => {
     const { temp, env } = ownTemp();
     const cwd = tempFolder({ "quick.yaml": QUICK });
     const starting = start(["run", "quick.yaml", "--embedded"], { cwd, env });
-    while (readdirSync(temp).length === 0) await new Promise((next) => setImmediate(next));
+    while (readdirSync(temp).length === 0 && starting.child.exitCode === null) {
+      await new Promise((next) => setImmediate(next));
+    }
     const { code } = await starting.kill("SIGINT");
     assert.equal(code, 130);
     assert.deepEqual(readdirSync(temp), []);

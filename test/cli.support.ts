@@ -11,13 +11,13 @@ import { Context } from "../src/cli/context.ts";
 import { runProgram } from "../src/cli/program.ts";
 import "./leaks.support.ts";
 
-export { eventually, isAlive } from "./processes.support.ts";
+export { eventually, isAlive, ownPort } from "./processes.support.ts";
 
 await ensureBuilt();
 
 export const MAIN = join(ROOT, "dist", "cli", "main.js");
 /** Nothing here takes long; on a busy machine everything does. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 40_000;
 
 const started = new Set<ChildProcess>();
 const folders: string[] = [];

@@ -4,7 +4,7 @@ import { nodeHost } from "#host";
 import { HttpDoor } from "#http";
 import { startMaster, type Master, type MasterStore } from "#master";
 import { connect, type Client } from "#sdk";
-import { tempFolder } from "./cli.support.ts";
+import { ownPort, tempFolder } from "./cli.support.ts";
 
 const host = nodeHost();
 
@@ -26,7 +26,7 @@ export async function scene(
     host, dir, listen: { host: "127.0.0.1", port }, version: "1.2.3",
     ...(token !== undefined && { token }), ...(store && { store }),
   });
-  let master = await start(0);
+  let master = await start(await ownPort());
   const listen = { host: "127.0.0.1", port: 0 };
   const door = new HttpDoor({ host, master, token, version: "1.2.3", listen });
   const { port } = await door.open();
@@ -119,7 +119,7 @@ export class Stream {
     return this.messages.filter((each) => each.event === event).map(({ data }) => data);
   }
 
-  async until(what: () => unknown, limitMs = 10_000): Promise<void> {
+  async until(what: () => unknown, limitMs = 20_000): Promise<void> {
     const end = Date.now() + limitMs;
     while (!what()) {
       if (Date.now() > end) {

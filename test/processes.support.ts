@@ -1,6 +1,7 @@
 /** For tests that end processes of others: who lives, and waiting for what no event announces. */
 
 import { accessSync, constants } from "node:fs";
+import { createServer } from "node:net";
 import { delimiter } from "node:path";
 
 /**
@@ -20,7 +21,7 @@ export const PATH = (process.env["PATH"] ?? "/usr/bin:/bin")
   .join(delimiter);
 
 /** Nothing here takes long; on a busy machine everything does. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 40_000;
 
 /** The real clock, for tests that put another one in its place. */
 const now = performance.now.bind(performance);
@@ -43,5 +44,25 @@ export async function eventually(
   while (!(await check())) {
     if (now() > until) throw new Error(`${what}: still not so after ${PATIENCE_MS} ms`);
     await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Below the ports that the system gives to whoever asks for any, and those of services. */
+const OWN_PORTS = { from: 10_000, count: 10_000, each: 8 };
+let ports = 0;
+
+/**
+ * A port for what ends and comes again at the same one. A port that the system has chosen may be
+ * another process's in between; these are asked for here alone, by processes of other numbers.
+ */
+export async function ownPort(): Promise<number> {
+  const { from, count, each } = OWN_PORTS;
+  for (;;) {
+    const port = from + (process.pid * each + ports++) % count;
+    const probe = createServer();
+    const isFree = await new Promise<boolean>((resolve) => probe
+      .once("error", () => resolve(false))
+      .listen(port, "127.0.0.1", () => probe.close(() => resolve(true))));
+    if (isFree) return port;
   }
 }

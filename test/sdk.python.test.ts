@@ -17,7 +17,7 @@ import { packProject } from "#project";
 import { definePipeline, nodeHost, parsePipeline, toSpec } from "#sdk";
 import * as wire from "#wire";
 import { ROOT } from "../scripts/bootstrap.mjs";
-import { MAIN, tempFolder, up, type Up } from "./cli.support.ts";
+import { MAIN, ownPort, tempFolder, up, type Up } from "./cli.support.ts";
 import "./leaks.support.ts";
 
 const SDK = join(ROOT, "src", "sdk", "python");
@@ -440,6 +440,8 @@ let cluster: Up;
 before(async () => {
   golden = join(folder, "golden.json");
   writeFileSync(golden, JSON.stringify(await goldens()));
+  // The last flag of a kind counts, so this port and not a free one, each time.
+  UP.push("--port", String(await ownPort()));
   cluster = await up(UP, { cwd: folder, env });
 });
 after(() => cluster.kill("SIGTERM"));
@@ -470,10 +472,8 @@ async function withCluster(module: string): Promise<void> {
       for (const pid of cluster.ready.workerPids) process.kill(pid, "SIGKILL");
       return;
     }
-    const { port } = cluster.ready;
     await cluster.kill("SIGKILL");
-    // The last flag of a kind counts, so this port and not a free one.
-    cluster = await up([...UP, "--port", String(port)], { cwd: folder, env });
+    cluster = await up(UP, { cwd: folder, env });
   };
   const titan = `'${process.execPath}' '${MAIN}'`;
   const { master } = cluster.ready;

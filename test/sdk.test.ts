@@ -9,7 +9,7 @@ import {
 } from "#sdk";
 import { SimWorld } from "#simhost";
 import { isConnectionError, readAddress, whyUnreached } from "#wire";
-import { tempFolder, up, type Up } from "./cli.support.ts";
+import { ownPort, tempFolder, up, type Up } from "./cli.support.ts";
 import "./leaks.support.ts";
 
 /** Over only when somebody decides. */
@@ -317,14 +317,14 @@ test("wait() and result() say when there is no such run or job", async () => {
 test("wait() outlives a master that is killed and started again; so does its client", async () => {
   const state = tempFolder();
   const options = { cwd: state };
-  const first = await up(["--state", `${state}/s`, "--workers", "1"], options);
+  const again = ["--state", `${state}/s`, "--workers", "1", "--port", String(await ownPort())];
+  const first = await up(again, options);
   const { host, opened } = countingHost();
   const client = await connect({ master: first.ready.master, host });
   const { run } = await client.submit(hello("sleep 1; echo done > $TITAN_OUTPUT"));
   const both = Promise.all([client.wait(run), client.wait(run)]);
   await first.kill("SIGKILL");
-  const again = ["--workers", "1", "--port", String(first.ready.port)];
-  const second = await up(["--state", `${state}/s`, ...again], options);
+  const second = await up(again, options);
   // The others are in the middle of a pause: this one connects, and they have to find that out.
   const late = client.wait(run);
   const ended = [await late, ...(await both)].map(({ status }) => status);

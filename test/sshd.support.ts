@@ -3,10 +3,9 @@ import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { tempFolder } from "./cli.support.ts";
+import { ownPort, tempFolder } from "./cli.support.ts";
 
 const SSHD = ["/usr/sbin/sshd", "/usr/local/sbin/sshd"].find(existsSync);
 
@@ -25,10 +24,7 @@ export async function startSshd(
     return path;
   };
   const [hostKey, key] = [keygen("host"), keygen("user")];
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address() as { port: number };
-  await new Promise((closed) => probe.close(closed));
+  const port = await ownPort();
   const config = join(folder, "config");
   writeFileSync(config, [
     `Port ${port}`, "ListenAddress 127.0.0.1", `HostKey "${hostKey}"`, "UsePAM no",

@@ -20,7 +20,7 @@ import { definePool } from "#scaling";
 import { connect, type Client } from "#sdk";
 import { ensureBuilt } from "../../scripts/bootstrap.mjs";
 import { removeTreeSync } from "../../scripts/lib/remove-tree.mjs";
-import { eventually } from "../processes.support.ts";
+import { eventually, ownPort } from "../processes.support.ts";
 import { startBrowser, type Browser } from "./browser.ts";
 
 await ensureBuilt();
@@ -89,15 +89,25 @@ export async function openDashboard(
     await eventually("the workers", async () => (await titan.workers()).length >= workers);
     return { cluster, door, titan };
   };
+  const ports = { master: await ownPort(), http: await ownPort() };
   const end = async ({ cluster, door, titan }: Parts): Promise<void> => {
     titan.close();
     await door.close();
     await cluster.stop();
   };
-  let parts = await begin({ master: 0, http: 0 });
-  const browser = await starting;
+  const [begun, opened] = await Promise.allSettled([begin(ports), starting]);
+  // One without the other would keep this process from ending.
+  if (begun.status === "rejected") {
+    if (opened.status === "fulfilled") await opened.value.close();
+    throw begun.reason;
+  }
+  let parts = begun.value;
+  if (opened.status === "rejected") {
+    await end(parts);
+    throw opened.reason;
+  }
+  const browser = opened.value;
   const { url } = parts.door;
-  const ports = { master: parts.cluster.master.port, http: Number(new URL(url).port) };
   return {
     browser, url,
     get cluster() { return parts.cluster; },
