@@ -67,9 +67,9 @@ test("a cluster grows to what the jobs need, replaces a worker that dies, and sh
   }
   assert.ok(!readdirSync(temp).some((name) => name.startsWith("titan-pipes-")));
   const said = notes.join("\n");
-  assert.match(said, /^starts 3 workers: 6 jobs have waited 0\.\ds/);
+  assert.match(said, /^starts 3 workers: 6 jobs have waited \d+\.\ds/);
   assert.match(said, /^local-\d ended: process \d+, SIGKILL$/m);
-  assert.match(said, /^retires local-4: idle for 0\.\ds, and nothing waits for pool local$/m);
+  assert.match(said, /^retires local-4: idle for \d+\.\ds, and nothing waits for pool local$/m);
 });
 
 test("titan up --scale keeps MIN workers beside those of --workers, and leaves none", async () => {
