@@ -90,6 +90,8 @@ async function submitSlow(): Promise<string> {
 before(async () => {
   cluster = await up(["--workers", "2", "--slots", "8"], { cwd, env: { TITAN_TOKEN: TOKEN } });
   env = cluster.env;
+  await eventually("both workers have registered", async () =>
+    (JSON.parse((await quick("workers", "--json")).stdout) as object[]).length === 2);
 });
 
 after(async () => {
@@ -606,11 +608,8 @@ describe("titan", { concurrency: 4 }, () => {
   });
 
   test("workers and doctor tell what is there", async () => {
-    let found: Record<string, unknown>[] = [];
-    await eventually("both workers have registered", async () => {
-      found = JSON.parse((await quick("workers", "--json")).stdout);
-      return found.length === 2;
-    });
+    const { stdout } = await quick("workers", "--json");
+    const found = JSON.parse(stdout) as Record<string, unknown>[];
     assert.deepEqual(
       found.map(({ name, slots, connected }) => [name, slots, connected]),
       [
@@ -698,9 +697,12 @@ jobs:
   });
 
   test("a job that is being cancelled is said to be, until its process is gone", async () => {
+    // Once it is asked to, it ends when it may.
+    const go = join(cwd, "late.go");
+    const end = `until [ -e ${go} ]; do sleep 0.05; done; exit 1`;
     writeFileSync(
       join(cwd, "late.yaml"),
-      "name: late\njobs:\n  - {id: s, run: 'trap \"sleep 1; exit 1\" TERM; echo begun; " +
+      `name: late\njobs:\n  - {id: s, run: 'trap "${end}" TERM; echo begun; ` +
         "while :; do sleep 0.05; done'}\n",
     );
     const watch = start(["run", "late.yaml", "--json"], { cwd, env });
@@ -713,6 +715,7 @@ jobs:
     const { job } = await statusOf(`${run}/s`);
     assert.deepEqual([job["status"], job["cancelling"]], ["RUNNING", true]);
     assert.match((await quick("status", run)).stdout, /RUNNING \(cancelling\)/);
+    writeFileSync(go, "");
     await watch.ended;
     const said = lines(watch.stdout)
       .filter(({ type }) => type === "job")

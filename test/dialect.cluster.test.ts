@@ -175,12 +175,14 @@ test("a decision counts that is written before its gate opens, and none from bef
   const { ask, until, client } = await startOldCluster(t);
   const key = "titan:hitl:status:hitl-gate-x";
   await ask(0x60, `${key}|APPROVED`);
-  const slow = task("x", "sleep 0.3");
+  const go = fresh();
+  const slow = task("x", `while [ ! -e ${go} ]; do sleep 0.02; done`);
   const gate = { file: "hitl_gate.py", args: "hitl-gate-x 3600 Go?", parents: ["x"] };
   await ask(0x04, [slow, task("hitl-gate-x", "", gate)].join(" ; "));
   assert.equal((await ask(0x61, key)).text, "CLEARED");
   assert.equal((await ask(0x60, `${key}|APPROVED`)).text, "OK");
   assert.equal((await ask(0x55, "DAG-hitl-gate-x")).text, "PENDING");
+  writeFileSync(go, "");
   await until("DAG-hitl-gate-x", "COMPLETED");
   const [run] = await client.runs();
   const { jobs } = await client.status(run!.id, "hitl-gate-x");
