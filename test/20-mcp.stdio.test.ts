@@ -44,7 +44,10 @@ function client(args: readonly string[] = []): {
   let id = 0;
   const ask = (method: string, params: Json = {}): Promise<Json> => {
     child.stdin!.write(`${JSON.stringify(modern(++id, method, params).body)}\n`);
-    return new Promise((resolve) => waiting.set(id, resolve));
+    return new Promise((resolve, reject) => {
+      waiting.set(id, resolve);
+      child.once("exit", (code) => reject(new Error(`titan mcp has ended with ${code}`)));
+    });
   };
   const call = async (name: string, args: Json = {}): Promise<Json> => {
     const { result } = await ask("tools/call", { name, arguments: args });
@@ -101,18 +104,18 @@ test("scripts, files, the store and artifacts, with the names of the first Titan
   child.stdin!.end();
   const [code] = await once(child, "exit");
   assert.equal(code, 0);
-  assert.ok(performance.now() - began < 5000);
+  assert.ok(performance.now() - began < 20_000);
 });
 
 test("a pipe that ends while a call waits ends the process, and not the run", async () => {
   const { child, call, ask } = client();
   const yaml = "name: slow\njobs:\n  - {id: a, run: sleep 600}\n";
   const { run } = await call("submit_yaml_pipeline", { yaml });
-  void ask("tools/call", { name: "wait_run", arguments: { run, timeout_s: 50 } });
+  ask("tools/call", { name: "wait_run", arguments: { run, timeout_s: 50 } }).catch(() => undefined);
   const began = performance.now();
   child.stdin!.end();
   const [code] = await once(child, "exit");
-  assert.deepEqual([code, performance.now() - began < 5000], [0, true]);
+  assert.deepEqual([code, performance.now() - began < 20_000], [0, true], "before its 50 s");
   const looker = await connect(env["TITAN_MASTER"]!);
   assert.equal((await looker.status(run)).run.status, "RUNNING");
   await looker.cancel(run);
