@@ -5,7 +5,9 @@
  */
 import assert from "node:assert/strict";
 import { createServer, connect as dial, type AddressInfo, type Socket } from "node:net";
-import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { spawn, spawnSync } from "node:child_process";
@@ -28,6 +30,7 @@ import { processesOf } from "../scripts/chaos/processes.ts";
 import { shellJob } from "../scripts/chaos/programs.ts";
 import { Proxy } from "../scripts/chaos/proxy.ts";
 import { runChaos } from "../scripts/chaos/run.ts";
+import { eventually } from "./processes.support.ts";
 import { spec as anySpec } from "./spec.support.ts";
 
 /** It reads /proc, and its jobs ask `date` for nanoseconds, which not every `date` knows. */
@@ -379,8 +382,8 @@ test("Proxy holds back what it stalls, delivers it in order, and cuts", async (t
   };
   near.write("one ");
   await until(4);
-  proxy.stall("down", 100);
   const begun = performance.now();
+  proxy.stall("down", 100);
   near.write("two ");
   near.write("three");
   await until(13);
@@ -417,7 +420,9 @@ test("processesOf() finds a process by its environment and by its folder, " +
     for (const child of children) child.kill("SIGKILL");
     rmSync(folder, { recursive: true, force: true });
   });
-  await Promise.all(children.map((child) => once(child, "spawn")));
+  // In the middle of its exec a process has no environment.
+  await eventually("all show their environment", () => children.every(({ pid }) =>
+    readFileSync(`/proc/${pid}/environ`, "latin1") !== ""));
   assert.deepEqual(
     processesOf(folder)
       .map(({ pid }) => pid)
