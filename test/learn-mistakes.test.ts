@@ -121,7 +121,7 @@ test("checkMade() tells which mistake no test notices, which test is gone, and w
     ].join("\n"));
     const sandbox: Sandbox = { root, temp: root, bin: root, remove: () => {} };
     const project: Project = { root, lessons: [LESSON], subsystems: [] };
-    const making = { project, lesson: LESSON, mistakes, exercises: EXERCISES, limitMs: 400 };
+    const making = { project, lesson: LESSON, mistakes, exercises: EXERCISES, limitMs: 1000 };
     const problems = await checkMade(sandbox, making);
     assert.deepEqual(problems.map(({ message }) => message), [
       '"not noticed": "sum() of nothing is 0" passes with it',
