@@ -67,7 +67,12 @@ test("fields, canvas and YAML are one: each change is in the " +
   await page.find("heading", "Job task-1");
   await fill("run", "make all");
   await untilYaml(/run: make all/);
-  await fill("id", "first");
+  await fill("id", "fir");
+  // Something else changes, and is drawn: a name that is half typed stays.
+  await write(`${await yaml()}# drawn\n`);
+  await page.evaluate(() => new Promise<unknown>((drawn) =>
+    requestAnimationFrame(() => requestAnimationFrame(drawn))));
+  await page.type("st");
   await page.press("Enter");
   await untilYaml(/depends_on: \[first\]/);
   await page.find("button", /^first, task/);

@@ -128,7 +128,7 @@ function lines(
  * A control in which somebody types keeps its text: the value that the text makes has no comma and
  * no line that is not finished.
  */
-function holding(value: string): Hook {
+export function holding(value: string): Hook {
   const set = (element: HTMLElement): void => {
     const own = element as HTMLInputElement;
     if (own !== document.activeElement && own.value !== value) own.value = value;

@@ -8,7 +8,7 @@ import { button } from "../parts/page.ts";
 import { pathTo } from "../router.ts";
 import { h, type Child, type VNode } from "../vdom.ts";
 import type { Context } from "../views/view.ts";
-import { control, textOf } from "./controls.ts";
+import { control, holding, textOf } from "./controls.ts";
 import {
   align, connectJobs, disconnectJobs, duplicate, remove, rename,
 } from "./deeds.ts";
@@ -148,8 +148,8 @@ function idField(context: Context, job: Job, disabled: boolean): VNode {
   };
   return h("div", { class: "build-field", key: "id" },
     h("label", { for: id }, "id"),
-    h("input", { id, type: "text", value: textOf(valueOf(job.node, "id")), onchange, disabled,
-      autocomplete: "off", spellcheck: "false", "aria-describedby": `${id}-help` }),
+    h("input", { id, type: "text", hook: holding(textOf(valueOf(job.node, "id"))), onchange,
+      disabled, autocomplete: "off", spellcheck: "false", "aria-describedby": `${id}-help` }),
     h("p", { class: "build-help", id: `${id}-help` },
       "Unique in the file. Jobs that name this one follow."));
 }
