@@ -7,7 +7,7 @@
  * Left out: headings that are underlined, indented code, HTML of any other kind (it is shown as
  * text). Test: test/book.test.ts
  */
-import { slug } from "../learn/markdown.ts";
+import { FENCE, fenceAt, HEADING, slug } from "../learn/markdown.ts";
 import { escapeHtml, inline, type Links, plain } from "./inline.ts";
 
 export interface Rendering extends Links {
@@ -27,9 +27,7 @@ export interface Rendered {
   readonly headings: readonly Heading[];
 }
 
-const FENCE = /^(\s*)(`{3,}|~{3,})\s*(.*?)\s*$/;
 const ITEM = /^(\s*)([-*+]|\d+[.)])\s+(.*)$/;
-const HEADING = /^(#{1,6})\s+(.*?)\s*$/;
 const TABLE_RULE = /^\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$/;
 const DETAILS = /^<(\/?details|summary>.*<\/summary)>$/;
 
@@ -92,15 +90,7 @@ class Reader {
   }
 
   #fence(lines: readonly string[], at: number, html: string[]): number {
-    const [, indent = "", marker = "", info = ""] = FENCE.exec(lines[at]!)!;
-    const isEnd = (line: string): boolean => {
-      const text = line.trim();
-      return text.length >= marker.length && text === marker[0]!.repeat(text.length);
-    };
-    let end = at + 1;
-    while (end < lines.length && !isEnd(lines[end]!)) end += 1;
-    const body = lines.slice(at + 1, end)
-      .map((line) => (line.startsWith(indent) ? line.slice(indent.length) : line));
+    const { info, body, end } = fenceAt(lines, at)!;
     html.push(this.#rendering.fence(info, body));
     return end + 1;
   }

@@ -12,9 +12,9 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, posix, relative } from "node:path";
 import { listChapters } from "../lib/chapters.mjs";
 import { filesUnder } from "../lib/files.mjs";
-import { strip } from "../learn/captions.ts";
+import { readingTime, strip } from "../learn/captions.ts";
 import { readHints } from "../learn/exercises.ts";
-import { countWords, parseMarkdown } from "../learn/markdown.ts";
+import { parseQuote } from "../learn/form.ts";
 import { findRegion, hasExercise } from "../learn/regions.ts";
 import { type Heading, render, type Rendering } from "./blocks.ts";
 import {
@@ -24,10 +24,6 @@ import { escapeHtml, inline, type Links, plain } from "./inline.ts";
 import { type Neighbour, pageOf } from "./page.ts";
 import { searchIndex } from "./search.ts";
 import { type Chapter, termsOf } from "./terms.ts";
-
-/** A minute of reading; code is read slower, and counted by its lines. */
-const WORDS_A_MINUTE = 200;
-const LINES_A_MINUTE = 20;
 
 /** A page that is made of a Markdown file. */
 interface Source extends Chapter {
@@ -137,16 +133,12 @@ class Book {
   }
 
   #lead({ id, markdown }: Source): string {
-    const parsed = parseMarkdown(markdown);
-    const code = parsed.fences.reduce((sum, { lines }) => sum + lines.length, 0);
-    const minutes = Math.round(countWords(parsed) / WORDS_A_MINUTE + code / LINES_A_MINUTE);
     const named = [...markdown.matchAll(/\bchapters? (\d\d)\b/gi)].map((match) => match[1]!)
       .filter((number) => number < id.slice(0, 2));
     const before = this.#lessons.filter(({ id: other }) => named.includes(other.slice(0, 2)));
     const links = before.map(({ file, id: other }) => `<a href="${file}">${other}</a>`).join(", ");
-    const sittings = markdown.includes("\n*A pause.*\n") ? ", in two sittings" : "";
     const back = links === "" ? "" : ` It looks back at ${links}.`;
-    return `<p class="lead">${minutes} minutes${sittings}.${back}</p>`;
+    return `<p class="lead">${readingTime(markdown)}.${back}</p>`;
   }
 
   #links(source: Source): Links {
@@ -183,9 +175,9 @@ class Book {
 
   #fence(source: Source, info: string, lines: readonly string[]): string {
     const code = `<pre><code>${escapeHtml(lines.join("\n"))}</code></pre>`;
-    const quote = /^[a-z]+ from=([^\s#]+)(?:#(\S+))?$/.exec(info);
-    if (quote === null) return code;
-    const [, file = "", region] = quote;
+    const quote = parseQuote({ info });
+    if (quote === undefined) return code;
+    const { file, region } = quote;
     const text = readFileSync(join(this.#root, file), "utf8");
     const range = region === undefined ? undefined : findRegion(text, region);
     const up = "../".repeat(source.file.split("/").length - 1);

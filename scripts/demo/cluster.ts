@@ -8,6 +8,7 @@
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { text as textOf } from "node:stream/consumers";
 import { startMember } from "../lib/family.mjs";
 
 /** A role that has not ended by then after SIGTERM is killed: a worker gives its jobs 5 s. */
@@ -49,7 +50,7 @@ export class Cluster {
   async start(name: string, args: readonly string[]): Promise<Ready> {
     const child = this.#spawn([...args, "--json"]);
     this.#roles.set(name, child);
-    const said = collect(child, "stderr");
+    const said = textOf(child.stderr!);
     const [line] = await Promise.race([
       once(createInterface({ input: child.stdout! }), "line") as Promise<[string]>,
       once(child, "exit").then(async ([code, signal]: (number | string | null)[]) => {
@@ -77,24 +78,22 @@ export class Cluster {
 
   /** Runs a command to its end. */
   async titan(...args: string[]): Promise<Output> {
-    const child = this.#spawn(args);
-    this.#others.add(child);
-    const outputs = [collect(child, "stdout"), collect(child, "stderr")];
-    const [stdout = "", stderr = ""] = await Promise.all(outputs);
-    if (!hasEnded(child)) await once(child, "exit");
-    this.#others.delete(child);
-    return { code: child.exitCode, stdout, stderr };
+    const lines: string[] = [];
+    const { code, stderr } = await this.follow(args, (line) => lines.push(line));
+    return { code, stdout: lines.join("\n"), stderr };
   }
 
   /** Runs a command and hands on each of its lines as it comes. */
-  async follow(args: readonly string[], onLine: (line: string) => void): Promise<Output> {
+  async follow(
+    args: readonly string[], onLine: (line: string) => void,
+  ): Promise<Omit<Output, "stdout">> {
     const child = this.#spawn(args);
     this.#others.add(child);
     const lines = createInterface({ input: child.stdout! }).on("line", onLine);
-    const [stderr] = await Promise.all([collect(child, "stderr"), once(lines, "close")]);
+    const [stderr] = await Promise.all([textOf(child.stderr!), once(lines, "close")]);
     if (!hasEnded(child)) await once(child, "exit");
     this.#others.delete(child);
-    return { code: child.exitCode, stdout: "", stderr };
+    return { code: child.exitCode, stderr };
   }
 
   /** The workers first: then nobody misses the master. */
@@ -120,12 +119,6 @@ export class Cluster {
 
 function hasEnded(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null;
-}
-
-async function collect(child: ChildProcess, stream: "stdout" | "stderr"): Promise<string> {
-  let text = "";
-  for await (const chunk of child[stream]!.setEncoding("utf8")) text += chunk;
-  return text;
 }
 
 async function stop(child: ChildProcess): Promise<void> {

@@ -62,35 +62,23 @@ export function compileBlock(code: readonly string[]): Module {
     const match = /^(.*?)\s*\/\/ => ?(.*)$/.exec(line);
     if (!match || match[1]!.trim() === "" || match[1]!.trim().startsWith("//")) return;
     assertions++;
-    const expected = JSON.stringify(match[2]!.trim());
-    const named = /^\s*(?:const|let)\s+(\w+)\b/.exec(line);
-    if (/^\s*(const|let|var|function|class|import|type|interface)\b/.test(line)) {
-      if (named && openBrackets(match[1]!) === 0) {
-        out[i] = `${match[1]}; await __check(() => ${named[1]}, ${expected}, ${i});`;
-      } else {
-        invalid = {
-          line: i,
-          message: "an assertion needs an expression; put the declaration on a line of its own",
-        };
-      }
-      return;
-    }
+    const text = match[1]!.replace(/;\s*$/, "");
+    const rest = `${JSON.stringify(match[2]!.trim())}, ${i});`;
+    // Where the statement begins whose end this line is.
     let start = i;
-    let text = match[1]!;
-    while (openBrackets(text) < 0 && start > 0) text = `${code[--start]}\n${text}`;
-    const assigned = /^\s*(?:const|let)\s+(\w+)\b/.exec(text);
-    if (assigned && start < i) {
-      out[i] =
-        `${match[1]!.replace(/;$/, "")}; await __check(() => ${assigned[1]}, ${expected}, ${i});`;
-      return;
-    }
-    if (start < i) {
+    let whole = text;
+    while (openBrackets(whole) < 0 && start > 0) whole = `${code[--start]}\n${whole}`;
+    const named = /^\s*(?:const|let)\s+(\w+)\b/.exec(whole)?.[1];
+    const isStatement = /^\s*(const|let|var|function|class|import|type|interface)\b/.test(line);
+    if (named !== undefined && openBrackets(whole) === 0) {
+      out[i] = `${text}; await __check(() => ${named}, ${rest}`;
+    } else if (isStatement) {
+      const message = "an assertion needs an expression; put the declaration on a line of its own";
+      invalid = { line: i, message };
+    } else if (start < i) {
       out[start] = `await __check(async () => (${code[start]}`;
-      out[i] = `${match[1]!.replace(/;\s*$/, "")}), ${expected}, ${i});`;
-    } else {
-      out[i] =
-        `await __check(async () => (${match[1]!.trim().replace(/;$/, "")}), ${expected}, ${i});`;
-    }
+      out[i] = `${text}), ${rest}`;
+    } else out[i] = `await __check(async () => (${text.trim()}), ${rest}`;
   });
   return { code: out.join("\n"), assertions, invalid };
 }
@@ -142,8 +130,9 @@ export async function checkBlocks(blocks: readonly Block[], sandbox: Sandbox): P
     const block = blocks[entry.block];
     if (!block || entry.kind === "end") continue;
     const { line } = entry;
-    if (entry.kind === "error") say(block, line, `stops with ${entry.received}`);
-    else say(block, line, (block.code[line] ?? "").trim(), pickDifference(entry));
+    const { received } = entry;
+    if (entry.kind === "error") say(block, line, `stops with ${received}`);
+    else say(block, line, (block.code[line] ?? "").trim(), { expected: entry.expected, received });
   }
   const ended = new Set(entries.filter(({ kind }) => kind === "end").map(({ block }) => block));
   const stuck = blocks.find((_, index) => !ended.has(index));
@@ -161,10 +150,6 @@ interface Difference {
 }
 
 type Say = (block: Block, offset: number, message: string, diff?: Difference) => void;
-
-function pickDifference({ expected, received }: Difference): Difference {
-  return { expected, received };
-}
 
 /** Writes a block as a program, and returns its file. */
 function writeBlock(block: Block, to: { folder: string; index: number; say: Say }): string {

@@ -117,18 +117,11 @@ export async function checkBaseline(
     ]);
     for (const { file, fails } of mine) {
       if (summary?.passed.some(({ name }) => name === fails)) continue;
-      const why =
-        summary === undefined
-          ? `it did not finish:\n${tail(output)}`
-          : summary.failed.some(({ name }) => name === fails)
-            ? `it fails:\n${tail(output)}`
-            : "there is no such test";
-      problems.push({
-        file,
-        line: 4,
-        rule: "break",
-        message: `without the patch, ${test} must pass "${fails}", but ${why}`,
-      });
+      const why = summary === undefined ? `it did not finish:\n${tail(output)}`
+        : summary.failed.some(({ name }) => name === fails) ? `it fails:\n${tail(output)}`
+          : "there is no such test";
+      const message = `without the patch, ${test} must pass "${fails}", but ${why}`;
+      problems.push({ file, line: 4, rule: "break", message });
     }
   }
   return problems;
@@ -143,10 +136,8 @@ export async function checkBreak(sandbox: Sandbox, broken: Break): Promise<Probl
   if (refused !== undefined) return problem(1, `the patch does not apply:\n${refused}`);
   const { summary, output } = await runNamedTests(sandbox, broken.test, [broken.fails]);
   if (!summary) {
-    return problem(
-      4,
-      `the tests did not finish, so "${broken.fails}" did not fail:\n${tail(output)}`,
-    );
+    const what = `the tests did not finish, so "${broken.fails}" did not fail`;
+    return problem(4, `${what}:\n${tail(output)}`);
   }
   if (summary.failed.some(({ name }) => name === broken.fails)) return [];
   const others = summary.failed.map(({ name }) => name).join("; ");

@@ -86,14 +86,14 @@ function wayOf({ root }: Project, { id }: Lesson, text: string): string {
   const link = (other: { id: string } | undefined): string | undefined =>
     other && `[${other.id.replace("-", " ")}](../${other.id}/README.md)`;
   const [before, after] = [link(lessons[at - 1]), link(lessons[at + 1])];
-  const sittings = PAUSE.test(text) ? ", in two sittings" : "";
-  return `${before === undefined ? "" : `${before} ← `}${minutesOf(text)} minutes${sittings}` +
+  return `${before === undefined ? "" : `${before} ← `}${readingTime(text)}` +
     `${after === undefined ? "" : ` → ${after}`}`;
 }
 
-/** What reading takes, without the commands. */
-function minutesOf(text: string): number {
+/** What reading takes, without the commands: "24 minutes, in two sittings". */
+export function readingTime(text: string): string {
   const markdown = parseMarkdown(text);
   const code = markdown.fences.reduce((sum: number, { lines }: Fence) => sum + lines.length, 0);
-  return Math.round(countWords(markdown) / WORDS_A_MINUTE + code / LINES_A_MINUTE);
+  const minutes = Math.round(countWords(markdown) / WORDS_A_MINUTE + code / LINES_A_MINUTE);
+  return `${minutes} minutes${PAUSE.test(text) ? ", in two sittings" : ""}`;
 }

@@ -7,6 +7,7 @@
  */
 import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
+import { parseArgs } from "node:util";
 import { BootstrapError, ensureBuilt, ROOT } from "../bootstrap.mjs";
 import { findChapter } from "../lib/chapters.mjs";
 import { filesUnder } from "../lib/files.mjs";
@@ -19,7 +20,7 @@ import { checkForm, isConsole, isRun, parseQuote, quotedText } from "./form.ts";
 import { checkLinks } from "./links.ts";
 import { type Fence, type Markdown, parseMarkdown } from "./markdown.ts";
 import { checkMade, checkMistakes, recordMistakes } from "./mistakes.ts";
-import { checkOrder, declaredExceptions } from "./order.ts";
+import { checkOrder } from "./order.ts";
 import {
   type Lesson, loadProject, type Project, sourceFiles, sourcesOfChapter,
 } from "./project.ts";
@@ -67,18 +68,9 @@ export interface LessonResult {
 }
 
 export async function runCheck(args: readonly string[]): Promise<number> {
-  const flags = args.filter((arg) => /^-(?!-(passed|copy)=)/.test(arg));
-  const valueOf = (name: string): string | undefined =>
-    args.find((arg) => arg.startsWith(`${name}=`))?.slice(name.length + 1);
-  const passedFile = valueOf("--passed");
-  const copy = valueOf("--copy");
-  const unknown = flags.find((flag) => !["--record", "--no-cache", "--pages"].includes(flag));
-  if (unknown) {
-    const known = "there are --record, --no-cache and --pages";
-    throw new BootstrapError(`Cannot check: unknown option ${unknown} (${known})`);
-  }
-  const asked = args.filter((arg) => !arg.startsWith("-")).map((arg) => findChapter(arg).id);
-  const pages = flags.includes("--pages");
+  const { values, positionals } = optionsOf(args);
+  const asked = positionals.map((word) => findChapter(word).id);
+  const { record = false, pages = false, passed, copy } = values;
   // Transcripts run the built CLI. If it does not build, the checks that need it say so.
   await ensureBuilt().catch((error: Error) => {
     const lines = error.message.split("\n");
@@ -89,30 +81,42 @@ export async function runCheck(args: readonly string[]): Promise<number> {
   const results = await checkLessons({
     root: ROOT,
     ...(asked.length > 0 || pages ? { only: asked, pages } : {}),
-    record: flags.includes("--record"),
-    cache: !flags.includes("--no-cache"),
+    record, cache: !values["no-cache"],
     ...(copy !== undefined && { copy }),
-    ...(passedFile === undefined
-      ? {}
-      : { passed: JSON.parse(readFileSync(passedFile, "utf8")) as PassedTest[] }),
+    ...(passed !== undefined && {
+      passed: JSON.parse(readFileSync(passed, "utf8")) as PassedTest[],
+    }),
     onLesson: (result) => {
       for (const problem of result.problems) process.stdout.write(`${formatProblem(problem)}\n`);
-      const failed = result.problems.filter((problem) => !problem.warning).length;
-      process.stdout.write(
-        `${result.name.padEnd(14)} ${failed === 0 ? "ok" : `${failed} wrong`}  ${result.summary} ` +
-          ` ${result.seconds.toFixed(1)} s\n`,
-      );
+      const failed = countWrong(result);
+      const verdict = failed === 0 ? "ok" : `${failed} wrong`;
+      const { name, summary, seconds } = result;
+      process.stdout.write(`${name.padEnd(14)} ${verdict}  ${summary}  ${seconds.toFixed(1)} s\n`);
     },
   });
-  const wrong = results
-    .flatMap((result) => result.problems)
-    .filter((problem) => !problem.warning).length;
+  const wrong = results.reduce((sum, result) => sum + countWrong(result), 0);
+  const verdict = wrong === 0 ? "all hold" : `${wrong} wrong`;
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  process.stdout.write(
-    `learn check: ${results.length} parts, ${wrong === 0 ? "all hold" : `${wrong} wrong`} ` +
-      `(${seconds} s)\n`,
-  );
+  process.stdout.write(`learn check: ${results.length} parts, ${verdict} (${seconds} s)\n`);
   return wrong === 0 ? 0 : 1;
+}
+
+const countWrong = ({ problems }: LessonResult): number =>
+  problems.filter(({ warning }) => !warning).length;
+
+/** `passed` and `copy` are for `npm test`, which knows more than it says. */
+function optionsOf(args: readonly string[]) {
+  const [flag, text] = [{ type: "boolean" }, { type: "string" }] as const;
+  try {
+    return parseArgs({
+      args: [...args], allowPositionals: true,
+      options: { record: flag, "no-cache": flag, pages: flag, passed: text, copy: text },
+    });
+  } catch (error) {
+    const [why] = (error as Error).message.split(". ");
+    const known = "there are --record, --no-cache and --pages";
+    throw new BootstrapError(`Cannot check: ${why} (${known})`);
+  }
 }
 
 /**
@@ -136,19 +140,14 @@ export async function checkLessons(options: CheckOptions): Promise<LessonResult[
   const lessons = project.lessons.filter(
     ({ id }) => options.only === undefined || options.only.includes(id),
   );
-  const cache = openCache(
-    options.root,
-    options.cache !== false && !options.record && !process.env["CI"],
-  );
+  const isCached = options.cache !== false && !options.record && !process.env["CI"];
+  const cache = openCache(options.root, isCached);
   const common = hashOfCommon(project);
   const edits = new Map<Lesson, Edit[]>();
-  const parts = lessons.map((lesson) =>
-    lessonPart(project, lesson, {
-      common,
-      edits: options.record ? edits : undefined,
-      passed: options.passed ?? [],
-    }),
-  );
+  const context = {
+    common, edits: options.record ? edits : undefined, passed: options.passed ?? [],
+  };
+  const parts = lessons.map((lesson) => lessonPart(project, lesson, context));
   const whole = options.only === undefined || options.pages === true;
   parts.push(skeletonsPart(project, lessons, common));
   parts.push(examplesPart(project, whole ? project.lessons : lessons, common));
@@ -180,12 +179,8 @@ async function runParts(
   const results = new Map<Part, LessonResult>();
   const open = parts.map((part) => ({ part, left: part.jobs.length, ms: 0 }));
   const finish = ({ part, ms }: { part: Part; ms: number }): void => {
-    const result = {
-      name: part.name,
-      summary: part.summary,
-      problems: part.problems,
-      seconds: ms / 1000,
-    };
+    const { name, summary, problems } = part;
+    const result = { name, summary, problems, seconds: ms / 1000 };
     results.set(part, result);
     onPart?.(result);
   };
@@ -257,7 +252,7 @@ function lessonPart(project: Project, lesson: Lesson, context: LessonContext): P
     ...checkForm(project, lesson, text, markdown),
     ...checkFurniture(lesson, { found, text, isWritten: context.edits !== undefined }),
     ...checkLinks(project.root, lesson.readme, markdown),
-    ...checkOrder(project, lesson, { fences: markdown.fences, exceptions: declaredExceptions() }),
+    ...checkOrder(project, lesson, markdown.fences),
     ...checkExercises(project, lesson),
     ...breakProblems,
     ...(context.edits ? [] : mistaken),
@@ -328,12 +323,8 @@ function breakJobs(
   breaks: readonly Break[],
   { tests, passed }: { tests: string; passed: readonly PassedTest[] },
 ): Job[] {
-  const unproven = breaks.filter(
-    ({ test, fails }) =>
-      !passed.some(
-        ({ name, file }) => name === fails && (file === test || file === join(root, test)),
-      ),
-  );
+  const unproven = breaks.filter(({ test, fails }) => !passed.some(({ name, file }) =>
+    name === fails && (file === test || file === join(root, test))));
   const baseline = (sandbox: Sandbox) => checkBaseline(sandbox, unproven);
   return [
     ...(unproven.length > 0 ? [{ key: `baseline ${tests}`, run: baseline }] : []),
@@ -349,30 +340,22 @@ function skeletonsPart(project: Project, lessons: readonly Lesson[], common: str
   const exercises = lessons
     .filter(({ readme }) => existsSync(join(project.root, readme)))
     .flatMap((lesson) => exercisesOf(project, lesson));
-  const jobs: Job[] =
-    exercises.length === 0
-      ? []
-      : [
-          {
-            key: `types ${contentHash([
-              ["common", common],
-              ["lessons", lessons.map(({ id }) => id).join()],
-            ])}`,
-            run: (sandbox) => checkSkeletonTypes(project, sandbox, exercises),
-          },
-        ];
+  const ids = lessons.map(({ id }) => id).join();
+  const job: Job = {
+    key: `types ${contentHash([["common", common], ["lessons", ids]])}`,
+    run: (sandbox) => checkSkeletonTypes(project, sandbox, exercises),
+  };
+  const jobs = exercises.length === 0 ? [] : [job];
   return { name: "skeletons", summary: `${exercises.length} exercises`, problems: [], jobs };
 }
 
 /** Doc comments' examples, of the chosen chapters or of all sources. */
 function examplesPart(project: Project, lessons: readonly Lesson[], common: string): Part {
-  const files =
-    lessons.length === project.lessons.length
-      ? sourceFiles(project.root)
-      : lessons.flatMap(({ number }) => sourcesOfChapter(project, number));
+  const isAll = lessons.length === project.lessons.length;
+  const files = isAll ? sourceFiles(project.root)
+    : lessons.flatMap(({ number }) => sourcesOfChapter(project, number));
   const blocks = files.flatMap((file) =>
-    docExamples(file, readFileSync(join(project.root, file), "utf8")),
-  );
+    docExamples(file, readFileSync(join(project.root, file), "utf8")));
   const key = `docs ${contentHash([["common", common], ["files", files.join("\n")]])}`;
   const jobs: Job[] =
     blocks.length === 0 ? [] : [{ key, run: (sandbox) => checkBlocks(blocks, sandbox) }];
@@ -381,16 +364,11 @@ function examplesPart(project: Project, lessons: readonly Lesson[], common: stri
 
 /** Pages outside the lessons have links, too. */
 function pagesPart(project: Project): Part {
-  const pages = [
-    ...readdirSync(project.root)
-      .filter((name) => name.endsWith(".md"))
-      .map((name) => join(project.root, name)),
-    ...filesUnder(join(project.root, "docs")),
-  ].filter((path) => path.endsWith(".md"));
-  const problems = pages.flatMap((path) => {
-    const file = relative(project.root, path);
-    return checkLinks(project.root, file, parseMarkdown(readFileSync(path, "utf8")));
-  });
+  const { root } = project;
+  const docs = filesUnder(join(root, "docs")).map((path) => relative(root, path));
+  const pages = [...readdirSync(root), ...docs].filter((file) => file.endsWith(".md"));
+  const problems = pages.flatMap((file) =>
+    checkLinks(root, file, parseMarkdown(readFileSync(join(root, file), "utf8"))));
   return { name: "pages", summary: `${pages.length} pages`, problems, jobs: [] };
 }
 
@@ -419,19 +397,14 @@ function applyEdits(path: string, edits: readonly Edit[]): void {
 
 /** What every job depends on: the sources, the checker, the settings and this Node. */
 function hashOfCommon(project: Project): string {
-  const settings = ["package.json", "package-lock.json", "tsconfig.json"].filter((name) =>
-    existsSync(join(project.root, name)),
-  );
-  return contentHash([
-    ["node", process.version],
-    ...settings.map((name) => [name, readFileSync(join(project.root, name))] as const),
-    ...hashed(project.root, "src"),
-    ...hashed(project.root, "scripts"),
-  ]);
+  const { root } = project;
+  const settings = ["package.json", "package-lock.json", "tsconfig.json"]
+    .filter((name) => existsSync(join(root, name)))
+    .map((name) => [name, readFileSync(join(root, name))] as const);
+  const node = ["node", process.version] as const;
+  return contentHash([node, ...settings, ...hashed(root, "src"), ...hashed(root, "scripts")]);
 }
 
 function hashed(root: string, folder: string): (readonly [string, Buffer])[] {
-  return filesUnder(join(root, folder)).map(
-    (path) => [relative(root, path), readFileSync(path)] as const,
-  );
+  return filesUnder(join(root, folder)).map((path) => [relative(root, path), readFileSync(path)]);
 }

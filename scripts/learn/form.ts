@@ -36,11 +36,8 @@ export function checkForm(
   const [title] = markdown.headings;
   const number = String(lesson.number).padStart(2, "0");
   if (!title || title.level !== 1 || !new RegExp(`^${number}\\. [^:]+: \\S`).test(title.text)) {
-    say(
-      title?.line ?? 1,
-      "title",
-      `must be "# ${number}. Name: one-line hook"${title ? `, not "${title.text}"` : ""}`,
-    );
+    const found = title ? `, not "${title.text}"` : "";
+    say(title?.line ?? 1, "title", `must be "# ${number}. Name: one-line hook"${found}`);
   }
   const sections = markdown.headings.filter((heading) => heading.level === 2);
   if (sections.map((heading) => heading.text).join("\n") !== HEADINGS.join("\n")) {
@@ -51,18 +48,15 @@ export function checkForm(
   }
   const words = countWords(markdown);
   if (words < WORDS.min || words > WORDS.max) {
-    say(1, "length", `${words} words of prose; aim for ${WORDS.min} to ${WORDS.max}`, {
-      warning: true,
-    });
+    const message = `${words} words of prose; aim for ${WORDS.min} to ${WORDS.max}`;
+    say(1, "length", message, { warning: true });
   }
 
   const lines = text.trimEnd().split("\n");
   if (!/^([*_]).*\?\1$/.test(lines.at(-1)!.trim())) {
-    say(
-      lines.length,
-      "question",
-      "the last line must be a question in italics: the one that the next lesson answers",
-    );
+    const message = "the last line must be a question in italics: the one that the next lesson " +
+      "answers";
+    say(lines.length, "question", message);
   }
   for (const fence of markdown.fences) problems.push(...checkFence(project, lesson, fence));
   return problems;
@@ -90,20 +84,15 @@ function checkFence(project: Project, lesson: Lesson, fence: Fence): Problem[] {
   const quote = parseQuote(fence);
   if (!quote) {
     const shown = fence.info === "" ? "has no type" : `has the type "${fence.info}"`;
-    return problem(
-      "fence",
-      `${shown}; the types are: ts from=FILE#region, ts run, console, console exact, text`,
-    );
+    const types = "ts from=FILE#region, ts run, console, console exact, text";
+    return problem("fence", `${shown}; the types are: ${types}`);
   }
   const source = quotedText(project, quote);
   if ("missing" in source) return problem("fence-from", source.missing);
   const received = tidy(fence.lines);
   if (received === source.text) return [];
-  return problem(
-    "fence-from",
-    `differs from ${quote.file}${quote.region ? `#${quote.region}` : ""}`,
-    { expected: source.text, received },
-  );
+  const from = `${quote.file}${quote.region ? `#${quote.region}` : ""}`;
+  return problem("fence-from", `differs from ${from}`, { expected: source.text, received });
 }
 
 interface Quote {
@@ -112,7 +101,7 @@ interface Quote {
   readonly region: string | undefined;
 }
 
-export function parseQuote(fence: Fence): Quote | undefined {
+export function parseQuote(fence: Pick<Fence, "info">): Quote | undefined {
   const match = /^[a-z]+ from=([^\s#]+)(?:#(\S+))?$/.exec(fence.info);
   return match ? { file: match[1]!, region: match[2] } : undefined;
 }
@@ -128,9 +117,6 @@ export function quotedText(
   if (quote.region === undefined) return { text: tidy(source.split("\n")) };
   const text = readRegion(source, quote.region);
   if (text !== undefined) return { text };
-  return {
-    missing:
-      `${quote.file} has no closed region "${quote.region}" (it has: ` +
-      `${regionNames(source).join(", ") || "none"})`,
-  };
+  const names = regionNames(source).join(", ") || "none";
+  return { missing: `${quote.file} has no closed region "${quote.region}" (it has: ${names})` };
 }

@@ -27,6 +27,24 @@ export interface Markdown {
   readonly prose: readonly { readonly line: number; readonly text: string }[];
 }
 
+/** Indentation, marks, and what follows them. */
+export const FENCE = /^(\s*)(`{3,}|~{3,})\s*(.*?)\s*$/;
+export const HEADING = /^(#{1,6})\s+(.*?)\s*$/;
+
+/** The lines of a fence that begins at `start`, dedented, and the index of the line that ends it. */
+export function fenceAt(
+  lines: readonly string[], start: number,
+): { info: string; body: string[]; end: number } | undefined {
+  const open = FENCE.exec(lines[start] ?? "");
+  if (open === null) return undefined;
+  const [, indent = "", marker = "", info = ""] = open;
+  let end = start + 1;
+  while (end < lines.length && !closes(lines[end] ?? "", marker)) end++;
+  const body = lines.slice(start + 1, end)
+    .map((line) => (line.startsWith(indent) ? line.slice(indent.length) : line));
+  return { info, body, end };
+}
+
 export function parseMarkdown(text: string): Markdown {
   const headings: Heading[] = [];
   const fences: Fence[] = [];
@@ -34,24 +52,15 @@ export function parseMarkdown(text: string): Markdown {
   const lines = text.split("\n");
   for (let i = 0; i < lines.length; i++) {
     const line = lines[i] ?? "";
-    const open = /^(\s*)(`{3,}|~{3,})\s*(.*?)\s*$/.exec(line);
-    if (!open) {
-      const heading = /^(#{1,6})\s+(.*?)\s*$/.exec(line);
+    const fence = fenceAt(lines, i);
+    if (fence === undefined) {
+      const heading = HEADING.exec(line);
       if (heading) headings.push({ level: heading[1]!.length, text: heading[2]!, line: i + 1 });
       prose.push({ line: i + 1, text: line });
       continue;
     }
-    const [, indent = "", marker = "", info = ""] = open;
-    let end = i + 1;
-    while (end < lines.length && !closes(lines[end] ?? "", marker)) end++;
-    fences.push({
-      line: i + 1,
-      info,
-      lines: lines
-        .slice(i + 1, end)
-        .map((inner) => (inner.startsWith(indent) ? inner.slice(indent.length) : inner)),
-      closed: end < lines.length,
-    });
+    const { info, body, end } = fence;
+    fences.push({ line: i + 1, info, lines: body, closed: end < lines.length });
     i = end;
   }
   return { headings, fences, prose };

@@ -73,14 +73,17 @@ for (const event of ["uncaughtException", "unhandledRejection"]) {
 }
 
 function register(name: unknown, ...rest: unknown[]): void {
-  const body = [name, ...rest].findLast((each) => typeof each === "function") as Body | undefined;
+  const body = bodyOf([name, ...rest]);
   const settings = rest.find((each) => typeof each === "object") as { skip?: unknown } | undefined;
   if (body === undefined || settings?.skip) return;
   open.tests.push({ name: String(name), body });
 }
 
-const group = (_: unknown, ...rest: unknown[]): unknown =>
-  (rest.findLast((each) => typeof each === "function") as Body | undefined)?.({});
+/** It stands last, behind a name and settings. */
+const bodyOf = (args: readonly unknown[]): Body | undefined =>
+  args.findLast((each) => typeof each === "function") as Body | undefined;
+
+const group = (...args: unknown[]): unknown => bodyOf(args)?.({});
 
 const nodeTest: Readonly<Record<string, unknown>> = {
   test: register, it: register, describe: group, suite: group, mock, default: register,
@@ -207,8 +210,7 @@ async function run({ name, body }: { name: string; body: Body }, suite: Suite): 
     name, signal: new AbortController().signal, mock,
     after: (end: Body) => ends.push(end),
     diagnostic: () => {}, skip: () => {}, todo: () => {},
-    test: (_: unknown, ...rest: unknown[]) =>
-      (rest.findLast((each) => typeof each === "function") as Body)(context),
+    test: (...args: unknown[]) => bodyOf(args)?.(context),
   };
   stray = undefined;
   let failure: unknown;

@@ -1,7 +1,7 @@
 /**
  * A lesson stands on earlier lessons only: what it quotes or imports belongs to its own chapter or
- * one before. The chapter of a subsystem is the one that its header names. Exceptions are declared,
- * with a reason, in order.json.
+ * one before, or it is an exception with a reason. The chapter of a subsystem is the one that its
+ * header names.
  */
 import { readFileSync } from "node:fs";
 import { join, relative } from "node:path";
@@ -12,25 +12,24 @@ import {
 } from "./project.ts";
 import type { Problem } from "./report.ts";
 
-export interface OrderException {
+interface OrderException {
   /** "03-host". */
   readonly lesson: string;
   /** Subsystem names, or "*" for any. */
   readonly uses: readonly string[];
-  readonly why: string;
 }
 
-export function declaredExceptions(): OrderException[] {
-  const text = readFileSync(new URL("order.json", import.meta.url), "utf8");
-  return JSON.parse(text) as OrderException[];
-}
+const EXCEPTIONS: readonly OrderException[] = [
+  // The tour shows the whole machine from outside.
+  { lesson: "00-tour", uses: ["*"] },
+  // It shows the file of pools, which is read as pipelines are.
+  { lesson: "13-scaling", uses: ["pipeline"] },
+];
 
 const IMPORT = /(?:from|import)\s*\(?\s*["']#([a-z0-9-]+)["']/g;
 
 export function checkOrder(
-  project: Project,
-  lesson: Lesson,
-  options: { fences: readonly Fence[]; exceptions: readonly OrderException[] },
+  project: Project, lesson: Lesson, fences: readonly Fence[],
 ): Problem[] {
   const problems: Problem[] = [];
   const judge = (
@@ -40,19 +39,12 @@ export function checkOrder(
     chapter = subsystem?.chapter,
   ): void => {
     if (!subsystem || chapter === undefined || chapter <= lesson.number) return;
-    const allowed = options.exceptions.some(
-      ({ lesson: id, uses }) =>
-        id === lesson.id && (uses.includes("*") || uses.includes(subsystem.name)),
-    );
-    if (allowed) return;
-    problems.push({
-      file,
-      line,
-      rule: "chapter-order",
-      message:
-        `uses #${subsystem.name} of chapter ${chapter}, which the reader of chapter ` +
-        `${lesson.number} has not met (or declare it in scripts/learn/order.json)`,
-    });
+    const { uses = [] } = EXCEPTIONS.find((each) => each.lesson === lesson.id) ?? {};
+    if (uses.includes("*") || uses.includes(subsystem.name)) return;
+    const what = `uses #${subsystem.name} of chapter ${chapter}`;
+    const why = `which the reader of chapter ${lesson.number} has not met`;
+    const how = "or make it an exception in scripts/learn/order.ts";
+    problems.push({ file, line, rule: "chapter-order", message: `${what}, ${why} (${how})` });
   };
   const judgeImports = (file: string, text: string, firstLine: number): void => {
     text.split("\n").forEach((line, i) => {
@@ -61,7 +53,7 @@ export function checkOrder(
       }
     });
   };
-  for (const fence of options.fences) {
+  for (const fence of fences) {
     const quoted = /\bfrom=([^\s#]+)/.exec(fence.info)?.[1];
     if (quoted) {
       const chapter = chapterOfFile(project, quoted);

@@ -62,21 +62,11 @@ export function ownParts(project: Project, exercises: readonly Exercise[]): OwnP
       .filter((file) => subsystemOf(project, file)?.name === name);
     const entry = `own/${name}.ts`;
     if (sources.length === 1) {
-      return {
-        name,
-        folder,
-        entry,
-        ownFolder: undefined,
-        files: [{ from: sources[0]!, to: entry }],
-      };
+      const files = [{ from: sources[0]!, to: entry }];
+      return { name, folder, entry, ownFolder: undefined, files };
     }
-    return {
-      name,
-      folder,
-      entry,
-      ownFolder: `own/${name}`,
-      files: sources.map((from) => ({ from, to: `own/${name}${from.slice(folder.length)}` })),
-    };
+    const files = sources.map((from) => ({ from, to: `own/${name}${from.slice(folder.length)}` }));
+    return { name, folder, entry, ownFolder: `own/${name}`, files };
   });
 }
 

@@ -21,28 +21,15 @@ export async function checkSkeleton(
   exercises: readonly Exercise[],
 ): Promise<Problem[]> {
   removeBodies(sandbox, exercises);
-  const where = {
-    file: exercises[0]?.file ?? lesson.readme,
-    line: exercises[0]?.line ?? 1,
-    rule: "exercise",
-  };
+  const { file = lesson.readme, line = 1 } = exercises[0] ?? {};
+  const problem = (message: string): Problem[] => [{ file, line, rule: "exercise", message }];
   const test = `test/${lesson.id}.test.ts`;
   if (await fails(sandbox, test)) return [];
   const { summary, output } = await runNamedTests(sandbox, test, []);
-  if (summary && summary.failed.length === 0 && summary.ran === 0) {
-    return [{ ...where, message: `${test} runs no test:\n${tail(output)}` }];
-  }
-  if (summary && summary.failed.length === 0) {
-    return [
-      {
-        ...where,
-        message:
-          `${test} passes although the bodies of ` +
-          `${exercises.map((e) => e.name).join(", ")} are gone`,
-      },
-    ];
-  }
-  return [];
+  if (summary === undefined || summary.failed.length > 0) return [];
+  if (summary.ran === 0) return problem(`${test} runs no test:\n${tail(output)}`);
+  const names = exercises.map(({ name }) => name).join(", ");
+  return problem(`${test} passes although the bodies of ${names} are gone`);
 }
 
 /** Whether a test of this file fails: what the ones behind it do is not asked. */
@@ -84,12 +71,8 @@ export async function checkSkeletonTypes(
     .filter((line) => !before.has(withoutPlace(line)))
     .map((line) => {
       const [, file = exercises[0]!.file, row = "1"] = /^([^(]+)\((\d+),/.exec(line) ?? [];
-      return {
-        file,
-        line: Number(row),
-        rule: "exercise",
-        message: `with the bodies of the exercises removed this does not type-check: ${line}`,
-      };
+      const message = `with the bodies of the exercises removed this does not type-check: ${line}`;
+      return { file, line: Number(row), rule: "exercise", message };
     });
 }
 
@@ -110,14 +93,9 @@ async function typeErrors(project: Project, sandbox: Sandbox): Promise<string[]>
     [
       process.execPath,
       join(project.root, "node_modules/typescript/bin/tsc"),
-      "-p",
-      "tsconfig.json",
-      "--noEmit",
+      "-p", "tsconfig.json", "--noEmit",
       "--singleThreaded", // other jobs have the other processors
-      "--noUnusedLocals",
-      "false",
-      "--noUnusedParameters",
-      "false",
+      "--noUnusedLocals", "false", "--noUnusedParameters", "false",
     ],
     { cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: COMPILE_TIMEOUT_MS },
   );

@@ -261,7 +261,7 @@ function linesOf(value) {
 /** A few lines with this one among them. @param {string[]} lines @param {number} row */
 function around(lines, row) {
   const from = firstShown(lines, row);
-  const shown = lines.slice(from, from + MAX_LINES).map((line) => cut(line));
+  const shown = lines.slice(from, from + MAX_LINES).map(cut);
   if (from > 0) shown.unshift(`… ${from} lines that are equal`);
   const rest = lines.length - from - MAX_LINES;
   return rest > 0 ? [...shown, `… ${rest} lines more`] : shown;

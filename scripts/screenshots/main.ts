@@ -53,7 +53,7 @@ mkdirSync(out, { recursive: true });
 
 const scene = await openDashboard({ workers: 3, slots: 4 });
 try {
-  const { fan, past, agent } = await makeBusy(scene.titan);
+  const { fan, past } = await makeBusy(scene.titan);
   const shots: readonly Shot[] = [
     { name: "overview-light", path: "/", theme: "light", shows: fan },
     { name: "overview-dark", path: "/", theme: "dark", shows: fan },
@@ -62,8 +62,7 @@ try {
     { name: "workers", path: "/workers", theme: "light", shows: "w3" },
     { name: "approvals", path: "/approvals", theme: "light", shows: "Approvals" },
     { name: "services", path: "/services", theme: "light", shows: "Services" },
-    { name: "agents", path: `/agents${agent === "" ? "" : `/${agent}`}`, theme: "light",
-      shows: "Agents" },
+    { name: "agents", path: "/agents", theme: "light", shows: "Agents" },
     { name: "constructor", path: "/constructor", theme: "light", height: 640,
       shows: "Constructor",
       types: { into: "YAML", text: PIPELINE } },

@@ -7,8 +7,6 @@ export interface Busy {
   readonly fan: string;
   /** That of a run that is over, in which something went wrong. */
   readonly past: string;
-  /** Empty: there is none. */
-  readonly agent: string;
 }
 
 const steps = (...jobs: readonly string[]): object[] => jobs.map((id, at) => ({
@@ -66,5 +64,5 @@ export async function makeBusy(titan: Client): Promise<Busy> {
       { id: "report", run: "true", depends_on: [0, 1, 2, 3].map((group) => `merge-${group}`) },
     ],
   });
-  return { fan, past, agent: "" };
+  return { fan, past };
 }

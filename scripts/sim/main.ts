@@ -5,14 +5,7 @@
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
-  generatePlan,
-  planLines,
-  shrink,
-  simulate,
-  type Broken,
-  type Outcome,
-  type Plan,
-  type Shrunk,
+  generatePlan, planLines, shrink, simulate, type Broken, type Outcome, type Plan, type Shrunk,
 } from "#simulation";
 import { showBug } from "./bugs.ts";
 import { readOptions, USAGE, UsageError, type Options } from "./options.ts";
@@ -34,10 +27,8 @@ const PROGRESS_MS = 2000;
 async function main(options: Options): Promise<number> {
   if (options.bug !== undefined) return showBug(ROOT, options.bug, options);
   if (options.single) {
-    return one(
-      options.plan === undefined ? generatePlan(options.from) : readPlan(options.plan),
-      options,
-    );
+    const { plan, from } = options;
+    return one(plan === undefined ? generatePlan(from) : readPlan(plan), options);
   }
   const totals = new Totals();
   const started = performance.now();
@@ -58,21 +49,9 @@ async function main(options: Options): Promise<number> {
   process.off("SIGINT", stop); // shrinking has no half results to print
   const elapsedMs = performance.now() - started;
   if (options.json) {
-    console.log(
-      JSON.stringify(
-        {
-          lives: totals.lives,
-          elapsedMs: Math.round(elapsedMs),
-          virtualMs: totals.virtualMs,
-          events: totals.events,
-          stats: totals.stats,
-          faults: totals.faults,
-          broken: totals.broken,
-        },
-        null,
-        2,
-      ),
-    );
+    const { lives, virtualMs, events, stats, faults, broken } = totals;
+    const all = { lives, elapsedMs: Math.round(elapsedMs), virtualMs, events, stats, faults, broken };
+    console.log(JSON.stringify(all, null, 2));
   } else console.log(totals.lines(elapsedMs).join("\n"));
   const first = totals.broken.sort((a, b) => a.seed - b.seed)[0];
   if (first === undefined) return pool.stopped ? 130 : 0;
@@ -88,38 +67,17 @@ async function one(plan: Plan, options: Options): Promise<number> {
   const outcome = await simulate(plan);
   const { violation } = outcome;
   if (options.json) {
-    const small =
-      violation !== undefined && options.shrink ? (await smaller(plan, violation)).plan : undefined;
-    console.log(
-      JSON.stringify(
-        {
-          ...summaryOf(outcome),
-          plan,
-          ...(small !== undefined && { small }),
-          ...(options.trace && { trace: outcome.trace }),
-        },
-        null,
-        2,
-      ),
-    );
+    const wantsSmall = violation !== undefined && options.shrink;
+    const small = wantsSmall ? (await smaller(plan, violation)).plan : undefined;
+    const more = { ...(small && { small }), ...(options.trace && { trace: outcome.trace }) };
+    console.log(JSON.stringify({ ...summaryOf(outcome), plan, ...more }, null, 2));
   } else if (violation !== undefined) {
-    await explain(plan, {
-      options,
-      command:
-        options.plan === undefined
-          ? `${COMMAND} --seed ${plan.seed}`
-          : `${COMMAND} --plan ${options.plan}`,
-    });
+    const which = options.plan === undefined ? `--seed ${plan.seed}` : `--plan ${options.plan}`;
+    await explain(plan, { options, command: `${COMMAND} ${which}` });
   } else {
-    console.log(
-      [
-        ...planLines(plan),
-        "",
-        ...(options.trace ? [...outcome.trace, ""] : []),
-        ...totalsOf(outcome),
-        `trace ${outcome.traceHash}`,
-      ].join("\n"),
-    );
+    const trace = options.trace ? [...outcome.trace, ""] : [];
+    const lines = [...planLines(plan), "", ...trace, ...totalsOf(outcome)];
+    console.log([...lines, `trace ${outcome.traceHash}`].join("\n"));
   }
   return violation === undefined ? 0 : 1;
 }

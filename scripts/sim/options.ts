@@ -50,17 +50,14 @@ export function readOptions(args: readonly string[]): Options | "help" {
     throw new UsageError("--plan has its seed in the file");
   }
   const single = values.seed !== undefined || values.plan !== undefined;
+  const first = values.seed ?? values.from ?? "1";
+  const isBug = values.bug !== undefined;
   return {
-    from: number(
-      values.seed !== undefined ? "--seed" : "--from",
-      values.seed ?? values.from ?? "1",
-      { least: 0, most: 2 ** 32 - 1 },
-    ),
-    seeds: single
-      ? 1
-      : values.bug !== undefined && values.seeds === undefined
-        ? 0
-        : number("--seeds", values.seeds ?? "200", { least: 1, most: 10_000_000 }),
+    from: number(values.seed !== undefined ? "--seed" : "--from", first, {
+      least: 0, most: 2 ** 32 - 1,
+    }),
+    seeds: single ? 1 : isBug && values.seeds === undefined ? 0
+      : number("--seeds", values.seeds ?? "200", { least: 1, most: 10_000_000 }),
     single,
     plan: values.plan,
     trace: values.trace ?? false,
@@ -68,33 +65,22 @@ export function readOptions(args: readonly string[]): Options | "help" {
     all: values.all ?? false,
     powerFirst: values["power-first"] ?? false,
     // One, so that what is printed about a bug is the same everywhere.
-    jobs: number(
-      "--jobs",
-      values.jobs ?? String(values.bug !== undefined ? 1 : availableParallelism()),
-      { least: 1, most: 256 },
-    ),
+    jobs: number("--jobs", values.jobs ?? String(isBug ? 1 : availableParallelism()), {
+      least: 1, most: 256,
+    }),
     json: values.json ?? false,
     bug: values.bug,
   };
 }
 
 function parse(args: readonly string[]) {
+  const [text, flag] = [{ type: "string" }, { type: "boolean" }] as const;
   try {
     return parseArgs({
       args: [...args],
       options: {
-        seeds: { type: "string" },
-        from: { type: "string" },
-        seed: { type: "string" },
-        plan: { type: "string" },
-        jobs: { type: "string" },
-        bug: { type: "string" },
-        trace: { type: "boolean" },
-        shrink: { type: "boolean" },
-        "no-shrink": { type: "boolean" },
-        all: { type: "boolean" },
-        "power-first": { type: "boolean" },
-        json: { type: "boolean" },
+        seeds: text, from: text, seed: text, plan: text, jobs: text, bug: text, trace: flag,
+        "no-shrink": flag, all: flag, "power-first": flag, json: flag,
         help: { type: "boolean", short: "h" },
       },
     });
@@ -103,11 +89,8 @@ function parse(args: readonly string[]) {
   }
 }
 
-function number(
-  flag: string,
-  text: string,
-  { least, most }: { least: number; most: number },
-): number {
+function number(flag: string, text: string, range: { least: number; most: number }): number {
+  const { least, most } = range;
   const value = Number(text);
   if (/^\d+$/.test(text) && value >= least && value <= most) return value;
   throw new UsageError(`${flag} is "${text}", must be a whole number from ${least} to ${most}`);

@@ -56,9 +56,7 @@ function addTo(sums: Record<string, number>, more: Readonly<Record<string, numbe
   for (const [name, count] of Object.entries(more)) sums[name] = (sums[name] ?? 0) + count;
 }
 
-function grouped(count: number): string {
-  return String(count).replace(/\B(?=(\d{3})+$)/g, ",");
-}
+const grouped = (count: number): string => count.toLocaleString("en-US");
 
 const WIDTH = 110;
 

@@ -82,6 +82,6 @@ export function dot(style: string, { x, y }: At, radius: number): string {
 
 const short = (value: number): number => Math.round(value * 10) / 10;
 
-function escape(words: string): string {
+export function escape(words: string): string {
   return words.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 }

@@ -5,6 +5,7 @@
  *
  * Test: test/learn-trace.test.ts
  */
+import { escape } from "../pictures/frame.ts";
 import type { Step, Story } from "./story.ts";
 
 const TIME = 84;
@@ -96,8 +97,4 @@ function stretches(lane: string, steps: readonly Step[]): Stretch[] {
     [from, isOff] = [row, !isOff];
   });
   return [...found, { from, to: steps.length, isOff }];
-}
-
-function escape(text: string): string {
-  return text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 }
