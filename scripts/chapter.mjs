@@ -8,19 +8,12 @@
  * say so; `npm test` lives all of them.
  */
 import { BootstrapError, ensureDeps, runMain } from "./bootstrap.mjs";
-import { findChapter, listChapters } from "./lib/chapters.mjs";
+import { findChapter, wantChapter } from "./lib/chapters.mjs";
 import { runTests } from "./lib/run-tests.mjs";
 
 await runMain(async () => {
   const [asked, ...flags] = process.argv.slice(2);
-  if (asked === undefined) {
-    throw new BootstrapError(
-      `Which chapter? For example: npm run chapter 5\n${listChapters()
-        .map((c) => `  ${c.id}`)
-        .join("\n")}`,
-    );
-  }
-  const chapter = findChapter(asked);
+  const chapter = findChapter(wantChapter(asked, "For example: npm run chapter 5"));
   if (chapter.tests.length === 0) {
     throw new BootstrapError(
       `Cannot run chapter ${chapter.id}: it has no tests (test/${chapter.id}.test.ts is missing)`,

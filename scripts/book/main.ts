@@ -8,11 +8,11 @@
  */
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
+import { ROOT } from "../bootstrap.mjs";
 import { makeBook } from "./book.ts";
 
-const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 /** A folder of ours has this file; another one is not replaced. */
 const MARK = "search-index.js";
 

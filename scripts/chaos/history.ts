@@ -43,6 +43,8 @@ const ENDS = {
   JobStopped: "stopped",
 } as const;
 
+const untried = (spec: JobSpec): JobHistory => ({ spec, attempts: [] });
+
 export function readHistory(events: Iterable<Event>): History {
   const runs = new Map<number, RunHistory>();
   const workers = new Map<number, string>();
@@ -51,14 +53,11 @@ export function readHistory(events: Iterable<Event>): History {
     switch (event.type) {
       case "RunSubmitted":
         runs.set(event.run, {
-          id: event.id,
-          key: event.key,
-          jobs: event.spec.jobs.map((spec) => ({ spec, attempts: [] })),
-          retried: false,
+          id: event.id, key: event.key, jobs: event.spec.jobs.map(untried), retried: false,
         });
         break;
       case "JobsAdded":
-        runs.get(event.run)!.jobs.push(...event.jobs.map((spec) => ({ spec, attempts: [] })));
+        runs.get(event.run)!.jobs.push(...event.jobs.map(untried));
         break;
       case "RunRetried":
         runs.get(event.run)!.retried = true;
@@ -68,9 +67,7 @@ export function readHistory(events: Iterable<Event>): History {
         break;
       case "WorkerLost":
         losses.push({
-          at: event.at,
-          what: `${workers.get(event.worker)}: ${event.reason}`,
-          neverArrived: false,
+          at: event.at, what: `${workers.get(event.worker)}: ${event.reason}`, neverArrived: false,
         });
         break;
       case "JobStarted": {
@@ -90,11 +87,8 @@ export function readHistory(events: Iterable<Event>): History {
         const { spec, attempts } = run.jobs[event.job]!;
         Object.assign(attempts.at(-1)!, { end: ENDS[event.type], endedAt: event.at });
         if (event.type === "JobLost") {
-          losses.push({
-            at: event.at,
-            what: `${run.id}/${spec.id}#${event.attempt}`,
-            neverArrived: !event.blamed,
-          });
+          const what = `${run.id}/${spec.id}#${event.attempt}`;
+          losses.push({ at: event.at, what, neverArrived: !event.blamed });
         }
         break;
       }

@@ -17,10 +17,10 @@
  */
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { removeTree } from "#host";
+import { ROOT } from "../bootstrap.mjs";
 import { Cluster, type Ready } from "./cluster.ts";
 import { type Checked, judge } from "./judge.ts";
 import { endTogether } from "../lib/family.mjs";
@@ -28,7 +28,6 @@ import { openScreen } from "./screen.ts";
 import { type JobNews, type JobStatus, Timeline } from "./timeline.ts";
 import { dealText } from "./words.ts";
 
-const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const SHARDS = 6;
 const COUNTS = Array.from({ length: SHARDS }, (_, index) => `count-${index + 1}`);
 const JOBS = [...COUNTS, "stopwords", "merge", "report"];

@@ -3,12 +3,12 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { BootstrapError, ROOT } from "../bootstrap.mjs";
-import { type Chapter, findChapter, listChapters, suggest } from "../lib/chapters.mjs";
+import { type Chapter, findChapter, suggest, wantChapter } from "../lib/chapters.mjs";
 import { type Exercise, type Hints, readHints } from "./exercises.ts";
 import {
   exercisesByChapter, type OwnPart, ownParts, present, untouched, wantReadable,
 } from "./own.ts";
-import { type Lesson, loadProject, type Project } from "./project.ts";
+import { type Lesson, lessonFor, loadProject, type Project } from "./project.ts";
 
 export interface Opened {
   readonly project: Project;
@@ -24,14 +24,7 @@ export interface Opened {
  * are there
  */
 export function openChapter(asked: string | undefined, usage: string): Opened {
-  if (asked === undefined) {
-    throw new BootstrapError(
-      `Which chapter? ${usage}\n${listChapters()
-        .map(({ id }) => `  ${id}`)
-        .join("\n")}`,
-    );
-  }
-  const chapter = findChapter(asked);
+  const chapter = findChapter(wantChapter(asked, usage));
   wantReadable(ROOT);
   const project = loadProject(ROOT);
   return describe(project, chapter, exercisesByChapter(project));
@@ -74,26 +67,13 @@ export function isShared({ others }: Pick<Opened, "others">, part: OwnPart): boo
  */
 export function begunParts(opened: Opened): OwnPart[] {
   const { project: { root }, exercises } = opened;
-  return ownedParts(opened).filter(
-    (part) =>
-      !isShared(opened, part) ||
-      untouched(root, part, exercises).length <
-        new Set(
-          exercises
-            .filter(({ file }) => part.files.some(({ from }) => from === file))
-            .map(({ file }) => file),
-        ).size,
-  );
+  return ownedParts(opened).filter((part) => {
+    const inPart = part.files.filter(({ from }) => exercises.some(({ file }) => file === from));
+    return !isShared(opened, part) || untouched(root, part, exercises).length < inPart.length;
+  });
 }
 
-export function lessonOf({ chapter }: Opened): Lesson {
-  return {
-    id: chapter.id,
-    number: chapter.number,
-    folder: `lessons/${chapter.id}`,
-    readme: `lessons/${chapter.id}/README.md`,
-  };
-}
+export const lessonOf = ({ chapter }: Opened): Lesson => lessonFor(chapter);
 
 export function hintsOf(opened: Opened): Map<string, Hints> {
   const path = join(opened.project.root, lessonOf(opened).folder, "hints.md");

@@ -31,7 +31,7 @@ export interface Markdown {
 export const FENCE = /^(\s*)(`{3,}|~{3,})\s*(.*?)\s*$/;
 export const HEADING = /^(#{1,6})\s+(.*?)\s*$/;
 
-/** The lines of a fence that begins at `start`, dedented, and the index of the line that ends it. */
+/** A fence that begins at `start`: its lines, dedented, and the index of the one that ends it. */
 export function fenceAt(
   lines: readonly string[], start: number,
 ): { info: string; body: string[]; end: number } | undefined {

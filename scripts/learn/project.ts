@@ -31,12 +31,7 @@ export interface Project {
 export function loadProject(root: string): Project {
   const lessons = listChapters(root)
     .filter((chapter) => chapter.hasLesson)
-    .map(({ id, number }) => ({
-      id,
-      number,
-      folder: `lessons/${id}`,
-      readme: `lessons/${id}/README.md`,
-    }));
+    .map(lessonFor);
   const { imports = {} } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
     imports?: Record<string, { source?: string }>;
   };
@@ -50,6 +45,10 @@ export function loadProject(root: string): Project {
     });
   }
   return { root, lessons, subsystems };
+}
+
+export function lessonFor({ id, number }: Pick<Lesson, "id" | "number">): Lesson {
+  return { id, number, folder: `lessons/${id}`, readme: `lessons/${id}/README.md` };
 }
 
 /** The chapter that a file's first comment names, as in "Lesson 05: the append-only log." */

@@ -48,6 +48,19 @@ function namesIn(folder) {
 }
 
 /**
+ * @param {string | undefined} asked
+ * @param {string} usage
+ * @throws {BootstrapError} with the chapters that there are, when none was asked for
+ */
+export function wantChapter(asked, usage) {
+  if (asked !== undefined) return asked;
+  throw new BootstrapError(`Which chapter? ${usage}\n${idsOf(listChapters())}`);
+}
+
+/** @param {readonly Chapter[]} chapters */
+const idsOf = (chapters) => chapters.map(({ id }) => `  ${id}`).join("\n");
+
+/**
  * Finds one chapter by number or name: 5, 05, log, 05-log.
  * @param {string} asked
  * @param {string} [root]
@@ -61,11 +74,9 @@ export function findChapter(asked, root = ROOT) {
   );
   if (found) return found;
   const near = suggest(asked, chapters.flatMap((c) => [c.name, c.id]));
-  throw new BootstrapError(
-    `Cannot find chapter: ${JSON.stringify(asked)} is not one of ` +
-      `them${near ? ` (did you mean ${near}?)` : ""}\n` +
-      chapters.map((c) => `  ${c.id}`).join("\n"),
-  );
+  const hint = near ? ` (did you mean ${near}?)` : "";
+  const what = `${JSON.stringify(asked)} is not one of them${hint}`;
+  throw new BootstrapError(`Cannot find chapter: ${what}\n${idsOf(chapters)}`);
 }
 
 /**

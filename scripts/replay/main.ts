@@ -4,16 +4,16 @@
  * Replays recorded workflows (default: the three in test/data/workflows) on an embedded cluster and
  * prints how long each took beside the two lower bounds that no schedule can beat.
  */
-import { readdirSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { startEmbeddedCluster } from "#cluster";
 import { nodeHost } from "#host";
 import { connect, type Client } from "#sdk";
+import { ROOT } from "../bootstrap.mjs";
+import { filesUnder } from "../lib/files.mjs";
 import { bounds, brokenEdges, readWorkflow, toJobs } from "./workflow.ts";
 
-const DATA = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), "test/data/workflows");
+const DATA = join(ROOT, "test/data/workflows");
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -23,30 +23,18 @@ const { values, positionals } = parseArgs({
     slots: { type: "string", default: "8" },
   },
 });
-const [scale, workers, slots] = [
-  Number(values.scale),
-  Number(values.workers),
-  Number(values.slots),
-];
-const files =
-  positionals.length > 0
-    ? positionals
-    : readdirSync(DATA)
-        .filter((name) => name.endsWith(".json"))
-        .sort()
-        .map((name) => join(DATA, name));
+const scale = Number(values.scale);
+const [workers, slots] = [Number(values.workers), Number(values.slots)];
+const files = positionals.length > 0 ? positionals
+  : filesUnder(DATA).filter((file) => file.endsWith(".json"));
 
 async function replay(client: Client, file: string): Promise<boolean> {
   const workflow = readWorkflow(file);
   const jobs = toJobs(workflow, scale);
   const edges = jobs.reduce((sum, job) => sum + job.dependsOn.length, 0);
   const start = performance.now();
-  const { run } = await client.submitSpec({
-    name: workflow.name,
-    version: undefined,
-    project: undefined,
-    jobs,
-  });
+  const { name } = workflow;
+  const { run } = await client.submitSpec({ name, version: undefined, project: undefined, jobs });
   for await (const _event of client.watch(run)); // to its end
   const makespanMs = performance.now() - start;
   const report = await client.status(run);

@@ -42,20 +42,11 @@ export function toJobs(workflow: Workflow, scale: number): JobSpec[] {
   return workflow.tasks.map((task) => ({
     id: task.id.slice(0, 128),
     action: {
-      type: "call",
-      target: "titan:sleep",
-      input: Buffer.from(String(scaledMs(task, scale))),
+      type: "call", target: "titan:sleep", input: Buffer.from(String(scaledMs(task, scale))),
     },
     dependsOn: task.parents.map((parent) => indexes.get(parent)!),
-    requirement: [],
-    priority: 1,
-    delayMs: 0,
-    affinity: undefined,
-    when: "success",
-    timeoutMs: 0,
-    retry: undefined,
-    env: {},
-    gate: undefined,
+    requirement: [], priority: 1, delayMs: 0, affinity: undefined, when: "success", timeoutMs: 0,
+    retry: undefined, env: {}, gate: undefined,
   }));
 }
 
@@ -81,11 +72,8 @@ export function bounds(workflow: Workflow, options: { scale: number; slots: numb
       if (endsAt.has(task.id)) stack.pop();
       else if (open.length > 0) stack.push(...open.map((parent) => tasks.get(parent)!));
       else {
-        endsAt.set(
-          task.id,
-          Math.max(0, ...task.parents.map((parent) => endsAt.get(parent)!)) +
-            scaledMs(task, options.scale),
-        );
+        const begins = Math.max(0, ...task.parents.map((parent) => endsAt.get(parent)!));
+        endsAt.set(task.id, begins + scaledMs(task, options.scale));
       }
     }
   }

@@ -2,11 +2,10 @@
  * `npm run sim`: lives many seeds, and when something breaks says what, how to see it again, and
  * the least that it takes.
  */
-import { dirname } from "node:path";
-import { fileURLToPath } from "node:url";
 import {
   generatePlan, planLines, shrink, simulate, type Broken, type Outcome, type Plan, type Shrunk,
 } from "#simulation";
+import { ROOT } from "../bootstrap.mjs";
 import { showBug } from "./bugs.ts";
 import { readOptions, USAGE, UsageError, type Options } from "./options.ts";
 import { readPlan } from "./plan.ts";
@@ -14,7 +13,6 @@ import { Pool } from "./pool.ts";
 import { failureLines } from "./report.ts";
 import { summaryOf, Totals } from "./totals.ts";
 
-const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
 /** In a copy with a bug, what was asked of the original. SIM_COMMAND: on a reader's modules. */
 const BUG = process.env["SIM_BUG"];
@@ -49,9 +47,8 @@ async function main(options: Options): Promise<number> {
   process.off("SIGINT", stop); // shrinking has no half results to print
   const elapsedMs = performance.now() - started;
   if (options.json) {
-    const { lives, virtualMs, events, stats, faults, broken } = totals;
-    const all = { lives, elapsedMs: Math.round(elapsedMs), virtualMs, events, stats, faults, broken };
-    console.log(JSON.stringify(all, null, 2));
+    const { lives, ...sums } = totals;
+    console.log(JSON.stringify({ lives, elapsedMs: Math.round(elapsedMs), ...sums }, null, 2));
   } else console.log(totals.lines(elapsedMs).join("\n"));
   const first = totals.broken.sort((a, b) => a.seed - b.seed)[0];
   if (first === undefined) return pool.stopped ? 130 : 0;
