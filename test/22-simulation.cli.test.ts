@@ -83,6 +83,8 @@ test("sim refuses flags that it does not understand, with exit code 2", () => {
 test("sim --seed names itself when it is refused, and --plan a file in which there is no plan, " +
   "with exit code 2", () => {
   assert.throws(() => readOptions(["--seed", "abc"]), /--seed is "abc"/);
+  // What the usage does not name is no option.
+  assert.throws(() => readOptions(["--shrink"]), UsageError);
   const { status, stderr } = sim("--plan", join(ROOT, "package.json"));
   assert.equal(status, 2);
   assert.match(
