@@ -16,7 +16,7 @@ import { join, relative } from "node:path";
 import { programArguments, programFile, recompile } from "../lib/compiled.mjs";
 import { parseMarkdown } from "./markdown.ts";
 import type { Problem } from "./report.ts";
-import { runProgram, type Sandbox, sandboxEnvironment } from "./sandbox.ts";
+import { runIn, type Sandbox } from "./sandbox.ts";
 
 export interface Block {
   /** Where its first line stands. */
@@ -120,10 +120,8 @@ export async function checkBlocks(blocks: readonly Block[], sandbox: Sandbox): P
   const programs = files.map((file) => programFile(sandbox.root, file));
   writeFileSync(join(folder, "run.mjs"), runnerModule(programs, report));
   recompile(sandbox.root, files.map((file) => relative(sandbox.root, file)));
-  const outcome = await runProgram(
-    [process.execPath, ...programArguments(sandbox.root, "own/blocks/run.mjs")],
-    { cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: BATCH_TIMEOUT_MS },
-  );
+  const program = [process.execPath, ...programArguments(sandbox.root, "own/blocks/run.mjs")];
+  const outcome = await runIn(sandbox, program, BATCH_TIMEOUT_MS);
   const lines = readFileSync(report, "utf8").split("\n").filter(Boolean);
   const entries = lines.map((line) => JSON.parse(line) as Entry);
   for (const entry of entries) {

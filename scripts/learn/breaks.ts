@@ -19,7 +19,7 @@ import type { TestSummary } from "../lib/reporter.mjs";
 import { readPatch } from "./patches.ts";
 import type { Lesson, Project } from "./project.ts";
 import type { Problem } from "./report.ts";
-import { applyPatch, runProgram, type Sandbox, sandboxEnvironment } from "./sandbox.ts";
+import { applyPatch, type Outcome, runIn, type Sandbox } from "./sandbox.ts";
 
 export interface Break {
   /** Relative to the root. */
@@ -68,8 +68,17 @@ export function listBreaks(
 }
 
 /** A sabotage may hang what it breaks; then the test fails at this deadline. */
-export const TEST_TIMEOUT_MS = 15_000;
-export const RUN_TIMEOUT_MS = 60_000;
+const TEST_TIMEOUT_MS = 15_000;
+const RUN_TIMEOUT_MS = 60_000;
+
+/** Runs a test file directly: the runner's process per file would only cost time. */
+export function runTestFile(
+  sandbox: Sandbox, test: string, options: readonly string[],
+): Promise<Outcome> {
+  const flags = [...testFlags(sandbox.root, { untraced: true }), ...options];
+  const program = [`--test-timeout=${TEST_TIMEOUT_MS}`, programFile(sandbox.root, test)];
+  return runIn(sandbox, [process.execPath, ...flags, ...program], RUN_TIMEOUT_MS);
+}
 
 /** Runs the tests of these names in a sandbox; undefined when the runner could not even report. */
 export async function runNamedTests(
@@ -79,21 +88,12 @@ export async function runNamedTests(
 ): Promise<{ summary: TestSummary | undefined; output: string }> {
   const report = join(sandbox.temp, "summary.json");
   rmSync(report, { force: true });
-  // The file is run directly: the runner's process per file would only cost time.
-  const { output } = await runProgram(
-    [
-      process.execPath,
-      ...testFlags(sandbox.root, { untraced: true }),
-      ...names.map((name) => `--test-name-pattern=${name.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")}`),
-      `--test-timeout=${TEST_TIMEOUT_MS}`,
-      "--test-reporter=spec",
-      "--test-reporter-destination=stdout",
-      `--test-reporter=${new URL("../lib/reporter.mjs", import.meta.url).href}`,
-      `--test-reporter-destination=${report}`,
-      programFile(sandbox.root, test),
-    ],
-    { cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: RUN_TIMEOUT_MS },
-  );
+  const { output } = await runTestFile(sandbox, test, [
+    ...names.map((name) => `--test-name-pattern=${name.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")}`),
+    "--test-reporter=spec", "--test-reporter-destination=stdout",
+    `--test-reporter=${new URL("../lib/reporter.mjs", import.meta.url).href}`,
+    `--test-reporter-destination=${report}`,
+  ]);
   try {
     return { summary: JSON.parse(readFileSync(report, "utf8")) as TestSummary, output };
   } catch {

@@ -24,19 +24,12 @@ export function checkLinks(root: string, file: string, markdown: Markdown): Prob
 
 function brokenBecause(root: string, file: string, target: string): string | undefined {
   const [path = "", anchor] = decodeURIComponent(target).split("#");
-  const to =
-    path === ""
-      ? join(root, file)
-      : path.startsWith("/")
-        ? join(root, path)
-        : join(root, dirname(file), path);
+  const to = path === "" ? join(root, file)
+    : join(root, path.startsWith("/") ? "" : dirname(file), path);
   if (relative(root, to).startsWith("..")) return "leads out of the project";
   if (!existsSync(to)) return "does not exist";
   if (anchor === undefined || !to.endsWith(".md") || statSync(to).isDirectory()) return undefined;
-  const anchors = parseMarkdown(readFileSync(to, "utf8")).headings.map((heading) =>
-    slug(heading.text),
-  );
-  return anchors.includes(anchor)
-    ? undefined
-    : `names a heading that ${relative(root, to)} does not have`;
+  const { headings } = parseMarkdown(readFileSync(to, "utf8"));
+  if (headings.some(({ text }) => slug(text) === anchor)) return undefined;
+  return `names a heading that ${relative(root, to)} does not have`;
 }

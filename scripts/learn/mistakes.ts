@@ -26,7 +26,7 @@ import { parseMarkdown } from "./markdown.ts";
 import { ENDLESS, LATE, type Outcome, type Task } from "./mistakes-run.ts";
 import type { Lesson, Project } from "./project.ts";
 import type { Problem } from "./report.ts";
-import { runProgram, type Sandbox, sandboxEnvironment } from "./sandbox.ts";
+import { runIn, type Sandbox } from "./sandbox.ts";
 
 export interface Mistake {
   readonly exercise: string;
@@ -191,10 +191,8 @@ async function runTasks(
   for (let left = tasks; left.length > 0;) {
     writeFileSync(taskFile, JSON.stringify(left));
     rmSync(report, { force: true });
-    const { output, signal, timedOut } = await runProgram(
-      [process.execPath, ...FLAGS, ...program, taskFile, report, ...limits],
-      { cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: RUN_TIMEOUT_MS },
-    );
+    const argv = [process.execPath, ...FLAGS, ...program, taskFile, report, ...limits];
+    const { output, signal, timedOut } = await runIn(sandbox, argv, RUN_TIMEOUT_MS);
     const lines = existsSync(report) ? readFileSync(report, "utf8").split("\n") : [];
     for (const line of lines.filter(Boolean)) {
       const outcome = JSON.parse(line) as Outcome;

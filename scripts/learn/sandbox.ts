@@ -123,15 +123,12 @@ const APPLY_TIMEOUT_MS = 60_000;
 
 /** Applies a patch of the project to its copy. Undefined when applied; otherwise what git said. */
 export async function applyPatch(sandbox: Sandbox, file: string): Promise<string | undefined> {
-  const done = await runProgram(["git", "apply", "--whitespace=nowarn", file], {
-    cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: APPLY_TIMEOUT_MS,
-  });
+  const argv = ["git", "apply", "--whitespace=nowarn", file];
+  const done = await runIn(sandbox, argv, APPLY_TIMEOUT_MS);
   if (done.code !== 0) return done.output.trim() || `git exited with ${done.code}`;
   const patch = readFileSync(join(sandbox.root, file), "utf8");
-  recompile(
-    sandbox.root,
-    [...patch.matchAll(/^(?:---|\+\+\+) [ab]\/(\S+)/gm)].map((match) => match[1]!),
-  );
+  const changed = [...patch.matchAll(/^(?:---|\+\+\+) [ab]\/(\S+)/gm)].map((match) => match[1]!);
+  recompile(sandbox.root, changed);
   return undefined;
 }
 
@@ -195,6 +192,14 @@ const OUTPUT_LIMIT_BYTES = 4 * 1024 * 1024;
 const CLOSE_GRACE_TURNS = 25;
 const TURN_MS = 10;
 
+/** Runs a program in a sandbox. */
+export function runIn(
+  sandbox: Sandbox, argv: readonly string[], timeoutMs: number,
+): Promise<Outcome> {
+  const env = sandboxEnvironment(sandbox);
+  return runProgram(argv, { cwd: sandbox.root, env, timeoutMs });
+}
+
 /** Runs a program in a process group of its own and kills the whole group at the deadline. */
 export function runProgram(
   argv: readonly string[],
@@ -202,10 +207,7 @@ export function runProgram(
 ): Promise<Outcome> {
   return new Promise((resolve) => {
     const child = spawn(argv[0] ?? "", argv.slice(1), {
-      cwd: options.cwd,
-      env: options.env,
-      stdio: ["ignore", "pipe", "pipe"],
-      detached: true,
+      cwd: options.cwd, env: options.env, stdio: ["ignore", "pipe", "pipe"], detached: true,
     });
     openGroups.add(child);
     const chunks: Buffer[] = [];
@@ -240,13 +242,8 @@ export function runProgram(
       void groupEnded(child).then((ended) => {
         if (!ended) killGroup(child);
         openGroups.delete(child);
-        resolve({
-          code,
-          signal,
-          output: Buffer.concat(chunks).toString("utf8") + extra,
-          timedOut,
-          survivors: !timedOut && (!ended || held),
-        });
+        const output = Buffer.concat(chunks).toString("utf8") + extra;
+        resolve({ code, signal, output, timedOut, survivors: !timedOut && (!ended || held) });
       });
     };
     child.on("error", (error) => finish(null, null, error.message));

@@ -4,13 +4,13 @@
  */
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { programFile, recompile, testFlags } from "../lib/compiled.mjs";
+import { recompile } from "../lib/compiled.mjs";
 import { HAS_FAILED } from "../lib/first-failure.mjs";
-import { RUN_TIMEOUT_MS, runNamedTests, tail, TEST_TIMEOUT_MS } from "./breaks.ts";
+import { runNamedTests, runTestFile, tail } from "./breaks.ts";
 import { type Exercise, makeSkeleton } from "./exercises.ts";
 import type { Lesson, Project } from "./project.ts";
 import type { Problem } from "./report.ts";
-import { runProgram, type Sandbox, sandboxEnvironment } from "./sandbox.ts";
+import { runIn, type Sandbox } from "./sandbox.ts";
 
 const COMPILE_TIMEOUT_MS = 60_000;
 
@@ -34,17 +34,10 @@ export async function checkSkeleton(
 
 /** Whether a test of this file fails: what the ones behind it do is not asked. */
 async function fails(sandbox: Sandbox, test: string): Promise<boolean> {
-  const { code } = await runProgram(
-    [
-      process.execPath,
-      ...testFlags(sandbox.root, { untraced: true }),
-      `--test-timeout=${TEST_TIMEOUT_MS}`,
-      `--test-reporter=${new URL("../lib/first-failure.mjs", import.meta.url).href}`,
-      "--test-reporter-destination=stdout",
-      programFile(sandbox.root, test),
-    ],
-    { cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: RUN_TIMEOUT_MS },
-  );
+  const { code } = await runTestFile(sandbox, test, [
+    `--test-reporter=${new URL("../lib/first-failure.mjs", import.meta.url).href}`,
+    "--test-reporter-destination=stdout",
+  ]);
   return code === HAS_FAILED;
 }
 
@@ -89,15 +82,11 @@ function removeBodies(sandbox: Sandbox, exercises: readonly Exercise[]): void {
 }
 
 async function typeErrors(project: Project, sandbox: Sandbox): Promise<string[]> {
-  const { code, output } = await runProgram(
-    [
-      process.execPath,
-      join(project.root, "node_modules/typescript/bin/tsc"),
-      "-p", "tsconfig.json", "--noEmit",
-      "--singleThreaded", // other jobs have the other processors
-      "--noUnusedLocals", "false", "--noUnusedParameters", "false",
-    ],
-    { cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: COMPILE_TIMEOUT_MS },
-  );
+  const { code, output } = await runIn(sandbox, [
+    process.execPath, join(project.root, "node_modules/typescript/bin/tsc"),
+    "-p", "tsconfig.json", "--noEmit",
+    "--singleThreaded", // other jobs have the other processors
+    "--noUnusedLocals", "false", "--noUnusedParameters", "false",
+  ], COMPILE_TIMEOUT_MS);
   return code === 0 ? [] : output.trim().split("\n").filter((line) => line.includes("error TS"));
 }

@@ -10,17 +10,12 @@
  * `...` stands for any lines. In a fence of type `console exact` durations and rates are compared
  * as they are: for what runs in virtual time. Nothing may stay behind: no process, no file.
  */
+import { stripVTControlCharacters } from "node:util";
 import { isExact } from "./form.ts";
 import type { Fence } from "./markdown.ts";
 import type { Lesson } from "./project.ts";
 import type { Problem } from "./report.ts";
-import {
-  killStrays,
-  listLeftovers,
-  runProgram,
-  type Sandbox,
-  sandboxEnvironment,
-} from "./sandbox.ts";
+import { killStrays, listLeftovers, runIn, type Sandbox } from "./sandbox.ts";
 
 export interface Command {
   /** 1-based, in the lesson. */
@@ -63,11 +58,8 @@ export async function checkTranscripts(
 ): Promise<TranscriptResult> {
   const problems: Problem[] = [];
   const recorded: { fence: Fence; lines: string[] }[] = [];
-  const say = (
-    line: number,
-    message: string,
-    diff?: { expected: string; received: string },
-  ): void => void problems.push({ file: lesson.readme, line, rule: "console", message, ...diff });
+  const say = (line: number, message: string, diff?: Pick<Problem, "expected" | "received">) =>
+    void problems.push({ file: lesson.readme, line, rule: "console", message, ...diff });
   const before = new Set(listLeftovers(sandbox));
   for (const fence of fences) {
     const { commands, strayOutput } = parseTranscript(fence);
@@ -77,9 +69,8 @@ export async function checkTranscripts(
     let differs = false;
     for (const { line, text, expected } of commands) {
       // One pipe for both streams keeps their order.
-      const outcome = await runProgram(["sh", "-c", `exec 2>&1\n${text}`], {
-        cwd: sandbox.root, env: sandboxEnvironment(sandbox), timeoutMs: COMMAND_TIMEOUT_MS,
-      });
+      const shell = ["sh", "-c", `exec 2>&1\n${text}`];
+      const outcome = await runIn(sandbox, shell, COMMAND_TIMEOUT_MS);
       if (outcome.timedOut) {
         say(line, `\`${text}\` did not finish within ${COMMAND_TIMEOUT_MS / 1000} s`);
       }
@@ -90,11 +81,9 @@ export async function checkTranscripts(
       const matches = matchLines(wanted, found);
       if (!matches) {
         differs = true;
-        say(
-          line,
-          `\`${text}\` prints something else${outcome.code ? ` (exit code ${outcome.code})` : ""}`,
-          { expected: wanted.join("\n"), received: found.join("\n") },
-        );
+        const code = outcome.code ? ` (exit code ${outcome.code})` : "";
+        const diff = { expected: wanted.join("\n"), received: found.join("\n") };
+        say(line, `\`${text}\` prints something else${code}`, diff);
       }
       lines.push(...`$ ${text}`.split("\n"), ...(matches ? expected : received));
     }
@@ -112,8 +101,7 @@ export async function checkTranscripts(
 
 /** Paths of the sandbox read as they would in a checkout. */
 function outputLines(output: string, sandbox: Sandbox): string[] {
-  const text = output
-    .replace(/\x1b\[[0-9;?]*[A-Za-z]/g, "")
+  const text = stripVTControlCharacters(output)
     .replace(/\r\n?/g, "\n")
     .replaceAll(sandbox.temp, "/tmp")
     .replaceAll(sandbox.root, ".");
