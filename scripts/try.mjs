@@ -47,7 +47,7 @@ await runMain(async () => {
  */
 async function runHere(file, args) {
   process.argv = [process.execPath, file, ...args];
-  process.setSourceMapsEnabled(true);
+  await import("./lib/stacks.mjs");
   setFlagsFromString(SHORT_LIVED);
   await import(pathToFileURL(file).href);
   return Number(process.exitCode ?? 0);
