@@ -4,6 +4,7 @@ import { spawn as spawnNode } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test, type TestContext } from "node:test";
@@ -257,12 +258,16 @@ test("a sweep follows the job, and another one each sweep that asks for it, " +
     if (isSweep) armed++;
     return setTimer(fn, isSweep ? 0 : ms);
   });
-  // One may be under way from the jobs before.
-  let sweeps = 0;
+  let [sweeps, again] = [0, 0];
   t.mock.method(Sweeper.prototype, "sweep", () => {
     armed = 0;
-    return ++sweeps < 4;
+    sweeps++;
+    return again-- > 0;
   });
+  // One may be due from the jobs before, and come while this one runs.
+  await sh("exit 0").ended;
+  await eventually("none is due", () => sweeps > 0 && armed === 0);
+  [sweeps, again] = [0, 3];
   await sh("exit 0").ended;
   await eventually("four of them", () => sweeps === 4);
   assert.equal(armed, 0, "the last one asked for no other");
@@ -308,6 +313,36 @@ test("a launcher with a stray in its group lets its job end and takes no other, 
     assert.equal(launcher.fit, false);
     await eventually("it is gone", () => isDead);
   }
+});
+
+test("a launcher whose idle pipes bring bytes ends, with the stray that wrote them", async (t) => {
+  let isDead = false;
+  const launcher = new Launcher({ idle: () => {}, dead: () => void (isDead = true) });
+  t.after(() => launcher.destroy());
+  const script = "trap '' HUP; while :; do echo stray; sleep 0.01; done & exit 3";
+  const launch = { program: "/bin/sh", args: ["-c", script], cwd: folder, env: { PATH } };
+  let ending: Ending | undefined;
+  const onEnd = (how: Ending) => void (ending = how);
+  launcher.run(launcher.line(launch), { onOutput: () => {}, onEnd });
+  await eventually("it is gone", () => isDead);
+  assert.equal(ending?.status, 3);
+});
+
+test("the reaper is told of a worker's folder once, however many jobs it has", async (t) => {
+  const told: string[] = [];
+  const write = Socket.prototype.write;
+  t.mock.method(Socket.prototype, "write", function (this: Socket, ...args: [string]) {
+    if (String(args[0]).startsWith("= ")) told.push(args[0]);
+    return write.apply(this, args);
+  });
+  const root = join(folder, randomUUID());
+  for (const job of ["a.1", "b.1"]) {
+    const env = { PATH, TITAN_WORKDIR: join(root, "r", job) };
+    await new Promise((onExit) => {
+      processes.spawn({ argv: ["true"], cwd: folder, env, onOutput: () => {}, onExit });
+    });
+  }
+  assert.deepEqual(told, [`= ${root}\n`]);
 });
 
 test("readEntry() tells a process, its parent, its group and " +

@@ -338,6 +338,18 @@ test("MarkReader holds back no byte that cannot be part of a mark", () => {
   }
 });
 
+test("MarkReader passes bytes on as slices of what it was given, copied only with some held " +
+  "back", () => {
+  let last: ArrayBufferLike | undefined;
+  const onBytes = ({ buffer }: Buffer): void => void (last = buffer);
+  const reader = new MarkReader("ab", { onBytes, onMark: () => false });
+  for (let round = 0; round < 3; round++) {
+    const chunk = Buffer.alloc(10, "plain");
+    reader.push(chunk);
+    assert.equal(last, chunk.buffer, `round ${round}`);
+  }
+});
+
 test("onOutput() delivers every byte before onExit(), with and without a line feed " +
   "at the end", async () => {
   for (const text of ["", "x", "no line feed", "\n", "\x1e", "\x1e\x1e\x1e", "a\x1eb\n\n"]) {
@@ -506,7 +518,9 @@ test("a stray that floods its launcher's output is found, and later jobs' " +
 test("a job that kills its own group, or its launcher, is reported and the " +
   "next one runs", async () => {
   assert.equal((await sh("kill -KILL 0")).signal, "SIGKILL");
-  assert.equal((await sh("kill -KILL $PPID; exec sleep 1000")).signal, "SIGKILL");
+  // With a byte that may begin a mark, and is none when the stream is over.
+  const last = await sh("printf '\\036'; printf '\\036' >&2; kill -KILL $PPID; exec sleep 1000");
+  assert.deepEqual([last.signal, last.out, last.err], ["SIGKILL", "\x1e", "\x1e"]);
   assert.equal((await sh("echo fine")).out, "fine\n");
 });
 
@@ -554,6 +568,21 @@ test("nothing outlives a process that was killed with SIGKILL", async () => {
   process.kill(node.pid, "SIGKILL");
   await until("both are gone", () => !alive(time) && !alive(daemon));
   assert.ok(performance.now() - before < 10_000, `took ${performance.now() - before} ms`);
+});
+
+test("nothing outlives a process that was killed after another of its jobs had ended", async () => {
+  const time = mark();
+  const env = { PATH, "odd-name": "without a launcher, each is a group of its own" };
+  const node = inNode(`
+    import { nodeProcesses } from "#process";
+    const job = (argv, onExit) => nodeProcesses().spawn({
+      argv, cwd: "/", env: ${JSON.stringify(env)}, onOutput() {}, onExit });
+    job(["sleep", ${JSON.stringify(time)}], () => {});
+    job(["true"], () => console.log("one has ended"));`);
+  assert.equal(await node.first, "one has ended\n");
+  assert.ok(alive(time));
+  process.kill(node.pid, "SIGKILL");
+  await until("the other one is gone", () => !alive(time));
 });
 
 test("pauseAfter() lets the sweep take a twentieth of the time, and puts the next pass off by " +
