@@ -649,12 +649,17 @@ test("StoreClient: a subscription is ended by the end of its connection, but not
   }
 });
 
-test("StoreClient.subscribe() rejects when the store refuses", async () => {
-  const { world, connect } = await scripted(([name]) =>
+test("StoreClient.subscribe() rejects when the store refuses, and is not tried again", async () => {
+  const { world, connect, seen, sockets } = await scripted(([name]) =>
     name === "SUBSCRIBE" ? "-NOPERM no\r\n" : undefined,
   );
   const client = await world.settle(connect());
   await assert.rejects(world.settle(client.subscribe("news", () => {})), { code: "NOPERM" });
+  sockets[0]!.destroy();
+  await world.run(world.now + 60_000);
+  assert.equal(seen.length, 3, "nothing asks for a connection");
+  assert.equal(await world.settle(client.call("PING")), "PONG");
+  assert.deepEqual(seen.map(([name]) => name), ["HELLO", "PING", "SUBSCRIBE", "HELLO", "PING"]);
   client.close();
   await world.run();
 });
