@@ -20,13 +20,13 @@ export interface Context {
    * Workers that the log knows may still come back to a master that has just started, and say how
    * their services are: until this moment. Default: nobody is waited for.
    */
-  readonly returnsUntil?: number;
+  readonly returnsUntil?: number | undefined;
   /** What artifacts may take of the disk. Default: DEFAULT_ARTIFACT_LIMITS. */
-  readonly artifacts?: ArtifactLimits;
+  readonly artifacts?: ArtifactLimits | undefined;
   /** Why this master does not tell people of a gate in this way, in words. Default: it does. */
-  mayNotify?(notify: Notify): string | undefined;
+  readonly mayNotify?: ((notify: Notify) => string | undefined) | undefined;
   /** How many forwarded connections an attempt of a service has. Default: none. */
-  connections?(attempt: AttemptKey): number;
+  readonly connections?: ((attempt: AttemptKey) => number) | undefined;
 }
 
 export function limitsOf({ memory = DEFAULT_LIMITS }: Context): MemoryLimits {
