@@ -50,7 +50,7 @@ export function assignmentOf(
     action, timeoutMs, env, project: run.spec.project, inputs, service, files,
   };
   const nameBytes = 3 * (run.id.length + spec.id.length);
-  const envBytes = SERVICE_ENV_BYTES * Object.keys(found ?? {}).length;
+  const envBytes = found === undefined ? 0 : SERVICE_ENV_BYTES * Object.keys(found).length;
   const bytes = ITEM_BYTES + nameBytes + specBytes(spec) + inputBytes + envBytes;
   const tooMuch = inputBytes > MAX_INPUTS_BYTES
     ? `the results of its parents are ${inputBytes} bytes together, more than ${MAX_INPUTS_BYTES}`

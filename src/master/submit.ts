@@ -70,10 +70,11 @@ export function submit(desk: Desk, asked: Asked): void | Promise<void> {
 
 /** Decodes the jobs, as far as there is room for them. */
 function open({ engine }: Desk, { key }: SealedSubmit, sealed: SealedPipeline): Opened {
-  const { jobs: sealedJobs, ...head } = sealed;
   const room = roomForJobs(engine.state, key, engine.context);
-  const { jobs, bytes: jobBytes, isTooHeavy } = takeJobs(sealedJobs, room);
-  return { spec: { ...head, jobs }, jobBytes, isTooHeavy };
+  const { jobs, bytes: jobBytes, isTooHeavy } = takeJobs(sealed.jobs, room);
+  // The same object: nobody else has it, and each run keeps its own for as long as it lives.
+  const spec: PipelineSpec = Object.assign(sealed as Omit<SealedPipeline, "jobs">, { jobs });
+  return { spec, jobBytes, isTooHeavy };
 }
 
 /** Whether there is something to look for. A pipeline that is too heavy is refused anyway. */
@@ -126,11 +127,11 @@ async function submitProject(desk: Desk, arrival: Arrival, opened: Opened): Prom
 function accept({ engine }: Desk, { request, submission }: Arrival, opened: Opened): boolean {
   const { key, strict, by, updateMs } = submission;
   const { spec, jobBytes } = opened;
-  const { forgotten = false, replaces = "", ...submitted } = engine.commit({
+  const { run, existing, warnings, forgotten = false, replaces = "" } = engine.commit({
     type: "Submit", spec, key, by, strict, jobBytes, updateMs,
   });
   // This is the promise that a client relies on: the reply leaves after the fsync.
-  const answer = Submitted.encode({ ...submitted, forgotten, replaces });
+  const answer = Submitted.encode({ run, existing, warnings, forgotten, replaces });
   engine.confirm(request, () => request.reply(answer));
-  return !submitted.existing;
+  return !existing;
 }

@@ -56,6 +56,7 @@ export function checkServices(
   state: State, jobs: readonly JobSpec[],
   more: { already: number; doing: string; mayReplace?: boolean },
 ): Run | undefined {
+  if (!jobs.some(({ service }) => service !== undefined)) return undefined; // nearly always
   const { already, doing, mayReplace = false } = more;
   const services = jobs.filter(({ service }) => service !== undefined).length;
   const names = new Set(jobs.flatMap(({ service }) => service?.deployed ? [service.name] : []));

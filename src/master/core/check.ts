@@ -31,6 +31,10 @@ export const MAX_WAIT_MS = 10 * 365 * 24 * 3600 * 1000;
 /** As the messages have it for everything that is written for people. */
 const MAX_SENTENCE_BYTES = 16 * 1024;
 
+// Here, and not where they are used: an expression in a function is made anew each time.
+const NO_NAME = /[\p{Cc}/]/u;
+const NO_VARIABLE = /[=\0]/;
+
 /** As the messages have it. An id that came in one is no longer; one that is made here may be. */
 const MAX_ID_BYTES = 128;
 
@@ -59,7 +63,7 @@ export function unfit(job: JobSpec): string | undefined {
 function unfitEnv(env: JobSpec["env"]): string | undefined {
   for (const name in env) {
     if (name === "") return "has a variable without a name in its environment";
-    if (/[=\0]/.test(name)) {
+    if (NO_VARIABLE.test(name)) {
       return `has ${JSON.stringify(name)} in its environment, and a name cannot have "=" or NUL ` +
         "in it";
     }
@@ -75,7 +79,7 @@ export function unfitName(name: string): string | undefined {
 
 /** Names are printed on terminals, and a gate is called RUN/JOB. */
 function isName(text: string): boolean {
-  return !/[\p{Cc}/]/u.test(text);
+  return !NO_NAME.test(text);
 }
 
 function badPolicy(policy: NonNullable<JobSpec["retry"]>): string | undefined {

@@ -24,6 +24,7 @@ import { stepName, type Step } from "./journal.ts";
 import { carriedMemory, jobsMemory, runMemory, stepMemory } from "./memory.ts";
 import { prefixOf } from "./prefix.ts";
 import { Refusal, type Context } from "./refusal.ts";
+import { checkRoom } from "./room.ts";
 import type { Job, Run, State } from "./state.ts";
 
 interface Found {
@@ -55,7 +56,8 @@ export function decideFork(
   const bytes = runMemory(undefined, from.spec) + jobsMemory(from.spec.jobs) + kept;
   const { spec, key } = { spec: from.spec, key: undefined };
   const asked = { spec, key, by: command.by || undefined, strict: false, updateMs: undefined };
-  const { what, news } = newRun(state, { ...asked, doing, bytes, isWeighed: false }, context);
+  checkRoom(state, { runs: 1, bytes, doing }, context);
+  const { what, news } = newRun(state, { ...asked, doing }, context);
   const event: EventOf<"RunForked"> =
     { type: "RunForked", ...what, from: from.number, step: end, set, carries: true };
   const prefix = [...own, ...carried.values()].flat();

@@ -84,19 +84,27 @@ export function acceptRun(
   state: State, request: Request, context: Context,
 ): DecidedOn<"Submit"> {
   const { spec, key, updateMs = DEFAULT_UPDATE_MS } = request;
-  const { bytes = runMemory(key, spec) + jobsMemory(spec.jobs) } = request;
-  const isWeighed = request.bytes !== undefined;
-  const { what, warnings, replaced, news } =
-    newRun(state, { ...request, bytes, isWeighed }, context);
-  const submitted: Event = replaced === undefined
-    ? { type: "RunSubmitted", ...what }
-    : {
-      type: "UpdateSubmitted", ...what, replaces: replaced.number, deadline: what.at + updateMs,
-    };
+  const bytes = request.bytes ?? weigh(state, request, context);
+  const { what, warnings, replaced, news } = newRun(state, request, context);
+  const { run, id, at, by } = what;
   const { events, effects } = makeRoom(state, bytes, context);
-  const reply = { run: what.id, existing: false, warnings };
-  const place = replaced === undefined ? {} : { replaces: replaced.id };
-  return { events: [...events, submitted, ...news], effects, reply: { ...reply, ...place } };
+  const reply = { run: id, existing: false, warnings };
+  if (replaced === undefined) {
+    const submitted: Event = { type: "RunSubmitted", run, id, key, at, spec, by };
+    return { events: [...events, submitted, ...news], effects, reply };
+  }
+  const update: Event = {
+    type: "UpdateSubmitted", ...what, replaces: replaced.number, deadline: at + updateMs,
+  };
+  const place = { ...reply, replaces: replaced.id };
+  return { events: [...events, update, ...news], effects, reply: place };
+}
+
+/** @throws {Refusal} there is no room for it */
+function weigh(state: State, { spec, key, doing }: Request, context: Context): number {
+  const bytes = runMemory(key, spec) + jobsMemory(spec.jobs);
+  checkRoom(state, { runs: 1, bytes, doing }, context);
+  return bytes;
 }
 
 interface NewRun {
@@ -108,20 +116,17 @@ interface NewRun {
   readonly news: Event[];
 }
 
-/**
- * Checks all that a run has to be before it is one. `isWeighed`: there is known to be room for it.
- */
-export function newRun(
-  state: State, request: Request & { bytes: number; isWeighed: boolean }, context: Context,
-): NewRun {
-  const { spec, key, by, strict, updateMs = DEFAULT_UPDATE_MS, doing, bytes } = request;
-  if (!request.isWeighed) checkRoom(state, { runs: 1, bytes, doing }, context);
+/** Checks all that a run has to be before it is one. There is known to be room for it. */
+export function newRun(state: State, request: Request, context: Context): NewRun {
+  const { spec, key, by, strict, updateMs = DEFAULT_UPDATE_MS, doing } = request;
   checkJobs(spec.jobs, { from: 0, doing }, context);
   checkGraph(spec);
-  checkInputs({
-    count: spec.jobs.length, spec: (index) => spec.jobs[index]!,
-    parents: (index) => spec.jobs[index]!.dependsOn,
-  }, { from: 0, doing });
+  if (spec.jobs.some(({ files }) => files !== undefined)) {
+    checkInputs({
+      count: spec.jobs.length, spec: (index) => spec.jobs[index]!,
+      parents: (index) => spec.jobs[index]!.dependsOn,
+    }, { from: 0, doing });
+  }
   const replaced = checkServices(state, spec.jobs, { already: 0, doing, mayReplace: true });
   if (updateMs > MAX_WAIT_MS) {
     throw new Refusal("INVALID", `Cannot ${doing}: ${updateMs} ms are more than ${MAX_WAIT_MS}`);

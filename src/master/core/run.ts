@@ -249,6 +249,11 @@ export class Run {
     return this.#replicas?.get(name) ?? NO_REPLICAS;
   }
 
+  /** Whether any of its jobs is a service, over or not. */
+  get hasServices(): boolean {
+    return this.#replicas !== undefined;
+  }
+
   /** The names of its services. */
   get serviceNames(): Iterable<string> {
     return this.#replicas?.keys() ?? NO_NAMES;

@@ -120,6 +120,7 @@ export function refile(state: State, run: Run): void {
 function isKept(state: State, run: Run): boolean {
   // It has failed, and the update is given up in a moment.
   if (state.updates.has(run)) return true;
+  if (!run.hasServices) return false;
   return namesOf(run).some((name) => {
     const named = state.names.get(name);
     if (named === undefined || (named.current !== run && named.previous !== run)) return false;
