@@ -86,6 +86,9 @@ must(
   async (room) => {
     const { error } = await room.pipe.ask("tools/list", { _meta: modernMeta({}, "1900-01-01") });
     assert.deepEqual([error.code, error.data.requested], [-32_022, "1900-01-01"]);
+    const _meta = { "io.modelcontextprotocol/protocolVersion": "2099-01-01" };
+    const bare = await room.pipe.ask("server/discover", { _meta });
+    assert.equal(bare.error.code, -32_022, "its number alone: what else it wants is not known");
     assert.ok(error.data.supported.includes("2026-07-28"));
     const { body, headers } = modern(1, "tools/list", { _meta: modernMeta({}, "1900-01-01") });
     const { status, messages } = await room.stage

@@ -46,8 +46,16 @@ export class Dispatcher {
     return this.#options.session();
   }
 
+  /** Begins to load what will be asked for. Whoever asks hears of it if that fails. */
+  warm(): void {
+    this.#load().catch(() => undefined);
+  }
+
   async dispatch(method: string, params: Params, caller: Caller): Promise<object> {
-    this.#offer ??= loadOffer().then(({ Offer }) => new Offer(this.#options));
-    return (await this.#offer).dispatch(method, params, caller);
+    return (await this.#load()).dispatch(method, params, caller);
+  }
+
+  #load(): Promise<{ dispatch: Dispatcher["dispatch"] }> {
+    return (this.#offer ??= loadOffer().then(({ Offer }) => new Offer(this.#options)));
   }
 }

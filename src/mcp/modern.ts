@@ -165,8 +165,11 @@ function checkMeta({ params }: Request): void {
   const missing = (key: string): RpcFailure => new RpcFailure(CODES.INVALID_PARAMS,
     `Cannot serve this: params._meta must have "${key}"`);
   if (typeof requested !== "string") throw missing(META.version);
-  if (!isObject(meta[META.capabilities])) throw missing(META.capabilities);
-  if (MODERN_VERSIONS.includes(requested)) return;
+  if (MODERN_VERSIONS.includes(requested)) {
+    if (!isObject(meta[META.capabilities])) throw missing(META.capabilities);
+    return;
+  }
+  // What else another version wants is not ours to know: its number alone is refused.
   const isOld = VERSIONS.includes(requested);
   const how = isOld ? " for single requests: it begins with initialize" : "";
   throw new RpcFailure(CODES.UNSUPPORTED_VERSION,

@@ -50,12 +50,14 @@ export class StdioConnection {
   /** Requests that last until somebody ends them. */
   readonly #listening = new Set<Id>();
   readonly #host: Host;
+  readonly #dispatcher: Dispatcher;
   #closed = false;
   #idle: () => void = () => undefined;
 
   constructor({ dispatcher, host, states, write }: StdioOptions) {
     this.#write = write;
     this.#host = host;
+    this.#dispatcher = dispatcher;
     this.#modern = new ModernEdge(dispatcher, states);
     this.#legacy = new LegacySession(dispatcher, host, (message) => this.#send(message));
   }
@@ -138,6 +140,8 @@ export class StdioConnection {
     const { message } = await edge.answer(request, link);
     this.#listening.delete(id);
     this.#open.delete(id);
+    // A client that shakes hands stays, and asks for the tools next. One that only probes does not.
+    if (method === "initialize") this.#host.timers.after(0, () => this.#dispatcher.warm());
     return stop.signal.aborted ? undefined : message;
   }
   // #endregion
