@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom, VirtualTime } from "#host";
+import { TimerHeap } from "#queue";
 import { contents, fixture } from "./15-store.support.ts";
 
 test("a store in which nothing expires arms no timer", async () => {
@@ -140,6 +141,24 @@ test("load() throws for what this program never logged", () => {
   ask("SET", "k", "v");
   assert.throws(() => store.load(["sadd", "k", "v"]), /Cannot replay sadd: WRONGTYPE/);
   assert.throws(() => store.load(["blpop", "nosuch", "0"]), /Cannot replay blpop/);
+});
+
+test("a deadline that changes often leaves dead entries that are cleaned up together", (t) => {
+  const { ask } = fixture();
+  ask("SET", "k", "v");
+  let most = 0;
+  const heaps = new Set<unknown>();
+  const { push } = TimerHeap.prototype;
+  t.mock.method(TimerHeap.prototype, "push", function (
+    this: TimerHeap<string>, ...entry: [string, number]
+  ) {
+    push.apply(this, entry);
+    heaps.add(this);
+    most = Math.max(most, this.size);
+  });
+  for (let seconds = 1000; seconds < 2000; seconds++) ask("EXPIRE", "k", String(seconds));
+  assert.equal(most, 67, "twice the keys, 64, and the one that was too many");
+  assert.ok(heaps.size > 10 && heaps.size < 20, `${heaps.size} heaps for 1000 changes`);
 });
 
 test("a snapshot is of one moment, whatever happens while it is taken", async () => {
