@@ -105,7 +105,7 @@ export class Board {
     if (before !== undefined && before.chosen !== props.chosen) this.show(props.chosen);
   }
 
-  /** The middle of the screen stays the middle. */
+  /** The middle of the screen stays the middle, as long as the chosen job stays in sight. */
   resize(): void {
     const { width, height } = this.#size;
     this.#size = { width: this.root.clientWidth, height: this.root.clientHeight };
@@ -115,7 +115,7 @@ export class Board {
     }
     const { x, y, zoom } = this.#camera;
     const [across, down] = [(width - this.#size.width) / 2, (height - this.#size.height) / 2];
-    this.move({ x: x + across / zoom, y: y + down / zoom, zoom });
+    this.move(this.#withChosen({ x: x + across / zoom, y: y + down / zoom, zoom }));
   }
 
   #begin(): void {
@@ -123,12 +123,14 @@ export class Board {
     this.#camera = begin(this.#picture, this.#size, {
       nodes: this.#model!.nodes.length, first: boxOf(this.#picture, 0),
     });
-    const chosen = this.#props?.chosen;
-    if (chosen !== undefined) {
-      const node = this.#model!.nodeOf[chosen] ?? 0;
-      this.#camera = reveal(this.#camera, this.#size, boxOf(this.#picture, node));
-    }
+    this.#camera = this.#withChosen(this.#camera);
     this.#draw();
+  }
+
+  #withChosen(camera: Camera): Camera {
+    const chosen = this.#props?.chosen;
+    if (chosen === undefined || this.#picture === undefined) return camera;
+    return reveal(camera, this.#size, boxOf(this.#picture, this.#model!.nodeOf[chosen] ?? 0));
   }
 
   /** All of it on the screen. */
