@@ -11,8 +11,8 @@
  *
  * A program that asks for /api/v1/workers itself still gets the workers as they are now.
  *
- * Invariants: an answer is kept for SHARED_MS after it was asked for first, and not a moment longer;
- * a person who has changed something through this port gets none that is older than the change.
+ * Invariants: an answer is kept for SHARED_MS after it was asked for first, and no longer; a person
+ * who has changed something through this port gets none that is older than the change.
  * Test: test/http.together.test.ts
  */
 import { createHash } from "node:crypto";
@@ -72,7 +72,7 @@ export class Together {
     return made;
   }
 
-  /** Something has changed. An answer under way may have been read before: it is not kept, either. */
+  /** Something has changed. An answer under way may be of before: it is not kept, either. */
   forget(): void {
     this.#kept.clear();
   }
