@@ -46,7 +46,7 @@ export class Dispatcher {
     return this.#options.session();
   }
 
-  /** Begins to load what will be asked for. Whoever asks hears of it if that fails. */
+  /** Begins to load what will be asked for. If that fails, the first request says so. */
   warm(): void {
     this.#load().catch(() => undefined);
   }

@@ -169,7 +169,7 @@ function checkMeta({ params }: Request): void {
     if (!isObject(meta[META.capabilities])) throw missing(META.capabilities);
     return;
   }
-  // What else another version wants is not ours to know: its number alone is refused.
+  // The number alone is refused: another version may want other things besides.
   const isOld = VERSIONS.includes(requested);
   const how = isOld ? " for single requests: it begins with initialize" : "";
   throw new RpcFailure(CODES.UNSUPPORTED_VERSION,
