@@ -341,6 +341,23 @@ test("tellFailures() begins with a test that names a function to write, in their
     /^\n✖ encode\(\) writes [^]*fail:\n  ✖ scan\(\) reads\n  ✖ openLog/);
 });
 
+test("tellFailures() begins with a test that calls a function by itself", () => {
+  const inFile = (name: string, file: string): FailedTest => {
+    const test = failed(name, () => assert.equal(1, 2));
+    return { ...test, failure: { ...test.failure, called: { at: { file, line: 1 }, code: [] } } };
+  };
+  const summary = {
+    ran: 9, passed: [], skipped: [], lines: [],
+    failed: [
+      inFile("scan() in a log", "test/05-log.block.test.ts"),
+      inFile("judge() alone", "test/05-log.parts.test.ts"),
+    ],
+  };
+  const functions = ["scan", "judge"];
+  const lines = tellFailures({ command: "npm run learn test 5", summary, functions });
+  assert.match(lines[1]!, /^✖ judge\(\) alone/);
+});
+
 test("tellFailures() says how to repeat a random failure, and nothing when all waits", () => {
   const random = told(failed("any mix", () => withSeeds(9, (draw) => assert.equal(draw(9), -1))));
   assert.match(random.join("\n"), /again {7}SEED=1 npm run learn test 6 own 'any mix'/);
