@@ -697,3 +697,16 @@ test("no value is longer than 64 MiB, and one of many small APPENDs is what they
   for (let i = 0; i < 20_000; i++) ask("APPEND", "log", "x");
   assert.equal(ask("GET", "log"), "x".repeat(20_000));
 });
+
+test("every command is found in capitals, in small letters and in both", () => {
+  const { ask } = fixture();
+  const names = (ask("COMMAND", "LIST") as string[]).filter((name) => !name.includes("|"));
+  assert.ok(names.length > 90);
+  for (const name of names) {
+    const mixed = name[0]!.toUpperCase() + name.slice(1);
+    for (const spelled of [name, name.toUpperCase(), mixed]) {
+      const [info] = ask("COMMAND", "INFO", spelled) as [Reply[] | null];
+      assert.equal(info?.[0], name, spelled);
+    }
+  }
+});
