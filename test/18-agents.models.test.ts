@@ -8,6 +8,7 @@ import {
   type ModelRequest, type OpenAiOptions,
 } from "#agent";
 import { nodeHost, seededRandom } from "#host";
+import { readEvents } from "../src/agent/models/sse.ts";
 import {
   delta, event, hang, pieces, Provider, reset, status, whole,
 } from "./18-agents.support.ts";
@@ -128,6 +129,22 @@ test("a streamed reply is the same in one piece, in bytes, and with other " +
     assert.deepEqual(await model.reply(request(), { onText }), TOOLS_REPLY);
     assert.deepEqual(shown, ["Wär", "me"]);
   }
+});
+
+test("readEvents() yields the same events wherever their bytes are cut", async () => {
+  const limit = { maxBytes: 1000, tooLong: () => new Error("too long") };
+  const events = async (...chunks: Uint8Array[]): Promise<string[]> => {
+    const found: string[] = [];
+    const all = (async function* () { yield* chunks; })();
+    for await (const data of readEvents(all, limit)) found.push(data);
+    return found;
+  };
+  const bytes = Buffer.from(": hello\r\n\r\ndata: Wär\r\ndata:me\r\n\r\ndata: [DONE]\n\n");
+  const expected = ["Wär\nme", "[DONE]"];
+  for (let at = 0; at <= bytes.length; at++) {
+    assert.deepEqual(await events(bytes.subarray(0, at), bytes.subarray(at)), expected, `${at}`);
+  }
+  assert.deepEqual(await events(...[...bytes].map((byte) => Uint8Array.of(byte))), expected);
 });
 
 test("a stream without its last line is whole if it says why it ended", async (t) => {

@@ -64,6 +64,7 @@ class Suite {
   readonly afterEach: Body[] = [];
 }
 
+process.env["TITAN_LEAKS"] = "ignored"; // test/leaks.support.ts
 /** Where tests and hooks are registered while modules are evaluated. */
 let open = new Suite();
 /** What came outside of any test's own promise. */
