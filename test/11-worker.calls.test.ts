@@ -131,7 +131,7 @@ const brief = ({ status, kind }: ExecOutcome) => [status, kind].join(" ");
 test("a call that takes too much ends itself, and the next one finds a process", async () => {
   const calls = pool(3);
   const cases: [string, string, RegExp][] = [
-    ["long", "bad-input", /^Cannot keep the result: it has, as JSON, more than 65536 bytes; write/],
+    ["long", "bad-input", /^Cannot keep the result: it has, as JSON, more than 65536 bytes; put/],
     ["long2", "bad-input", /more than 65536 bytes/],
     ["holes", "bad-input", /more than 65536 bytes/],
     ["boxed", "bad-input", /more than 65536 bytes/],

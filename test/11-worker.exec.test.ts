@@ -580,7 +580,7 @@ test("call: fails by its kind, and the calls after it are served", async () => {
     [
       "steps.mjs#large",
       "bad-input",
-      /^Cannot keep the result: it has, as JSON, more than 65536 bytes; write it to a file/,
+      /^Cannot keep the result: it has, as JSON, more than 65536 bytes; put it into/,
     ],
     [
       "steps.mjs#constant",

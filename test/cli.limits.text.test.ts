@@ -8,6 +8,7 @@ import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { RunCalls } from "#calls";
 import { renderRun, Tracker } from "#cli";
 import { Event } from "#core";
 import { nodeHost } from "#host";
@@ -307,8 +308,8 @@ test("reasons have 100 cells, those of the dead 80, results 2,000, names 32", as
     run: "r-1", job: "j", attempts: 1, failures: 1, losses: 0, endedAt: 1, forgotten: false,
     failure: { kind: "exit" as const, message, exitCode: 1, signal: undefined },
   });
-  t.mock.method(Client.prototype, "status", async () => ({ run, jobs: [found], parents: [] }));
-  t.mock.method(Client.prototype, "deadLetters", async () => [letter(found.reason)]);
+  t.mock.method(RunCalls.prototype, "status", async () => ({ run, jobs: [found], parents: [] }));
+  t.mock.method(RunCalls.prototype, "deadLetters", async () => [letter(found.reason)]);
   t.mock.method(Client.prototype, "logs", async function* () {
     yield chunk(Buffer.from("said\n"));
   });
