@@ -411,7 +411,8 @@ test("table() fits a narrow terminal: it cuts the last column, or writes paragra
 
 test("overview() names every command that people type, once", async () => {
   const commands = await allCommands();
-  const named = overview(commands).split("\n").flatMap((line) => /^ {2}(\w+)/.exec(line)?.[1] ?? []);
+  const lines = overview(commands).split("\n");
+  const named = lines.flatMap((line) => /^ {2}(\w+)/.exec(line)?.[1] ?? []);
   for (const { name } of commands.filter((command) => command.name !== "__complete")) {
     // "titan run hello.yaml" and "titan help run" below begin with "titan", which is no command.
     assert.equal(named.filter((word) => word === name).length, 1, name);

@@ -82,7 +82,8 @@ test("describeFailure() names the line of the project that threw, and no frame o
   assert.match(thrown.message.join(), /TypeError/);
 });
 
-test("a program of a compiled copy names the sources' lines where it fails, also in a thread", () => {
+test("a program of a compiled copy names the sources' lines where it fails, also in a " +
+  "thread", () => {
   const root = realpathSync(mkdtempSync(join(tmpdir(), "titan-stacks-")));
   try {
     mkdirSync(join(root, "scripts"));
@@ -168,17 +169,21 @@ test("${name}() ends (always)", async () => {
 /** What connections do not say, nobody else will; a timer may be long. */
 const WAITS = `import { createServer, connect } from "node:net";
 import { test } from "node:test";
+const sockets = [];
 test("a promise", () => new Promise(() => {}));
 test("a connection", () => new Promise((resolve) => {
-  const server = createServer().listen(0, "127.0.0.1", () => connect(server.address().port, () => {
+  const server = createServer((socket) => sockets.push(socket)).listen(0, "127.0.0.1", () => {
+    sockets.push(connect(server.address().port));
     if (process.argv.length > 99) resolve();
-  })).unref();
+  }).unref();
 }));
 test("a timer", () => new Promise((resolve) => setTimeout(resolve, 3500)));
 test("a value", () => {});
 test("an error", async () => { throw new Error("its own"); });
-test("a callback", (_, done) => setImmediate(done));
-setTimeout(() => process.exit(), 120_000).unref();
+test("a callback", (_, done) => {
+  for (const socket of sockets) socket.destroy(); // else they would keep this process
+  setImmediate(done);
+});
 `;
 
 test("a test that waits for what never comes is ended by itself, and the others run", () => {

@@ -86,9 +86,11 @@ function sample(found) {
       looks += 1;
       if (OWN.test(state.stack) || looks >= MAX_LOOKS) return found(state);
       session.post("Debugger.resume");
-      setTimeout(() => session.post("Debugger.pause"), 1 + Math.random() * PAUSE_MS);
     });
   });
+  // Not before: a pause that comes while the thread still stands is none, and it would go on alone.
+  session.on("Debugger.resumed", () =>
+    setTimeout(() => session.post("Debugger.pause"), 1 + Math.random() * PAUSE_MS));
   session.post("Debugger.enable");
   session.post("Debugger.pause");
 }

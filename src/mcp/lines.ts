@@ -23,7 +23,7 @@ export class Lines {
   }
 
   // #region lines
-  /** The lines that end in this chunk. What is behind the last of them waits for its end. */
+  /** The lines that end in this chunk. Bytes behind the last of them wait for their end. */
   take(chunk: Buffer): Line[] {
     // #exercise takeLines
     const lines: Line[] = [];
