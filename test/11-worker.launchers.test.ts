@@ -185,7 +185,7 @@ test("a reaper that is killed while there is no group is replaced when the next 
 
 test("startNodeProcess(), runCommand() and the reaper's start tell of a lack of descriptors, and " +
   "end nobody", { skip }, async () => {
-  const pool = new URL("../src/process/pool.ts", import.meta.url).href;
+  const pool = import.meta.resolve("../src/process/pool.ts"); // or the reader's
   const text = `
     import { closeSync, openSync } from "node:fs";
     import { nodeProcesses, runCommand, startNodeProcess } from "#process";
@@ -464,7 +464,7 @@ test("a reaper that is killed alone is replaced at once, and the new one knows a
   const workDir = join(folder, randomUUID(), "r", "j.1");
   const own = { TITAN_RUN: "r", TITAN_JOB: "j", TITAN_ATTEMPT: "1", TITAN_WORKDIR: workDir };
   const script = `setsid sleep ${daemon} & echo ready; exec sleep ${sleeper}`;
-  const pool = new URL("../src/process/pool.ts", import.meta.url).href;
+  const pool = import.meta.resolve("../src/process/pool.ts"); // or the reader's
   const environment = JSON.stringify({ PATH, ...own });
   const text = `
     import { nodeProcesses } from "#process";
