@@ -265,6 +265,15 @@ test("rollback deploys the version before, with its project; twice undoes it", (
   assertRecoverable(bench);
 });
 
+test("rollback is a run more, and is refused when there is no room for one", () => {
+  const { bench } = serving();
+  ready(bench, deploy(bench, "two"));
+  advance(bench);
+  bench.memory = { ...NO_ROOM, open: 100 };
+  assert.throws(() => bench.execute({ type: "Rollback", name: "web", by: "" }),
+    refusal("INVALID", /^Cannot roll back "web": it takes \d+ bytes/));
+});
+
 test("rollback has as many replicas as the present version has, and skips versions that were " +
   "never READY", () => {
   const { bench, old } = serving();
