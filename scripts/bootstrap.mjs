@@ -201,6 +201,7 @@ export async function ensureBuilt(options = {}) {
     // stale, as it should.
     const digest = sourceDigest();
     if (!options.force && readStamp() === digest) return;
+    note("compiling the sources, which takes some seconds …");
     const staging = stagingFolder();
     try {
       compile("tsconfig.json", ["--outDir", staging, ...DECLARATIONS]);
