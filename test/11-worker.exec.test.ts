@@ -373,20 +373,21 @@ test("a timeout sends SIGTERM, then SIGKILL after the grace, and says so", async
   const own = createExecutor({
     host: { ...host, timers: { soon: host.timers.soon, after } }, workDir: join(folder, "late"),
   });
-  const late = async (script: string) => {
+  const late = async (script: string, graceMs: number) => {
     let out = "";
     const onOutput = (stream: string, bytes: Buffer): void => {
       if (stream !== "stdout") return; // where some shells tell which signal came
       if (out === "") isOver();
       out += bytes;
     };
-    const given = { executor: own, timeoutMs: 61, graceMs: 60, onOutput };
+    const given = { executor: own, timeoutMs: 61, graceMs, onOutput };
     return { ...(await end(shell(script), given)), out };
   };
-  const obeys = await late("trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.01; done");
+  const polite = "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.01; done";
+  const obeys = await late(polite, 30_000);
   assert.deepEqual(brief(obeys), ["failed", "timeout", "ran longer than its timeout of 61 ms"]);
   assert.equal(obeys.out, "up\nbye\n");
-  const deaf = await late("trap '' TERM; echo up; while :; do sleep 0.01; done");
+  const deaf = await late("trap '' TERM; echo up; while :; do sleep 0.01; done", 60);
   assert.deepEqual(brief(deaf), [
     "failed",
     "timeout",
