@@ -48,7 +48,7 @@ await runMain(async () => {
 async function runHere(file, args) {
   process.argv = [process.execPath, file, ...args];
   await import("./lib/stacks.mjs");
-  setFlagsFromString(SHORT_LIVED);
+  for (const flag of SHORT_LIVED) setFlagsFromString(flag);
   await import(pathToFileURL(file).href);
   return Number(process.exitCode ?? 0);
 }

@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { findChapter, suggest } from "../scripts/lib/chapters.mjs";
+import { SHORT_LIVED, shortLived } from "../scripts/lib/compiled.mjs";
 import { costLines, secondsOfAll } from "../scripts/lib/cpu-time.mjs";
 import { removeTreeSync } from "../scripts/lib/remove-tree.mjs";
 import { runTests } from "../scripts/lib/run-tests.mjs";
@@ -347,4 +348,12 @@ test("together() leaves a file alone that starts a process or counts, or imports
   assert.deepEqual(names(3), ["a", "b", "de", "fg", "h", "i"]);
   assert.deepEqual(together(all("dddddddddd"), 1).map(({ length }) => length), [8, 2]);
   assert.match(programOf(all("de")), /^import "file:.*d\.ts";\nimport "file:.*e\.ts";\n$/);
+});
+
+test("a process of a newer Node gets no option that it lacks: it would not start", () => {
+  assert.deepEqual(shortLived("11.3.244.8-node.38"), ["--interrupt-budget=500000"]);
+  for (const v8 of ["12.4.254.21-node.57", "13.6.233.17-node.53", "14.6.202.34"]) {
+    assert.deepEqual(shortLived(v8), []);
+  }
+  assert.equal(spawnSync(process.execPath, [...SHORT_LIVED, "-e", ""]).status, 0);
 });

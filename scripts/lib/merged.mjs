@@ -40,11 +40,11 @@ const MAP = /^\/\/# sourceMappingURL=.*\n?/m;
 /**
  * Merges the program of a compiled copy.
  * @param {string} root
- * @param {string} shortLived the option of V8 with which it runs
+ * @param {readonly string[]} shortLived the options of V8 with which it runs
  */
 export function mergeProgram(root, shortLived) {
   if (!existsSync(join(root, PROGRAM)) || !existsSync(join(root, PACKAGING))) return;
-  const args = [SELF, root, shortLived];
+  const args = [SELF, root, ...shortLived];
   const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
   if (status !== 0) throw new Error(`Cannot merge the modules of ${PROGRAM}: ${stderr}`);
 }
@@ -60,7 +60,7 @@ export function unmerged(root, changed) {
   return isConcerned && existsSync(join(root, MERGED)) ? [SOURCE] : [];
 }
 
-/** @param {string} root @param {string} shortLived */
+/** @param {string} root @param {readonly string[]} shortLived */
 async function merge(root, shortLived) {
   /** @type {typeof import("../../src/packaging/mod.ts")} */
   const packaging = await import(pathToFileURL(join(root, PACKAGING)).href);
@@ -88,7 +88,7 @@ async function merge(root, shortLived) {
   writeFileSync(join(root, PROGRAM), [
     "#!/usr/bin/env node",
     'import { setFlagsFromString } from "node:v8";',
-    `setFlagsFromString(${JSON.stringify(shortLived)});`,
+    ...shortLived.map((flag) => `setFlagsFromString(${JSON.stringify(flag)});`),
     `await import("${from}");`,
     "",
   ].join("\n"));
@@ -109,4 +109,4 @@ function write(path, text) {
   writeFileSync(path, text);
 }
 
-if (process.argv[1] === SELF) await merge(process.argv[2] ?? "", process.argv[3] ?? "");
+if (process.argv[1] === SELF) await merge(process.argv[2] ?? "", process.argv.slice(3));
