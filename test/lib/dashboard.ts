@@ -53,6 +53,14 @@ interface Parts {
   readonly titan: Client;
 }
 
+async function end(
+  { cluster, door, titan }: Omit<Parts, "titan"> & { titan: Client | undefined },
+): Promise<void> {
+  titan?.close();
+  await door.close();
+  await cluster.stop();
+}
+
 interface Ports {
   readonly master: number;
   readonly http: number;
@@ -84,17 +92,19 @@ export async function openDashboard(
     const { master } = cluster;
     const listen = { host: "127.0.0.1", port: ports.http };
     const door = new HttpDoor({ host: nodeHost(), master, token, version: "1.2.3", listen });
-    await door.open();
-    const titan = await connect({ master, token });
-    await eventually("the workers", async () => (await titan.workers()).length >= workers);
-    return { cluster, door, titan };
+    let titan: Client | undefined;
+    try {
+      await door.open();
+      titan = await connect({ master, token });
+      const client = titan;
+      await eventually("the workers", async () => (await client.workers()).length >= workers);
+      return { cluster, door, titan };
+    } catch (error) {
+      await end({ cluster, door, titan });
+      throw error;
+    }
   };
   const ports = { master: await ownPort(), http: await ownPort() };
-  const end = async ({ cluster, door, titan }: Parts): Promise<void> => {
-    titan.close();
-    await door.close();
-    await cluster.stop();
-  };
   const [begun, opened] = await Promise.allSettled([begin(ports), starting]);
   // One without the other would keep this process from ending.
   if (begun.status === "rejected") {
