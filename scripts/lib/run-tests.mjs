@@ -24,10 +24,10 @@ const ENDLESS = new URL("endless.mjs", import.meta.url).href;
 const FILE_TIMEOUT_MS = 240_000;
 
 /**
- * Files side by side. They wait for a third of their time, so one more than there are processors;
- * and not many, because several start clusters and measure time.
+ * Files side by side. They wait for half of their time, so two more than there are processors; and
+ * not many, because several start clusters and measure time.
  */
-const AT_ONCE = Math.min(4, availableParallelism() + 1);
+const AT_ONCE = Math.min(4, availableParallelism() + 2);
 
 /** The longest begin first, so that none of them is what all others wait for. */
 const LONGEST = [
