@@ -41,6 +41,9 @@ const LONG = new Set([
   "package",
 ].map((name) => `test/${name}.test.ts`));
 
+/** What the compiler keeps from one type check to the next. A build leaves it alone. */
+const TYPES = join(ROOT, "dist", ".types");
+
 /** Programs that tests and lessons start, besides node and a POSIX shell. */
 const TOOLS = ["git", "python3", "redis-server", "redis-cli", "redis-benchmark", "chromium"];
 
@@ -116,11 +119,10 @@ async function testShare({ tests, lessons, pages }) {
   const started = performance.now();
   checkTools();
   await ensureDeps();
-  await Promise.all([typeCheck(), ensureBuilt()]);
-  note("types hold, dist is built", started);
   const withLessons = hasLessons() && (lessons?.length !== 0 || pages);
   const isCopied = withLessons || tests.some((file) => !IN_CHECKOUT.has(file));
-  const copy = isCopied ? await makeCopy() : undefined;
+  const copy = await checkedCopy(isCopied);
+  note("types hold, dist is built", started);
   const share = { tests, lessons, pages, withLessons };
   const { code, summary, wrongLessons } =
     await testsAndLessons(share, { copy: copy?.root ?? ROOT, started })
@@ -140,6 +142,24 @@ async function testShare({ tests, lessons, pages }) {
   const lines = [...summary.lines, ...costLines(summary.costs ?? [], secondsOfAll())];
   for (const line of lines) process.stdout.write(`# ${line}\n`);
   return code || wrongLessons || (unwanted.length > 0 ? 1 : 0);
+}
+
+/**
+ * Types, build and copy. The types take a processor as long as the other two take another one.
+ * @param {boolean} isCopied
+ */
+async function checkedCopy(isCopied) {
+  const types = typeCheck();
+  types.catch(() => {}); // it is told below
+  await ensureBuilt();
+  const copy = isCopied ? await makeCopy() : undefined;
+  try {
+    await types;
+    return copy;
+  } catch (error) {
+    copy?.remove();
+    throw error;
+  }
 }
 
 /**
@@ -277,6 +297,8 @@ function hasLessons() {
 /**
  * The tests, scripts and lessons' programs against the sources. The build checks `src/` alone, with
  * its own root, at the same time: so one thread each, since several check much of it several times.
+ * The compiler notes what it has found, by the contents of the files, and checks only what has
+ * changed since the last time: 1.5 seconds of a processor instead of 9.
  */
 function typeCheck() {
   return new Promise((resolve, reject) => {
@@ -285,6 +307,7 @@ function typeCheck() {
       [
         join(ROOT, "node_modules/typescript/bin/tsc"),
         "--noEmit", "--singleThreaded", "-p", "test/tsconfig.json",
+        "--incremental", "--tsBuildInfoFile", TYPES,
       ],
       { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] },
     );

@@ -73,7 +73,7 @@ export function makeSandbox(root: string, options: { compile?: boolean } = {}): 
   if (done.error) throw new Error(`Cannot copy the project: ${done.error.message}`);
   const built = join(copy, "dist");
   for (const name of existsSync(built) ? readdirSync(built) : []) {
-    if (/^\.(lock|staging-)/.test(name)) rmSync(join(built, name), { recursive: true });
+    if (/^\.(lock|staging-|types)/.test(name)) rmSync(join(built, name), { recursive: true });
   }
   symlinkSync(join(realpathSync(join(root, "node_modules"))), join(copy, "node_modules"));
   // tsx keeps compiled files here; sharing it saves a second per lesson
