@@ -207,7 +207,7 @@ test("removeTree() ends though something writes there, and works once that is ov
   const folder = fresh();
   mkdirSync(folder);
   const fill = "while :; do mkdir -p d/e; : >d/e/f; : >g; done 2>/dev/null";
-  const writer = spawn("sh", ["-c", `cd ${folder}; echo up; ${fill}`]);
+  const writer = spawn("sh", ["-c", `cd '${folder}'; echo up; ${fill}`]);
   const ended = once(writer, "exit");
   t.after(() => writer.kill("SIGKILL"));
   await once(writer.stdout, "data");

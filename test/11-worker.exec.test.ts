@@ -419,7 +419,7 @@ test("a reader that never reads holds the job, costs bounded memory, and cannot 
   "cancellation", async () => {
   let bytes = 0;
   const deaf = join(folder, "deaf");
-  const { running } = start(shell(`trap '' TERM; : >${deaf}; cat /dev/zero`), {
+  const { running } = start(shell(`trap '' TERM; : >'${deaf}'; cat /dev/zero`), {
     graceMs: 50,
     onOutput: (_stream, chunk) => (bytes += chunk.length),
   });

@@ -75,14 +75,14 @@ for (const files of [undefined, 3, MANY]) {
     const { executor, workDir } = executorOf(t);
     const project = files === undefined ? {} : { project: projectOf(files) };
     // Again and again: the worker may be removing something there at the same time.
-    const gone = (path: string): string => `until rm -rf ${path} 2>/dev/null; do :; done`;
+    const gone = (path: string): string => `until rm -rf '${path}' 2>/dev/null; do :; done`;
     for (const deed of [
       'rm -r "$PWD"',
       'chmod 0 "$PWD"',
       `${gone(workDir)}`,
-      `${gone(`${workDir}/.spare`)}; echo >${workDir}/.spare`,
-      `${gone(`${workDir}/.spare`)}; ln -s /nowhere ${workDir}/.spare`,
-      `${gone(workDir)}; echo >${workDir}`,
+      `${gone(`${workDir}/.spare`)}; echo >'${workDir}/.spare'`,
+      `${gone(`${workDir}/.spare`)}; ln -s /nowhere '${workDir}/.spare'`,
+      `${gone(workDir)}; echo >'${workDir}'`,
     ]) {
       const { out } = await run(executor, `${deed}\necho done`, project);
       assert.equal(out, "done\n", deed);
@@ -100,21 +100,22 @@ test("ensureProject() gives the original whatever a job has put in the places " 
   const cache = fresh();
   const ensure = (): Promise<string> => ensureProject(host, cache, hash, async () => bytes);
   const target = join(cache, hash);
-  const pack = `${target}.pack`;
   await ensure();
   for (const deed of [
-    `rm -r ${cache}`,
-    `rm -r ${target}; echo >${target}`,
-    `rm -r ${target}; ln -s /nowhere ${target}`,
-    `mv ${target} ${target}-moved; ln -s ${target}-moved ${target}; echo x >${target}/lib/0.txt`,
-    `rm ${pack}; mkfifo ${pack}; rm -r ${target}/lib`,
-    `rm ${pack}; mkdir ${pack}; echo >${pack}/x; rm -r ${target}/lib`,
-    `truncate -s 1T ${pack}; rm -r ${target}/lib`,
-    `rm ${target}/lib/0.txt; mkfifo ${target}/lib/0.txt`,
-    `ln ${target}/lib/0.txt ${cache}/other; echo x >${cache}/other`,
-    `rm -r ${cache}/users`,
+    'rm -r "$CACHE"',
+    'rm -r "$HERE"; echo >"$HERE"',
+    'rm -r "$HERE"; ln -s /nowhere "$HERE"',
+    'mv "$HERE" "$HERE-moved"; ln -s "$HERE-moved" "$HERE"; echo x >"$HERE/lib/0.txt"',
+    'rm "$HERE.pack"; mkfifo "$HERE.pack"; rm -r "$HERE/lib"',
+    'rm "$HERE.pack"; mkdir "$HERE.pack"; echo >"$HERE.pack/x"; rm -r "$HERE/lib"',
+    'truncate -s 1T "$HERE.pack"; rm -r "$HERE/lib"',
+    'rm "$HERE/lib/0.txt"; mkfifo "$HERE/lib/0.txt"',
+    'ln "$HERE/lib/0.txt" "$CACHE/other"; echo x >"$CACHE/other"',
+    'rm -r "$CACHE/users"',
   ]) {
-    execFileSync("sh", ["-ec", deed]);
+    execFileSync("sh", ["-ec", deed], {
+      env: { ...process.env, HERE: target, CACHE: cache },
+    });
     assert.equal(readFileSync(join(await ensure(), "lib", "0.txt"), "utf8"), "0", deed);
     assert.deepEqual(readdirSync(join(target, "lib")), ["0.txt", "1.txt", "2.txt"], deed);
   }

@@ -488,8 +488,8 @@ test("a job that ends while it is paused is reported once it is resumed, althoug
   // The way without a launcher, and a daemon that nobody looks for: it is in no group of ours.
   const env = { PATH, "odd-name": "1" };
   const file = join(folder, "daemon");
-  const script = `setsid sh -c 'echo $$ >${file}; exec sleep ${time}' &
-    until [ -s ${file} ]; do sleep 0.01; done; exit 5`;
+  const script = `setsid sh -c 'echo $$ >"$0"; exec sleep ${time}' '${file}' &
+    until [ -s '${file}' ]; do sleep 0.01; done; exit 5`;
   const { child, ended } = start(["sh", "-c", script], { env, with: ({ pause }) => pause() });
   void ended.then(() => (over = true));
   await until("the shell is gone", () => !existsSync(`/proc/${child.pid}`) && alive(time));
@@ -505,8 +505,8 @@ test("a stray that floods its launcher's output is found, and later jobs' " +
   const name = mark();
   const deaf = join(folder, "deaf");
   await sh(
-    `sh -c 'trap "" HUP; : >${deaf}; while :; do echo stray; done' ${name} & ` +
-      `until [ -e ${deaf} ]; do sleep 0.01; done; echo mine`,
+    `sh -c 'trap "" HUP; : >"$1"; while :; do echo stray; done' ${name} '${deaf}' & ` +
+      `until [ -e '${deaf}' ]; do sleep 0.01; done; echo mine`,
   );
   for (const before = performance.now(); alive(name); ) {
     assert.ok(performance.now() - before < 15_000, "it is found");

@@ -106,12 +106,12 @@ for (const files of [FEW, MANY]) {
     };
     const target = join(cache, hash);
     for (const deed of [
-      `echo 'echo changed!' >${target}/lib.sh`,
-      `echo x >${target}/lib/new`,
-      `rm ${target}/lib/0.txt`,
-      `chmod 755 ${target}/lib.sh`,
-      `rm -r ${target}/lib; ln -s / ${target}/lib`,
-      `rm -r ${target}`,
+      `echo 'echo changed!' >'${target}/lib.sh'`,
+      `echo x >'${target}/lib/new'`,
+      `rm '${target}/lib/0.txt'`,
+      `chmod 755 '${target}/lib.sh'`,
+      `rm -r '${target}/lib'; ln -s / '${target}/lib'`,
+      `rm -r '${target}'`,
     ]) {
       await job(deed);
       const now = await job("sh lib.sh; cat lib/0.txt; ls lib | wc -l");
@@ -123,7 +123,7 @@ for (const files of [FEW, MANY]) {
       notes.length >= 5 && notes.every((note) => note.includes(changed)),
       notes.join("\n"),
     );
-    await job(`echo garbage >${target}.pack; echo 'echo changed!' >${target}/lib.sh`);
+    await job(`echo garbage >'${target}.pack'; echo 'echo changed!' >'${target}/lib.sh'`);
     assert.equal(await job("sh lib.sh"), "original\n");
     assert.equal(fetches, 2, "an archive that was changed is fetched again");
   });
@@ -165,7 +165,7 @@ test("cancel(), a timeout and close() end a job while its project is copied: not
     ["cancelled", () => executor.close(), {}],
   ];
   for (const [kind, end, more] of ends) {
-    const { running, done } = start(executor, `echo >${began}`, { project, ...more });
+    const { running, done } = start(executor, `echo >'${began}'`, { project, ...more });
     assert.equal(running.pid, undefined, "it is copied beside the event loop");
     const ended = end(running);
     assert.deepEqual([(await done).status, (await done).kind], ["failed", kind]);

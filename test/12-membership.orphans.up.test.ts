@@ -154,9 +154,9 @@ describe("orphans", { concurrency: 4 }, () => {
       const cluster = await up(["--no-store", "--workers", "1"], { cwd });
       writeFileSync(
         join(cwd, "tidy.yaml"),
-        `name: tidy\njobs:\n  - {id: t, run: '[ $TITAN_ATTEMPT = 1 ] || exit 0; trap "echo ` +
-          `tidying; sleep 0.5; echo saved > ${saved}; exit" TERM; touch ${join(cwd, "on")}; ` +
-          `while :; do sleep 0.1; done'}\n`,
+        `name: tidy\njobs:\n  - {id: t, env: {AT: ${JSON.stringify(cwd)}}, run: '[ ` +
+          `$TITAN_ATTEMPT = 1 ] || exit 0; trap "echo tidying; sleep 0.5; echo saved > ` +
+          `\\"$AT/saved\\"; exit" TERM; touch "$AT/on"; while :; do sleep 0.1; done'}\n`,
       );
       await titan(["run", "tidy.yaml", "--detach"], { cwd, env: cluster.env });
       await eventually("it runs", () => existsSync(join(cwd, "on")));

@@ -23,7 +23,7 @@ while [ -e slow ] && [ ! -e over ]; do sleep 0.05; done
 [ ! -e over ] || exit 1
 setsid sh -c 'while [ -e wait ] && [ ! -e over ]; do sleep 0.05; done
 [ ! -e over ] || exit 1
-exec ${process.execPath} ${MAIN} worker --home "home-$TITAN_WORKER_NAME"' > log 2>&1 &
+exec "${process.execPath}" "${MAIN}" worker --home "home-$TITAN_WORKER_NAME"' > log 2>&1 &
 echo $! | tee -a pids
 echo "and more" >&2
 `;
@@ -155,7 +155,7 @@ test("a pool of commands starts a worker for a job, says why, and ends it when a
   POOLS, async (site) => {
   assert.equal((await site.pool()).why, "at its minimum");
   const go = join(site.folder, "go");
-  const run = await site.submit(["GPU"], `until [ -e ${go} ]; do sleep 0.05; done`);
+  const run = await site.submit(["GPU"], `until [ -e "${go}" ]; do sleep 0.05; done`);
   await eventually("it runs", async () => (await site.pool()).running === 1);
   const { stdout: workers } = await site.titan("workers");
   assert.match(workers, /^WORKER +STATE +BUSY +TAGS +POOL +FROM/);

@@ -130,7 +130,7 @@ test("a worker that can dial out and cannot be dialled serves all the same", {
 }, async () => {
   const file = join(folder, "gate");
   const gate = await openGate(file);
-  const inside = `node gate.mjs ${file} ${port} >/dev/null 2>&1 & exec "$@"`;
+  const inside = `node gate.mjs '${file}' ${port} >/dev/null 2>&1 & exec "$@"`;
   const prefix: [string, ...string[]] =
     ["unshare", UNSHARE!, "sh", "-c", inside, "sh", process.execPath];
   await startWorker("hidden", ["--slots", "1", "--tags", "NAT"], prefix);

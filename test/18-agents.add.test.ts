@@ -14,7 +14,7 @@ echo "attempt $TITAN_ATTEMPT"
 test("a script adds jobs once, gives its only slot to them, and goes on when they have ended",
   async () => {
     const cwd = tempFolder({
-      "agent.sh": `titan() { ${process.execPath} ${MAIN} "$@"; }\n${SCRIPT}`,
+      "agent.sh": `titan() { '${process.execPath}' '${MAIN}' "$@"; }\n${SCRIPT}`,
       "children.yaml": "- id: a\n  run: echo one\n- id: b\n  run: echo two\n  needs: a\n",
       "other.yaml": "jobs:\n  - id: c\n    run: echo three\n",
     });

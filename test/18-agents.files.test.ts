@@ -62,8 +62,8 @@ async function played(name: string, keys = ""): Promise<{
 }> {
   const dir = join(folder, name);
   mkdirSync(dir);
-  const script = `env > ${dir}/new; mv ${dir}/new ${dir}/env-$TITAN_ATTEMPT; ` +
-    `while [ ! -e ${dir}/go-$TITAN_ATTEMPT ]; do sleep 0.02; done; . ${dir}/go-$TITAN_ATTEMPT`;
+  const script = `at='${dir}'; env > "$at/new"; mv "$at/new" "$at/env-$TITAN_ATTEMPT"; ` +
+    'while [ ! -e "$at/go-$TITAN_ATTEMPT" ]; do sleep 0.02; done; . "$at/go-$TITAN_ATTEMPT"';
   const job = `{id: plan, run: ${JSON.stringify(script)}${keys}}`;
   const { run } = await client.submit(
     parsePipeline(`{name: ${name}, project: false, jobs: [${job}]}`),

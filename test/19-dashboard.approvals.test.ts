@@ -30,7 +30,8 @@ const NOTE = "<img src=x onerror=alert(1)>";
 /** A run whose only job has been done, and waits at its gate. */
 async function gated(hitl: NonNullable<JobInput["hitl"]>): Promise<string> {
   const { run } = await titan.submit({
-    name: "release", jobs: [{ id: "build", run: "echo '{\"size\": 88}' > $TITAN_OUTPUT", hitl }],
+    name: "release",
+    jobs: [{ id: "build", run: "echo '{\"size\": 88}' > \"$TITAN_OUTPUT\"", hitl }],
   });
   await eventually("the gate", async () => (await titan.gates()).some(({ id }) =>
     id.startsWith(run)));
@@ -240,7 +241,7 @@ test("an agent run shows its tree and its brakes, and its budget is raised there
 test("the steps of an agent's job are shown, and a new run begins behind one of them", {
   skip: noBrowser,
 }, async () => {
-  const step = `${process.execPath} ${MAIN} step`;
+  const step = `'${process.execPath}' '${MAIN}' step`;
   const { run } = await titan.submit({
     name: "digs", agent: { id: "dig-2", budget: { steps: 9 } },
     jobs: [{ id: "plan", run: `${step} think -- echo '["moon"]' && ${step} act -- true` }],

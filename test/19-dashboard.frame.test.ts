@@ -222,7 +222,7 @@ test("seven windows side by side: each shows what happens, with six connections 
 }, async () => {
   const go = join(mkdtempSync(join(tmpdir(), "titan-go-")), "go");
   const { run } = await scene.titan.submit(definePipeline({ name: "seen", jobs: [
-    { id: "a", run: `echo one; until [ -e ${go} ]; do sleep 0.1; done; echo two` },
+    { id: "a", run: `echo one; until [ -e '${go}' ]; do sleep 0.1; done; echo two` },
   ] }, { file: "test" }));
   const windows: Page[] = [];
   // Seven streams of events and three logs that grow.

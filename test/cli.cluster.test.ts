@@ -27,10 +27,10 @@ import { inheritedOptions } from "../src/cluster/self.ts";
 const QUICK = "name: quick\njobs:\n  - {id: a, run: 'echo hello'}\n";
 /** Writes its process id where the test finds it, ignores SIGTERM, and stays. */
 const stubborn = (file: string): string =>
-  `name: stubborn\njobs:\n  - {id: s, run: 'trap "" TERM; echo $$ > ${file}; while :; do sleep ` +
-  `0.1; done'}\n`;
+  `name: stubborn\njobs:\n  - {id: s, run: 'trap "" TERM; echo $$ > "${file}"; while :; do ` +
+  `sleep 0.1; done'}\n`;
 const sleeper = (file: string): string =>
-  `name: sleeper\njobs:\n  - {id: s, run: 'echo $$ > ${file}; exec sleep 60'}\n`;
+  `name: sleeper\njobs:\n  - {id: s, run: 'echo $$ > "${file}"; exec sleep 60'}\n`;
 
 async function pidIn(file: string): Promise<number> {
   await eventually(
@@ -101,7 +101,7 @@ describe("clusters", { concurrency: 3 }, () => {
     writeFileSync(
       join(cwd, "s.yaml"),
       `name: twice\njobs:\n  - {id: s, run: 'if [ $TITAN_ATTEMPT = 1 ]; then echo $$ > ` +
-        `${pidFile}; exec sleep 60; fi'}\n`,
+        `"${pidFile}"; exec sleep 60; fi'}\n`,
     );
     const cluster = await up(["--no-store", "--workers", "1", "--slots", "1"], { cwd });
     const run = start(["run", "s.yaml", "--json"], { cwd, env: cluster.env });
@@ -122,8 +122,8 @@ describe("clusters", { concurrency: 3 }, () => {
     const [go, begun] = [join(cwd, "go"), join(cwd, "begun")];
     writeFileSync(
       join(cwd, "waits.yaml"),
-      `name: waits\njobs:\n  - {id: s, run: 'touch ${begun}; until [ -e ${go} ]; do sleep 0.05; ` +
-        `done'}\n`,
+      `name: waits\njobs:\n  - {id: s, run: 'touch "${begun}"; until [ -e "${go}" ]; do ` +
+        `sleep 0.05; done'}\n`,
     );
     writeFileSync(join(cwd, "ok.yaml"), "name: ok\njobs:\n  - {id: a, run: 'true'}\n");
     const cluster = await up(["--no-store", "--workers", "2", "--slots", "1"], { cwd });
@@ -191,7 +191,7 @@ describe("clusters", { concurrency: 3 }, () => {
     const [go, begun] = [join(cwd, "go"), join(cwd, "begun")];
     writeFileSync(
       join(cwd, "waits.yaml"),
-      `name: waits\njobs:\n  - {id: s, run: 'touch ${begun}; until [ -e ${go} ]; do ` +
+      `name: waits\njobs:\n  - {id: s, run: 'touch "${begun}"; until [ -e "${go}" ]; do ` +
         `sleep 0.05; done'}\n`,
     );
     const listening = async (port: string) => {
@@ -320,7 +320,7 @@ describe("clusters", { concurrency: 3 }, () => {
     });
     writeFileSync(
       join(cwd, "long.yaml"),
-      `name: long\njobs:\n  - {id: l, run: 'touch ${join(cwd, "begun")}; sleep 60'}\n`,
+      `name: long\njobs:\n  - {id: l, run: 'touch "${join(cwd, "begun")}"; sleep 60'}\n`,
     );
     const env = { TITAN_TOKEN: "t0ken" };
     const master = start(["master", "--port", "0"], { cwd, env });
@@ -497,8 +497,8 @@ describe("a cluster for one run", { concurrency: 2 }, () => {
     });
     const running = start(["run", "gate.yaml", "--embedded", "--workers", "1"], { cwd });
     t.after(() => running.kill("SIGKILL")); // else it would wait two days
-    const told = /export TITAN_MASTER=(\S+) TITAN_TOKEN_FILE=(\S+)\n {2}titan gates\n/;
-    const [, master, file] = await running.until("stderr", told) as [string, string, string];
+    const told = /export TITAN_MASTER=(\S+) TITAN_TOKEN_FILE=('?)(\S.*)\2\n {2}titan gates\n/;
+    const [, master = "", , file = ""] = await running.until("stderr", told);
     assert.equal(statSync(file).mode & 0o777, 0o600);
     await running.until("stderr", /ask waiting {2}Ship it\? {2}titan approve g-\w+\/ask\n/);
     const env = { TITAN_MASTER: master, TITAN_TOKEN_FILE: file };
@@ -512,7 +512,7 @@ describe("a cluster for one run", { concurrency: 2 }, () => {
     const see = async (more: Record<string, string>): Promise<string> => {
       const cwd = tempFolder();
       writeFileSync(join(cwd, "env.yaml"), `name: e\njobs:\n  - id: a\n    run: 'echo ` +
-        `"key=$OPENAI_API_KEY other=$OTHER debug=$TITAN_DEBUG" > ${join(cwd, "out")}'\n`);
+        `"key=$OPENAI_API_KEY other=$OTHER debug=$TITAN_DEBUG" > "${join(cwd, "out")}"'\n`);
       const env = { OPENAI_API_KEY: "k1", OTHER: "o1", TITAN_DEBUG: "1", ...more };
       const args = ["run", "env.yaml", "--embedded", "--workers", "1"];
       const { code, stderr } = await titan(args, { cwd, env });

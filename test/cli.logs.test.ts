@@ -146,7 +146,7 @@ test("titan logs RUN -f follows jobs that begin later, and the attempts of a ret
 
 test("titan logs RUN/JOB -f goes on with the attempts that come, until the job ends", async () => {
   const script = (keys: string) =>
-    `run: "echo $TITAN_ATTEMPT; until [ -e ${join(cwd, "on")} ]; do sleep 0.02; done; ` +
+    `run: "echo $TITAN_ATTEMPT; until [ -e '${join(cwd, "on")}' ]; do sleep 0.02; done; ` +
     `[ $TITAN_ATTEMPT = 2 ]", ${keys}`;
   const run = await submit("again", {
     j: script("retries: 1"), k: script("retry: {max_attempts: 2, delay: 1h, jitter: 0}"),

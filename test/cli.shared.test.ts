@@ -16,10 +16,10 @@ const MEET = `name: meet
 jobs:
   - id: a
     timeout: 20s
-    run: 'echo >$TITAN_SHARED/a; until [ -e $TITAN_SHARED/b ]; do sleep 0.02; done'
+    run: 'echo >"$TITAN_SHARED/a"; until [ -e "$TITAN_SHARED/b" ]; do sleep 0.02; done'
   - id: b
     timeout: 20s
-    run: 'echo >$TITAN_SHARED/b; until [ -e $TITAN_SHARED/a ]; do sleep 0.02; done'
+    run: 'echo >"$TITAN_SHARED/b"; until [ -e "$TITAN_SHARED/a" ]; do sleep 0.02; done'
 `;
 
 test("jobs on two workers of one titan up share TITAN_SHARED, and TMPDIR " +

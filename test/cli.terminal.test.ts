@@ -36,7 +36,7 @@ function onTerminal(name: string, { rows = 1 }: { rows?: number } = {}) {
   // A shell that says who it is and then becomes titan: `script` does not tell.
   const command =
     `stty cols ${COLUMNS} rows ${ROWS}; echo $$ > ${name}.pid; ` +
-    `exec ${process.execPath} ${MAIN} run ${name}.yaml`;
+    `exec '${process.execPath}' '${MAIN}' run ${name}.yaml`;
   const { PATH } = process.env;
   const env = {
     PATH,

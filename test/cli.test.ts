@@ -41,7 +41,7 @@ const PIPELINES = {
     "name: slow\njobs:\n  - {id: s, run: 'echo begun; sleep 60'}\n  - {id: t, run: 'true', " +
     "needs: s}\n",
   "gate.yaml":
-    "name: gated\njobs:\n  - {id: ask, run: 'printf 42 > $TITAN_OUTPUT', hitl_message: 'Ship " +
+    "name: gated\njobs:\n  - {id: ask, run: 'printf 42 > \"$TITAN_OUTPUT\"', hitl_message: 'Ship " +
     "it?'}\n  - {id: ship, run: 'true', needs: ask}\n",
   "gpu.yaml": "name: gpu\njobs:\n  - {id: g, run: 'true', requirement: GPU}\n",
   "wrong.yaml":
@@ -699,7 +699,7 @@ jobs:
   test("a job that is being cancelled is said to be, until its process is gone", async () => {
     // Once it is asked to, it ends when it may.
     const go = join(cwd, "late.go");
-    const end = `until [ -e ${go} ]; do sleep 0.05; done; exit 1`;
+    const end = `until [ -e \\"${go}\\" ]; do sleep 0.05; done; exit 1`;
     writeFileSync(
       join(cwd, "late.yaml"),
       `name: late\njobs:\n  - {id: s, run: 'trap "${end}" TERM; echo begun; ` +

@@ -176,7 +176,7 @@ test("a decision counts that is written before its gate opens, and none from bef
   const key = "titan:hitl:status:hitl-gate-x";
   await ask(0x60, `${key}|APPROVED`);
   const go = fresh();
-  const slow = task("x", `while [ ! -e ${go} ]; do sleep 0.02; done`);
+  const slow = task("x", `while [ ! -e '${go}' ]; do sleep 0.02; done`);
   const gate = { file: "hitl_gate.py", args: "hitl-gate-x 3600 Go?", parents: ["x"] };
   await ask(0x04, [slow, task("hitl-gate-x", "", gate)].join(" ; "));
   assert.equal((await ask(0x61, key)).text, "CLEARED");
@@ -193,7 +193,7 @@ test("the keys of a gate are about the newest run that has it", async (t) => {
   const { ask, until, client } = await startOldCluster(t);
   const gate = { file: "hitl_gate.py", args: "g 3600 Go?", parents: ["x"] };
   const dag = (seconds: number): string => [
-    task("x", `while [ ! -e ${folder}/${seconds} ]; do sleep 0.02; done`), task("g", "", gate),
+    task("x", `while [ ! -e '${folder}/${seconds}' ]; do sleep 0.02; done`), task("g", "", gate),
   ].join(";");
   const folder = fresh();
   mkdirSync(folder);

@@ -201,9 +201,9 @@ test("whyUnreached() is silent about a master's own refusal", () => {
 });
 
 test("submit() takes an object, a definition and a parsed text; result() is a value", async () => {
-  const text = "name: hello\njobs:\n  - { id: a, run: 'echo text > $TITAN_OUTPUT' }\n";
+  const text = "name: hello\njobs:\n  - { id: a, run: 'echo text > \"$TITAN_OUTPUT\"' }\n";
   const forms = [
-    { pipeline: hello('echo \'{"n": 42}\' > $TITAN_OUTPUT'), result: { n: 42 } },
+    { pipeline: hello('echo \'{"n": 42}\' > "$TITAN_OUTPUT"'), result: { n: 42 } },
     { pipeline: definePipeline(hello("true")), result: undefined },
     { pipeline: parsePipeline(text), result: "text\n" },
   ];
@@ -321,7 +321,7 @@ test("wait() outlives a master that is killed and started again; so does its cli
   const first = await up(again, options);
   const { host, opened } = countingHost();
   const client = await connect({ master: first.ready.master, host });
-  const { run } = await client.submit(hello("sleep 1; echo done > $TITAN_OUTPUT"));
+  const { run } = await client.submit(hello('sleep 1; echo done > "$TITAN_OUTPUT"'));
   const both = Promise.all([client.wait(run), client.wait(run)]);
   await first.kill("SIGKILL");
   const second = await up(again, options);

@@ -58,7 +58,7 @@ export function sshFolder(options: readonly string[] = []): string {
   const known = `-o 'UserKnownHostsFile="${join(folder, "known")}"'`;
   writeFileSync(
     join(folder, "ssh"),
-    `#!/bin/sh\nexec ${real} -F none ${known} -o StrictHostKeyChecking=accept-new ` +
+    `#!/bin/sh\nexec '${real}' -F none ${known} -o StrictHostKeyChecking=accept-new ` +
       `${options.map((word) => `'${word}'`).join(" ")} "$@"\n`,
     { mode: 0o755 },
   );

@@ -41,8 +41,8 @@ class ClusterTest(unittest.TestCase):
         return run, self.titan.wait(run, TIMEOUT_S)
 
     def test_a_pipeline_runs_and_is_watched(self):
-        two = pipeline("two").job("a", run="echo '{\"n\": 42}' > $TITAN_OUTPUT")
-        two.job("b", run="cat $TITAN_INPUTS; echo no >&2; exit 3", needs="a")
+        two = pipeline("two").job("a", run="echo '{\"n\": 42}' > \"$TITAN_OUTPUT\"")
+        two.job("b", run='cat "$TITAN_INPUTS"; echo no >&2; exit 3', needs="a")
         run = self.run_of(two)
         events = list(self.titan.watch(run, TIMEOUT_S))
         self.assertEqual(events[0].type, "snapshot")
@@ -167,8 +167,8 @@ class ClusterTest(unittest.TestCase):
 
     def test_jobs_are_added_with_parents_old_and_new(self):
         run = self.run_of(pipeline("grows").job("a", run="true", hitl_message="Go?"))
-        more = pipeline("more").job("c", run="echo c > $TITAN_OUTPUT", needs=["b", "a"])
-        more.job("b", run="echo b > $TITAN_OUTPUT")
+        more = pipeline("more").job("c", run='echo c > "$TITAN_OUTPUT"', needs=["b", "a"])
+        more.job("b", run='echo b > "$TITAN_OUTPUT"')
         self.assertEqual(self.titan.add_jobs(run, more), 2)
         with self.assertRaisesRegex(titan.PipelineError, 'names no job "x"'):
             self.titan.add_jobs(run, [{"id": "d", "run": "true", "needs": "x"}])
@@ -189,7 +189,7 @@ class ClusterTest(unittest.TestCase):
                        "job.store.set('py:job', job.run)\n"
                        "job.output({'inputs': job.inputs, 'member': job.store.sadd('py:m', 'x')})\n"
                        "job.add([{'id': 'late', 'run': 'true', 'needs': [job.id]}])\n")
-        inside = pipeline("inside").job("first", run="echo '[1]' > $TITAN_OUTPUT")
+        inside = pipeline("inside").job("first", run="echo '[1]' > \"$TITAN_OUTPUT\"")
         inside.job("a", file="a.py", args="x 'y z'", needs="first")
         run, ended = self.ended(inside, project_dir=folder)
         output = b"".join(piece.data for piece in self.titan.logs(run, "a"))

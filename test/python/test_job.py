@@ -135,8 +135,9 @@ class JobTest(unittest.TestCase):
 
     def test_a_spawn_is_made_once_however_often_its_job_is_retried(self):
         found = self.ran("""
-jobs = [{"id": f"part-{n}", "run": f"echo {n} > $TITAN_OUTPUT"} for n in (1, 2)]
-jobs += [{"id": "sum", "run": "cat $TITAN_INPUTS > $TITAN_OUTPUT", "needs": ["part-1", "part-2"]}]
+jobs = [{"id": f"part-{n}", "run": f'echo {n} > "$TITAN_OUTPUT"'} for n in (1, 2)]
+cat = 'cat "$TITAN_INPUTS" > "$TITAN_OUTPUT"'
+jobs += [{"id": "sum", "run": cat, "needs": ["part-1", "part-2"]}]
 parts = job.spawn("dig", jobs, stage="ITER")
 if job.attempt == 1: sys.exit(3)
 job.output([job.run, parts.jobs, job.results(parts), job.results(["part-2"], hold=True)])
