@@ -159,7 +159,7 @@ test("a pool of commands starts a worker for a job, says why, and ends it when a
   await eventually("it runs", async () => (await site.pool()).running === 1);
   const { stdout: workers } = await site.titan("workers");
   assert.match(workers, /^WORKER +STATE +BUSY +TAGS +POOL +FROM/);
-  assert.match(workers, /^gpu-1 +ready|busy +\d\/2 +GENERAL,GPU +gpu +127\.0\.0\.1/m);
+  assert.match(workers, /^gpu-1 +(?:ready|busy) +\d\/2 +GENERAL,GPU +gpu +127\.0\.0\.1/m);
   assert.deepEqual(site.calls, ["up gpu-1 gpu 2 GPU"]);
 
   const env = readFileSync(join(site.folder, "env-gpu-1"), "utf8");
