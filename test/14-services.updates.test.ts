@@ -23,7 +23,7 @@ console.log("version", version);
 const listen = () => {
   if (gate !== undefined && !existsSync(gate)) return setTimeout(listen, 20);
   const server = createServer(({ url }, response) => {
-    const answer = () => url.startsWith("/slow") && !existsSync(url.slice(5))
+    const answer = () => url.startsWith("/slow") && !existsSync(decodeURI(url.slice(5)))
       ? setTimeout(answer, 20) : response.end(version);
     answer();
   });
@@ -184,8 +184,8 @@ test("a deploy counts the replicas that stay, and not those that drain", async (
     client.close();
   });
   const go = join(folder, "drained");
-  const ask = (): Promise<string> =>
-    fetch(`http://127.0.0.1:${forwarding.port}/slow${go}`).then((response) => response.text());
+  const url = `http://127.0.0.1:${forwarding.port}/slow${encodeURI(go)}`;
+  const ask = (): Promise<string> => fetch(url).then((response) => response.text());
   // One for each replica: the one that is too many drains.
   const slow = [ask(), ask()];
   const isOpen = async (): Promise<boolean> => {
@@ -298,7 +298,7 @@ test("through a forwarded port no request fails during an update, and one that t
   // 200 a second.
   const timer = setInterval(() => asked.push(one()), 5);
   const go = join(folder, "updated");
-  const slow = ask(`/slow${go}`);
+  const slow = ask(`/slow${encodeURI(go)}`);
   assert.equal((await deploy("other.mjs", "two")).code, 0);
   await eventually("the new one answers", () => (answers.get("two") ?? 0) > 20);
   writeFileSync(go, "");
