@@ -161,6 +161,24 @@ test("a deadline that changes often leaves dead entries that are cleaned up toge
   assert.ok(heaps.size > 10 && heaps.size < 20, `${heaps.size} heaps for 1000 changes`);
 });
 
+test("when no key has a deadline any more, no entry is left of those that had one", (t) => {
+  const { ask } = fixture();
+  const sizes: number[] = [];
+  const { push } = TimerHeap.prototype;
+  t.mock.method(TimerHeap.prototype, "push", function (
+    this: TimerHeap<string>, ...entry: [string, number]
+  ) {
+    push.apply(this, entry);
+    sizes.push(this.size);
+  });
+  for (const last of [["PERSIST", "k"], ["DEL", "k"], ["FLUSHALL"]]) {
+    ask("SET", "k", "v", "EX", "100");
+    ask(...last);
+  }
+  ask("SET", "k", "v", "EX", "100");
+  assert.deepEqual(sizes, [1, 1, 1, 1]);
+});
+
 test("a snapshot is of one moment, whatever happens while it is taken", async () => {
   for (let seed = 1; seed <= 40; seed++) {
     const random = seededRandom(seed);

@@ -10,6 +10,7 @@ import {
   memoryCeiling, openStore, parseMemory, ReplyBuffer, Refusal, type Reply, type Session, Engine,
 } from "#store";
 import { BigMap } from "../src/store/data/big-map.ts";
+import { List } from "../src/store/data/list.ts";
 import { fixture } from "./15-store.support.ts";
 
 const OOM = new Refusal("OOM command not allowed when used memory > 'maxmemory'.");
@@ -34,6 +35,29 @@ test("BigMap is a Map, whatever the size of those it consists of", () => {
     for (const key of [...map.keys()]) assert.equal(big.delete(key), true);
     assert.equal(big.size, 0);
     assert.equal(big.delete("k1"), false);
+  }
+});
+
+test("List is an array, and its free slots keep nothing alive that was in it", () => {
+  const random = seededRandom(7);
+  const [list, model] = [new List(), [] as string[]];
+  for (let step = 0; step < 5000; step++) {
+    const item = `item ${step}`;
+    // Longer for a while, then shorter, so that the ring grows, wraps around and shrinks.
+    const grows = random.u32() % 10 < (step % 400 < 200 ? 7 : 3);
+    const left = random.u32() % 2 === 0;
+    if (grows && left) [list.pushLeft(item), model.unshift(item)];
+    else if (grows) [list.pushRight(item), model.push(item)];
+    else if (model.length > 0 && random.u32() % 4 === 0) {
+      const place = random.u32() % model.length;
+      [list.remove([place]), model.splice(place, 1)];
+    } else if (left) assert.equal(list.popLeft(), model.shift());
+    else assert.equal(list.popRight(), model.pop());
+    assert.deepEqual([...list.slice()], model);
+    // The ring has at least so many slots, and at() reads on behind the last element.
+    const slots = Math.max(4, 2 ** Math.ceil(Math.log2(list.size)));
+    const free = Array.from({ length: slots - list.size }, (_, i) => list.at(list.size + i));
+    assert.deepEqual(new Set(free), new Set(free.length > 0 ? [undefined] : []), `step ${step}`);
   }
 });
 

@@ -118,6 +118,14 @@ test("BLPOP may wait for longer than a timer can, and refuses times that are non
     new Refusal("ERR timeout is out of range"),
   );
   assert.deepEqual(ask("BLPOP", "l", "inf"), new Refusal("ERR timeout is out of range"));
+  // 2^63 ms at the most.
+  assert.deepEqual(
+    ask("BLPOP", "l", "9223372036854778"),
+    new Refusal("ERR timeout is out of range"),
+  );
+  const patient = client();
+  store.execute(patient.session, ["BLPOP", "l", "9223372036854775"]);
+  assert.deepEqual(patient.heard(), []);
   assert.deepEqual(ask("BLPOP", "l", "-0x1"), new Refusal("ERR timeout is negative"));
   for (const wrong of ["0x", "0xZ", "0x1p", "1e400"]) {
     assert.deepEqual(
