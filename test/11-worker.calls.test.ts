@@ -8,7 +8,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
 import { after, afterEach, test } from "node:test";
-import { type Worker } from "node:worker_threads";
+import { Worker } from "node:worker_threads";
 import {
   createExecutor, MAX_RESULT_BYTES, type ExecOutcome, type ExecRequest, type Running,
 } from "#exec";
@@ -454,7 +454,8 @@ test("a process of calls is on the list of what ends with us, off it when it is 
   assert.ok(!parseJournal(readFileSync(path, "latin1")).has(pid));
 });
 
-test("built-in calls whose thread has ended fail, and the next ones get a new thread", async () => {
+test("built-in calls whose thread has ended fail, and the next ones get a new thread", async (t) => {
+  const ref = t.mock.method(Worker.prototype, "ref");
   const calls = pool(1);
   for (const crash of [undefined, new Error("no memory")]) {
     const began = once(process, "worker") as Promise<[Worker]>;
@@ -469,7 +470,9 @@ test("built-in calls whose thread has ended fail, and the next ones get a new th
       assert.deepEqual([kind, message], ["internal", why]);
     }
   }
+  ref.mock.resetCalls();
   assert.equal(String((await end(calls, "titan:echo", {}, "3")).result), "3");
+  assert.equal(ref.mock.callCount(), 1, "our process must not end while it waits for an answer");
 });
 
 test("a process that cannot be started fails its call, and not the worker", async () => {

@@ -228,10 +228,8 @@ export class CallPool {
     carrier.idle?.cancel();
     carrier.call = attempt;
     carrier.loaded.set(key, call.url);
-    attempt.onStop = () => {
-      this.#discard(carrier);
-      this.#dispatch();
-    };
+    // The end of the process lets the next call begin.
+    attempt.onStop = () => this.#discard(carrier);
     attempt.onPause = (paused) => (paused ? carrier.process.pause() : carrier.process.resume());
     if (attempt.isPaused) carrier.process.pause();
     carrier.process.hold();
