@@ -311,6 +311,23 @@ test("there are as many keys as may be, and not one more", () => {
   assert.equal(ask("SET", "d", "v"), "OK");
 });
 
+test("a value is dumped in commands of 64 elements, or of a mebibyte", () => {
+  const { ask, store } = fixture();
+  const words = Array.from({ length: 130 }, (_, i) => `word ${i}`);
+  const large = Array.from({ length: 5 }, (_, i) => `${i}`.padEnd(MIB / 2));
+  ask("RPUSH", "list", ...words);
+  ask("HSET", "hash", ...words);
+  ask("RPUSH", "large list", ...large);
+  ask("HSET", "large hash", ...large, "last");
+  const counts = [...store.dump()].map(([name, key, ...rest]) => [name, key, rest.length]);
+  assert.deepEqual(counts, [
+    ["RPUSH", "list", 64], ["RPUSH", "list", 64], ["RPUSH", "list", 2],
+    ["HSET", "hash", 64], ["HSET", "hash", 64], ["HSET", "hash", 2],
+    ["RPUSH", "large list", 2], ["RPUSH", "large list", 2], ["RPUSH", "large list", 1],
+    ["HSET", "large hash", 2], ["HSET", "large hash", 2], ["HSET", "large hash", 2],
+  ]);
+});
+
 test("a copy of a value that would be too much is refused before it is made", () => {
   const { ask, store } = fixture({ memory: { maxMemory: 1_600_000 } });
   const members = (n: number): string[] =>
