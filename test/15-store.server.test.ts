@@ -236,6 +236,54 @@ test("startStore() cuts off a subscriber that never reads, at 32 MiB, and not th
   await over();
 });
 
+test("a client that takes nothing gets no write before its socket has drained, then one", async () => {
+  const world = new SimWorld({ seed: 1 });
+  const host = world.host("s");
+  /** Since the socket has said that it is full. */
+  let early = 0;
+  let isFull = false;
+  const watch = (socket: Socket): Socket => {
+    const [write, handle] = [socket.write.bind(socket), socket.handle.bind(socket)];
+    return Object.assign(socket, {
+      write: (piece: Uint8Array) => {
+        if (isFull) early++;
+        return !(isFull = !write(piece));
+      },
+      handle: (handlers: SocketHandlers) => handle(Object.assign(Object.create(handlers), {
+        onDrain: () => {
+          isFull = false;
+          handlers.onDrain?.();
+        },
+      })),
+    });
+  };
+  const network: Host["network"] = {
+    ...host.network,
+    listen: (at, onSocket) => host.network.listen(at, (socket) => onSocket(watch(socket))),
+  };
+  const store = new Engine({ host });
+  const listen = { host: "127.0.0.1", port: 6479 };
+  const server = await world.settle(startStore({ host: { ...host, network }, listen, store }));
+  const socket = await world.settle(world.host("c").network.dial({ host: "s", port: 6479 }));
+  let heard = "";
+  socket.handle({ onData: (chunk) => (heard += chunk.toString("latin1")), onClose: () => {} });
+  socket.write(bytes(request("SUBSCRIBE", "news")));
+  await world.run(world.now + 20);
+  socket.pause();
+  for (let i = 0; i < 100; i++) {
+    store.subscriptions.publish("news", "m".repeat(64 * 1024));
+    await world.run(world.now + 1);
+  }
+  assert.ok(isFull, "6 MiB are more than a socket takes");
+  assert.equal(early, 0);
+  socket.resume();
+  await world.run(world.now + 1000);
+  assert.equal(heard.split("message").length - 1, 100);
+  await world.settle(server.close());
+  store.close();
+  await world.run();
+});
+
 test("startStore() cuts off whoever asks for more in one answer than 256 MiB", async () => {
   const { dial, over } = await room();
   const peer = await dial();
