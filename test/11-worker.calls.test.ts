@@ -317,8 +317,14 @@ test("a call's output stops while nobody reads, goes on, and comes before its en
   const outcome = await running.done;
   assert.equal(String(outcome.result), '"end"', outcome.message);
   assert.equal(text, Array.from({ length: 60_000 }, (_, i) => `${i}\n`).join("") + "last\n");
-  const stopped = start(calls, "lines", { onOutput: () => stopped.running.pauseOutput() });
-  await until("some has come", () => stopped.running !== undefined);
+  let isPaused = false;
+  const stopped = start(calls, "lines", {
+    onOutput: () => {
+      stopped.running.pauseOutput();
+      isPaused = true;
+    },
+  });
+  await until("some has come", () => isPaused);
   stopped.running.cancel();
   assert.equal(brief(await stopped.running.done), "failed cancelled");
   assert.equal(String((await end(calls, "double", {}, "2")).result), "4");

@@ -772,6 +772,32 @@ test("a replica survives every flipped bit of the stream", async () => {
   await world.settle(listener.close());
 });
 
+test("a change of the turn in which a copy begins is in the copy, and not told again", async () => {
+  const world = new SimWorld({ seed: 12 });
+  const primary = await node(world, "p");
+  const execute = primary.store.execute.bind(primary.store);
+  primary.store.execute = (session, argv) => {
+    execute(session, argv);
+    const { takeOver } = session;
+    if (takeOver === undefined) return;
+    session.takeOver = (socket) => {
+      const taken = takeOver(socket);
+      primary.ask("INCR", "n");
+      return taken;
+    };
+  };
+  for (const n of ["1", "2"]) {
+    const { socket, state } = await speak(world, "p");
+    socket.write(Buffer.from("TITAN.SYNC ? 0\r\n"));
+    await world.run(world.now + 100);
+    const copy = state.text.slice(state.text.indexOf("SET"));
+    assert.equal(copy, `SET\r\n$1\r\nn\r\n$1\r\n${n}\r\n*1\r\n$9\r\ntitan.end\r\n`);
+    socket.destroy();
+    await world.run(world.now + 100);
+  }
+  await primary.over();
+});
+
 test("a primary cuts off a replica that speaks something else, and serves two " +
   "that do not", async () => {
   const world = new SimWorld({ seed: 10 });

@@ -114,7 +114,6 @@ export class Replication {
       throw new Refusal("ERR a replica has no replicas of its own: ask its primary");
     }
     const { host, snapshots, flush } = this.#options;
-    flush();
     const backlog = (this.#backlog ??= new Backlog());
     const offset = known.id === this.#id && backlog.has(known.offset) ? known.offset : undefined;
     const context: ReplicaStreamContext = {
@@ -154,12 +153,11 @@ export class Replication {
 
   /** REPLICAOF. Undefined: be a primary, with the data that is here. */
   follow(primary: Address | undefined): void {
-    const { host, store, snapshots, flush, applied, caughtUp, onLinkError } = this.#options;
+    const { host, store, snapshots, applied, caughtUp, onLinkError } = this.#options;
     const before = this.#link?.primary;
     if (primary !== undefined && before?.host === primary.host && before.port === primary.port) {
       return;
     }
-    flush();
     this.#link?.stop();
     this.#link = undefined;
     if (primary === undefined) {
