@@ -24,11 +24,12 @@ class Stage {
       return { cancel: () => undefined };
     };
     const host = { ...nodeHost(), timers: { after } } as unknown as Host;
-    const run = async ({ query, tell }: Asked): Promise<unknown> => {
+    const run = async ({ query, tell, signal }: Asked): Promise<unknown> => {
       this.made.push("gates");
       tell("x-titan-seq", "1");
       const { value } = this;
       await this.gate;
+      signal.throwIfAborted();
       return { value, query: query.size };
     };
     const broken = async (): Promise<never> => {
@@ -42,10 +43,17 @@ class Stage {
     ]);
   }
 
-  async ask(...names: string[]): Promise<{ answers: any; etag: string; bytes: Buffer }> {
+  ask(...names: string[]): Promise<{ answers: any; etag: string; bytes: Buffer }> {
+    return this.askUntil(new AbortController().signal, ...names);
+  }
+
+  /** `signal`: of the connection of the one who asks. */
+  async askUntil(
+    signal: AbortSignal, ...names: string[]
+  ): Promise<{ answers: any; etag: string; bytes: Buffer }> {
     const query = new URLSearchParams(names.map((name) => ["get", name]));
     const tell = (): never => assert.fail("a header of one of them is none of the whole");
-    const asked = { query, tell } as unknown as Asked;
+    const asked = { query, tell, signal } as unknown as Asked;
     const { bytes, etag }: Shared = await this.together.answer(asked);
     return { answers: JSON.parse(bytes.toString()), etag, bytes };
   }
@@ -88,6 +96,19 @@ test("nobody gets what was read before a change of theirs", async () => {
   stage.pass(SHARED_MS - 1);
   assert.equal((await stage.ask("gates")).answers[0].value.value, 2);
   assert.equal(stage.made.length, 2);
+});
+
+test("an answer comes to the others when the one who asked first has gone", async () => {
+  const stage = new Stage();
+  let free: () => void = () => undefined;
+  stage.gate = new Promise<void>((resolve) => (free = resolve));
+  const gone = new AbortController();
+  const [first, second] = [stage.askUntil(gone.signal, "gates"), stage.ask("gates")];
+  gone.abort();
+  free();
+  await first;
+  assert.deepEqual((await second).answers, [{ get: "gates", value: { value: 1, query: 0 } }]);
+  assert.equal(stage.made.length, 1);
 });
 
 test("an old timer ends no new answer", async () => {

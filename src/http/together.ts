@@ -88,8 +88,10 @@ export class Together {
   }
 
   async #make(names: readonly string[], asked: Asked): Promise<Shared> {
-    // A header of one of them is none of the whole.
-    const inner = { ...asked, query: new URLSearchParams(), tell: () => undefined };
+    // A header of one of them is none of the whole. Others wait for it, too: it goes on when the
+    // one who asked first has gone.
+    const { signal } = new AbortController();
+    const inner = { ...asked, query: new URLSearchParams(), tell: () => undefined, signal };
     const answers = await Promise.all(names.map(async (name) => {
       try {
         return { get: name, value: await this.#routes.get(name)!.run(inner) };
