@@ -212,10 +212,7 @@ export class RpcConnection {
     this.#account.charge();
   }
 
-  /**
-   * Memory that this peer makes us hold. Bytes in the socket count only while the socket takes no
-   * more.
-   */
+  /** Memory that this peer makes us hold. Bytes in the socket count while it takes no more. */
   get heldBytes(): number {
     const { heldBytes, blocked } = this.#outbox;
     const out = heldBytes + (blocked ? this.#socket.pendingBytes : 0) + this.#itemBytes;
@@ -255,6 +252,14 @@ export class RpcConnection {
     this.#account.charge();
   }
 
+  #goOn(): void {
+    this.#resting = false;
+    if (this.closed) return;
+    this.#socket.resume();
+    this.#guard(() => this.#read());
+    this.#account.charge();
+  }
+
   // #region read
   /** Handles the frames that have arrived, until its slice of time ends. */
   #read(): void {
@@ -271,13 +276,9 @@ export class RpcConnection {
       if (clock.monotonic() < until) continue;
       this.#resting = true;
       this.#socket.pause();
-      return timers.soon(() => {
-        this.#resting = false;
-        if (this.closed) return;
-        this.#socket.resume();
-        this.#guard(() => this.#read());
-        this.#account.charge();
-      });
+      // Every other turn of the loop is free of this connection's frames: what others have sent
+      // during one is answered before the next.
+      return timers.soon(() => timers.soon(() => this.#goOn()));
     }
   }
   // #endregion
@@ -364,8 +365,7 @@ export class RpcConnection {
 
   #item({ requestId: id, body, bodyCrc }: Frame): void {
     const call = this.#pending.get(id);
-    // No entry: the request was cancelled or its deadline passed, and the item crossed our CANCEL
-    // on its way.
+    // The request was cancelled or its deadline passed, and the item crossed our CANCEL.
     if (call === undefined) return;
     if (call.item(call.isPoured ? body : this.#decoder.own(body), bodyCrc)) return;
     this.#violation(`an item of request ${id}, which is no stream or has no credit left`);

@@ -63,8 +63,11 @@ export const GRAIN_BYTES = 16 * 1024;
 export const SLICE_MS = 0.5;
 /** Small frames between two looks at the clock… */
 export const SLICE_FRAMES = 16;
-/** …and bytes of a request that count as one more: one of a hundred jobs takes a master 3 ms. */
-export const SLICE_FRAME_BYTES = 256;
+/**
+ * …and bytes of a request that count as one more. Four jobs in a list are as many, and take a master
+ * as long as a small request does: a list of a hundred is a slice of its own.
+ */
+export const SLICE_FRAME_BYTES = 128;
 
 // #region limits
 export const DEFAULT_LIMITS: RpcLimits = {
