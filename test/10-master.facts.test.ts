@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { eventJson, Event, type EventNames } from "#core";
 import { LogError } from "#log";
 import type { Client, ClusterEvent } from "#sdk";
-import { FactsAsked, FactsPage, Op } from "#wire";
+import { FactsAsked, FactsPage, isDetail, Op, type Fact } from "#wire";
 import { Facts, MAX_FOLLOWS, MAX_RECENT_BYTES } from "../src/master/facts.ts";
 import { MAX_PAST_FACTS, readPast } from "../src/master/past.ts";
 import { hello, pipeline, report, Room, spec } from "./10-master.support.ts";
@@ -135,6 +135,48 @@ test("a gap is told exactly: from memory, from the disk, or as a gap that nobody
     await after.stop();
   }));
 
+test("texts of details are made while somebody wants them; one who comes later has them all", () =>
+  Room.run(async (room) => {
+    await room.start();
+    const client = await room.client();
+    await room.worker("w", { works: true });
+    const leaving = new AbortController();
+    const lean: Fact[] = [];
+    const leaning = (async () => {
+      const wish = { from: 1, details: false, signal: leaving.signal };
+      for await (const page of client.facts(wish)) lean.push(...page.facts);
+    })().catch(() => undefined);
+    /** A run to its end; what the lean follower has got of it. */
+    const runOne = async (): Promise<{ details: boolean[]; others: boolean[] }> => {
+      const before = lean.length;
+      const { run } = await client.submitSpec(pipeline([spec("a")]));
+      await client.wait(run);
+      const last = (await client.info()).nextSeq - 1;
+      await room.until(() => lean.length === last);
+      const told = lean.slice(before);
+      const haveText = (facts: Fact[]): boolean[] =>
+        [...new Set(facts.map(({ text }) => text !== ""))];
+      return {
+        details: haveText(told.filter(isDetail)),
+        others: haveText(told.filter((fact) => !isDetail(fact))),
+      };
+    };
+    assert.deepEqual(await runOne(), { details: [false], others: [true] });
+    const full = follow(client, 1);
+    assert.deepEqual(await runOne(), { details: [true], others: [true] });
+    await room.until(() => full.told.length === lean.length);
+    assert.deepEqual(numbers(full.told), upTo(1, lean.length), "those of before are on the disk");
+    assert.deepEqual(types(full.told), lean.map(({ type }) => type));
+    await full.stop();
+    assert.deepEqual(await runOne(), { details: [false], others: [true] });
+    const late = follow(client, 2);
+    await room.until(() => late.told.length === lean.length - 1);
+    assert.deepEqual(numbers(late.told), upTo(2, lean.length));
+    assert.deepEqual(await runOne(), { details: [true], others: [true] });
+    leaving.abort();
+    await Promise.all([late.stop(), leaning]);
+  }));
+
 test("readPast() gives all of a gap and nothing else, or says that it cannot", async () => {
   const events = upTo(1, 6).map((seq): Event =>
     ({ type: "JobStopped", run: seq === 5 ? 2 : 1, job: 0, attempt: 1, at: seq }));
@@ -197,7 +239,7 @@ test("a follower that does not read costs what is bounded, and misses nothing", 
     const client = await room.client();
     const raw = await room.raw();
     await raw.request(Op.HELLO, hello());
-    const ask = () => raw.stream(Op.FACTS, FactsAsked.encode({ from: undefined }));
+    const ask = () => raw.stream(Op.FACTS, FactsAsked.encode({ from: undefined, details: true }));
     const pages = ask()[Symbol.asyncIterator]();
     await pages.next();
     // A fact names a hundred jobs: 12 KB.
@@ -236,10 +278,10 @@ function bareFacts() {
     pages.push(make()) };
   const log = { nextSeq: 9, durableSeq: 8, onSync: () => undefined };
   const facts = new Facts({ log, turns, engine: () => engine } as never);
-  const follow = (): (() => void) => {
+  const follow = (details = true): (() => void) => {
     let leave = (): void => undefined;
     const onCancel = (fn: () => void): void => void (leave = fn);
-    facts.follow({ onCancel, over: false } as never, {}, undefined);
+    facts.follow({ onCancel, over: false } as never, {}, { from: undefined, details });
     return leave;
   };
   return { facts, follow, runs, workers, durable, pages, log };

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Client } from "#sdk";
 import { SimWorld } from "#simhost";
-import type { FactsPage, RowsPage, Touched } from "#wire";
+import { isDetail, type FactsPage, type RowsPage, type Touched } from "#wire";
 import { MAX_GAP_FACTS } from "../src/http/catch-up.ts";
 import { EventHub } from "../src/http/events.ts";
 import { news, NO_ROWS, type SeenFact } from "../src/http/frames.ts";
@@ -28,6 +28,8 @@ class FakeMaster {
   /** Facts before this number are in a snapshot. */
   first = 1;
   asked: Touched[][] = [];
+  /** Whether those who followed from now on wanted details. */
+  readonly wishes: boolean[] = [];
   snapshots = 0;
   #wake: () => void = () => undefined;
   #cut = false;
@@ -39,6 +41,8 @@ class FakeMaster {
 
   /** The next question about rows fails. */
   isDeaf = false;
+  /** What happens while the next one is under way. */
+  meanwhile: (() => Promise<void>) | undefined;
 
   /** Ends the subscription, as a master does that goes away. */
   cut(): void {
@@ -54,6 +58,9 @@ class FakeMaster {
     },
     rows: async (asked: Touched[]): Promise<RowsPage> => {
       this.asked.push(asked);
+      const { meanwhile } = this;
+      this.meanwhile = undefined;
+      await meanwhile?.();
       if (this.isDeaf) {
         this.isDeaf = false;
         throw new Error("away");
@@ -64,10 +71,13 @@ class FakeMaster {
         gone: asked.filter(({ run }) => run !== "r-1").map(({ run }) => run),
       };
     },
-    facts: ({ from, signal }: { from?: number; signal?: AbortSignal }) => this.#facts(from, signal),
+    facts: (wish: { from?: number; signal?: AbortSignal; details?: boolean }) => this.#facts(wish),
   } as unknown as Client;
 
-  async *#facts(from?: number, signal?: AbortSignal): AsyncGenerator<FactsPage> {
+  async *#facts(
+    { from, signal, details = true }: { from?: number; signal?: AbortSignal; details?: boolean },
+  ): AsyncGenerator<FactsPage> {
+    if (signal !== undefined) this.wishes.push(details);
     let next = from ?? this.log.length + 1;
     const reset = next < this.first;
     if (reset) next = this.log.length + 1;
@@ -75,7 +85,8 @@ class FakeMaster {
     signal?.addEventListener("abort", () => this.#wake(), { once: true });
     while (!(signal?.aborted ?? false)) {
       const facts = this.log.slice(next - 1).map(({ type, pad }, at) =>
-        ({ type, run: "r-1", text: JSON.stringify({ seq: next + at, type, pad }) }));
+        ({ type, run: "r-1", text: details || !isDetail({ type })
+          ? JSON.stringify({ seq: next + at, type, pad }) : "" }));
       const touched = [{ run: "r-1", jobs: [], all: false }];
       if (facts.length > 0) yield { reset: false, first: next, facts, touched };
       next += facts.length;
@@ -94,9 +105,9 @@ function hall() {
   const master = new FakeMaster();
   const session = async (): Promise<Client> => master.client;
   const hub = new EventHub({ host: world.host("m"), session, version: "1" });
-  const open = (last?: number, runs: string[] = []): FakeOutlet => {
+  const open = (last?: number, all = false): FakeOutlet => {
     const outlet = new FakeOutlet();
-    hub.open(outlet, { all: false, runs }, { at: last });
+    hub.open(outlet, { all, runs: [] }, { at: last });
     return outlet;
   };
   const pass = async (ms = 1000): Promise<void> => {
@@ -131,10 +142,14 @@ test("RecentFacts keeps a bounded number, without a hole", () => {
   for (const seq of upTo(11, 15)) recent.add([fact(seq, "A", pad)], seq);
   assert.deepEqual([recent.start, recent.end], [12, 15]);
   assert.deepEqual(recent.after(13).map(({ seq }) => seq), [14, 15]);
-  assert.equal(recent.prepend([fact(12, "A", pad)]), false, "no room");
+  assert.equal(recent.fill([fact(12, "A", pad)]), false, "no room");
   recent.restart(11);
-  assert.equal(recent.prepend([fact(9), fact(10)]), true);
+  assert.equal(recent.fill([fact(9), fact(10)]), true);
   assert.deepEqual(recent.after(8).map(({ seq }) => seq), [9, 10]);
+  recent.add([fact(11)], 11);
+  assert.equal(recent.fill([fact(10, "B")]), true);
+  assert.deepEqual(recent.after(8).map(({ seq, type }) => [seq, type]),
+    [[9, "RunSubmitted"], [10, "B"], [11, "RunSubmitted"]]);
 });
 
 test("a slow reader is given nothing more, and one snapshot when it has read", async () => {
@@ -234,6 +249,40 @@ test("a snapshot is shared while all that came after it is at hand", async () =>
   open();
   await pass(50);
   assert.equal(master.snapshots, 2);
+});
+
+test("details are asked for while somebody wants them, who gets those of before, too", async () => {
+  const { master, open, pass } = hall();
+  const overview = open();
+  await pass();
+  master.add(2, "JobStarted");
+  master.add(1);
+  await pass(10);
+  assert.deepEqual([master.wishes, overview.seqs("fact")], [[false], [3]]);
+  // One is on its way to those who do not want it when somebody comes who does.
+  let page = overview;
+  master.meanwhile = async () => {
+    master.add(1, "JobStarted");
+    for (let n = 0; n < 5; n++) await new Promise((resolve) => setImmediate(resolve));
+    page = open(undefined, true);
+  };
+  master.add(1);
+  await pass();
+  assert.deepEqual([page.seqs("snapshot"), page.seqs("fact")], [[4], [5]]);
+  assert.deepEqual([master.wishes, overview.seqs("fact")], [[false, true], [3, 4]]);
+  master.add(2, "JobStarted");
+  await pass();
+  assert.deepEqual([page.seqs("fact"), overview.seqs("fact")], [[5, 6, 7], [3, 4]]);
+  const back = open(0, true);
+  await pass();
+  assert.deepEqual([back.seqs("fact"), back.seqs("snapshot")], [upTo(1, 7), []]);
+  for (const each of [page, back]) each.destroy();
+  master.add(1, "JobStarted");
+  await pass();
+  assert.deepEqual(master.wishes, [false, true, false]);
+  const again = open(7, true);
+  await pass();
+  assert.deepEqual([again.seqs("fact"), again.seqs("snapshot")], [[8], []]);
 });
 
 test("rows that could not be read are read later", async () => {

@@ -14,7 +14,9 @@ import type { Host } from "#host";
 import { runJson } from "#rows";
 import { RpcError } from "#rpc";
 import type { Client } from "#sdk";
-import { message, news, NO_ROWS, type SeenFact, type SeenRows } from "./frames.ts";
+import {
+  lacksText, message, news, NO_ROWS, type Interest, type SeenFact, type SeenRows,
+} from "./frames.ts";
 import type { Reader } from "./reader.ts";
 import type { RecentFacts } from "./recent.ts";
 import { Touches, type RowReader } from "./touched.ts";
@@ -43,7 +45,7 @@ export async function catchUp(reader: Reader, from: Sources): Promise<void> {
   if (reader.isNew) greet(reader, from);
   reader.isNew = false;
   // #exercise catchUp
-  const isKnown = reader.at !== undefined && (await reaches(reader.at, from));
+  const isKnown = reader.at !== undefined && (await reaches(reader.at, reader.interest, from));
   const gap = isKnown ? recent.after(reader.at!) : undefined;
   const isLate = wasSlow && gap !== undefined && charsOf(gap) > MAX_LATE_CHARS;
   if (gap === undefined || isLate) await sendSnapshot(reader, from);
@@ -64,18 +66,24 @@ function charsOf(facts: readonly SeenFact[]): number {
 }
 
 // #region gap
-/** Whether all facts after this number are at hand; those before the latest are in the log. */
-async function reaches(seq: number, { recent, client }: Sources): Promise<boolean> {
+/**
+ * Whether all facts after this number are at hand. Those before the latest are in the log, and so
+ * are all texts.
+ */
+async function reaches(
+  seq: number, interest: Interest, { recent, client }: Sources,
+): Promise<boolean> {
   if (seq > recent.end || recent.end - seq > MAX_GAP_FACTS) return false;
-  if (seq >= recent.start) return true;
+  const last = lacksText(interest, recent.after(seq)) ? recent.end : recent.start;
+  if (seq >= last) return true;
   const facts: SeenFact[] = [];
   for await (const page of client.facts({ from: seq + 1 })) {
     if (page.reset) return false;
     for (const [at, { type, run, text }] of page.facts.entries()) {
-      if (page.first + at > recent.start) return recent.prepend(facts);
+      if (page.first + at > last) return recent.fill(facts);
       facts.push({ seq: page.first + at, type, run, text });
     }
-    if (seq + facts.length >= recent.start) return recent.prepend(facts);
+    if (seq + facts.length >= last) return recent.fill(facts);
   }
   return false;
 }

@@ -16,7 +16,7 @@ import type { Client } from "#sdk";
 import type { FactsPage } from "#wire";
 import { catchUp } from "./catch-up.ts";
 import {
-  news, NO_ROWS, type Interest, type News, type SeenFact, type SeenRows,
+  lacksText, news, NO_ROWS, wantsDetails, type Interest, type News, type SeenFact, type SeenRows,
 } from "./frames.ts";
 import { MAX_STREAMS } from "./options.ts";
 import { Reader, type From, type Outlet } from "./reader.ts";
@@ -56,6 +56,8 @@ export class EventHub {
   #resetAt: number | undefined;
   #startedAt = 0;
   #following: AbortController | undefined;
+  /** Whether the subscription asks for the texts of details. */
+  #details = false;
   #timer: Timer | undefined;
   #beat: Timer | undefined;
   #linger: Timer | undefined;
@@ -87,7 +89,7 @@ export class EventHub {
     this.#readers.add(reader);
     outlet.once("close", () => this.#left(reader));
     this.#linger?.cancel();
-    if (this.#following === undefined) void this.#follow();
+    this.#adapt();
     this.#beat ??= this.#options.host.timers.after(BEAT_MS, () => this.#beats());
     this.#soon();
   }
@@ -101,7 +103,8 @@ export class EventHub {
   #left(reader: Reader): void {
     if (!this.#readers.delete(reader)) return;
     this.#unlive(reader);
-    if (this.#readers.size > 0 || this.#closed) return;
+    if (this.#closed) return;
+    if (this.#readers.size > 0) return this.#adapt();
     this.#beat?.cancel();
     this.#beat = undefined;
     this.#linger = this.#options.host.timers.after(LINGER_MS, () => this.#rest());
@@ -118,6 +121,15 @@ export class EventHub {
   }
 
   // #region follow
+  /** Subscribes, or again behind the last fact that came, if other readers want other things. */
+  #adapt(): void {
+    const details = [...this.#readers].some(({ interest }) => wantsDetails(interest));
+    if (this.#following !== undefined && details === this.#details) return;
+    this.#details = details;
+    this.#following?.abort();
+    void this.#follow();
+  }
+
   /** One subscription for all. When it breaks it goes on behind the last fact that came. */
   async #follow(): Promise<void> {
     const following = new AbortController();
@@ -128,7 +140,8 @@ export class EventHub {
         const client = await this.#options.session();
         this.#startedAt = (await client.info()).startedAt;
         const from = this.#seen === undefined ? undefined : this.#seen + 1;
-        for await (const page of client.facts({ from, signal })) {
+        for await (const page of client.facts({ from, signal, details: this.#details })) {
+          if (signal.aborted) break; // another one has begun, and gets this page as well
           this.#take(page);
           // Then the master holds the rest, or reads it from the disk.
           while (this.#pending.length > MAX_PENDING && !signal.aborted) await this.#sleep(NEWS_MS);
@@ -229,8 +242,12 @@ export class EventHub {
   // #region tell
   /** One text for all of them. */
   #tell(readers: ReadonlySet<Reader>, told: News): void {
-    const [first] = readers;
-    const bytes = Buffer.from(news(first!.interest, told));
+    const { interest } = [...readers][0]!;
+    if (lacksText(interest, told.facts)) {
+      for (const reader of readers) this.#unlive(reader); // it catches up, with all texts
+      return;
+    }
+    const bytes = Buffer.from(news(interest, told));
     const now = this.#options.host.clock.monotonic();
     for (const reader of readers) {
       if (reader.isBlocked) {

@@ -10,12 +10,7 @@
  *
  * Test: test/http.events.test.ts
  */
-
-/** What happens to single attempts and steps, and the passing of time: most of a log. */
-const DETAILS: ReadonlySet<string> = new Set([
-  "JobStarted", "JobSucceeded", "JobFailed", "JobLost", "JobStopped", "JobPaused", "WaitAsked",
-  "OutputLost", "StepStarted", "StepDone", "StepFailed", "TimePassed",
-]);
+import { isDetail } from "#wire";
 
 /** What a reader wants beside the rows of runs and the facts that all are told. */
 export interface Interest {
@@ -30,7 +25,7 @@ export interface SeenFact {
   readonly seq: number;
   readonly type: string;
   readonly run: string | undefined;
-  /** JSON. */
+  /** JSON. Empty: it was left out. */
   readonly text: string;
 }
 
@@ -57,8 +52,17 @@ export function message(event: string, data: string, id?: number): string {
   return `${id === undefined ? "" : `id: ${id}\n`}event: ${event}\ndata: ${data}\n\n`;
 }
 
-export function isWanted({ all, runs }: Interest, { type, run }: SeenFact): boolean {
-  return all || !DETAILS.has(type) || (run !== undefined && runs.includes(run));
+export function isWanted({ all, runs }: Interest, fact: SeenFact): boolean {
+  return all || !isDetail(fact) || (fact.run !== undefined && runs.includes(fact.run));
+}
+
+export function wantsDetails({ all, runs }: Interest): boolean {
+  return all || runs.length > 0;
+}
+
+/** One that the reader wants came without its text: nobody had asked for such when it happened. */
+export function lacksText(interest: Interest, facts: readonly SeenFact[]): boolean {
+  return facts.some((fact) => fact.text === "" && isWanted(interest, fact));
 }
 
 // #region news

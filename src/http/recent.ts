@@ -50,13 +50,20 @@ export class RecentFacts {
     this.#facts.splice(0, gone);
   }
 
-  /** Those right before the ones that are here, if there is room for all of them. */
-  prepend(facts: readonly SeenFact[]): boolean {
-    const chars = facts.reduce((sum, { text }) => sum + text.length, 0);
-    if (this.#chars + chars > MAX_KEPT_CHARS) return false;
-    this.#facts = [...facts, ...this.#facts];
-    this.#chars += chars;
-    this.#start = (facts[0]?.seq ?? this.#start + 1) - 1;
+  /**
+   * Puts some, without a hole between them and the ones that are here, before these or in the place
+   * of those with their numbers, if there is room for all.
+   */
+  fill(facts: readonly SeenFact[]): boolean {
+    const [first, last] = [facts[0], facts.at(-1)];
+    if (first === undefined || last === undefined) return true;
+    const before = this.#facts.slice(0, Math.max(0, first.seq - 1 - this.#start));
+    const all = [...before, ...facts, ...this.after(last.seq)];
+    const chars = all.reduce((sum, { text }) => sum + text.length, 0);
+    if (chars > MAX_KEPT_CHARS) return false;
+    this.#facts = all;
+    this.#chars = chars;
+    this.#start = Math.min(this.#start, first.seq - 1);
     return true;
   }
 

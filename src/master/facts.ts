@@ -10,6 +10,9 @@
  * that asks for facts that cannot be told any more, because a snapshot has taken their place or
  * because they are too many, is told so, and goes on with those that happen from then on.
  *
+ * Most facts are details of attempts, and as JSON they are a tenth of what a small job costs the
+ * master. While nobody asks for these texts they are not made.
+ *
  * With each page comes which runs and jobs look different now: much that follows from a fact (that
  * a child is skipped, say) is no fact of its own.
  *
@@ -20,7 +23,7 @@
 import { runOf, type Event, type EventNames, type Job, type Run, type State } from "#core";
 import type { Log } from "#log";
 import { RpcError, type IncomingRequest } from "#rpc";
-import { FactsPage, type Touched } from "#wire";
+import { FactsPage, isDetail, type FactsAsked, type Touched } from "#wire";
 import type { Engine } from "./engine.ts";
 import { Meter } from "./meter.ts";
 import { keptFact, readPast, type KeptFact, type KnownNames } from "./past.ts";
@@ -46,6 +49,8 @@ interface Batch {
 interface Follower {
   readonly request: IncomingRequest;
   readonly peer: object;
+  /** It wants the texts of details. */
+  readonly details: boolean;
   /** The number of the fact that it gets next. */
   next: number;
   /** It has not had its first page. */
@@ -73,6 +78,9 @@ export class Facts {
   #first = 0;
   #recent: KeptFact[] = [];
   #bytes = 0;
+  /** Followers that want details, and the number from which on these have their texts. */
+  #detailed = 0;
+  #detailedFrom = 0;
   #batch: Batch | undefined;
   #group = -1;
   /** Names of what has been forgotten since somebody follows. */
@@ -183,7 +191,9 @@ export class Facts {
     };
     for (const { seq, event } of events) {
       // Somebody who began to follow meanwhile gets what was under way from the disk.
-      if (seq >= this.#first) this.#keep(keptFact(seq, event, names));
+      if (seq < this.#first) continue;
+      const hasText = this.#detailed > 0 || !isDetail(event);
+      this.#keep(keptFact(seq, event, names, hasText));
     }
     const last = this.#recent.at(-1);
     if (last !== undefined) last.touched.push(...touchedOf(changed));
@@ -214,12 +224,8 @@ export class Facts {
   }
 
   // #region follow
-  /**
-   * `from`: the first number that is wanted. Undefined: what happens from now on.
-   *
-   * @throws {RpcError} OVERLOADED: this peer follows as often as one may
-   */
-  follow(request: IncomingRequest, peer: object, from: number | undefined): void {
+  /** @throws {RpcError} OVERLOADED: this peer follows as often as one may */
+  follow(request: IncomingRequest, peer: object, { from, details }: FactsAsked): void {
     const same = [...this.#followers].filter((each) => each.peer === peer).length;
     if (same >= MAX_FOLLOWS) {
       const found = `this connection follows it ${same} times, and none may more often`;
@@ -227,10 +233,11 @@ export class Facts {
     }
     const { log, engine } = this.#options;
     if (this.#followers.size === 0) this.#first = log.nextSeq;
+    if (details && this.#detailed++ === 0) this.#detailedFrom = log.nextSeq;
     const now = log.durableSeq + 1;
     const follower: Follower = {
       // The first fact is number 1: from 0 on is from the beginning.
-      request, peer, next: from === undefined ? now : Math.max(from, 1),
+      request, peer, details, next: from === undefined ? now : Math.max(from, 1),
       isNew: true, past: [], pumping: false, gone: false,
       // Of another log, or of a future that has not happened.
       reset: from !== undefined && from > now,
@@ -244,7 +251,9 @@ export class Facts {
   // #endregion
 
   #remove(follower: Follower): void {
+    if (follower.gone) return;
     follower.gone = true;
+    if (follower.details) this.#detailed -= 1;
     this.#followers.delete(follower);
     if (this.#followers.size > 0) return;
     this.#recent = [];
@@ -258,11 +267,18 @@ export class Facts {
     for (const follower of this.#followers) void this.#pump(follower);
   }
 
-  #isBehind({ gone, isNew, reset, past, next }: Follower): boolean {
+  #isBehind(follower: Follower): boolean {
+    const { gone, isNew, reset, past, next } = follower;
     if (gone) return false;
     if (isNew || reset || past.length > 0) return true;
-    if (next >= this.#first) return next < this.#first + this.#recent.length;
-    return this.#options.log.durableSeq + 1 >= this.#first; // all of its gap is on the disk
+    const first = this.#firstFor(follower);
+    if (next >= first) return next < this.#first + this.#recent.length;
+    return this.#options.log.durableSeq + 1 >= first; // all of its gap is on the disk
+  }
+
+  /** The first of the recent facts that are as this follower wants them. */
+  #firstFor({ details }: Follower): number {
+    return details ? Math.max(this.#first, this.#detailedFrom) : this.#first;
   }
 
   async #pump(follower: Follower): Promise<void> {
@@ -291,7 +307,7 @@ export class Facts {
       return pageOf(follower.next, []);
     }
     if (follower.past.length > 0) return this.#send(follower, follower.past);
-    if (follower.next < this.#first) return this.#pastPage(follower);
+    if (follower.next < this.#firstFor(follower)) return this.#pastPage(follower);
     return this.#send(follower, this.#recent, follower.next - this.#first);
   }
 
@@ -303,7 +319,7 @@ export class Facts {
   }
 
   async #pastPage(follower: Follower): Promise<Buffer> {
-    const range = { from: follower.next, to: this.#first };
+    const range = { from: follower.next, to: this.#firstFor(follower) };
     const past = await readPast({ log: this.#options.log, names: this.#known, range });
     if (past === undefined) return this.#resetPage(follower);
     follower.past = past;

@@ -17,7 +17,7 @@ import type { Handler, Services } from "./services.ts";
 
 export const FACT_HANDLERS: Readonly<Record<number, Handler>> = {
   [Op.FACTS]: ({ facts }, request, { connection }) =>
-    facts.follow(request, connection, FactsAsked.decode(request.body).from),
+    facts.follow(request, connection, FactsAsked.decode(request.body)),
   [Op.METRICS]: (services, request) => request.reply(Metrics.encode(metricsOf(services))),
   [Op.ROWS]: (services, request, peer) => list(services, request, {
     peer,

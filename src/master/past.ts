@@ -123,9 +123,11 @@ class PastNames implements EventNames {
 /** Of a fact in memory, beside its text. */
 const KEPT_BYTES = 200;
 
-/** With its number in front, as it is told. */
-export function keptFact(seq: number, event: Event, names: EventNames): KeptFact {
-  const text = JSON.stringify({ seq, ...eventJson(event, names) });
+/** With its number in front, as it is told; or with no text. */
+export function keptFact(
+  seq: number, event: Event, names: EventNames, hasText = true,
+): KeptFact {
+  const text = hasText ? JSON.stringify({ seq, ...eventJson(event, names) }) : "";
   const number = runOf(event);
   const run = number === undefined ? undefined : names.run(number);
   const fact: Fact = { type: event.type, run, text };

@@ -13,13 +13,29 @@ const MAX_FACT_ROWS = 100_000;
 /** Of one fact as JSON: a hundred names of 1,024 bytes, and whatever else there is. */
 export const MAX_FACT_BYTES = 256 * 1024;
 
-/** `from`: the number of the first one that is wanted, 0 as 1. Absent: the next that happens. */
-export const FactsAsked = message("FactsAsked", { from: [1, optional(u53())] });
+/** What happens to single attempts and steps, and the passing of time: most of a log. */
+const DETAILS: ReadonlySet<string> = new Set([
+  "JobStarted", "JobSucceeded", "JobFailed", "JobLost", "JobStopped", "JobPaused", "WaitAsked",
+  "OutputLost", "StepStarted", "StepDone", "StepFailed", "TimePassed",
+]);
+
+export function isDetail({ type }: { readonly type: string }): boolean {
+  return DETAILS.has(type);
+}
+
+/**
+ * `from`: the number of the first one that is wanted, 0 as 1. Absent: the next that happens.
+ * `details` false: the texts of details may be left out.
+ */
+export const FactsAsked = message("FactsAsked", {
+  from: [1, optional(u53())], details: [2, withDefault(bool(), true)],
+});
+export type FactsAsked = Infer<typeof FactsAsked>;
 
 export const Fact = message("Fact", {
   type: [1, string(64)],
   run: [2, optional(name)],
-  /** All of it, as JSON. */
+  /** All of it, as JSON. Empty: left out. */
   text: [3, string(MAX_FACT_BYTES)],
 });
 export type Fact = Infer<typeof Fact>;
