@@ -1,12 +1,16 @@
 /** Copies of a state: columns give back what was put in, and shared runs never change. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Event, hashState, State, type Run } from "#core";
+import { apply, Copier, Event, hashState, State, stateOf } from "#core";
 import { Checkpoints } from "../src/history/checkpoints.ts";
 import { stepOn, type Cursor } from "../src/history/cursor.ts";
 import { columnOf, numbersOf } from "../src/master/core/columns.ts";
+import { FinishedOver, LateIndex, RunsOver } from "../src/master/core/copy-tables.ts";
+import { Late } from "../src/master/core/late.ts";
 import { copyOfRun, runOfCopy, type RunHeader } from "../src/master/core/run-copy.ts";
-import { Bench, checkIndexes, randomLife, spec } from "./10-master.core.ts";
+import { headerOf } from "../src/master/core/snapshot.ts";
+import { Run } from "../src/master/core/state.ts";
+import { Bench, checkIndexes, NO_ROOM, randomLife, spec } from "./10-master.core.ts";
 
 test("a column gives back what it was made of, in as few bytes as its numbers need", () => {
   const widths = [[0, 1], [255, 1], [256, 2], [65_535, 2], [65_536, 4], [2 ** 32 - 1, 4]] as const;
@@ -67,6 +71,148 @@ function checkCopies(log: readonly Buffer[], every: number): number {
   }
   return most;
 }
+
+function runNumbered(number: number): Run {
+  const pipeline = { name: "a", version: undefined, project: undefined, jobs: [spec("a")] };
+  return new Run({
+    number, id: `run-${number}`, key: undefined, by: undefined, spec: pipeline, submittedAt: 1,
+  });
+}
+
+/** A copy of runs 1 to 40, every third of which goes on, and tables that lie over it. */
+function tablesOver() {
+  const runs = Array.from({ length: 40 }, (_, at) => runNumbered(at + 1));
+  for (const run of runs) run.isShared = run.number % 3 !== 0;
+  const made = runs.filter(({ isShared }) => !isShared);
+  const copied = runs.map((run) => run.isShared ? run : copyOfRun(run, headerOf(run)));
+  // Not in the order of their numbers; the first one that is not shared may be forgotten, too.
+  const ended = [...runs.filter(({ isShared }) => isShared).reverse(), made[0]!];
+  const tables = {
+    runs: new RunsOver(copied),
+    ids: new LateIndex(copied, ({ id }) => id),
+    finished: new FinishedOver(ended.map((run) => run.isShared ? run : run.number), {
+      shared: copied, made: new Map(made.map((run) => [run.number, run])),
+    }),
+  };
+  const plain = {
+    runs: new Map(runs.map((run) => [run.number, run])),
+    ids: new Map(runs.map((run) => [run.id, run])),
+    finished: new Set(ended),
+  };
+  for (const run of made) {
+    tables.runs.set(run.number, run);
+    tables.ids.set(run.id, run);
+  }
+  return { tables, plain };
+}
+
+test("tables over a copy answer as plain ones after the same changes", () => {
+  for (let seed = 1; seed <= 12; seed++) {
+    const { random } = new Bench(seed);
+    const { tables, plain } = tablesOver();
+    const pick = (all: Iterable<Run>): Run => {
+      const list = [...all];
+      return list[Math.floor(random() * list.length)]!;
+    };
+    let next = 41;
+    let run: Run;
+    const deeds: (() => void)[] = [
+      () => {
+        run = runNumbered(next++);
+        for (const { runs, ids } of [tables, plain]) {
+          runs.set(run.number, run);
+          ids.set(run.id, run);
+        }
+      },
+      () => {
+        run = pick(plain.runs.values()); // and one that is not there any more, sometimes
+        for (const { runs, ids } of [tables, plain]) {
+          runs.delete(run.number);
+          ids.delete(run.id);
+        }
+        assert.equal(tables.finished.delete(run), plain.finished.delete(run));
+        assert.equal(tables.runs.delete(run.number), false);
+      },
+      () => {
+        run = pick(plain.runs.values());
+        for (const { finished } of [tables, plain]) finished.add(run);
+      },
+      () => {
+        run = pick(plain.runs.values());
+        assert.equal(tables.finished.delete(run), plain.finished.delete(run));
+      },
+      () => {
+        const old = pick(plain.runs.values());
+        run = runNumbered(old.number);
+        for (const { runs, ids } of [tables, plain]) {
+          runs.set(run.number, run);
+          ids.set(run.id, run);
+        }
+      },
+    ];
+    for (let step = 0; step < 60 && plain.runs.size > 0; step++) {
+      deeds[Math.floor(random() * deeds.length)]!();
+      const { number } = run!;
+      assert.equal(tables.runs.get(number), plain.runs.get(number));
+      assert.equal(tables.finished.has(run!), plain.finished.has(run!));
+      assert.equal(tables.runs.size, plain.runs.size);
+      assert.equal(tables.finished.size, plain.finished.size);
+      assert.deepEqual([...tables.runs.keys()], [...plain.runs.keys()]);
+      const all = [...tables.runs.values()];
+      assert.ok([...plain.runs.values()].every((each, at) => all[at] === each), `seed ${seed}`);
+      assert.deepEqual(numbers(tables.finished), numbers(plain.finished), `seed ${seed}`);
+      if (step < 30) continue; // nobody has looked at the names so far
+      assert.equal(tables.ids.get(run!.id), plain.ids.get(run!.id));
+      assert.deepEqual([...tables.ids.keys()].sort(), [...plain.ids.keys()].sort());
+    }
+  }
+});
+
+const numbers = (runs: Iterable<Run>): number[] => [...runs].map(({ number }) => number);
+
+test("a late thing is made at the first look, or when too much waits for one", () => {
+  let made = 0;
+  const late = new Late(() => {
+    made += 1;
+    return [0];
+  });
+  late.change((all) => all.push(1));
+  assert.equal(made, 0);
+  assert.deepEqual(late.now, [0, 1]);
+  late.change((all) => all.push(2));
+  assert.deepEqual([late.now, made], [[0, 1, 2], 1]);
+  const crowded = new Late(() => ({ size: 0 }));
+  let changed = 0;
+  const change = (all: { size: number }): void => void (all.size = ++changed);
+  while (changed === 0) crowded.change(change);
+  assert.ok(changed > 10_000, `${changed}`);
+  assert.equal(crowded.now.size, changed);
+});
+
+test("keys of runs that were forgotten are known to a state of a copy", () => {
+  const bench = new Bench();
+  bench.memory = NO_ROOM;
+  const state = new State();
+  const copier = new Copier(state);
+  const worker = bench.join();
+  const forget = (key: string): void => {
+    bench.submit([spec("a")], { key });
+    for (const job of bench.schedule()) bench.finish(job);
+    bench.submit([spec("b")], { key: `${key}-later` }); // the newest one stays
+    for (const job of bench.schedule()) bench.finish(job);
+    bench.execute({ type: "Forget" });
+  };
+  assert.ok(worker > 0);
+  forget("one");
+  for (const body of bench.log) apply(state, Event.decode(body));
+  const early = bench.log.length;
+  const restored = stateOf(copier.take());
+  forget("two");
+  for (const body of bench.log.slice(early)) apply(restored, Event.decode(body));
+  assert.deepEqual(restored.keys.toJSON(), bench.state.keys.toJSON());
+  assert.equal(restored.keys.recall("one", { nowMs: bench.now }).kind, "conflict");
+  assert.equal(hashState(restored), hashState(bench.state));
+});
 
 test("states share runs that are over, and none of them ever changes", () => {
   let most = 0;

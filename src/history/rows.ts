@@ -25,12 +25,14 @@ export interface MomentRows {
 export function rowsAt(
   state: State, { run, limit, now }: { run: Run | undefined; limit: number; now: number },
 ): MomentRows {
-  const runs = run === undefined ? [...state.runs.values()].reverse() : [run];
+  const all = [...state.runs.values()];
   const jobs = run === undefined ? [] : jobRows(state, run, { limit, now });
+  const queue = queueRows(all);
+  const runs = run === undefined ? all.reverse() : [run];
   return {
     runs: runs.slice(0, limit).map(runInfo), jobs,
     workers: [...state.workers.values()].map((worker) => workerRow(state, worker)),
-    queue: queueRows(state),
+    queue,
     moreRuns: Math.max(0, runs.length - limit),
     moreJobs: (run?.jobs.length ?? 0) - jobs.length,
   };
@@ -57,9 +59,9 @@ function workerRow(state: State, worker: Parameters<typeof workerInfo>[0]): Work
 }
 
 /** By requirement, those with the most to do first. */
-function queueRows(state: State): QueueRow[] {
+function queueRows(runs: readonly Run[]): QueueRow[] {
   const found = new Map<string, QueueRow>();
-  for (const run of state.runs.values()) {
+  for (const run of runs) {
     if (!isOpenRun(run.status)) continue;
     for (const { status, order, requirement } of run.jobs) {
       const kind = status === "RUNNING" ? "running" : status === "WAITING" ? "waiting"

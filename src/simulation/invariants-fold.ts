@@ -147,7 +147,8 @@ function restore(parts: Iterable<Uint8Array>, seq: number): State {
  * sentence. Their indexes follow from these.
  */
 export function difference(whole: State, restored: State): string | undefined {
-  for (const [number, run] of whole.runs) {
+  for (const run of whole.runs.values()) {
+    const { number } = run;
     const other = restored.runs.get(number);
     const found =
       other === undefined

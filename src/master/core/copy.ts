@@ -26,9 +26,10 @@ import type { Event } from "./events.ts";
 import {
   BLOCK_JOBS, copyOfRun, runOfCopy, type RunCopy, type RunHeader,
 } from "./run-copy.ts";
+import { FinishedOver, LateIndex, LateKeys, RunsOver } from "./copy-tables.ts";
 import { headerOf, Picture } from "./snapshot.ts";
 import { SnapshotReader } from "./snapshot-reader.ts";
-import { isTerminal, type Job, type Keeper, Run, type State } from "./state.ts";
+import { isTerminal, type Job, type Keeper, Run, State, type Tables } from "./state.ts";
 
 /** About: what a run's fields take in memory, a job in a graph's columns, and a shared run. */
 const RUN_BYTES = 600;
@@ -43,7 +44,9 @@ export interface StateCopy {
   /** Those that may be forgotten, in theirs: themselves, or their numbers. */
   readonly finished: readonly (Run | number)[];
   readonly tail: readonly Buffer[];
-  readonly sums: Pick<State, "bytes" | "finishedBytes">;
+  /** Keys of runs that were forgotten. */
+  readonly keys: readonly Buffer[];
+  readonly sums: Pick<State, "jobs" | "bytes" | "finishedBytes">;
   /** What it takes in memory beside the copies before it, without runs that are over… */
   readonly cost: number;
   /** …and which of those no copy had before. */
@@ -79,18 +82,19 @@ export class Copier implements Keeper {
     const over = all.filter((run) => !run.isShared && isOver(state, run));
     for (const run of over) run.isShared = true;
     const picture = new Picture(state, all.filter((run) => !run.isShared));
-    const [head, tail] = [[...picture.head()], [...picture.tail()]];
-    for (const { length } of [...head, ...tail]) this.#cost += length;
+    const [head, tail] = [[...picture.head()], [...picture.tail(), ...picture.letters()]];
+    const keys = [...picture.keys()];
+    for (const { length } of [...head, ...tail, ...keys]) this.#cost += length;
     const last = new Map<Run, RunCopy>();
     for (const [run, header] of picture.headers()) last.set(run, this.#copyOf(run, header));
     picture.close();
     this.#last = last;
     this.#changed = new Map();
-    const { bytes, finishedBytes } = state;
+    const { jobs, bytes, finishedBytes } = state;
     return {
       head, runs: all.map((run) => last.get(run) ?? run),
       finished: [...state.finished].map((run) => run.isShared ? run : run.number),
-      tail, sums: { bytes, finishedBytes }, cost: this.#cost, over,
+      tail, keys, sums: { jobs, bytes, finishedBytes }, cost: this.#cost, over,
     };
   }
   // #endregion
@@ -146,29 +150,37 @@ function own(state: State, run: Run | undefined): void {
  * A state of its own. `spare`: one that nobody needs any more; its objects are used again where
  * they can be.
  */
-export function stateOf(
-  { head, runs, finished, tail, sums }: StateCopy, spare?: State,
-): State {
-  const reader = new SnapshotReader();
-  for (const part of head) reader.part(part);
-  const copied = new Map<number, Run>();
+export function stateOf(copy: StateCopy, spare?: State): State {
+  const made = new Map<number, Run>();
   const sizes: (readonly [Run, number])[] = [];
-  for (const run of runs) {
-    if (run instanceof Run) {
-      reader.enter(run);
-      continue;
-    }
-    const made = runOfCopy(run, spareRun(spare, run.header.number));
-    copied.set(made.number, made);
-    sizes.push([made, run.sums.bytes]);
-    reader.enter(made);
+  for (const run of copy.runs) {
+    if (run instanceof Run) continue;
+    const { number } = run.header;
+    const own = runOfCopy(run, spareRun(spare, number));
+    made.set(number, own);
+    sizes.push([own, run.sums.bytes]);
   }
-  for (const run of finished) reader.finished(typeof run === "number" ? copied.get(run)! : run);
-  for (const part of tail) reader.part(part);
+  const reader = new SnapshotReader(new State(tablesOf(copy, made)));
+  for (const part of copy.head) reader.part(part);
+  for (const run of made.values()) reader.enter(run);
+  for (const part of copy.tail) reader.part(part);
   const state = reader.finish();
   // Where it was counted again, it comes to the same.
   for (const [run, bytes] of sizes) run.bytes = bytes;
-  return Object.assign(state, sums);
+  return Object.assign(state, copy.sums);
+}
+
+/** Runs that are over are not entered: they are where the copy has them. */
+function tablesOf(
+  { runs, finished, keys }: StateCopy, made: ReadonlyMap<number, Run>,
+): Tables {
+  return {
+    runs: new RunsOver(runs),
+    runsById: new LateIndex(runs, ({ id }) => id),
+    runsByKey: new LateIndex(runs, ({ key }) => key),
+    finished: new FinishedOver(finished, { shared: runs, made }),
+    keys: new LateKeys(keys),
+  };
 }
 
 function spareRun(spare: State | undefined, number: number): Run | undefined {

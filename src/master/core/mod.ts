@@ -52,6 +52,8 @@
  *         snapshot-parts.ts     what its parts say by themselves; snapshot-blocks.ts their size
  *         snapshot-pools.ts     of pools; snapshot-groups.ts of agent runs
  *         copy.ts · run-copy.ts copies in memory, for somebody who comes back; columns.ts
+ *         copy-tables.ts        which runs there are in a state made of one; late.ts what is made
+ *                               when somebody looks
  *         snapshot-agents.ts    of jobs that ask, wait, or have added others;
  *         snapshot-indexes.ts   and how the indexes are rebuilt
  *     explain.ts                the state as people ask for it: why a job waits;

@@ -20,11 +20,11 @@ import { countAgain, index, indexAgent } from "./snapshot-indexes.ts";
 import { addPool } from "./snapshot-pools.ts";
 import { restoreNames, type NameRecord } from "./snapshot-services.ts";
 import { fromRecord, readCarried } from "./snapshot-steps.ts";
-import { NO_VOTES, Run, State, type Job } from "./state.ts";
+import { NO_VOTES, Run, State, type Job, type KeptKeys } from "./state.ts";
 
 /** Reads what `writeSnapshot` wrote, part by part, then `finish` rebuilds the indexes. */
 export class SnapshotReader {
-  readonly #state = new State();
+  readonly #state: State;
   #run: Run | undefined;
   #expected = 0;
   /** Of the run, those whose jobs have not all been read. */
@@ -33,11 +33,15 @@ export class SnapshotReader {
   readonly #artifacts: ArtifactRecord[] = [];
   /** Runs that came whole. */
   readonly #whole = new Set<Run>();
-  /** All but those that several states have: of these there may be a hundred thousand. */
+  /** All that have been read or entered. */
   readonly #own: Run[] = [];
-  #sharedJobs = 0;
   /** A run of which not all specs have been read: its graph can be built once they are there. */
   #begun: RunPart | undefined;
+
+  /** `state`: one without runs, or with some that are in no index but the tables it has. */
+  constructor(state = new State()) {
+    this.#state = state;
+  }
 
   /** What the runs take that have been read so far. */
   get bytes(): number {
@@ -77,13 +81,11 @@ export class SnapshotReader {
       case "Steps": return this.#addSteps(this.#run!, part);
       case "Carried": return this.#charge(this.#run!, readCarried(this.#run!, part));
       case "Finished": {
-        for (const number of part.runs) this.finished(this.#state.runs.get(number)!);
+        for (const number of part.runs) this.#addFinished(this.#state.runs.get(number)!);
         return;
       }
       case "Keys": {
-        for (const { key, request, run, at } of part.keys) {
-          this.#state.keys.remember(key, run, { request, nowMs: at });
-        }
+        rememberAll(this.#state.keys, part.keys);
         return;
       }
       case "Letters": {
@@ -157,30 +159,19 @@ export class SnapshotReader {
 
   /** In the place of a run's parts. */
   enter(run: Run): void {
-    const jobs = run.jobs.length;
-    this.#expected += jobs;
-    // One that is over is in no index, and has no artifact: its names are all that is entered.
-    if (run.isShared) {
-      this.#sharedJobs += jobs;
-      return this.#name(run);
-    }
+    this.#expected += run.jobs.length;
     linkAgain(this.#state, run);
     this.#whole.add(run);
     this.#enter(run);
   }
 
-  /** The next one of those that may be forgotten. */
-  finished(run: Run): void {
+  #addFinished(run: Run): void {
     this.#state.finished.add(run);
     this.#state.finishedBytes += run.bytes;
   }
 
   #enter(run: Run): void {
     this.#own.push(run);
-    this.#name(run);
-  }
-
-  #name(run: Run): void {
     const { number, id, key } = run;
     this.#state.runs.set(number, run);
     this.#state.runsById.set(id, run);
@@ -190,7 +181,7 @@ export class SnapshotReader {
   finish(): State {
     const state = this.#state;
     const waiting: Job[] = [];
-    let jobs = this.#sharedJobs;
+    let jobs = 0;
     for (const run of this.#own) {
       jobs += run.jobs.length;
       const isWhole = this.#whole.has(run);
@@ -201,11 +192,13 @@ export class SnapshotReader {
       for (const job of run.jobs) if (isToBeIndexed(state, job)) waiting.push(job);
     }
     state.jobs = jobs;
-    restoreNames(state, this.#names);
+    restoreNames(state, this.#names, this.#own);
     lookAtDeadlines(state);
     for (const record of this.#artifacts) putArtifact(state, record);
-    for (const run of state.finished) {
-      if (!run.isShared && run.artifacts.size > 0) state.leaving.add(run);
+    // In the order in which they ended. Most states have none.
+    const hasFiles = this.#own.some(({ artifacts }) => artifacts.size > 0);
+    for (const run of hasFiles ? state.finished : []) {
+      if (run.artifacts.size > 0) state.leaving.add(run);
     }
     invariant(jobs === this.#expected, `a snapshot names ${this.#expected} jobs and holds ${jobs}`);
     // In the order in which they came: timers of one moment go off in it.
@@ -225,6 +218,12 @@ function isToBeIndexed(state: State, job: Job): boolean {
     return false;
   }
   return job.status === "RUNNING" || job.status === "WAITING" || job.dueAt > 0;
+}
+
+type KeysPart = Extract<Part, { type: "Keys" }>;
+
+export function rememberAll(kept: KeptKeys, keys: KeysPart["keys"]): void {
+  for (const { key, request, run, at } of keys) kept.remember(key, run, { request, nowMs: at });
 }
 
 /** The part without the word that says what it is. */

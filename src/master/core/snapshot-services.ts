@@ -48,13 +48,15 @@ function asNumbers({ name, current, previous, next, versions }: NamedService): N
 }
 
 /** In a snapshot of an older version they are not, and are what `indexService` has made of them. */
-export function restoreNames(state: State, names: readonly NameRecord[]): void {
+export function restoreNames(
+  state: State, names: readonly NameRecord[], runs: readonly Run[],
+): void {
   for (const { name, current, previous, next, versions } of names) {
     const runOf = (number: number): Run | undefined => state.runs.get(number);
     const versionsOf = { previous: runOf(previous), next: runOf(next), versions };
     state.names.set(name, { name, current: runOf(current)!, ...versionsOf });
   }
-  for (const run of state.runs.values()) {
+  for (const run of runs) {
     if (run.update?.outcome === "WAITING") state.updates.add(run);
   }
 }

@@ -91,6 +91,8 @@ export class Picture implements Keeper {
     }
     yield Part.encode({ type: "Finished", runs: [...this.#finished] });
     yield* this.tail();
+    yield* this.keys();
+    yield* this.letters();
     this.close();
   }
 
@@ -111,10 +113,16 @@ export class Picture implements Keeper {
     for (const { block } of blocks(this.#artifacts, () => 0)) {
       yield Part.encode({ type: "Artifacts", artifacts: block.map(recordOf) });
     }
+  }
+
+  *keys(): Generator<Buffer> {
     for (const { block } of blocks(this.#keys, () => 0)) {
       const keys = block.map(([key, request, run, at]) => ({ key, request, run, at }));
       yield Part.encode({ type: "Keys", keys });
     }
+  }
+
+  *letters(): Generator<Buffer> {
     const { dropped, letters } = this.#letters;
     if (letters.length > 0) {
       yield Part.encode({ type: "Letters", dropped, letters: letters.map(([, letter]) => letter) });

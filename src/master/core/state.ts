@@ -115,6 +115,48 @@ export interface Keeper {
   before(job: Job): void;
 }
 
+/** Runs by number, in the order in which they came. */
+export interface RunTable {
+  readonly size: number;
+  get(number: number): Run | undefined;
+  has(number: number): boolean;
+  set(number: number, run: Run): void;
+  delete(number: number): boolean;
+  keys(): IterableIterator<number>;
+  values(): IterableIterator<Run>;
+}
+
+/** Runs by a name of theirs. */
+export interface RunIndex {
+  get(name: string): Run | undefined;
+  has(name: string): boolean;
+  keys(): IterableIterator<string>;
+  set(name: string, run: Run): void;
+  delete(name: string): void;
+}
+
+/** Oldest first. */
+export interface FinishedRuns extends Iterable<Run> {
+  readonly size: number;
+  has(run: Run): boolean;
+  add(run: Run): void;
+  delete(run: Run): boolean;
+}
+
+export type KeptKeys = Pick<IdempotencyKeys<string>, "size" | "recall" | "remember" | "toJSON">;
+
+/** What a state made of a copy has in another form (copy-tables.ts). */
+export interface Tables {
+  readonly runs: RunTable;
+  readonly runsById: RunIndex;
+  readonly runsByKey: RunIndex;
+  readonly finished: FinishedRuns;
+  readonly keys: KeptKeys;
+}
+
+export const newKeys = (): IdempotencyKeys<string> =>
+  new IdempotencyKeys<string>({ maxKeys: MAX_KEPT_KEYS });
+
 const NO_PROSPECTS: ReadonlyMap<string, string> = new Map();
 
 export class State {
@@ -123,13 +165,13 @@ export class State {
   nextOrder = 1;
   /** The latest time any event carried. */
   at = 0;
-  readonly runs = new FreshMap<number, Run>();
-  readonly runsById = new FreshMap<string, Run>();
-  readonly runsByKey = new FreshMap<string, Run>();
+  readonly runs: RunTable;
+  readonly runsById: RunIndex;
+  readonly runsByKey: RunIndex;
   /** Jobs of all runs, ended or not. */
   jobs = 0;
   /** Runs that have ended and may be forgotten, oldest first: all but those that `names` keep. */
-  readonly finished = new FreshSet<Run>();
+  readonly finished: FinishedRuns;
   /** What all runs take in memory, as `memory.ts` counts it… */
   bytes = 0;
   /** …and those in `finished`. */
@@ -183,7 +225,7 @@ export class State {
   /** Those of runs that were forgotten, by RUN/JOB… */
   letters = new DeadLetters<DeadLetter>();
   /** …and the ids of such runs, by the keys that made them. */
-  readonly keys = new IdempotencyKeys<string>({ maxKeys: MAX_KEPT_KEYS });
+  readonly keys: KeptKeys;
   /** Requirements of the runs that go on, and how many runs have each. */
   readonly requirements = new Map<string, number>();
   readonly ready = new RequirementQueues<Job>();
@@ -200,6 +242,14 @@ export class State {
   startable: readonly ReadonlySet<string>[] = [];
   /** Pictures that are being made; not part of the state. */
   keepers: readonly Keeper[] = [];
+
+  constructor(tables?: Tables) {
+    this.runs = tables?.runs ?? new FreshMap();
+    this.runsById = tables?.runsById ?? new FreshMap();
+    this.runsByKey = tables?.runsByKey ?? new FreshMap();
+    this.finished = tables?.finished ?? new FreshSet();
+    this.keys = tables?.keys ?? newKeys();
+  }
 }
 
 /**
