@@ -1,7 +1,9 @@
 /** Copies of a state: columns give back what was put in, and shared runs never change. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { apply, Copier, Event, hashState, State, stateOf } from "#core";
+import {
+  apply, Copier, Event, hashState, readSnapshot, State, stateOf, writeSnapshot,
+} from "#core";
 import { Checkpoints } from "../src/history/checkpoints.ts";
 import { stepOn, type Cursor } from "../src/history/cursor.ts";
 import { columnOf, numbersOf } from "../src/master/core/columns.ts";
@@ -28,6 +30,29 @@ test("a column gives back what it was made of, in as few bytes as its numbers ne
   }
   const same = columnOf(Array<string>(4096).fill("a"), (value) => value);
   assert.ok(same.bytes < 100, "one value for all of them");
+});
+
+test("ended runs with artifacts leave in the order in which they ended, also when restored", () => {
+  const bench = new Bench();
+  const state = new State();
+  const copier = new Copier(state);
+  bench.join({ slots: 4 });
+  for (const name of ["first", "second", "third", "plain"]) {
+    const id = bench.submit([spec("a")], { name });
+    const run = bench.state.runsById.get(id)!.number;
+    const artifact = {
+      run, name: "file", sha256: "a".repeat(64), size: 1, byRun: id, byJob: "a", byAttempt: 1,
+      by: "somebody", at: bench.now,
+    };
+    if (name !== "plain") bench.commit([{ type: "ArtifactPut", ...artifact }]);
+  }
+  const started = bench.schedule();
+  for (const at of [2, 3, 0, 1]) bench.finish(started[at]!);
+  const expected = [3, 1, 2]; // numbers of runs
+  assert.deepEqual(numbers(bench.state.leaving), expected);
+  assert.deepEqual(numbers(readSnapshot(writeSnapshot(bench.state)).leaving), expected);
+  for (const body of bench.log) apply(state, Event.decode(body));
+  assert.deepEqual(numbers(stateOf(copier.take()).leaving), expected);
 });
 
 /** A change of such a run throws from here on. */

@@ -9,7 +9,9 @@ import {
 import { History } from "#history";
 import type { Host } from "#host";
 import { openLog } from "#log";
-import { Checkpoints } from "../src/history/checkpoints.ts";
+import {
+  checkpointLimits, Checkpoints, MAX_CHECKPOINT_BYTES,
+} from "../src/history/checkpoints.ts";
 import { stepOn } from "../src/history/cursor.ts";
 import { commandsOf, effectsOf, KINDS, perhaps } from "../src/history/origins.ts";
 import { Bench, checkIndexes, NO_ROOM, randomLife, spec } from "./10-master.core.ts";
@@ -194,6 +196,15 @@ test("a time is the moment behind the last fact that is not later", inWorld(asyn
     assert.equal(await history.at({ at }, ({ seq }) => seq), last, `${at}`);
   }
 }));
+
+test("of two limits of the memory of checkpoints, the lesser one counts", () => {
+  const bytesOf = (maxBytes?: number): number =>
+    checkpointLimits(maxBytes === undefined ? {} : { maxBytes }).maxBytes;
+  assert.equal(bytesOf(40_000), 40_000, "a thread with little memory");
+  assert.equal(bytesOf(2 * MAX_CHECKPOINT_BYTES), MAX_CHECKPOINT_BYTES, "one with much of it");
+  assert.equal(bytesOf(), MAX_CHECKPOINT_BYTES);
+  assert.equal(checkpointLimits({ every: 4 }).every, 4);
+});
 
 test("checkpoints stay within their budget, and each is a state of its own", () => {
   const { log } = randomLife(7, 250, () => undefined, { services: true, journals: true });

@@ -16,6 +16,10 @@ import { Copier, stateOf, type Run, type State, type StateCopy } from "#core";
 import type { LogPlace } from "#log";
 import type { Cursor } from "./cursor.ts";
 
+/** A part of what a visit may take (300 ms) goes into folding: 300,000 facts a second. */
+const CHECKPOINT_FACTS = 16_384;
+/** Of all checkpoints: a million facts of runs of one job need 600 MB. */
+export const MAX_CHECKPOINT_BYTES = 1024 * 1024 * 1024;
 /** Of most facts less, with their share of the log's own. */
 const BYTES_PER_FACT = 100;
 /** Of what the master counts for a run, with its places in lists, and room for what comes of it. */
@@ -32,6 +36,12 @@ export interface CheckpointLimits {
   readonly every: number;
   /** About: of memory, for all of them but the first. */
   readonly maxBytes: number;
+}
+
+/** What somebody has asked for, and no more memory than there is for this at all. */
+export function checkpointLimits(asked: Partial<CheckpointLimits>): CheckpointLimits {
+  const maxBytes = Math.min(MAX_CHECKPOINT_BYTES, asked.maxBytes ?? Infinity);
+  return { every: CHECKPOINT_FACTS, ...asked, maxBytes };
 }
 
 /** What runs that are over take in memory. */

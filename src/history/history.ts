@@ -16,7 +16,7 @@ import type { Host } from "#host";
 import { LogView } from "#log";
 import type { ChangedRows, Fact, HistorySpan } from "#wire";
 import { ToldChanges } from "./changes.ts";
-import type { CheckpointLimits } from "./checkpoints.ts";
+import { checkpointLimits, type CheckpointLimits } from "./checkpoints.ts";
 import { factsOf, goOn, stepOn, type Cursor } from "./cursor.ts";
 import { HistoryError } from "./errors.ts";
 import { pastFact } from "./facts.ts";
@@ -24,11 +24,6 @@ import { runsOf, type PastRun } from "./names.ts";
 import { Pass } from "./pass.ts";
 import { tellStep, type StepTold } from "./step.ts";
 import { sayChanges } from "./words.ts";
-
-/** A part of what a visit may take (300 ms) goes into folding: 300,000 facts a second. */
-const CHECKPOINT_FACTS = 16_384;
-/** Of all checkpoints: a million facts of runs of one job need 600 MB. */
-const MAX_CHECKPOINT_BYTES = 1024 * 1024 * 1024;
 
 /** Which moment: after fact `seq`, at a time, or `after` so many ms of the run. */
 export interface Which {
@@ -87,8 +82,7 @@ export class History {
   /** `dir`: the folder of the log. */
   constructor(host: Host, dir: string, limits: Partial<CheckpointLimits> = {}) {
     this.#view = new LogView(host, dir);
-    const maxBytes = Math.min(MAX_CHECKPOINT_BYTES, limits.maxBytes ?? Infinity);
-    this.#limits = { every: CHECKPOINT_FACTS, ...limits, maxBytes };
+    this.#limits = checkpointLimits(limits);
   }
 
   /** @throws {LogError} the log is damaged, or there is none */
