@@ -12,12 +12,13 @@ import {
 import {
   boxOf, drawPicture, edgesInside, NODE, type Picture,
 } from "../src/dashboard/page/graph/picture.ts";
-import { Attempts } from "../src/dashboard/page/timeline/attempts.ts";
+import { Attempts, type JobFact } from "../src/dashboard/page/timeline/attempts.ts";
 import {
   barsOf, visibleBars, type Bar, type TimedJob,
 } from "../src/dashboard/page/timeline/bars.ts";
 import { criticalPath } from "../src/dashboard/page/timeline/critical.ts";
-import { ticksOf, timeScale } from "../src/dashboard/page/timeline/scale.ts";
+import { ordered } from "../src/dashboard/page/timeline/order.ts";
+import { ticksOf, timeScale, unionOf } from "../src/dashboard/page/timeline/scale.ts";
 
 const job = (id: string, parents: number[] = [], kind = "job"): GraphJob => ({ id, parents, kind });
 
@@ -327,6 +328,74 @@ test("Attempts reads those of each job from the facts of a run, and tells any mo
     ["attempt 2 30-35 FAILED", "attempt 3 40-99 RUNNING"]);
 });
 
+/** A run of jobs with two attempts each, some of them with gates, and its rows at any moment. */
+function longRun(jobs: number) {
+  const facts: JobFact[] = [];
+  const lives: { id: string; starts: number[]; ends: number[]; gate: number }[] = [];
+  for (let job = 0; job < jobs; job++) {
+    const begin = 100 + 40 * ((job * 7) % jobs); // not in the order of their numbers
+    const [starts, ends] = [[begin, begin + 50], [begin + 30, begin + 75]];
+    const id = `job-${job}`;
+    lives.push({ id, starts, ends, gate: job % 10 === 0 ? begin + 200 : 0 });
+    for (const at of [0, 1]) {
+      facts.push({ type: "JobStarted", at: starts[at]!, job: id, attempt: at + 1 });
+      const type = at === 0 ? "JobFailed" : "JobSucceeded";
+      facts.push({ type, at: ends[at]!, job: id, attempt: at + 1 });
+    }
+  }
+  facts.sort((a, b) => a.at - b.at);
+  const rowsAt = (now: number) => lives.map(({ id, starts, ends, gate }) => {
+    const attempt = starts.filter((at) => at <= now).length;
+    const [startedAt, end] = [starts[attempt - 1] ?? null, ends[attempt - 1] ?? 0];
+    const runs = startedAt !== null && now < end;
+    const waits = gate > 0 && attempt === 2 && !runs;
+    return {
+      id, attempt, startedAt, endedAt: null,
+      status: runs ? "RUNNING" : waits ? "WAITING" : attempt === 2 ? "COMPLETED" : "PENDING",
+      tookMs: startedAt === null ? null : Math.min(now, end) - startedAt,
+      waitedMs: waits ? Math.min(now, gate) - end : null,
+    };
+  });
+  return { facts, rowsAt, end: 100 + 40 * jobs + 300 };
+}
+
+/** The same from all bars of all rows. */
+function orderedAnew(rows: ReturnType<ReturnType<typeof longRun>["rowsAt"]>, {
+  attempts, now,
+}: { attempts: Attempts; now: number }) {
+  const latest = rows.map((row) => barsOf(row, now));
+  const begins = rows.map(({ id }, at) => {
+    const from = Math.min(attempts.beginOf(id) ?? Infinity, latest[at]![0]?.from ?? Infinity);
+    return from <= now ? from : Number.MAX_SAFE_INTEGER;
+  });
+  const order = [...rows.keys()].sort((a, b) => begins[a]! - begins[b]! || a - b);
+  return { order, spans: [...attempts.busyUntil(now), ...latest.flat()] };
+}
+
+test("the rows of a timeline are in the order in which they began, at each moment", () => {
+  const { facts, rowsAt, end } = longRun(60);
+  for (const from of [0, 90, facts.length]) { // the first facts may be left out
+    const attempts = new Attempts().read(facts.slice(from));
+    for (let now = 90; now < end; now += 17) {
+      const rows = rowsAt(now);
+      const [found, anew] = [ordered, orderedAnew].map((how) => how(rows, { attempts, now }));
+      assert.deepEqual([...found!.order], anew!.order, `facts from ${from}, at ${now}`);
+      assert.deepEqual(unionOf(found!.spans), unionOf(anew!.spans), `from ${from}, at ${now}`);
+    }
+  }
+});
+
+test("a picture of a timeline makes bars for those that wait, not for all that are over", () => {
+  const { facts, rowsAt, end } = longRun(5_000);
+  const attempts = new Attempts().read(facts);
+  for (const now of [end / 4, end / 2, end]) {
+    const rows = rowsAt(now);
+    const gates = rows.filter(({ waitedMs }) => waitedMs !== null).length;
+    const { looked } = ordered(rows, { attempts, now });
+    assert.equal(looked, gates, `${looked} rows looked at`);
+  }
+});
+
 test("visibleBars() makes one bar of those that a screen cannot show apart", () => {
   const bar = (attempt: number, from: number, to: number, kind: Bar["kind"] = "attempt"): Bar =>
     ({ kind, attempt, from, to, isOpen: false, status: "FAILED" });
@@ -371,7 +440,7 @@ test("criticalPath() goes back from the last job to what it waited for last", ()
   const jobs = [[0, 10], [0, 50], [50, 60], [60, 90], [10, 20], [null, null], [90, null]]
     .map(([startedAt, endedAt]) => ({ startedAt: startedAt!, endedAt: endedAt! }));
   const parents = [[], [], [0, 1], [2, 4], [0], [3], [3, 5]];
-  assert.deepEqual(criticalPath(jobs, parents, 100), [1, 2, 3, 6]);
-  assert.deepEqual(criticalPath([], [], 1), []);
-  assert.deepEqual(criticalPath([{ startedAt: null, endedAt: null }], [[]], 1), []);
+  assert.deepEqual(criticalPath(jobs, (job) => parents[job]!, 100), [1, 2, 3, 6]);
+  assert.deepEqual(criticalPath([], () => [], 1), []);
+  assert.deepEqual(criticalPath([{ startedAt: null, endedAt: null }], () => [], 1), []);
 });

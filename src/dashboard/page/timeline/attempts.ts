@@ -55,6 +55,17 @@ export class Attempts {
         : { attempt: each.attempt, from: each.from, status: "RUNNING" });
   }
 
+  /** Facts that have been read. */
+  get size(): number {
+    return this.#read;
+  }
+
+  /** The number of the latest attempt of a job, if it has ended; 0: it has not. */
+  endedOf(job: string): number {
+    const last = this.#all.get(job)?.at(-1);
+    return last?.to === undefined ? 0 : last.attempt;
+  }
+
   beginOf(job: string): number | undefined {
     return this.#all.get(job)?.[0]?.from;
   }

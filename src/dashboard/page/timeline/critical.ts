@@ -13,7 +13,7 @@ export interface EndedJob {
 
 /** Numbers of jobs, the first one first. A job that goes on ends at `now`. */
 export function criticalPath(
-  jobs: readonly EndedJob[], parents: readonly (readonly number[])[], now: number,
+  jobs: readonly EndedJob[], parentsOf: (job: number) => readonly number[], now: number,
 ): number[] {
   const endOf = (job: number): number => {
     const { startedAt, endedAt } = jobs[job]!;
@@ -28,8 +28,8 @@ export function criticalPath(
     return best;
   };
   const path: number[] = [];
-  for (let job = latest(jobs.keys()); job !== undefined; job = latest(parents[job]!)) {
-    path.unshift(job);
+  for (let job = latest(jobs.keys()); job !== undefined; job = latest(parentsOf(job))) {
+    path.push(job);
   }
-  return path;
+  return path.reverse();
 }

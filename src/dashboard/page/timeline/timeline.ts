@@ -14,6 +14,7 @@ import { h, type VNode } from "../vdom.ts";
 import type { Attempts } from "./attempts.ts";
 import { barsOf, visibleBars, type Bar } from "./bars.ts";
 import { criticalPath } from "./critical.ts";
+import { ordered } from "./order.ts";
 import { ticksOf, timeScale, type TimeScale } from "./scale.ts";
 
 /** Pixels; style/run.css has the same. */
@@ -31,16 +32,9 @@ export interface TimelineProps {
 
 export function timelineTree(props: TimelineProps): VNode {
   const { run, jobs: { rows, structure }, now, attempts, chosen, choose } = props;
-  // Earlier attempts, of which there may be many, are looked at in the rows that are shown.
-  const latest = rows.map((job) => barsOf(job, now));
-  const scale = timeScale([...attempts.busyUntil(now), ...latest.flat()]);
-  const critical = new Set(criticalPath(rows, structure.map(({ parents }) => parents), now));
-  // In the order in which they began; those that did not begin come last.
-  const begins = rows.map(({ id }, at) => {
-    const from = Math.min(attempts.beginOf(id) ?? Infinity, latest[at]![0]?.from ?? Infinity);
-    return from <= now ? from : Number.MAX_SAFE_INTEGER;
-  });
-  const order = [...rows.keys()].sort((a, b) => begins[a]! - begins[b]! || a - b);
+  const { order, spans } = ordered(rows, { attempts, now });
+  const scale = timeScale(spans);
+  const critical = new Set(criticalPath(rows, (job) => structure[job]!.parents, now));
   return listTree({
     key: "timeline", class: "timeline", role: "list", label: `timeline of ${run}`,
     rows: rows.length, rowHeight: TIME_ROW, head: headOf(scale),
