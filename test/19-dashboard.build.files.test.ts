@@ -6,11 +6,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { parsePipeline } from "#pipeline";
-import { openBoard } from "../src/dashboard/page/build/board.ts";
+import { openBoard, selected } from "../src/dashboard/page/build/board.ts";
+import { currentDesk, update } from "../src/dashboard/page/build/desk.ts";
 import {
   bodyOf, decoded, MAX_BODY_BYTES, MAX_FILE_BYTES, namedFiles, NO_FILES, withFile, type Files,
 } from "../src/dashboard/page/build/files.ts";
+import { trialDialog } from "../src/dashboard/page/build/trial-dialog.ts";
 import { firstGiven, trialOf, wantedOf } from "../src/dashboard/page/build/trial.ts";
+import type { State } from "../src/dashboard/page/state.ts";
+import type { VNode } from "../src/dashboard/page/vdom.ts";
+import type { Context } from "../src/dashboard/page/views/view.ts";
 
 const MIB = 1024 * 1024;
 
@@ -105,6 +110,29 @@ test("a job is tested alone: stand-ins hand on what was given, services are them
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+/** Elements of a tree, the outer ones first. */
+function elementsOf(node: VNode | string | unknown): VNode[] {
+  if (typeof node !== "object" || node === null || !("children" in node)) return [];
+  const own = node as VNode;
+  return [own, ...own.children.flatMap(elementsOf)];
+}
+
+test("fields of a test that are filled in before the next picture are all kept", () => {
+  const board = selected(openBoard(TEXT), ["train"]);
+  const context = { dispatch: () => undefined } as unknown as Context;
+  const desk = update(context, (now) => ({ ...now, board, trials: new Map() }));
+  const dialog = trialDialog(desk, { runs: new Map(), ui: {} } as unknown as State, context);
+  const fields = elementsOf(dialog).filter(({ tag }) => tag === "textarea");
+  assert.equal(fields.length, 4, "two outputs and two files");
+  for (const [at, { props }] of fields.entries()) {
+    (props["oninput"] as (event: object) => void)({ target: { value: `text ${at}` } });
+  }
+  assert.deepEqual(currentDesk().trials.get("train"), {
+    outputs: { load: "text 0", other: "text 1" },
+    files: { "load/out/a.csv": "text 2", "load/b.txt": "text 3" }, input: "",
+  });
 });
 
 test("a stand-in writes to paths that a shell would take apart", () => {

@@ -9,7 +9,7 @@ import type { Job as RunJob, Run } from "../rows.ts";
 import type { State } from "../state.ts";
 import { h, type Child, type VNode } from "../vdom.ts";
 import type { Context } from "../views/view.ts";
-import { update, type Desk } from "./desk.ts";
+import { currentDesk, update, type Desk } from "./desk.ts";
 import { INSTEAD, MAX_FILE_BYTES } from "./files.ts";
 import { closeModal, modal } from "./modal.ts";
 import { send } from "./tend.ts";
@@ -23,12 +23,14 @@ export function trialDialog(desk: Desk, state: State, context: Context): Child {
   if (key === undefined || !document.byKey.has(key)) return null;
   const wanted = wantedOf(document, key);
   const given = trials.get(key) ?? firstGiven(document, key);
-  const set = (change: Partial<Given>): void => void update(context, (now) => ({
-    ...now,
-    trials: new Map(now.trials).set(key, { ...(now.trials.get(key) ?? given), ...change }),
-  }));
+  // Two fields may be filled in before the next picture: each change is one of the latest.
+  const latest = (now: Desk): Given => now.trials.get(key) ?? given;
+  const set: Filling["set"] = (change) => void update(context, (now) => {
+    const trials = new Map(now.trials).set(key, { ...latest(now), ...change(latest(now)) });
+    return { ...now, trials };
+  });
   const start = async (): Promise<void> => {
-    await send(context, trialOf(document, key, given));
+    await send(context, trialOf(document, key, latest(currentDesk())));
     closeModal(context);
   };
   const isBare = wanted.parents.length === 0 && !wanted.isCall;
@@ -39,11 +41,11 @@ export function trialDialog(desk: Desk, state: State, context: Context): Child {
       : "It runs alone. What it waits for is not run: it hands on what is written here."),
     isBare ? null : pastRuns(desk, state, { context, wanted, set }),
     wanted.parents.map((id) => field(`Output of ${id}, as JSON`, given.outputs[id] ?? "",
-      (text) => set({ outputs: { ...given.outputs, [id]: text } }))),
+      (text) => set(({ outputs }) => ({ outputs: { ...outputs, [id]: text } })))),
     wanted.files.map((each) => field(`File ${each.path} of ${each.job}`,
       given.files[fileName(each)] ?? "",
-      (text) => set({ files: { ...given.files, [fileName(each)]: text } }))),
-    wanted.isCall ? field("Input, as JSON", given.input, (text) => set({ input: text })) : null);
+      (text) => set(({ files }) => ({ files: { ...files, [fileName(each)]: text } })))),
+    wanted.isCall ? field("Input, as JSON", given.input, (text) => set(() => ({ input: text }))) : null);
 }
 
 function field(label: string, value: string, typed: (text: string) => void): VNode {
@@ -56,7 +58,7 @@ function field(label: string, value: string, typed: (text: string) => void): VNo
 interface Filling {
   readonly context: Context;
   readonly wanted: Wanted;
-  set(change: Partial<Given>): void;
+  set(change: (latest: Given) => Partial<Given>): void;
 }
 
 /** As many as a list to choose from may have: those of this name first, the newest first. */
@@ -101,7 +103,7 @@ async function fill({ context, wanted, set }: Filling, run: string): Promise<voi
       throw new Error(`Cannot take ${name} of ${run}: it is no text of up to 1 MiB. ${INSTEAD}.`);
     }
   }
-  set({ outputs, files });
+  set(() => ({ outputs, files }));
   if (missing.length === 0) return;
   const text = `${run} has no ${missing.join(", ")}: left empty.`;
   context.dispatch({ type: "notice", kind: "problem", text });
