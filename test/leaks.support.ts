@@ -205,7 +205,10 @@ process.env["TMPDIR"] = TEMPORARY;
  * Where tests judge code that is wrong on purpose (scripts/learn/mistakes-run.ts), what one of them
  * has left is not the next one's failure, and nobody waits for it to go.
  */
-const isJudged = process.env["TITAN_LEAKS"] !== "ignored";
+const isJudged = (): boolean => process.env["TITAN_LEAKS"] !== "ignored" && !hasFailed();
+
+/** Nor does it say more of a reader's code that one of its tests has failed (scripts/lib). */
+const hasFailed = (): boolean => Reflect.has(globalThis, Symbol.for("titan.failed-test"));
 
 /** Caches of the loader and of Node. */
 const OTHERS = /^tsx-|^node-/;
@@ -222,8 +225,8 @@ beforeEach(async (t) => {
   const found = before;
   if (found === undefined) atTheEnd();
   try {
-    if (found !== undefined && isJudged && alone()) {
-      await nothingLeftSince(found, () => owners.text, alone);
+    if (found !== undefined && isJudged() && alone()) {
+      await nothingLeftSince(found, () => owners.text, () => alone() && isJudged());
     }
   } finally {
     if (found === undefined || alone()) {
@@ -242,9 +245,9 @@ const outside = new AsyncResource("leaks");
 
 /** Registered late and for the file: behind the hooks and listeners of the file itself. */
 function atTheEnd(): void {
-  if (isJudged) {
-    outside.runInAsyncScope(() => after(() => nothingLeftSince(before!, () => owners.text)));
-  }
+  outside.runInAsyncScope(() => after(async () => {
+    if (isJudged()) await nothingLeftSince(before!, () => owners.text);
+  }));
   process.on("exit", () => {
     const left = readdirSync(TEMPORARY).filter((name) => !OTHERS.test(name));
     rmSync(TEMPORARY, { recursive: true, force: true });

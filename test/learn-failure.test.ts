@@ -205,6 +205,34 @@ test("a test that waits for what never comes is ended by itself, and the others 
   }
 });
 
+/** Timers and a server that nobody stops; the third wait is the last one. */
+const LEFT = `import { createServer } from "node:net";
+import { test } from "node:test";
+const busy = () => new Promise(() => setInterval(() => {}, 50));
+for (const name of ["first", "second", "third", "fourth"]) test(name, { timeout: 200 }, busy);
+createServer().listen(0, "127.0.0.1");
+test("a value", () => {});
+`;
+
+test("three tests that wait are enough, and a process that is done is ended", () => {
+  const root = mkdtempSync(join(tmpdir(), "titan-left-"));
+  try {
+    writeFileSync(join(root, "left.mjs"), LEFT);
+    const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+    const { stdout, status } = spawnSync(process.execPath,
+      [`--import=${join(ROOT, "scripts/lib/endless.mjs")}`, "--test-reporter=tap", "left.mjs"],
+      { cwd: root, timeout: 180_000, encoding: "utf8", env: { ...env, TITAN_ENDLESS: root } });
+    assert.equal(status, 1, stdout);
+    assert.equal(stdout.match(/error: 'test timed out after 200ms'/g)?.length, 3, stdout);
+    assert.equal(stdout.match(/error: 'not run: 3 tests before it /g)?.length, 2, stdout);
+    const [report = ""] = readdirSync(root).filter((name) => name.startsWith("open-"));
+    const { open } = JSON.parse(readFileSync(join(root, report), "utf8"));
+    assert.ok(open.includes("TCPServerWrap") && open.includes("Timeout"), String(open));
+  } finally {
+    rmSync(root, { recursive: true, force: true });
+  }
+});
+
 test("wantReadable() is content without own/, and says that it cannot be read", () => {
   const root = mkdtempSync(join(tmpdir(), "titan-own-"));
   try {
@@ -331,6 +359,27 @@ test("tellFailures() begins with the chapter's first file, and says when a proce
   const program = { ...failed("/tmp/x/05-log.crash-and-3-more.test.mjs", () => assert.fail("")) };
   assert.match(told({ ...program, message: "test failed" }).join("\n"),
     /^\n✖ The process of the tests ended before they did\.[^]*\n {4}test failed$/);
+});
+
+test("tellFailures() counts what was not begun, and says what kept a process from ending", () => {
+  const skipped = (name: string): FailedTest => failed(name, () => {
+    throw new Error("not run: 3 tests before it in its process have waited in vain");
+  });
+  const waits = told(failed("a", () => assert.equal(1, 2)), skipped("b"), skipped("c")).join("\n");
+  assert.match(waits,
+    /^\n✖ a [^]*\n\n2 tests were not begun: three before them had waited in vain\.$/);
+  assert.doesNotMatch(waits, /After it/);
+  const program = failed("/tmp/x/05-log.test.ts", () => assert.fail(""));
+  const tell = (message: string, open?: string[]): string => tellFailures({
+    command: "", summary: {
+      ran: 1, passed: [], failed: [{ ...program, message }], skipped: [], lines: [],
+      ...(open && { open }),
+    },
+  }).join("\n");
+  const open = ["PipeWrap", "TCPServerWrap", "Timeout", "Timeout"];
+  assert.match(tell("test failed", open), /has left open:\n {4}1 server, 2 timers\n/);
+  assert.match(tell("test failed", ["Odd"]), /has left open:\n {4}something\n/);
+  assert.match(tell("test timed out after 9000ms"), /not done after 9 s, and was ended\./);
 });
 
 test("tellFailures() begins with a test that names a function to write, in their order", () => {

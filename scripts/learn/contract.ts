@@ -3,7 +3,6 @@
  * the reference.
  */
 import { readFileSync, statSync } from "node:fs";
-import { availableParallelism, loadavg } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BootstrapError } from "../bootstrap.mjs";
@@ -11,7 +10,7 @@ import { planFor } from "../lib/changed.mjs";
 import { filesUnder } from "../lib/files.mjs";
 import { OWN_FILES } from "../lib/own-inside.mjs";
 import type { TestSummary } from "../lib/reporter.mjs";
-import { runTests } from "../lib/run-tests.mjs";
+import { runTests, slowness } from "../lib/run-tests.mjs";
 import { begunParts, type Opened, openChapter, ownedParts, readOptions } from "./chapter.ts";
 import { whyNotLoaded } from "./loads.ts";
 import { ownEnvironment, type OwnPart, unwritten } from "./own.ts";
@@ -24,8 +23,7 @@ import { checkTypes } from "./types.ts";
  */
 const OWN_TEST_MS = 10_000;
 
-const ownTestMs = (): number =>
-  Math.round(OWN_TEST_MS * Math.max(1, (loadavg()[0] ?? 0) / availableParallelism()));
+const ownTestMs = (): number => Math.round(OWN_TEST_MS * slowness());
 
 const OWN_INSIDE = new URL("../lib/own-inside.mjs", import.meta.url).href;
 

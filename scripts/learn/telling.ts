@@ -26,6 +26,7 @@ const NAMED = 4;
 const LABEL = 12;
 /** What fails as a whole file is its process, with no more to say than the tests in it. */
 const PROGRAM = /\.test\.m?[jt]s$/;
+const TIMED_OUT = /^test timed out after (\d+)ms$/;
 /** A test whose subtests have failed says no more than they do. */
 const PARENT = /^\d+ subtests? failed$/;
 
@@ -33,7 +34,9 @@ export function tellFailures({ command, summary, functions = [] }: Telling): str
   const failed = summary.failed.filter(({ name, message }) =>
     !PROGRAM.test(name) && !PARENT.test(message));
   const waiting = failed.filter(({ failure }) => failure.unwritten !== undefined);
-  const wrong = failed.filter(({ failure }) => failure.unwritten === undefined)
+  const notRun = failed.filter(({ failure }) => failure.isNotRun).length;
+  const wrong = failed
+    .filter(({ failure }) => failure.unwritten === undefined && !failure.isNotRun)
     .sort((a, b) => rankOf(a, functions) - rankOf(b, functions));
   const lines: string[] = [];
   if (waiting.length > 0) {
@@ -45,11 +48,16 @@ export function tellFailures({ command, summary, functions = [] }: Telling): str
   const [next, ...others] = wrong;
   if (next === undefined) return failed.length > 0 ? lines : tellEnded(summary);
   lines.push("", ...tellOne(next, command));
-  if (others.length === 0) return lines;
-  lines.push("", `After it, ${others.length} more of ${summary.ran} tests ${
-    others.length === 1 ? "fails" : "fail"}:`);
+  if (others.length > 0) {
+    lines.push("", `After it, ${others.length} more of ${summary.ran} tests ${
+      others.length === 1 ? "fails" : "fail"}:`);
+  }
   for (const { name } of others.slice(0, NAMED)) lines.push(`  ✖ ${name}`);
   if (others.length > NAMED) lines.push(`  … and ${others.length - NAMED} more`);
+  if (notRun > 0) {
+    lines.push("", `${plural(notRun, "test was", "tests were")} not begun: three before ` +
+      `${notRun === 1 ? "it" : "them"} had waited in vain.`);
+  }
   return lines;
 }
 
@@ -66,13 +74,41 @@ function rankOf({ name, failure }: FailedTest, functions: readonly string[]): nu
 }
 
 /** No test has failed, but a process in which tests ran. */
-function tellEnded({ failed }: TestSummary): string[] {
+function tellEnded({ failed, open }: TestSummary): string[] {
   const [program] = failed.filter(({ name }) => PROGRAM.test(name));
   if (program === undefined) return [];
+  if (open !== undefined) return ["", ...tellOpen(open)];
+  const ms = TIMED_OUT.exec(program.message)?.[1];
+  if (ms !== undefined) {
+    return ["", `✖ The process of the tests was not done after ${Number(ms) / 1000} s, and was ` +
+      "ended. A program that it has", "  started and that still writes to the terminal looks " +
+      "like this."];
+  }
   return ["", "✖ The process of the tests ended before they did. A call of process.exit() looks",
     "  like this, and a list that grows without end. It said:",
     `    ${program.message || "nothing"}`];
 }
+
+/** Node's names of what keeps a process alive, and the words of its manual. */
+const OPEN: Readonly<Record<string, [one: string, more: string]>> = {
+  TCPServerWrap: ["server", "servers"],
+  TCPSocketWrap: ["connection", "connections"],
+  Timeout: ["timer", "timers"],
+  ProcessWrap: ["program", "programs"],
+};
+
+function tellOpen(open: readonly string[]): string[] {
+  const found = Object.entries(OPEN).flatMap(([name, [one, more]]) => {
+    const count = open.filter((each) => each === name).length;
+    return count > 0 ? [plural(count, one, more)] : [];
+  });
+  const what = found.length > 0 ? found.join(", ") : "something";
+  return ["✖ The tests are done, and their process would not end, because your code has left open:",
+    `    ${what}`, "  What it opens it has to close, and a timer that it sets it has to clear."];
+}
+
+const plural = (count: number, one: string, more: string): string =>
+  `${count} ${count === 1 ? one : more}`;
 
 function tellOne({ name, failure }: FailedTest, command: string): string[] {
   const { called, thrown, message, expected, received, seed, input, isEndless } = failure;

@@ -37,7 +37,7 @@ if (isMainThread) {
   const folder = process.env["TITAN_ENDLESS"];
   if (folder !== undefined) {
     watch(folder);
-    watchTests();
+    watchTests(folder);
   }
 } else judge(workerData.turns, workerData.folder);
 

@@ -17,10 +17,11 @@ import { inspect, isDeepStrictEqual } from "node:util";
  * @typedef {{
  *   message: string[], unwritten?: string, seed?: number, input?: string[],
  *   called?: { at: Place, code: string[] }, thrown?: { at: Place, code: string[] },
- *   expected?: string[], received?: string[], isEndless?: boolean,
+ *   expected?: string[], received?: string[], isEndless?: boolean, isNotRun?: boolean,
  * }} Failure `unwritten`: the function whose body is still the exercise's; `input`: what a random
  *   test had built; `called`: the statement of the test; `thrown`: the line that threw, where the
- *   test did not expect it; `isEndless`: that line is where it was when it was stopped
+ *   test did not expect it; `isEndless`: that line is where it was when it was stopped; `isNotRun`:
+ *   those before it have waited so long that it was not begun
  */
 
 /** Lines of one value, and of a message. */
@@ -40,6 +41,7 @@ const FOLDERS = /\/((?:test|src|own|scripts|lessons)\/.*)$/;
 const UNWRITTEN = /\bExercise: ([A-Za-z]\w*)/;
 /** A test of the simulated world, or one of waiting.mjs, that nothing can wake. */
 const WAITS = /\bnothing is left to happen\b/;
+const NOT_RUN = /^not run: /;
 const TIMED_OUT = /^test timed out after (\d+)ms$/;
 
 /** Operators of assertions that compare two values. */
@@ -69,6 +71,7 @@ export function describeFailure(error, root) {
   return {
     message: wait ?? messageOf(deepest, isAssertion),
     ...(unwritten !== undefined && { unwritten }),
+    ...(messages.some((message) => NOT_RUN.test(message)) && { isNotRun: true }),
     ...(seed !== undefined && { seed: Number(seed) }),
     ...(input !== undefined && { input: wrapped(input) }),
     ...(test && { called: { at: placeOf(test), code: statementAt(test) } }),

@@ -4,7 +4,7 @@
  * nothing ran.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { availableParallelism, tmpdir } from "node:os";
+import { availableParallelism, loadavg, tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ROOT } from "../bootstrap.mjs";
@@ -22,6 +22,9 @@ const ENDLESS = new URL("endless.mjs", import.meta.url).href;
  * would keep its file from ending, without end.
  */
 const FILE_TIMEOUT_MS = 240_000;
+
+/** How much longer anything takes because others want the processors, too. */
+export const slowness = () => Math.max(1, (loadavg()[0] ?? 0) / availableParallelism());
 
 /**
  * Files side by side. They wait for half of their time, so two more than there are processors; and
@@ -104,7 +107,7 @@ export async function runTests(files, options = {}) {
       env,
       stdio: options.quiet ? "ignore" : "inherit",
     });
-    const summary = withEndless(readSummary(report), { folder, root });
+    const summary = withEnded(readSummary(report), { folder, root });
     if (summary.ran === 0 && status === 0 && !options.quiet) {
       process.stderr.write("No test ran: that is a failure, not a success.\n");
     }
@@ -140,11 +143,15 @@ function programFor(files, options) {
   }
   /** @type {import("./test-runner.mjs").Job} */
   const job = {
-    files: inFewProcesses(longestFirst(files), dirname(report)), report, names,
+    files: inFewProcesses(passed ? simplestFirst(files) : longestFirst(files), {
+      folder: dirname(report), longLast: passed,
+    }),
+    report, names,
     concurrency: AT_ONCE,
     output: quiet ? "none" : passed ? "passed" : late ? "late" : "now",
     flags: [...testFlags(root), ...(options.endless ? [`--import=${ENDLESS}`] : [])],
-    timeoutMs: Number(timeouts.at(-1) ?? FILE_TIMEOUT_MS), fileTimeoutMs: FILE_TIMEOUT_MS,
+    timeoutMs: Number(timeouts.at(-1) ?? FILE_TIMEOUT_MS),
+    fileTimeoutMs: Math.round(FILE_TIMEOUT_MS * (options.endless ? slowness() : 1)),
   };
   return [RUNNER, JSON.stringify(job)];
 }
@@ -159,20 +166,34 @@ function placeOf(file) {
 const longestFirst = (files) => [...files].sort((a, b) => placeOf(a) - placeOf(b));
 
 /**
+ * For somebody who waits: what is told first is what ends first. A chapter's own file says most.
+ * @param {readonly string[]} files
+ */
+const simplestFirst = (files) => [...files].sort((a, b) => rankOf(a) - rankOf(b));
+
+/** @param {string} file */
+function rankOf(file) {
+  const isMain = /^\d\d-\w+(\.parts)?\.test\.[jt]s$/.test(basename(file));
+  return isMain ? -LONGEST.length - 1 : -placeOf(file);
+}
+
+/**
  * The long ones have a process each, and most of the others share some.
  * @param {readonly string[]} files absolute
- * @param {string} folder for the programs that are several of them
+ * @param {{ folder: string, longLast: boolean }} options `folder` of the
+ *   programs that are several of them
  */
-function inFewProcesses(files, folder) {
+function inFewProcesses(files, { folder, longLast }) {
   const long = files.filter((file) => placeOf(file) < LONGEST.length);
-  const groups = together(files.slice(long.length), AT_ONCE);
-  return [...long, ...groups.map(([first = "", ...others]) => {
+  const short = files.filter((file) => !long.includes(file));
+  const groups = together(short, AT_ONCE).map(([first = "", ...others]) => {
     if (others.length === 0) return first;
     const name = basename(first).replace(/\.test\.[jt]s$/, "");
     const program = join(folder, `${name}-and-${others.length}-more.test.mjs`);
     writeFileSync(program, programOf([first, ...others]));
     return program;
-  })];
+  });
+  return longLast ? [...groups, ...long] : [...long, ...groups];
 }
 
 /** @param {string} name @param {readonly string[]} flags */
@@ -180,15 +201,21 @@ const valuesOf = (name, flags) =>
   flags.flatMap((flag) => (flag.startsWith(`${name}=`) ? [flag.slice(name.length + 1)] : []));
 
 /**
- * Adds the tests whose process was ended because of a loop without an end.
+ * Adds the tests whose process was ended because of a loop without an end, and what was open in
+ * those that were ended because they did not end by themselves.
  * @param {TestSummary} summary
  * @param {{ folder: string, root: string }} where
  */
-function withEndless(summary, { folder, root }) {
-  const reports = readdirSync(folder).filter((name) => name.startsWith("endless-"));
-  const ended = reports.map((name) =>
-    describeEndless(JSON.parse(readFileSync(join(folder, name), "utf8")), root));
-  return { ...summary, ran: summary.ran + ended.length, failed: [...ended, ...summary.failed] };
+function withEnded(summary, { folder, root }) {
+  /** @param {string} kind */
+  const reports = (kind) => readdirSync(folder).filter((name) => name.startsWith(`${kind}-`))
+    .map((name) => JSON.parse(readFileSync(join(folder, name), "utf8")));
+  const ended = reports("endless").map((report) => describeEndless(report, root));
+  const open = reports("open").flatMap((report) => report.open);
+  return {
+    ...summary, ran: summary.ran + ended.length, failed: [...ended, ...summary.failed],
+    ...(open.length > 0 && { open }),
+  };
 }
 
 /** @returns {TestSummary} */

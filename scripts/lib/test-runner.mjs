@@ -57,8 +57,8 @@ if (job.output === "passed") {
   let told = 0;
   tests.on("test:fail", ({ name, nesting, details }) => {
     const isNoTest = /\.test\.m?[jt]s$/.test(name);
-    const { unwritten } = describeFailure(details.error, process.cwd());
-    if (nesting > 0 || isNoTest || unwritten !== undefined) return;
+    const { unwritten, isNotRun } = describeFailure(details.error, process.cwd());
+    if (nesting > 0 || isNoTest || unwritten !== undefined || isNotRun) return;
     told += 1;
     if (told <= MOST_FAILURES) process.stdout.write(`✖ ${name}\n`);
     else if (told === MOST_FAILURES + 1) process.stdout.write("✖ … and more, counted below\n");
