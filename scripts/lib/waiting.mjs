@@ -30,6 +30,9 @@ const PASSIVE = /^(TCP|Pipe|TTY|TLS|UDP|MessagePort)/;
 const MOST_WAITS = 3;
 const NOT_RUN = `not run: ${MOST_WAITS} tests before it in its process have waited in vain`;
 
+/** Node 20 gives it to files and to no test. */
+const TEST_TIMEOUT = /^--test-timeout=(\d+)$/;
+
 /** Turns of the loop behind the last test. What a failed test has opened, it seldom closes. */
 const LAST_TURNS = 3000 / LOOK_MS;
 /** Where none has failed, a hook may look for half a minute at what is left (leaks.support.ts). */
@@ -53,14 +56,18 @@ let waited = 0;
  * @param {string} folder for the report of a process that does not end
  */
 export function watchTests(folder) {
+  const [ms] = process.execArgv.flatMap((flag) => TEST_TIMEOUT.exec(flag)?.[1] ?? []);
+  const timeout = ms === undefined ? {} : { timeout: Number(ms) };
   /** @param {...any} args name, options, function: each may be missing */
   const watched = (...args) => {
-    const body = args.at(-1);
     pending += 1;
+    const body = args.at(-1);
+    const name = typeof args[0] === "string" ? args[0] : body?.name;
+    const options = args.find((each) => typeof each === "object");
     // A function of two parameters gets a callback, and is left as it is.
-    const result = typeof body !== "function" || body.length > 1
-      ? original(...args)
-      : original(...args.slice(0, -1), (/** @type {any} */ context) => run(body, context));
+    const result = typeof body !== "function" ? original(...args) : original(
+      name, { ...timeout, ...options },
+      body.length > 1 ? body : (/** @type {any} */ context) => run(body, context));
     const over = () => {
       pending -= 1;
       if (pending === 0) endSoon(folder);
@@ -138,7 +145,7 @@ function endSoon(folder) {
     else if (turns >= (shared[FAILED] ? LAST_TURNS : LAST_TURNS_OF_PASSED)) {
       const report = { open: process.getActiveResourcesInfo() };
       writeFileSync(join(folder, `open-${process.pid}.json`), JSON.stringify(report));
-      process.exit(shared[FAILED] ? undefined : 1);
+      process.exit(1);
     }
   }, LOOK_MS).unref();
 }
