@@ -44,7 +44,7 @@ export interface Fleet {
   late: StartFacts[];
   /** Workers that take nothing new because of a `drain`. */
   retiring: WorkerFacts[];
-  /** Ready workers with nothing to do. */
+  /** Ready workers with nothing to do, in no order. */
   idle: WorkerFacts[];
   /** Workers and starts that go of themselves. */
   leaving: number;

@@ -70,7 +70,8 @@ function homesOf(tags: readonly string[], fleets: readonly Fleet[]): Fleet[] {
 /**
  * Decides how many workers each pool starts for those who have waited long enough. Leaves the
  * numbers in the fleets: `toStart` and `asking` in each that starts, and in the first that is due
- * `refused`, the workers for which no pool has room. The `left` of a demand have no slot.
+ * `refused`, the workers for which no pool has room. The `left` of a demand have no slot. A class
+ * for which no pool is due takes none. A worker's slots that its class leaves go to `supply`.
  */
 export function place(demands: readonly Demand[], supply: Supply, now: number): void {
   // #exercise place

@@ -19,7 +19,12 @@ interface Look {
 }
 
 // #region retire
-/** The workers of a pool that are to be drained now, newest first. */
+/**
+ * The workers of a pool that are to be drained now, the one with the highest id first. Nobody goes
+ * while the pool is needed or starts workers, and nobody in `wantedIds`; `min` ready ones stay. A
+ * worker above `max` goes once it is idle, the others after the idle time and the cooldown; `wake`
+ * is told when.
+ */
 export function retire(fleet: Fleet, { now, wake, wantedIds }: Look): WorkerFacts[] {
   // #exercise retire
   const { pool, history, ready, count, leaving, needed, toStart } = fleet;
