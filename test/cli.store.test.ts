@@ -498,7 +498,7 @@ describe("processes", { concurrency: 3 }, () => {
 
 test("a cluster that is given up while its store loads does not wait for it", async () => {
   const stateDir = tempFolder();
-  // it loads for ever
+  // it loads for ever, and hears nobody
   const thread = new Worker("setInterval(() => undefined, 1000)", { eval: true });
   const ended = once(thread, "exit");
   await assert.rejects(
@@ -515,9 +515,12 @@ test(
   "a cluster's store that loads can be stopped though somebody asks it, who hears of it",
   { timeout: 10_000 },
   async (t) => {
-    // it loads for ever
-    const thread = new Worker("setInterval(() => undefined, 1000)", { eval: true });
+    // It loads for ever, and hears us. Ended from outside, it would have another code.
+    const thread = new Worker(`require("node:worker_threads").parentPort.on("message", (asked) => {
+      if (asked === "stop") process.exit(7);
+    });`, { eval: true });
     t.after(() => thread.terminate());
+    const ended = once(thread, "exit");
     const store = await openClusterStore(
       { thread },
       {
@@ -535,6 +538,7 @@ test(
     });
     await store.stop();
     await unheard;
+    assert.deepEqual(await ended, [7]);
   },
 );
 

@@ -37,6 +37,8 @@ const MAX_CLIENTS = 256;
 
 /** Two seconds for clients that do not read, and the time of a slow disk for the rest. */
 const STOP_MS = 4000;
+/** A store that loads has promised nothing. It hears us between two pieces of its log. */
+const STOP_LOADING_MS = 1000;
 
 export interface EmbeddedStoreOptions extends ServeStoreOptions {
   readonly host: Host;
@@ -72,13 +74,13 @@ export class EmbeddedStore {
 
   /** Answers leave, the log is flushed, the folder is free. */
   async stop(): Promise<void> {
-    const wasServing = this.#serving;
     this.#stopping = true;
     clearTimeout(this.#restart);
-    // A replay has promised nothing, so we need not wait for it.
-    if (wasServing) this.#thread?.postMessage("stop");
-    else void this.#thread?.terminate();
-    const timer = setTimeout(() => void this.#thread?.terminate(), STOP_MS);
+    // A thread that is loading, too, is asked: Node may abort this whole process when it ends a
+    // thread in the middle of a call of the file system.
+    this.#thread?.postMessage("stop");
+    const graceMs = this.#serving ? STOP_MS : STOP_LOADING_MS;
+    const timer = setTimeout(() => void this.#thread?.terminate(), graceMs);
     await this.#exited;
     clearTimeout(timer);
     await (await this.#lock?.catch(() => undefined))?.release();
@@ -140,7 +142,7 @@ export class EmbeddedStore {
       } satisfies ServeStoreOptions);
     } catch (error) {
       failed(storeFailure(error as Error));
-      await thread.terminate();
+      thread.postMessage("stop");
     }
   }
 

@@ -3,7 +3,8 @@
  *
  *     owner ──▶ options          the password among them: the data of a thread shows nowhere
  *     owner ◀── ready | failed   once
- *     owner ──▶ "stop"           answers leave, the log is flushed, the thread ends
+ *     owner ──▶ "stop"           answers leave, the log is flushed, the thread ends; one that is
+ *                                loading has promised nothing, and ends at once
  *     owner ◀── full             the disk is full, or has room again
  *     owner ◀── fatal            the disk has failed; the thread ends
  *
