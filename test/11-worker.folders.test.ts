@@ -64,7 +64,7 @@ for (const files of [undefined, 3, MANY]) {
     mkdirSync(precious);
     writeFileSync(join(precious, "kept"), "kept");
     const project = files === undefined ? {} : { project: projectOf(files) };
-    const script = `here=$PWD; cd ..; rm -r "$here"; ln -s ${precious} "$here"`;
+    const script = `here=$PWD; cd ..; rm -r "$here"; ln -s '${precious}' "$here"`;
     assert.equal((await run(executor, script, project)).status, "ok");
     assert.equal(readFileSync(join(precious, "kept"), "utf8"), "kept");
     assert.deepEqual(readdirSync(join(workDir, "r")), []);

@@ -639,7 +639,7 @@ test("Sweeper looks again at a process that shows no environment, as everybody d
     TITAN_ATTEMPT: "1",
     TITAN_WORKDIR: join(folder, randomUUID()),
   };
-  const names = Object.entries(attempt).map(([name, value]) => `${name}=${value}`).join(" ");
+  const names = Object.entries(attempt).map(([name, value]) => `${name}='${value}'`).join(" ");
   // The shell that says "named" waits for a line that never comes, without another exec: in the
   // middle of that one it would show no environment for the second time, and be nobody's for good.
   const child = spawnNode(
