@@ -168,6 +168,12 @@ export class Board {
       : reveal(this.#camera, this.#size, box));
   }
 
+  /** The browser has given a node the focus. */
+  takeFocus(node: number): void {
+    this.#focus = node;
+    this.#draw();
+  }
+
   /** Gives a node the focus of the keyboard. */
   focusNode(node: number): void {
     this.#focus = node;

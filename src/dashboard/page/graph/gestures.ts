@@ -34,12 +34,15 @@ export function listen(board: Board): () => void {
     const factor = Math.exp(-event.deltaY * (event.ctrlKey ? 5 : 1) * WHEEL);
     board.move(zoomAt(board.camera, pointOf(root, event), factor));
   }, { passive: false, signal });
-  drag(board, signal);
+  const isPressed = drag(board, signal);
   root.addEventListener("click", (event) => clicked(board, event), { signal });
   root.addEventListener("keydown", (event) => pressed(board, event), { signal });
   root.addEventListener("focusin", ({ target }) => {
     const node = (target as HTMLElement).dataset["node"];
-    if (node !== undefined && Number(node) !== board.focus) board.focusNode(Number(node));
+    if (node === undefined || Number(node) === board.focus) return;
+    // Under a pointer that is down it stays where it is, or the click would go elsewhere.
+    if (isPressed()) board.takeFocus(Number(node));
+    else board.focusNode(Number(node));
   }, { signal });
   const sizes = new ResizeObserver(() => board.resize());
   sizes.observe(root);
@@ -54,7 +57,8 @@ function pointOf(root: HTMLElement, { clientX, clientY }: MouseEvent): Point {
   return { x: clientX - left, y: clientY - top };
 }
 
-function drag(board: Board, signal: AbortSignal): void {
+/** Gives a function that says whether a pointer is down. */
+function drag(board: Board, signal: AbortSignal): () => boolean {
   const { root } = board;
   const pointers = new Map<number, Point>();
   let moved = 0;
@@ -89,6 +93,7 @@ function drag(board: Board, signal: AbortSignal): void {
     moved = 0;
     event.stopImmediatePropagation();
   }, { capture: true, signal });
+  return () => pointers.size > 0;
 }
 
 function slide(board: Board, by: Point): void {

@@ -25,6 +25,8 @@ export interface ListProps {
   row(at: number): VNode;
   /** This one is brought to the screen when it becomes another one. */
   readonly chosen?: number | undefined;
+  /** What the chosen row is about, where rows change their places: a row that moves moves nobody. */
+  readonly chosenAs?: number | undefined;
 }
 
 const lists = new WeakMap<Element, RowList>();
@@ -68,8 +70,8 @@ class RowList {
     const before = this.#props;
     this.#props = props;
     this.#draw();
-    const { chosen, rows, rowHeight } = props;
-    if (chosen === undefined || before?.chosen === chosen) return;
+    const { chosen, chosenAs = chosen, rows, rowHeight } = props;
+    if (chosen === undefined || (before?.chosenAs ?? before?.chosen) === chosenAs) return;
     const { clientHeight: screen, scrollTop } = this.#root;
     const at = chosen * rowHeight;
     if (at >= scrollTop && at + 2 * rowHeight <= scrollTop + screen) return;

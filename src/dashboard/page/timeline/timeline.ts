@@ -38,7 +38,7 @@ export function timelineTree(props: TimelineProps): VNode {
   return listTree({
     key: "timeline", class: "timeline", role: "list", label: `timeline of ${run}`,
     rows: rows.length, rowHeight: TIME_ROW, head: headOf(scale),
-    chosen: chosen === undefined ? undefined : order.indexOf(chosen),
+    chosen: chosen === undefined ? undefined : order.indexOf(chosen), chosenAs: chosen,
     row: (at) => {
       const number = order[at]!;
       const job = rows[number]!;

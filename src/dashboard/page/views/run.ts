@@ -142,7 +142,13 @@ function pageTree(scene: Scene, past?: { bar: Child; below: Child }): VNode {
           "aria-current": view === selection.view ? "page" : undefined,
         }, NAMES[view]))),
       h("span", { class: "run-tools-space" }),
-      scene.isPast ? null : h("a", { class: "button", href: nowAddress(scene) }, "Time travel"),
+      scene.isPast ? null : h("a", {
+        class: "button", href: nowAddress(scene), onclick: (event: MouseEvent) => {
+          if (event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey) return;
+          event.preventDefault();
+          void travelNow(state, context);
+        },
+      }, "Time travel"),
       selection.view === "graph" ? zoomButtons() : null, findBox(scene)),
     h("div", { class: `run-body${panel === null ? "" : " has-panel"}` },
       h("div", { class: `run-part run-${selection.view}`, key: selection.view }, partTree(scene)),
@@ -153,9 +159,15 @@ function pageTree(scene: Scene, past?: { bar: Child; below: Child }): VNode {
     past?.below);
 }
 
-/** Where time travel begins: now. */
+/** Where time travel begins: now, as far as the page has been told. */
 function nowAddress({ state, context }: Pick<Scene, "state" | "context">): string {
   return withQuery(context.url, { at: String(state.seq) });
+}
+
+/** Rows come before the numbers of their facts: the master knows which fact is the last one. */
+async function travelNow({ seq }: State, { api, navigate, url }: Context): Promise<void> {
+  const last = await api.get<{ last: number }>("history").then((span) => span.last, () => seq);
+  navigate(withQuery(url, { at: String(Math.max(last, seq)) }));
 }
 
 function counts({ jobs }: Run): Child {
@@ -214,10 +226,11 @@ function withReason(row: Job, asked: Job | undefined): Job {
     ? { ...row, reason: asked.reason } : row;
 }
 
-function keys({ jobs, seq }: State, { url, params, navigate }: Context): readonly Shortcut[] {
+function keys(state: State, context: Context): readonly Shortcut[] {
+  const { url, params, navigate } = context;
   const selection = selectionOf(url);
   const go = (change: Parameters<typeof addressOf>[1]): void => navigate(addressOf(url, change));
-  const first = [...jobs.get(params["run"]!)?.keys() ?? []][0];
+  const first = [...state.jobs.get(params["run"]!)?.keys() ?? []][0];
   return [
     {
       keys: "l", label: "Output of the job, or of the run", run: () => {
@@ -231,9 +244,10 @@ function keys({ jobs, seq }: State, { url, params, navigate }: Context): readonl
     },
     { keys: "f", label: "Show the whole graph", run: () => shownBoard()?.fit() },
     {
-      keys: "t", label: "Time travel, and back", run: () => navigate(withQuery(url, {
-        at: url.searchParams.has("at") ? undefined : String(seq),
-      })),
+      keys: "t", label: "Time travel, and back", run: () => {
+        if (url.searchParams.has("at")) navigate(withQuery(url, { at: undefined }));
+        else void travelNow(state, context);
+      },
     },
     { keys: "Escape", label: "Close the job", run: () => go({ job: undefined }) },
     ...(selection.view === "graph" && first !== undefined ? [{
