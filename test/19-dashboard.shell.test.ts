@@ -15,7 +15,7 @@ import { queueOf } from "../src/dashboard/page/parts/queue.ts";
 import { relative } from "../src/dashboard/page/parts/time.ts";
 import { placedOn } from "../src/dashboard/page/parts/worker.ts";
 import {
-  addSample, sampleOf, SAMPLE_MS, throughput, waits,
+  addSample, hasStarts, sampleOf, SAMPLE_MS, throughput, waits,
 } from "../src/dashboard/page/samples.ts";
 import { ALL_ROWS, sliceOf } from "../src/dashboard/page/parts/rows.ts";
 import { pathTo, routeOf, sectionOf, withQuery } from "../src/dashboard/page/router.ts";
@@ -259,6 +259,8 @@ test("waits() is the mean between two samples", () => {
   const at = (seconds: number, jobs: number) => sampleOf([], 0, { seconds, jobs });
   assert.deepEqual(waits([sampleOf([], 0), at(1, 2), at(4, 4), at(4, 4), at(0, 0)]),
     [1.5, 1.5, 1.5]);
+  assert.deepEqual([[], [at(1, 2)], [at(1, 2), at(1, 2)], [sampleOf([], 0), at(1, 2), at(2, 3)]]
+    .map(hasStarts), [false, false, false, true]);
 });
 
 test("outline() draws the last value at the right, and the highest at the top", () => {

@@ -29,6 +29,19 @@ const rowOf = (id: string): Promise<string> => page.evaluate((run: string) =>
   [...document.querySelectorAll(".run-row")].find((row) => row.textContent.includes(run))
     ?.textContent ?? "", id);
 
+/** The run of the example that Overview offers. */
+let example = "";
+
+test("where nothing has run yet, an example is one key away, and runs", { skip }, async () => {
+  await page.find("link", "draw a pipeline");
+  await page.focus("button", "Run an example");
+  await page.press("Enter");
+  await page.find("heading", /^hello-/);
+  await page.find("button", /^join, /);
+  example = await page.evaluate(() => location.pathname.split("/")[2]!);
+  await page.navigate(scene.url);
+});
+
 test("Overview shows a run begin and end, without being loaded again", { skip }, async () => {
   await page.find("heading", "Overview");
   await page.evaluate(() => ((globalThis as { mark?: number }).mark = 1));
@@ -174,6 +187,9 @@ test("History: workers, queue and runs after any fact, and on from there into a 
     await page.click("link", "History");
     await page.find("slider", "Facts of the log");
     assert.equal(await page.evaluate(() => location.search), "", "it stands at the end");
+    const latest = (await scene.titan.runs()).at(-1)!.id;
+    await page.until("the latest run comes first", (id: string) =>
+      document.querySelector(".virtual-past .run-row")?.textContent.includes(id), latest);
     await page.focus("slider", "Facts of the log");
     await page.press("Home");
     await page.until("only the worker was there", () =>
@@ -228,6 +244,9 @@ test("everything that can be used has a name", { skip }, async () => {
   assert.deepEqual(nameless, []);
 });
 
-test("nothing went wrong on the way", { skip }, () => {
+test("nothing went wrong on the way", { skip }, async () => {
+  const { jobs } = await scene.titan.status(example);
+  assert.deepEqual(jobs.map(({ status }) => status), Array(5).fill("COMPLETED"));
+  assert.equal(String(jobs.at(-1)!.result), '{"parts": 3}\n');
   assert.deepEqual(page.complaints(), []);
 });

@@ -37,6 +37,12 @@ export function waits(samples: readonly Sample[]): number[] {
   });
 }
 
+/** Whether a job has started between the first of them and the last: else there is no mean. */
+export function hasStarts(samples: readonly Sample[]): boolean {
+  const known = samples.flatMap(({ waited }) => waited === undefined ? [] : [waited.jobs]);
+  return known.length > 1 && known.at(-1)! > known[0]!;
+}
+
 export function sampleOf(runs: Iterable<Run>, at: number, waited?: Waited): Sample {
   const jobs: Partial<Record<JobStatus, number>> = {};
   for (const run of runs) {

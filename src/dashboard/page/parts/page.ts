@@ -45,7 +45,9 @@ export function empty(what: string, ...next: Child[]): VNode {
 
 /** A command that a person may type. */
 export function command(text: string): VNode {
-  return h("code", { class: "command" }, text);
+  // A flag is not broken at its hyphens.
+  return h("code", { class: "command" }, text.split(" ").map((word, at) =>
+    [at === 0 ? "" : " ", h("span", null, word)]));
 }
 
 /** In the place of an answer that has not come: why not, or that it is on its way. */

@@ -112,7 +112,7 @@ function rows(state: State, context: Context, found: ClusterRows | undefined): C
     section("Runs", runs.length === 0 ? h("p", { class: "soft" }, "There was no run.")
       : virtualRows(state, context, {
         name: "past", label: "Runs at this moment", count: runs.length, rowHeight: RUN_ROW,
-        render: (index) => runRow(runs[runs.length - 1 - index]!, { now: at, moment: seq }),
+        render: (index) => runRow(runs[index]!, { now: at, moment: seq }),
       })),
   ];
 }

@@ -6,14 +6,15 @@
  */
 import { plural } from "#base";
 import { lineChart } from "../parts/chart.ts";
-import { command, empty, loading, pageWith, section } from "../parts/page.ts";
+import { nothingRan } from "../parts/first-run.ts";
+import { loading, pageWith, section } from "../parts/page.ts";
 import { queueList, queueOf } from "../parts/queue.ts";
 import { runRow } from "../parts/run-row.ts";
 import { ago } from "../parts/time.ts";
 import { launchButtons, noWorker, workerCard } from "../parts/worker.ts";
 import { pathTo } from "../router.ts";
 import type { Gate, Pool, Run, Worker } from "../rows.ts";
-import { sampleOf, throughput, waits } from "../samples.ts";
+import { hasStarts, sampleOf, throughput, waits } from "../samples.ts";
 import { answerOf, WAITS, type State } from "../state.ts";
 import { h, type Child, type VNode } from "../vdom.ts";
 import type { Context, Need, View } from "./view.ts";
@@ -42,7 +43,7 @@ export const overview: View = {
       h("div", { class: "columns" },
         section("Queue", queue(state)),
         section("Approvals", gates(state))),
-      section("Recent runs", recent(state)));
+      section("Recent runs", recent(state, context)));
   },
 };
 
@@ -72,17 +73,18 @@ function tiles(state: State): VNode {
   const pending = samples.map(({ jobs }) => jobs.PENDING ?? 0);
   return h("dl", { class: "tiles" },
     tile("Running", { value: now.RUNNING ?? 0, unit: `of ${plural(slots, "slot")}` }, running),
-    tile("Finished", { value: round(rate), unit: "a minute" }, rates),
+    tile("Finished", { value: round(rate), unit: "jobs a minute" }, rates),
     tile("Pending", { value: now.PENDING ?? 0, unit: "jobs" }, pending),
-    tile("Wait", waitText(seconds.at(-1) ?? 0), seconds),
+    tile("Wait", waitText(hasStarts(samples) ? seconds.at(-1) : undefined), seconds),
     tile("Failed", { value: failed(now), unit: "jobs" },
       samples.map(({ jobs }) => failed(jobs))));
 }
 
 /** Of a job, from when it could start until it did. */
-function waitText(seconds: number): { value: string; unit: string } {
-  if (seconds < 1) return { value: String(Math.round(seconds * 1000)), unit: "ms to a start" };
-  return { value: round(seconds), unit: "s to a start" };
+function waitText(seconds: number | undefined): { value: string; unit: string } {
+  if (seconds === undefined) return { value: "–", unit: "no job started lately" };
+  if (seconds < 1) return { value: String(Math.round(seconds * 1000)), unit: "ms until a start" };
+  return { value: round(seconds), unit: "s until a start" };
 }
 
 function failed(jobs: Run["jobs"]): number {
@@ -125,22 +127,20 @@ function queue({ jobs, runs }: State): Child {
 function gates(state: State): Child {
   const open = answerOf<Gate[]>(state, "gates");
   if (open === undefined) return loading(state, "gates");
-  if (open.length === 0) return h("p", { class: "soft" }, "Nobody is waited for.");
+  if (open.length === 0) return h("p", { class: "soft" }, "No gate waits for an answer.");
   return [
     h("ul", { class: "queue" }, open.slice(0, MAX_GATES).map(({ id, message, openedAt }) =>
-      h("li", { key: id, "data-row": true },
-        h("a", { href: pathTo(["approvals"], { gate: id }) }, id),
-        h("span", { class: "grow" }, message), ago(openedAt, state.now)))),
+      h("li", { key: id, "data-row": true, class: "gate-line" },
+        h("a", { href: pathTo(["approvals"], { gate: id }) }, id), ago(openedAt, state.now),
+        h("span", { class: "gate-line-message", title: message }, message)))),
     open.length > MAX_GATES
       ? h("p", null, h("a", { href: "/approvals" }, `All ${open.length} gates`)) : null,
   ];
 }
 
-function recent({ runs, now }: State): Child {
+function recent({ runs, now }: State, context: Context): Child {
   if (runs === undefined) return h("p", { class: "loading" }, "Loading…");
-  if (runs.size === 0) {
-    return empty("Nothing has run yet.", "Run a pipeline with ", command("titan run FILE"));
-  }
+  if (runs.size === 0) return nothingRan(context);
   return [
     h("ul", { class: "run-rows" },
       newest(runs.values(), RECENT).map((run) => runRow(run, { now }))),

@@ -10,7 +10,8 @@ import { barChart } from "../parts/chart.ts";
 import { filterOf, findRuns, PERIODS, STATUSES, type Found } from "../parts/filters.ts";
 import { barsOf, HISTORY, historyOf } from "../parts/history.ts";
 import { icon } from "../parts/icon.ts";
-import { button, command, empty, pageWith } from "../parts/page.ts";
+import { nothingRan } from "../parts/first-run.ts";
+import { button, empty, pageWith } from "../parts/page.ts";
 import { virtualRows } from "../parts/rows.ts";
 import { runRow } from "../parts/run-row.ts";
 import { withQuery } from "../router.ts";
@@ -33,10 +34,7 @@ export const runs: View = {
   render(state, context) {
     const { runs: all, now } = state;
     if (all === undefined) return pageWith({ heading: "Runs" }, h("p", null, "Loading…"));
-    if (all.size === 0) {
-      return pageWith({ heading: "Runs" },
-        empty("Nothing has run yet.", "Run a pipeline with ", command("titan run FILE")));
-    }
+    if (all.size === 0) return pageWith({ heading: "Runs" }, nothingRan(context));
     const found = findRuns(all, filterOf(context.url.searchParams), now);
     const beside = h("span", { class: "soft" }, plural(found.runs.length, "run"));
     return pageWith({ heading: "Runs", beside },
