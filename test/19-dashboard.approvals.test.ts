@@ -99,6 +99,27 @@ test("what is typed goes along with the answer, although it was not drawn yet", 
   await page.close();
 });
 
+test("a job's page leads to its gate, which then is the one that a key answers", {
+  skip: noBrowser,
+}, async () => {
+  const [first, second] = [await gated({ message: "one" }), await gated({ message: "two" })];
+  const page = await open(`/runs/${second}?job=build`);
+  await page.focus("link", "Answer the question of build");
+  await page.press("Enter");
+  await page.find("button", `Approve ${second}/build`);
+  assert.equal(await page.evaluate(() =>
+    document.querySelector<HTMLElement>(".is-asked")!.dataset["gate"]), `${second}/build`);
+  await page.press("a");
+  await page.gone("button", `Approve ${second}/build`);
+  await page.until("it is told", () =>
+    /This gate is not open any more: release-/.test(document.body.innerText));
+  assert.deepEqual((await titan.gates()).map(({ id }) => id), [`${first}/build`]);
+  await titan.cancel(first);
+  await page.gone("button", `Approve ${first}/build`);
+  assert.deepEqual(page.complaints(), []);
+  await page.close();
+});
+
 test("j goes to the next gate, x rejects the one in focus, and keys are letters in a field", {
   skip: noBrowser,
 }, async () => {
@@ -170,6 +191,8 @@ test("a service is deployed, scaled, rolled back and stopped from its page", {
   await page.press("Enter");
   await page.gone("dialog", /Deploy/);
   await page.until("it is ready", () => /ready/.test(document.body.innerText));
+  const back = await page.find("button", "Roll back web");
+  assert.equal(back.states["disabled"], true, "there is no version before the first one");
   await page.click("button", "One replica more of web");
   await page.until("there are two", () => /2 replicas/.test(document.body.innerText));
   await page.click("link", "web");

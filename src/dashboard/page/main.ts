@@ -199,6 +199,7 @@ function catchUp(): void {
 
 addEventListener("click", catchUp, { capture: true });
 addEventListener("submit", catchUp, { capture: true });
+addEventListener("cancel", catchUp, { capture: true });
 addEventListener("click", follow);
 addEventListener("keydown", press);
 addEventListener("popstate", render);

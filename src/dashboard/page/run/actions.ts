@@ -4,10 +4,12 @@
  *
  * Test: test/19-dashboard.run.browser.test.ts
  */
+import { namesOfGate } from "../gates.ts";
 import { button } from "../parts/page.ts";
-import type { Job, Run } from "../rows.ts";
-import type { State } from "../state.ts";
-import type { Child } from "../vdom.ts";
+import { pathTo } from "../router.ts";
+import type { Gate, Job, Run } from "../rows.ts";
+import { answerOf, type State } from "../state.ts";
+import { h, type Child } from "../vdom.ts";
 import type { Context } from "../views/view.ts";
 
 const OPEN: ReadonlySet<string> = new Set(["RUNNING", "SERVING", "PAUSED"]);
@@ -44,7 +46,12 @@ export function jobButtons(run: Run, job: Job, { state, context }: {
 }): Child {
   const path = `runs/${encodeURIComponent(run.id)}`;
   const isOpen = OPEN_JOB.has(job.status);
+  const gate = gateOf(state, run.id, job.id);
   return [
+    gate === undefined ? null : h("a", {
+      key: "answer", class: "button button-main", href: pathTo(["approvals"], { gate: gate.id }),
+      "aria-label": `Answer the question of ${job.id}`,
+    }, "Answer…"),
     isOpen && !job.cancelling ? sure(state, context, {
       key: `cancel ${job.id}`, text: "Cancel", question: `Cancel ${job.id}`,
       run: () => {
@@ -58,6 +65,14 @@ export function jobButtons(run: Run, job: Job, { state, context }: {
       `${job.id} runs again, and all that comes after it`,
     ), { key: "retry-from", label: `Retry ${job.id} and all that comes after it` }),
   ];
+}
+
+/** What a person is asked behind this job. */
+function gateOf(state: State, run: string, job: string): Gate | undefined {
+  return answerOf<Gate[]>(state, "gates")?.find(({ id }) => {
+    const names = namesOfGate(id);
+    return names.run === run && names.job === job;
+  });
 }
 
 interface Question {

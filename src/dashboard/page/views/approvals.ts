@@ -13,12 +13,21 @@ import { ago, relative, exact } from "../parts/time.ts";
 import { pathTo } from "../router.ts";
 import type { Gate, GateAnswer, GateField } from "../rows.ts";
 import { answerOf, type State } from "../state.ts";
-import { h, type Child, type VNode } from "../vdom.ts";
+import { h, type Child, type Hook, type VNode } from "../vdom.ts";
 import type { Context, Shortcut, View } from "./view.ts";
 
 const OPEN_GATES = "gates";
 /** Where the browser remembers who sits in front of it. */
 const NAME = "titan-name";
+
+/** Letters of a question that is read as a text, and not as a heading. */
+const LONG = 120;
+/** The gate that the address names. */
+const TO_SCREEN: Hook = {
+  mount(card) {
+    card.scrollIntoView({ block: "nearest" });
+  },
+};
 
 const NOTHING: Draft = { comment: "", fields: {} };
 
@@ -28,22 +37,32 @@ export const approvals: View = {
     const gates = answerOf<Gate[]>(state, OPEN_GATES);
     if (gates === undefined) return page("Approvals", loading(state, OPEN_GATES));
     if (gates.length === 0) {
-      return page("Approvals", empty("Nobody is asked for anything.",
+      return page("Approvals", asked(context, gates), empty("No question waits for an answer.",
         "A gate opens behind a job that has ", command("hitl_message: Ship it?"),
         " in its pipeline."));
     }
-    return page("Approvals", person(state, context),
+    return page("Approvals", asked(context, gates), person(state, context),
       h("ul", { class: "gates" }, gatesByDeadline(gates).map((gate) =>
         gateCard(gate, state, context))));
   },
   keys: (state, context) => shortcuts(state, context),
 };
 
-/** The gate in which the focus is, or else the most urgent one. */
-function chosen(state: State): Gate | undefined {
+/** A link that leads to a gate may be older than its answer. */
+function asked({ url }: Context, gates: readonly Gate[]): Child {
+  const id = url.searchParams.get("gate");
+  if (id === null || gates.some((gate) => gate.id === id)) return null;
+  const { run, job } = namesOfGate(id);
+  return h("p", { class: "note" }, "This gate is not open any more: ",
+    h("a", { href: pathTo(["runs", run], { job, tab: "about" }) }, id));
+}
+
+/** The gate in which the focus is, or that of the address, or else the most urgent one. */
+function chosen(state: State, { url }: Context): Gate | undefined {
   const gates = gatesByDeadline(answerOf<Gate[]>(state, OPEN_GATES) ?? []);
   const focused = document.activeElement?.closest<HTMLElement>("[data-gate]")?.dataset["gate"];
-  return gates.find(({ id }) => id === focused) ?? gates[0];
+  const named = focused ?? url.searchParams.get("gate");
+  return gates.find(({ id }) => id === named) ?? gates[0];
 }
 
 function shortcuts(state: State, context: Context): readonly Shortcut[] {
@@ -53,7 +72,7 @@ function shortcuts(state: State, context: Context): readonly Shortcut[] {
     cards[Math.min(Math.max(at + by, 0), cards.length - 1)]?.focus();
   };
   const press = (answer: Answer) => (): void => {
-    const gate = chosen(state);
+    const gate = chosen(state, context);
     if (gate !== undefined) void sendAnswer(gate, answer, context);
   };
   return [
@@ -133,8 +152,12 @@ function gateCard(gate: Gate, state: State, context: Context): VNode {
   const draft = draftOf(state, gate);
   const press = (answer: Answer) => (): void => void sendAnswer(gate, answer, context);
   const isSending = draft.sending === true;
-  return h("li", { key: id, class: "gate card", "data-gate": id, tabindex: -1, "aria-label": id },
-    h("h2", { class: "gate-message" }, message),
+  const isAsked = context.url.searchParams.get("gate") === id;
+  return h("li", {
+    key: isAsked ? `asked ${id}` : id, class: `gate card${isAsked ? " is-asked" : ""}`,
+    "data-gate": id, tabindex: -1, "aria-label": id, hook: isAsked ? TO_SCREEN : undefined,
+  },
+    h("h2", { class: `gate-message${message.length > LONG ? " is-long" : ""}` }, message),
     h("p", { class: "gate-where" },
       h("a", { href: pathTo(["runs", run], { job }) }, id), " asked ",
       ago(openedAt, state.now), "; ", closing(gate, deadline, state.now)),
@@ -199,6 +222,10 @@ function input(field: GateField, draft: Draft, keep: (text: string) => void): VN
       h("select", { value, onchange: oninput },
         h("option", { value: "" }, "Choose…"),
         choices.map((choice) => h("option", { key: choice, value: choice }, choice))));
+  }
+  if (type === "text" && (field.default ?? "").length > LONG / 2) {
+    return h("label", { key: name, class: "field field-wide" }, caption,
+      h("textarea", { class: "text-area", rows: 4, spellcheck: "false", value, oninput }));
   }
   return h("label", { key: name, class: "field" }, caption, h("input", {
     type: "text", inputmode: type === "number" ? "decimal" : "text", value, oninput,

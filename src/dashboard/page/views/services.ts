@@ -140,7 +140,8 @@ function buttons(service: Service, state: State, context: Context): VNode {
     }),
     deployed ? scaler(service, change) : null,
     deployed ? button("Roll back", change("rollback", {}, `The version before is deployed again`), {
-      label: `Roll back ${name}`,
+      // There is none before the first one.
+      label: `Roll back ${name}`, disabled: service.version === 1,
     }) : null,
     asks
       ? [
