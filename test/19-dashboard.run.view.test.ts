@@ -216,5 +216,9 @@ test("a fact looks the same whether it was read from the log or came while one l
   assert.match(words(eventRow({ ...fact, failure })).join(" "), /failure exited with code 2$/);
   assert.match(words(eventRow({ ...fact, at: Date.UTC(2026, 0, 5, 17, 3) })).join(" "),
     /^7 (?:[01]\d|2[0-3]):[0-5]3:00 JobStarted/);
+  // A time is one, and what is not so has no words.
+  const retry = { retryAt: Date.UTC(2026, 0, 5, 17, 3), dead: false, final: true };
+  assert.match(words(eventRow({ ...fact, ...retry })).join(" "),
+    / attempt 2, retry at \d\d:[0-5]3:00, final$/);
   assert.deepEqual(eventRow({ ...fact, text: "#7 JobStarted r-1/a#2" }), eventRow(fact));
 });

@@ -60,8 +60,11 @@ export function eventRow(fact: Fact): VNode {
 /** "attempt 2, worker w1, failure exit 3". */
 function restOf(fact: Fact): string {
   return Object.entries(fact).flatMap(([name, value]) => {
-    if (COLUMNS.has(name) || value === null || value === "") return [];
-    return [`${name} ${wordsOf(value)}`];
+    if (COLUMNS.has(name) || value === null || value === "" || value === false) return [];
+    const words = name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+    if (value === true) return [words];
+    const isTime = name.endsWith("At") && typeof value === "number";
+    return [`${words} ${isTime ? timeOfDay(value) : wordsOf(value)}`];
   }).join(", ");
 }
 
