@@ -80,7 +80,8 @@ export function slotBar(running: number, slots: number, name: string): VNode {
       class: isCountable ? "slot-boxes" : "slot-bar", role: "meter", "aria-label": label,
       "aria-valuemin": 0, "aria-valuemax": slots, "aria-valuenow": running, title: label,
     }, isCountable ? boxes : bar),
-    h("span", { class: "slot-text" }, `${running} / ${slots}`));
+    h("span", { class: "slot-text" }, `${running} / ${slots}`,
+      h("span", { class: "slot-unit" }, " slots")));
 }
 
 function jobList(worker: Worker, { jobs: followed, now }: State): Child {

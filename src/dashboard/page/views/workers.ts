@@ -77,7 +77,7 @@ function poolCard(pool: Pool, context: Context): VNode {
       })),
     h("ul", { class: "tags" }, tags.map((tag) => h("li", { key: tag, class: "tag" }, tag))),
     h("p", null, `${running} running, ${starting} starting, ${leaving} leaving; wants ${wanted} `,
-      h("span", { class: "soft" }, `(${min} to ${max})`)),
+      h("span", { class: "soft nowrap" }, `(${min} to ${max})`)),
     why === "" ? null : h("p", { class: "soft" }, why),
     pool.lastFailure === null ? null
       : h("p", { class: "state-failed" },
