@@ -107,8 +107,10 @@ function jobLine({ run, job, startedAt }: WorkerJob, now: number): VNode {
 
 function serviceLine({ run, job, service }: WorkerJob): VNode {
   const { name, state } = service!;
+  const [replica = ""] = /\.\d+$/.exec(job) ?? [];
   return h("li", { key: `${run}/${job}` }, icon("services"),
-    h("a", { href: pathTo(["services", name]), title: `${run}/${job}` }, name), badge(state));
+    h("a", { href: pathTo(["services", name]), title: `${run}/${job}` }, name, replica),
+    badge(state));
 }
 
 /** How long ago it was heard of, and how late its heartbeats leave it if that is worth a word. */

@@ -74,17 +74,17 @@ function tiles(state: State): VNode {
   return h("dl", { class: "tiles" },
     tile("Running", { value: now.RUNNING ?? 0, unit: `of ${plural(slots, "slot")}` }, running),
     tile("Finished", { value: round(rate), unit: "jobs a minute" }, rates),
-    tile("Pending", { value: now.PENDING ?? 0, unit: "jobs" }, pending),
+    tile("Pending", { value: (now.PENDING ?? 0).toLocaleString(), unit: "jobs" }, pending),
     tile("Wait", waitText(hasStarts(samples) ? seconds.at(-1) : undefined), seconds),
-    tile("Failed", { value: failed(now), unit: "jobs" },
+    tile("Failed", { value: failed(now).toLocaleString(), unit: "jobs" },
       samples.map(({ jobs }) => failed(jobs))));
 }
 
 /** Of a job, from when it could start until it did. */
 function waitText(seconds: number | undefined): { value: string; unit: string } {
   if (seconds === undefined) return { value: "–", unit: "no job started lately" };
-  if (seconds < 1) return { value: String(Math.round(seconds * 1000)), unit: "ms until a start" };
-  return { value: round(seconds), unit: "s until a start" };
+  if (seconds < 1) return { value: String(Math.round(seconds * 1000)), unit: "ms to start" };
+  return { value: round(seconds), unit: "s to start" };
 }
 
 function failed(jobs: Run["jobs"]): number {
@@ -134,7 +134,7 @@ function gates(state: State): Child {
         h("a", { href: pathTo(["approvals"], { gate: id }) }, id), ago(openedAt, state.now),
         h("span", { class: "gate-line-message", title: message }, message)))),
     open.length > MAX_GATES
-      ? h("p", null, h("a", { href: "/approvals" }, `All ${open.length} gates`)) : null,
+      ? h("p", null, h("a", { href: "/approvals" }, `All ${open.length.toLocaleString()} gates`)) : null,
   ];
 }
 
@@ -144,6 +144,6 @@ function recent({ runs, now }: State, context: Context): Child {
   return [
     h("ul", { class: "run-rows" },
       newest(runs.values(), RECENT).map((run) => runRow(run, { now }))),
-    runs.size > RECENT ? h("p", null, h("a", { href: "/runs" }, `All ${runs.size} runs`)) : null,
+    runs.size > RECENT ? h("p", null, h("a", { href: "/runs" }, `All ${runs.size.toLocaleString()} runs`)) : null,
   ];
 }

@@ -40,7 +40,9 @@ function workerTable(state: State, context: Context): Child {
   return h("div", { class: "table-frame", tabindex: 0, role: "region", "aria-label": "Workers" },
     h("table", { class: "table" },
       h("thead", null, h("tr", null, WORKER_HEADS.map((text) =>
-        h("th", { scope: "col", key: text }, text === "" ? null : text)))),
+        h("th", {
+          scope: "col", key: text, class: text === "" ? undefined : `cell-${text.toLowerCase()}`,
+        }, text === "" ? null : text)))),
       h("tbody", null, found.map((worker) => workerRow(worker, state, context)))));
 }
 
@@ -53,9 +55,9 @@ function workerRow(worker: Worker, { now }: State, context: Context): VNode {
     h("td", null, h("ul", { class: "tags" },
       tags.map((tag) => h("li", { key: tag, class: "tag" }, tag)))),
     h("td", { title: beatTitle(worker) }, beatText(worker)),
-    h("td", null, version),
+    h("td", { class: "cell-version" }, version),
     h("td", null, pool ?? h("span", { class: "soft" }, "none")),
-    h("td", null, ago(joinedAt, now)),
+    h("td", { class: "cell-joined" }, ago(joinedAt, now)),
     h("td", null, workerActions(worker, context)));
 }
 
