@@ -85,6 +85,7 @@ writeFileSync(join(project, "m.mjs"), `
   export const warn = () => {
     process.emitWarning("beware");
     writeSync(2, "raw");
+    writeSync(1, "raw, too");
     return later(60);
   };
   export const lines = async () => {
@@ -334,8 +335,8 @@ test("a line of megabytes arrives whole; what Node itself prints is output, too"
   const calls = pool(1);
   const { stdout } = await end(calls, "line");
   assert.ok(stdout === `${"z".repeat(2e6)}ü\n`);
-  const { stderr, status } = await end(calls, "warn");
-  assert.equal(status, "ok");
+  const { stdout: raw, stderr, status } = await end(calls, "warn");
+  assert.deepEqual([status, raw], ["ok", "raw, too"]);
   assert.match(stderr, /Warning: beware/);
   assert.match(stderr, /raw/);
 });
