@@ -36,6 +36,7 @@ class Desk {
   /** What it calls the worker. */
   called = "w";
   protocol = PROTOCOL;
+  beatMs = 1e9;
   /** Streams that it began to send. */
   blobs = 0;
   connection!: RpcConnection;
@@ -84,7 +85,7 @@ class Desk {
       Welcome.encode({
         protocol: this.protocol,
         version: "",
-        beatMs: 1e9,
+        beatMs: this.beatMs,
         leaseMs: 1e9,
         worker: 1,
         name: this.called,
@@ -202,6 +203,21 @@ test("stop() asks for the end of no run where there is none, or where " +
     assert.deepEqual(desk.times(Op.BEAT), [], shares ? "no runs" : "nothing shared");
     assert.ok(desk.world.now - from < 50);
   }
+});
+
+test("a beat that is refused with OVERLOADED is followed by the next, any other failure ends the " +
+  "connection", async () => {
+  const desk = new Desk();
+  desk.beatMs = 1000;
+  desk.full.add(Op.BEAT);
+  await desk.open();
+  await desk.for(5500);
+  assert.deepEqual([desk.times(Op.BEAT).length, desk.times(Op.HELLO).length], [5, 1]);
+  desk.full.clear();
+  await desk.for(1000);
+  const since = desk.times(Op.HELLO)[1]! - desk.times(Op.BEAT)[5]!;
+  assert.ok(since < 500, `dialled again after ${since} ms`);
+  await desk.world.settle(desk.worker.stop());
 });
 
 test("a short refusal is not worth a line, and a refusal for good is not asked again", async () => {
