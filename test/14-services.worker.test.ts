@@ -4,8 +4,8 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ExecOutcome } from "#exec";
-import type { Listener, Socket } from "#host";
+import type { ExecOutcome, Running } from "#exec";
+import type { Listener, Socket, SocketHandlers } from "#host";
 import type { Client } from "#sdk";
 import {
   HEARTBEAT_MS, LEASE_MS, REJOIN_GRACE_MS, type JobSpec, type Service, type ServiceInfo,
@@ -14,6 +14,7 @@ import {
   job, pipeline, SimCluster, type FakeExecutor, type FakeJob,
 } from "./11-worker.cluster.ts";
 import { SimWorld } from "#simhost";
+import { checkHealth } from "../src/worker/check.ts";
 import { WorkerServices } from "../src/worker/services.ts";
 import { serviceSpec } from "./spec.support.ts";
 
@@ -178,6 +179,43 @@ test("http: 2xx is well; another status, no HTTP and no answer are told as they 
     await all.phase(run, "READY");
   }
   await all.end(run);
+});
+
+test("a port that is not reached is told by its reason", async () => {
+  const host = new SimWorld({ seed: 1 }).host("w");
+  const running = {} as Running;
+  for (const [code, why] of [
+    ["ECONNREFUSED", "nothing listens on port 80"],
+    ["ETIMEDOUT", "no answer within 2.0s"],
+    ["EADDRNOTAVAIL", "port 80 cannot be reached (no address)"],
+  ]) {
+    const dial = () => Promise.reject(Object.assign(new Error("no address"), { code }));
+    const target = { host: { ...host, network: { ...host.network, dial } }, port: 80, running };
+    for (const check of [{ type: "tcp" }, { type: "http", path: "/" }] as const) {
+      assert.equal(await checkHealth(check, target, 2000), why);
+    }
+  }
+});
+
+test("no check leaves a connection or a timer behind", async () => {
+  for (const [type, answer] of [
+    ["tcp", ""], ["http", "HTTP/1.1 200 OK\r\n\r\n"], ["http", "nonsense\r\n"], ["http", ""],
+  ] as const) {
+    const world = new SimWorld({ seed: 1 });
+    const host = world.host("w");
+    let destroyed = 0;
+    const handle = ({ onData }: SocketHandlers): void => {
+      if (answer !== "") onData(Buffer.from(answer));
+    };
+    const socket = { handle, write: () => true, destroy: () => destroyed++ } as unknown as Socket;
+    const network = { ...host.network, dial: () => Promise.resolve(socket) };
+    const target = { host: { ...host, network }, port: 80, running: {} as Running };
+    const check = type === "tcp" ? { type } : { type, path: "/" };
+    await world.settle(checkHealth(check, target, 2000));
+    assert.ok(destroyed > 0, `${type} ${answer}`);
+    assert.equal(world.now, type === "http" && answer === "" ? 2000 : 0);
+    assert.deepEqual(world.open("w"), []);
+  }
 });
 
 test("http: an answer that comes after the timeout is none", async () => {
