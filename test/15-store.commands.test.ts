@@ -484,6 +484,15 @@ test("connection commands", () =>
   QUIT => 'OK'
 `));
 
+test("a number of 4932 digits is a float, and one of 4933 is not", () => {
+  const { ask } = fixture();
+  for (const [most, beyond] of [["9".repeat(4932), "9".repeat(4933)], ["1e4931", "1e4933"]]) {
+    ask("DEL", "n");
+    assert.equal((ask("INCRBYFLOAT", "n", most!) as string).length, 4932);
+    assert.equal(shown(ask("INCRBYFLOAT", "m", beyond!)), "-ERR value is not a valid float");
+  }
+});
+
 test("LREM removes what an array would lose, wherever in the ring it is", () => {
   const { ask } = fixture();
   for (let seed = 1; seed <= 200; seed++) {

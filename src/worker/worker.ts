@@ -43,7 +43,6 @@ class WorkerProcess implements Worker {
   readonly #projects: WorkerProjects;
   readonly #files: WorkerFiles;
   #reports: Attempt[] = [];
-  #reporting = false;
   #name = "";
   #cluster: ClusterEndpoints;
   /** By the last welcome: our number, and the key with which we make the credentials of jobs. */
@@ -340,12 +339,9 @@ class WorkerProcess implements Worker {
     }
     const known = attempt.watch?.outcomeOf(outcome) ?? outcome;
     attempt.report = reportOf(attempt.assignment, known);
-    this.#reports.push(attempt);
-    if (this.#reporting) return;
-    this.#reporting = true;
     // All attempts that finish in this turn share a message, and an fsync at the master.
+    if (this.#reports.push(attempt) > 1) return;
     this.#options.host.timers.soon(() => {
-      this.#reporting = false;
       for (
         let batch = this.#reports.splice(0, MAX_BATCH_ITEMS);
         batch.length > 0;
