@@ -301,6 +301,15 @@ test("a process that has nothing to do is let go after 30 s", async () => {
   assert.ok(timers.at(-1)?.cancelled);
 });
 
+test("a pool that is closed keeps no timer, which would keep our process from its end", async () => {
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+  const before = timers();
+  const calls = pool(2);
+  await Promise.all([end(calls, "double", {}, "1"), end(calls, "double", {}, "2")]);
+  await calls.close();
+  assert.equal(timers(), before);
+});
+
 test("a call's output stops while nobody reads, goes on, and comes before its end", async () => {
   const calls = pool(1);
   let text = "";
