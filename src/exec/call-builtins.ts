@@ -104,9 +104,7 @@ export class Builtins {
   }
 
   async close(): Promise<void> {
-    const thread = this.#thread;
-    this.#thread = undefined;
-    await thread?.terminate();
+    await this.#thread?.terminate();
   }
 
   #flush(): void {
