@@ -252,7 +252,7 @@ test("a snapshot is shared while all that came after it is at hand", async () =>
 });
 
 test("details are asked for while somebody wants them, who gets those of before, too", async () => {
-  const { master, open, pass } = hall();
+  const { master, hub, open, pass } = hall();
   const overview = open();
   await pass();
   master.add(2, "JobStarted");
@@ -283,6 +283,11 @@ test("details are asked for while somebody wants them, who gets those of before,
   const again = open(7, true);
   await pass();
   assert.deepEqual([again.seqs("fact"), again.seqs("snapshot")], [[8], []]);
+  again.destroy();
+  await pass();
+  hub.open(new FakeOutlet(), { all: false, runs: ["r-1"] });
+  await pass();
+  assert.deepEqual(master.wishes.slice(3), [true, false, true], "a run's page wants them");
 });
 
 test("rows that could not be read are read later", async () => {
