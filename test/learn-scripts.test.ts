@@ -150,11 +150,12 @@ function failing(throws: string): ReturnType<typeof script> {
 test("a script that cannot write into the checkout says which path, why and what to do", () => {
   const thrown = (code: string, path: string): string =>
     `Object.assign(new Error("${code}: no"), { code: "${code}", path: ${JSON.stringify(path)} })`;
+  const word = /^[\w./-]+$/.test(root) ? root : `'${root}'`;
   for (const [code, why] of [["EACCES", "permission denied"], ["EROFS", "the disk is read-only"]]) {
     const said = failing(thrown(code!, join(root, "dist")));
     assert.equal(said.code, 1);
     assert.ok(said.err.startsWith(`Cannot write ${root}/dist: ${why}\n`), said.err);
-    assert.ok(said.err.includes(`git clone ${root} ~/titan`), said.err);
+    assert.ok(said.err.includes(`git clone ${word} ~/titan`), said.err);
     assert.doesNotMatch(said.err, /^ {4}at /m);
   }
   // A bug elsewhere keeps its stack: no advice about the checkout would help.
