@@ -1,7 +1,7 @@
 /**
  * Lesson 19: what stands where nothing has run yet: three ways to a first run.
  *
- * Test: test/19-dashboard.shell.test.ts
+ * Test: test/19-dashboard.views.test.ts
  */
 import { pathTo } from "../router.ts";
 import { h, type VNode } from "../vdom.ts";
@@ -25,10 +25,9 @@ export function nothingRan(context: Context): VNode {
     const { run } = await context.api.send<{ run: string }>("runs", EXAMPLE, "application/yaml");
     context.navigate(pathTo(["runs", run]));
   });
-  return h("div", { class: "first-run" },
-    empty("Nothing has run yet.",
-      button("Run an example", () => void start(), { kind: "main", icon: "running" }),
-      " Five small jobs, of which three run side by side."),
-    h("p", null, "Or ", h("a", { href: "/constructor" }, "draw a pipeline"),
-      ", or run one from a terminal: ", command("titan run FILE")));
+  return empty("Nothing has run yet.",
+    "An example has five small jobs, of which three run side by side.",
+    button("Run an example", () => void start(), { kind: "main", icon: "running" }),
+    "Or ", h("a", { href: "/constructor" }, "draw a pipeline"),
+    ", or run one from a terminal: ", command("titan run FILE"));
 }

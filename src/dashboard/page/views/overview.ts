@@ -82,7 +82,7 @@ function tiles(state: State): VNode {
 
 /** Of a job, from when it could start until it did. */
 function waitText(seconds: number | undefined): { value: string; unit: string } {
-  if (seconds === undefined) return { value: "–", unit: "no job started lately" };
+  if (seconds === undefined) return { value: "–", unit: "no start lately" };
   if (seconds < 1) return { value: String(Math.round(seconds * 1000)), unit: "ms to start" };
   return { value: round(seconds), unit: "s to start" };
 }
