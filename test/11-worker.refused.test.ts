@@ -37,6 +37,8 @@ class Desk {
   called = "w";
   protocol = PROTOCOL;
   beatMs = 1e9;
+  /** Attempts of which a welcome says that others have them. */
+  stale: { run: number; job: number; attempt: number }[] = [];
   /** Streams that it began to send. */
   blobs = 0;
   connection!: RpcConnection;
@@ -89,7 +91,7 @@ class Desk {
         leaseMs: 1e9,
         worker: 1,
         name: this.called,
-        stale: [],
+        stale: this.stale,
         store: undefined,
         cluster: undefined,
       }),
@@ -203,6 +205,24 @@ test("stop() asks for the end of no run where there is none, or where " +
     assert.deepEqual(desk.times(Op.BEAT), [], shares ? "no runs" : "nothing shared");
     assert.ok(desk.world.now - from < 50);
   }
+});
+
+test("a job that others have by now never starts, though what it waits for comes", async () => {
+  const desk = new Desk();
+  let linked: () => void = () => undefined;
+  const linkPackage = () => new Promise<void>((resolve) => { linked = resolve; });
+  Object.assign(desk.executor, { linkPackage });
+  await desk.open();
+  await desk.for(100);
+  desk.stale = [{ run: 1, job: 0, attempt: 1 }];
+  desk.world.cut("m", "w");
+  await desk.for(REDIAL_MAX_MS);
+  assert.deepEqual(desk.running, [[], [0]]);
+  assert.equal(desk.worker.running, 0);
+  linked();
+  await desk.for(100);
+  assert.deepEqual([desk.executor.jobs, desk.reports], [[], []]);
+  await desk.world.settle(desk.worker.stop());
 });
 
 test("a beat that is refused with OVERLOADED is followed by the next, any other failure ends the " +

@@ -420,6 +420,17 @@ test("takeProcessFolder() kills neither processes 0 and 1 nor itself, its ancest
   assert.deepEqual(kills, []);
 });
 
+test("endOrphans() lets others have their turn while it waits for the end", async () => {
+  const env = { PATH, TITAN_WORKDIR: join(temp, "jobs", "r", "j.1") };
+  const child = spawn("sleep", [mark()], { detached: true, stdio: "ignore", env });
+  started.add(child);
+  const groups = new Map([[child.pid!, { start: readEntry(child.pid!)!.start, boot }]]);
+  let turns = 0;
+  setImmediate(() => turns++);
+  const { ended, left } = await endOrphans([{ folder: temp, groups }]);
+  assert.deepEqual([ended, left, turns], [1, 0, 1]);
+});
+
 test("endOrphans() spares its ancestors and the leader of its group, each " +
   "for that alone", async () => {
   /**
