@@ -342,9 +342,10 @@ test("a worker knows its own attempts only: another one, an older registration a
   "opcode are refused", async () => {
   const world = new SimWorld({ seed: 1 });
   const [host, m] = [world.host("w"), world.host("m")];
-  const forwards = new WorkerForwards({
-    host, name: () => "w1", portOf: ({ attempt }) => (attempt === 2 ? 5000 : undefined),
-  });
+  let ended = 0; // attempt 3, after it was asked for once
+  const portOf = ({ attempt }: { attempt: number }) =>
+    attempt === 2 ? 5000 : attempt === 3 && ended++ === 0 ? 6000 : undefined;
+  const forwards = new WorkerForwards({ host, name: () => "w1", portOf });
   forwards.registration = 7;
   const listener = await host.network.listen({ host: "w", port: 1 }, (socket) => {
     const connection: RpcConnection = new RpcConnection(socket, {
@@ -365,6 +366,15 @@ test("a worker knows its own attempts only: another one, an older registration a
   assert.equal(await ask(Op.CONNECT, { attempt: 2, worker: 7 }), nobody);
   const unknown = "Cannot serve opcode 99: this worker does not know it";
   assert.equal(await ask(99, { attempt: 2, worker: 7 }), unknown);
+  let closed = 0;
+  const program = await host.network.listen({ host: "127.0.0.1", port: 6000 }, (socket) => {
+    socket.handle({ onData: () => undefined, onClose: () => closed++ });
+  });
+  const over = "Cannot connect: the attempt has ended";
+  assert.equal(await ask(Op.CONNECT, { attempt: 3, worker: 7 }), over);
+  await world.run(world.now + 100);
+  assert.equal(closed, 1, "what was dialled meanwhile is closed");
+  await program.close();
   assert.equal(forwards.size, 0);
   master.destroy();
   await listener.close();
