@@ -207,6 +207,18 @@ test("stop() asks for the end of no run where there is none, or where " +
   }
 });
 
+test("a worker that has stopped has hung up", async () => {
+  const desk = new Desk();
+  await desk.open();
+  await desk.for(100);
+  desk.executor.jobs[0]!.end();
+  let isDone = false;
+  const done = desk.worker.done.then(() => { isDone = true; });
+  await desk.world.settle(desk.worker.stop());
+  assert.ok(isDone);
+  await done;
+});
+
 test("a job that others have by now never starts, though what it waits for comes", async () => {
   const desk = new Desk();
   let linked: () => void = () => undefined;
