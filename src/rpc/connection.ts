@@ -273,12 +273,13 @@ export class RpcConnection {
       count += 1 + (frame.flags === 0 ? frame.body.length / SLICE_FRAME_BYTES : 0);
       if (count < SLICE_FRAMES) continue;
       count = 0;
-      if (clock.monotonic() < until) continue;
+      const late = clock.monotonic() - until;
+      if (late < 0) continue;
       this.#resting = true;
       this.#socket.pause();
-      // Every other turn of the loop is free of this connection's frames: what others have sent
-      // during one is answered before the next.
-      return timers.soon(() => timers.soon(() => this.#goOn()));
+      const goOn = (): void => this.#goOn();
+      // After a slice of twice its length the others have a whole turn of the loop for themselves.
+      return timers.soon(late < SLICE_MS ? goOn : () => timers.soon(goOn));
     }
   }
   // #endregion
@@ -351,8 +352,7 @@ export class RpcConnection {
     try {
       this.#options.onNotify?.(opcode, this.#decoder.own(body));
     } catch (error) {
-      // Nobody waits for an answer. Without a listener the bug stops the process, so that it does
-      // not pass unseen.
+      // Nobody waits for an answer. Without a listener the bug stops the process, and is seen.
       if (this.#options.onHandlerError === undefined) throw error;
       this.#options.onHandlerError(error, opcode);
     }
