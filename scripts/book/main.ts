@@ -16,8 +16,7 @@ import { makeBook } from "./book.ts";
 /** A folder of ours has this file; another one is not replaced. */
 const MARK = "search-index.js";
 
-const { values } = parseArgs({ options: { out: { type: "string", default: "book" } } });
-const out = resolve(values.out);
+const out = resolve(outOf(process.argv.slice(2)));
 if (existsSync(out) && !existsSync(join(out, MARK))) {
   process.stderr.write(`Cannot make the book: ${out} is there, and is no book\n`);
   process.exit(1);
@@ -36,3 +35,13 @@ renameSync(fresh, out);
 const seconds = ((performance.now() - begun) / 1000).toFixed(1);
 process.stdout.write(`${files.size} files in ${seconds} s: ` +
   `${pathToFileURL(join(out, "index.html"))}\n`);
+
+function outOf(args: string[]): string {
+  try {
+    return parseArgs({ args, options: { out: { type: "string", default: "book" } } }).values.out;
+  } catch (error) {
+    const [why] = (error as Error).message.split(". ");
+    process.stderr.write(`Cannot make the book: ${why} (--out DIR)\n`);
+    process.exit(2);
+  }
+}

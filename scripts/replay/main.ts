@@ -15,16 +15,10 @@ import { bounds, brokenEdges, readWorkflow, toJobs } from "./workflow.ts";
 
 const DATA = join(ROOT, "test/data/workflows");
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    scale: { type: "string", default: "0.01" },
-    workers: { type: "string", default: "2" },
-    slots: { type: "string", default: "8" },
-  },
-});
-const scale = Number(values.scale);
-const [workers, slots] = [Number(values.workers), Number(values.slots)];
+const { values, positionals } = optionsOf(process.argv.slice(2));
+const [scale, workers, slots] = [
+  numberOf("scale", Number.MIN_VALUE), numberOf("workers", 1), numberOf("slots", 1),
+];
 const files = positionals.length > 0 ? positionals
   : filesUnder(DATA).filter((file) => file.endsWith(".json"));
 
@@ -64,3 +58,32 @@ try {
   await cluster.stop();
 }
 process.exit(ok ? 0 : 1);
+
+function optionsOf(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      allowPositionals: true,
+      options: {
+        scale: { type: "string", default: "0.01" },
+        workers: { type: "string", default: "2" },
+        slots: { type: "string", default: "8" },
+      },
+    });
+  } catch (error) {
+    return refuse((error as Error).message.split(". ")[0]!);
+  }
+}
+
+function numberOf(name: "scale" | "workers" | "slots", least: number): number {
+  const [text, value] = [values[name], Number(values[name])];
+  const isFit = least < 1 ? Number.isFinite(value) : Number.isSafeInteger(value);
+  if (isFit && value >= least) return value;
+  const what = least < 1 ? "number above 0" : "whole number from 1 on";
+  return refuse(`--${name} must be a ${what}, found ${JSON.stringify(text)}`);
+}
+
+function refuse(why: string): never {
+  console.error(`Cannot replay: ${why} (FILE…, --scale S, --workers N, --slots N)`);
+  process.exit(2);
+}
