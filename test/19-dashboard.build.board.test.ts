@@ -21,6 +21,7 @@ import {
   aligned, edgesOf, GRID, inside, layoutAll, neighbour, NODE, settle,
 } from "../src/dashboard/page/build/graph.ts";
 import { addJob, removeJobs, renameJob } from "../src/dashboard/page/build/jobs.ts";
+import { copyJobs, pasteJobs } from "../src/dashboard/page/build/paste.ts";
 import {
   findingsOf, hiddenValues, unschedulable, type Verdict,
 } from "../src/dashboard/page/build/problems.ts";
@@ -176,6 +177,60 @@ test("a letter in a job moves nothing: the places are the same object as before"
   assert.deepEqual(renamed.positions.get("first"), board.positions.get("a"));
   assert.equal(renamed.positions.has("a"), false);
 });
+
+/** As YAML: what each job waits for, by its number. */
+const pipelineOf = (count: number, needs: (at: number) => string): string =>
+  `name: many\njobs:\n${Array.from({ length: count }, (_, at) =>
+    `  - {id: j${at}, run: x${needs(at) && `, needs: ${needs(at)}`}}\n`).join("")}`;
+
+/** What a person may bear: of processor time, since a test shares its machine with others. */
+const MOST_CPU_MS = 8_000;
+
+test("5,000 jobs of any shape are drawn, edited, pasted and taken back in bounded time", () => {
+  const shapes = {
+    chain: (at: number) => at === 0 ? "" : `j${at - 1}`,
+    star: (at: number) => at === 0 ? "" : "j0",
+    layers: (at: number) => at < 25 ? "" : `j${at - 25}`,
+    funnel: (at: number) => at < 4_999 ? ""
+      : `[${Array.from({ length: 4_999 }, (_, parent) => `j${parent}`).join(", ")}]`,
+  };
+  for (const [name, needs] of Object.entries(shapes)) {
+    const took = <T>(what: string, how: () => T): T => {
+      const begin = process.cpuUsage();
+      const made = how();
+      const { user, system } = process.cpuUsage(begin);
+      const ms = (user + system) / 1000;
+      assert.ok(ms < MOST_CPU_MS, `${name}, ${what}: ${Math.round(ms)} ms of processor time`);
+      return made;
+    };
+    const board = took("opened", () => openBoard(pipelineOf(5_000, needs)));
+    assert.equal(board.positions.size, 5_000);
+    const ends = [board.document.jobs[0]!, board.document.jobs.at(-1)!] as const;
+    const problem = took("an edge back", () => edgeProblem(board.document, ends[1], ends[0]));
+    assert.equal(problem !== undefined, name !== "layers", name);
+    if (name !== "star" && name !== "layers") continue; // of the rest these are the worst
+    const letter = took("a letter", () =>
+      typed(board, board.text.replace("id: j300, run: x", "id: j300, run: xy")));
+    assert.equal(letter.positions, board.positions);
+    const half = openBoard(pipelineOf(2_500, needs));
+    const grown = took("2,500 typed below 2,500", () => typed(half, board.text));
+    assertApart(grown.positions, name);
+    const copies = copyJobs(half.document, half.document.jobs.map(({ key }) => key));
+    const pasted = took("2,500 pasted", () =>
+      changed(half, pasteJobs(half.document, copies).document));
+    assertApart(pasted.positions, name);
+    const fewer = took("2,500 removed", () => changed(board, removeJobs(board.document,
+      board.document.jobs.slice(2_500).map(({ key }) => key))));
+    assert.equal(took("undone", () => undo(fewer)).text, board.text);
+  }
+});
+
+function assertApart(positions: Board["positions"], name: string): void {
+  assert.equal(positions.size, 5_000, name);
+  const seen = new Set<string>();
+  for (const { x, y } of positions.values()) seen.add(`${x} ${y}`);
+  assert.equal(seen.size, 5_000, `${name}: each has its own place`);
+}
 
 test("values of variables that a past run does not show are named", () => {
   const { document } = openBoard(TEXT.replace("run: x", "run: x, env: {A: …, B: b, C: …}"));

@@ -11,7 +11,7 @@ import { edit, type Document, type JobKind } from "./document.ts";
 import { connect, disconnect } from "./edges.ts";
 import { EditError, removeAt, setAt } from "./edit.ts";
 import {
-  aligned, freePlace, GRID, layoutAll, NODE, type Direction, type Point, type Side,
+  aligned, GRID, Ground, layoutAll, NODE, type Direction, type Point, type Side,
 } from "./graph.ts";
 import { addJob, removeJobs, renameJob } from "./jobs.ts";
 import { copyJobs, pasteJobs } from "./paste.ts";
@@ -38,7 +38,7 @@ export function add(context: Context, kind: JobKind): void {
   const done = attempt(context, (board) => {
     const { document, key } = addJob(board.document, kind);
     const positions = new Map(board.positions);
-    positions.set(key, freePlace(newPlace(board), [...board.positions.values()]));
+    positions.set(key, new Ground(positions.values()).take(newPlace(board)));
     return changed(board, document, { positions, select: [key] });
   });
   if (!done) return;
@@ -192,13 +192,11 @@ function besideOriginals(
   keys: readonly string[],
 ): Board["positions"] {
   const positions = new Map(board.positions);
+  const ground = new Ground(positions.values());
   for (const key of keys) {
     const from = board.positions.get(key.replace(/-copy(?:-\d+)?$/, ""));
     if (from === undefined || !document.byKey.has(key)) continue;
-    positions.set(
-      key,
-      freePlace({ x: from.x + 2 * GRID, y: from.y + 2 * GRID }, [...positions.values()]),
-    );
+    positions.set(key, ground.take({ x: from.x + 2 * GRID, y: from.y + 2 * GRID }));
   }
   return positions;
 }

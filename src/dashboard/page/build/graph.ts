@@ -70,7 +70,9 @@ function orderOf(jobs: readonly Job[], edges: readonly Edge[]): Map<string, numb
   const children = new Map<string, string[]>();
   const open = new Map(jobs.map(({ key }) => [key, 0]));
   for (const { from, to } of edges) {
-    children.set(from, [...(children.get(from) ?? []), to]);
+    const own = children.get(from);
+    if (own === undefined) children.set(from, [to]);
+    else own.push(to);
     open.set(to, open.get(to)! + 1);
   }
   const order = new Map<string, number>();
@@ -99,13 +101,13 @@ export function settle(document: Document, before: Positions, was?: Document): P
   if (isSame) return before;
   if (missing.length > positions.size) return layoutAll(document);
   const ids = new Map(document.jobs.map(({ id, key }) => [id, key]));
+  const ground = new Ground(positions.values());
   for (const { key, parents } of missing) {
     const above = parents.flatMap((id) => positions.get(ids.get(id) ?? "") ?? []);
-    const all = [...positions.values()];
     const start = above.length > 0
-      ? { x: Math.max(...above.map(({ x }) => x)) + COLUMN, y: above[0]!.y }
-      : { x: Math.min(...all.map(({ x }) => x)), y: Math.max(...all.map(({ y }) => y)) + ROW };
-    positions.set(key, freePlace(start, all));
+      ? { x: rightmost(above) + COLUMN, y: above[0]!.y }
+      : { x: ground.left, y: ground.bottom + ROW };
+    positions.set(key, ground.take(start));
   }
   return positions;
 }
@@ -122,13 +124,44 @@ function renamed(document: Document, before: Positions, was?: Document): Positio
   return places.length === 0 ? before : new Map([...before, ...places]);
 }
 
-/** The first place from `start` downwards that no node covers. */
-export function freePlace(start: Point, taken: readonly Point[]): Point {
-  const at = { x: snap(start.x), y: snap(start.y) };
-  const covers = ({ x, y }: Point): boolean =>
-    Math.abs(x - at.x) < NODE.width && Math.abs(y - at.y) < NODE.height + GRID / 2;
-  while (taken.some(covers)) at.y += GRID;
-  return at;
+function rightmost(places: readonly Point[]): number {
+  return places.reduce((most, { x }) => Math.max(most, x), -Infinity);
+}
+
+/** Where nodes stand already, and where there is room for another one. */
+export class Ground {
+  readonly #taken: Point[] = [];
+  /**
+   * By where it began, where a search has ended: above that nothing gets free. Thousands of
+   * children of one parent would go down the same column from its top, one after another.
+   */
+  readonly #ends = new Map<string, number>();
+  left = Infinity;
+  bottom = -Infinity;
+
+  constructor(taken: Iterable<Point>) {
+    for (const each of taken) this.#add(each);
+  }
+
+  /** The first place from `start` downwards that no node covers. */
+  take(start: Point): Point {
+    const [x, top] = [snap(start.x), snap(start.y)];
+    const from = `${x} ${top}`;
+    const at = { x, y: this.#ends.get(from) ?? top };
+    const covers = (other: Point): boolean =>
+      Math.abs(other.x - x) < NODE.width && Math.abs(other.y - at.y) < NODE.height + GRID / 2;
+    const near = this.#taken.filter((other) => Math.abs(other.x - x) < NODE.width);
+    while (near.some(covers)) at.y += GRID;
+    this.#ends.set(from, at.y);
+    this.#add(at);
+    return at;
+  }
+
+  #add(at: Point): void {
+    this.#taken.push(at);
+    this.left = Math.min(this.left, at.x);
+    this.bottom = Math.max(this.bottom, at.y);
+  }
 }
 
 export function boundsOf(positions: Iterable<Point>): Box {
