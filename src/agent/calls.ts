@@ -47,7 +47,10 @@ interface Result {
 }
 
 // #region calls
-/** Calls that only look run side by side; a call that changes something waits for those before. */
+/**
+ * Calls that only look run side by side; a call that changes something waits for those before.
+ * `areMistakes`: each of them is one.
+ */
 export async function answerCalls(
   place: Place, calls: readonly ToolCall[],
 ): Promise<{ messages: Message[]; areMistakes: boolean }> {

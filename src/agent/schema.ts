@@ -61,7 +61,15 @@ export function schemaProblem(schema: Schema, at = ""): string | undefined {
 }
 
 // #region check
-/** What is wrong with a value. Undefined: it fits. */
+/**
+ * What is wrong with a value, as one of these says it (`outside` has the words of the second, which
+ * is for lengths, too). Undefined: it fits.
+ *
+ *     "n" must be a number, found "x"                      "n" must be one of a, b, found "x"
+ *     "n" is 0, and must be at least 1
+ *     "dir.path" is missing                                without a name: the value must be …
+ *     "pth" is not known (did you mean "path"?): there is path
+ */
 export function misfit(schema: Schema, value: unknown, at = ""): string | undefined {
   // #exercise misfit
   const name = at === "" ? "the value" : `"${at}"`;

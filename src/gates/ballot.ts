@@ -31,7 +31,14 @@ export type Cast =
   | { readonly type: "closed"; readonly outcome: GateOutcome; readonly values: FormTexts };
 
 // #region cast
-/** `votes`: the approvals so far. `submitter`: who submitted the run, empty if nobody knows. */
+/**
+ * `votes`: the approvals so far. `submitter`: who submitted the run, empty if nobody knows.
+ * `missing`: the approvals that are needed after this one. A refusal says what is wrong with the
+ * form, or with the person:
+ *
+ *     eve is none of its approvers (ada, bob@desk)      no name: somebody without a name
+ *     ada submitted the run, and its gate wants somebody else            no name: nobody
+ */
 export function castAnswer(
   gate: Gate, answer: Answer, so: { votes: readonly GateVote[]; submitter: string },
 ): Cast {
@@ -88,7 +95,11 @@ function firstDifference(values: FormTexts, vote: GateVote | undefined): string 
 }
 
 // #region deadline
-/** What becomes of a gate that nobody has answered, or not enough people. */
+/**
+ * What becomes of a gate that nobody has answered, or not enough people. The comment says so:
+ * "nobody answered within 2d", "1 of 2 approvals within 2d". If the values of the first vote do not
+ * fill the form of a gate that approves itself, it says what is wrong with them.
+ */
 export function closeAtDeadline(
   gate: Gate, votes: readonly GateVote[],
 ): { outcome: GateOutcome; values: FormTexts; comment: string } {

@@ -16,7 +16,15 @@ export type FormTexts = Readonly<Record<string, string>>;
 export type FormResult = { readonly values: FormTexts } | { readonly problem: string };
 
 // #region read
-/** The values of a form, each checked and in one spelling, or what is wrong with them. */
+/**
+ * The values of a form, each checked and in one spelling, or the first thing that is wrong:
+ *
+ *     it has no field "tga" (did you mean "tag"?): its fields are tag, share
+ *     it has no field "tag": it asks for no fields
+ *     field "tag" is required
+ *
+ * or what `wrongValue` says, or what begins with TOO_LONG. A default is a value like any other.
+ */
 export function readForm(form: readonly FormField[], given: FormTexts): FormResult {
   // #exercise readForm
   const names = form.map(({ name }) => name);

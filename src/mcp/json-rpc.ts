@@ -66,7 +66,8 @@ export class RpcFailure extends Error {
 // #region read
 /**
  * What a text is. A bad one has the code PARSE if it is no JSON, INVALID_PARAMS if only its params
- * are wrong, else INVALID_REQUEST; and its id, if that can be read.
+ * are wrong, else INVALID_REQUEST, as a `notifications/…` with an id; and its id, if that can be
+ * read.
  */
 export function readMessage(text: string): Message {
   // #exercise readMessage

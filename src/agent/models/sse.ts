@@ -15,7 +15,10 @@
  */
 
 // #region events
-/** Yields the data of each event. Throws what `tooLong` makes if one is longer than `maxBytes`. */
+/**
+ * Yields the data of each event. Throws what `tooLong` makes if one is longer than `maxBytes`. A
+ * long line may come in small pieces: its price must not grow with the square of its length.
+ */
 export async function* readEvents(
   chunks: AsyncIterable<Uint8Array>, limit: { maxBytes: number; tooLong: () => Error },
 ): AsyncGenerator<string> {
