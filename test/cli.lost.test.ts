@@ -94,6 +94,6 @@ test("a master with acceptLoss starts and hands on what it ignored; verify " +
   assert.match(doctor.stdout, /titan eventlog verify .* lists all 2/);
   assert.match(
     doctor.stdout,
-    /^warn  access +\S+ is open to other users of this machine \(mode 0755\).*\n +chmod -R go= '/m,
+    /^warn  access +.+ is open to other users of this machine \(mode 0755\).*\n +chmod -R go= '/m,
   );
 });
