@@ -475,6 +475,8 @@ test("health is told again after each new connection, also when nothing has chan
   assert.deepEqual(told, ["READY", "READY"]);
   end();
   await listener.close();
+  await world.run(1100);
+  assert.deepEqual([services.watched, world.open("w")], [0, []], "nothing is left behind");
   await world.run(5000);
   services.welcomed();
   assert.equal(told.length, 2, "not after its end");

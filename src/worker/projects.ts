@@ -34,12 +34,10 @@ export class WorkerProjects {
   async folder(hash: string): Promise<string> {
     const { host, cacheDir, onNote } = this.#options;
     const bytes = (): Promise<Buffer> => this.#bytes(hash);
-    const folder = await ensureProject(host, cacheDir, hash, bytes, { onNote })
+    return await ensureProject(host, cacheDir, hash, bytes, { onNote })
       .catch((error: Error) => {
         throw new Error(`Cannot fetch the project: ${error.message}`);
       });
-    await this.link();
-    return folder;
   }
 
   /** Before the first program: a script without a project may import the package, too. */

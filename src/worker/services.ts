@@ -59,6 +59,11 @@ export class WorkerServices {
     return this.#book.size;
   }
 
+  /** Services that are checked. */
+  get watched(): number {
+    return this.#watches.size;
+  }
+
   // #region port
   /** A port for an attempt, tried and held. Never rejects. */
   async takePort(service: Service, holder: string): Promise<PortFound> {

@@ -77,4 +77,6 @@ export interface WorkerCounts {
   /** Ports that services hold, and forwarded connections to them. */
   readonly ports: number;
   readonly forwards: number;
+  /** Services that are checked. */
+  readonly watched: number;
 }

@@ -114,7 +114,7 @@ class WorkerProcess implements Worker {
     return {
       attempts: this.#attempts.size, reports: this.#reports.length, runs: this.#beats.runs.size,
       waiting: this.#link.waiting, ports: this.#services.ports,
-      forwards: this.#services.forwards.size,
+      forwards: this.#services.forwards.size, watched: this.#services.watched,
     };
   }
 
