@@ -3,6 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { InputCache } from "#project";
 import { RpcConnection, type IncomingRequest } from "#rpc";
 import { SimWorld } from "#simhost";
 import { startWorker, type Worker } from "#worker";
@@ -207,7 +208,8 @@ test("stop() asks for the end of no run where there is none, or where " +
   }
 });
 
-test("a worker that has stopped has hung up", async () => {
+test("a worker that has stopped has hung up, and its cache of inputs is closed", async (t) => {
+  const close = t.mock.method(InputCache.prototype, "close");
   const desk = new Desk();
   await desk.open();
   await desk.for(100);
@@ -216,6 +218,7 @@ test("a worker that has stopped has hung up", async () => {
   const done = desk.worker.done.then(() => { isDone = true; });
   await desk.world.settle(desk.worker.stop());
   assert.ok(isDone);
+  assert.equal(close.mock.callCount(), 1);
   await done;
 });
 
