@@ -21,6 +21,13 @@ test("runCommand() gives the first line that is not blank, and nothing of the re
   assert.deepEqual((await sh("exit 0")).line, "");
 });
 
+test("runCommand() leaves no timer behind, which would keep our process from its end", async () => {
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+  const before = timers();
+  await Promise.all([sh("exit 0"), sh("exit 3"), run(["./nobody"])]);
+  assert.equal(timers(), before);
+});
+
 test("runCommand() says why a program failed, in its own last words", async () => {
   const failed = async (script: string) => (await sh(script)).failure;
   assert.equal(await failed("echo first >&2; echo 'no partition gpu' >&2; exit 3"),
