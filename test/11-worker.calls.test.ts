@@ -301,7 +301,7 @@ test("a process that has nothing to do is let go after 30 s", async () => {
   assert.ok(timers.at(-1)?.cancelled);
 });
 
-test("a pool that is closed keeps no timer, which would keep our process from its end", async () => {
+test("a pool that is closed keeps no timer: our process could not end before it", async () => {
   const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
   const before = timers();
   const calls = pool(2);
@@ -470,7 +470,7 @@ test("a process of calls is on the list of what ends with us, off it when it is 
   assert.ok(!parseJournal(readFileSync(path, "latin1")).has(pid));
 });
 
-test("built-in calls whose thread has ended fail, and the next ones get a new thread", async (t) => {
+test("built-in calls whose thread has ended fail; the next ones get a new thread", async (t) => {
   const ref = t.mock.method(Worker.prototype, "ref");
   const calls = pool(1);
   for (const crash of [undefined, new Error("no memory")]) {

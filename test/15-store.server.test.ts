@@ -236,7 +236,7 @@ test("startStore() cuts off a subscriber that never reads, at 32 MiB, and not th
   await over();
 });
 
-test("a client that takes nothing gets no write before its socket has drained, then one", async () => {
+test("a client that takes nothing gets no write before its socket has drained", async () => {
   const world = new SimWorld({ seed: 1 });
   const host = world.host("s");
   /** Since the socket has said that it is full. */

@@ -30,9 +30,9 @@ import { isDeclaration } from "./declarations.mjs";
 import { mergeProgram, unmerged } from "./merged.mjs";
 
 /**
- * Options for processes that are over in seconds, as those of a test run are. V8 compiles a function
- * anew, slowly and well, once it has run this many bytes of bytecode; by default an eighth of it,
- * which pays in a server. A fifth of the processor time of most tests went there.
+ * Options for processes that are over in seconds, as those of a test run are. V8 compiles a
+ * function anew, slowly and well, once it has run this many bytes of bytecode; by default an eighth
+ * of it, which pays in a server. A fifth of the processor time of most tests went there.
  *
  * Only Node 20 has it: newer ones count calls, and do not start with an option that they lack.
  * @param {string} v8 its version

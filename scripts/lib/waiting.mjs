@@ -40,7 +40,7 @@ const LAST_TURNS_OF_PASSED = 40_000 / LOOK_MS;
 
 /** Where endless.mjs finds the name of the test, from another thread. */
 export const RUNNING = Symbol.for("titan.running-test");
-/** Where test/leaks.support.ts finds that a test has failed: what that one has left says nothing. */
+/** Where test/leaks.support.ts finds that a test has failed: what it has left says nothing. */
 const FAILED = Symbol.for("titan.failed-test");
 
 const shared = /** @type {Record<symbol, unknown>} */ (/** @type {unknown} */ (globalThis));

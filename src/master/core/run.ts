@@ -356,7 +356,9 @@ function layOut(): void {
   // Decoded, as all others are: objects that were made here would be others again.
   const spec = PipelineSpec.decode(PipelineSpec.encode({ name: "first", jobs: [job] }));
   const time = Number.MAX_SAFE_INTEGER;
-  const run = new Run({ number: 0, id: "", key: undefined, spec, submittedAt: time, by: undefined });
+  const run = new Run({
+    number: 0, id: "", key: undefined, spec, submittedAt: time, by: undefined,
+  });
   const times = { startedAt: time, stoppedAt: time, endedAt: time, dueAt: time, deadline: time };
   Object.assign(run.addJob(spec.jobs[0]!), times);
   run.endedAt = time;

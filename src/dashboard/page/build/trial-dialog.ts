@@ -45,7 +45,8 @@ export function trialDialog(desk: Desk, state: State, context: Context): Child {
     wanted.files.map((each) => field(`File ${each.path} of ${each.job}`,
       given.files[fileName(each)] ?? "",
       (text) => set(({ files }) => ({ files: { ...files, [fileName(each)]: text } })))),
-    wanted.isCall ? field("Input, as JSON", given.input, (text) => set(() => ({ input: text }))) : null);
+    wanted.isCall
+      ? field("Input, as JSON", given.input, (text) => set(() => ({ input: text }))) : null);
 }
 
 function field(label: string, value: string, typed: (text: string) => void): VNode {

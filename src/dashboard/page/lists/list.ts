@@ -25,7 +25,7 @@ export interface ListProps {
   row(at: number): VNode;
   /** This one is brought to the screen when it becomes another one. */
   readonly chosen?: number | undefined;
-  /** What the chosen row is about, where rows change their places: a row that moves moves nobody. */
+  /** What the chosen row is about, where rows change their places: one that moves moves nobody. */
   readonly chosenAs?: number | undefined;
 }
 

@@ -133,8 +133,7 @@ function gates(state: State): Child {
       h("li", { key: id, "data-row": true, class: "gate-line" },
         h("a", { href: pathTo(["approvals"], { gate: id }) }, id), ago(openedAt, state.now),
         h("span", { class: "gate-line-message", title: message }, message)))),
-    open.length > MAX_GATES
-      ? h("p", null, h("a", { href: "/approvals" }, `All ${open.length.toLocaleString()} gates`)) : null,
+    open.length > MAX_GATES ? all("/approvals", open.length, "gates") : null,
   ];
 }
 
@@ -144,6 +143,11 @@ function recent({ runs, now }: State, context: Context): Child {
   return [
     h("ul", { class: "run-rows" },
       newest(runs.values(), RECENT).map((run) => runRow(run, { now }))),
-    runs.size > RECENT ? h("p", null, h("a", { href: "/runs" }, `All ${runs.size.toLocaleString()} runs`)) : null,
+    runs.size > RECENT ? all("/runs", runs.size, "runs") : null,
   ];
+}
+
+/** "All 2,000 runs" */
+function all(href: string, count: number, what: string): VNode {
+  return h("p", null, h("a", { href }, `All ${count.toLocaleString()} ${what}`));
 }

@@ -36,7 +36,9 @@ export const runs: View = {
     if (all === undefined) return pageWith({ heading: "Runs" }, h("p", null, "Loading…"));
     if (all.size === 0) return pageWith({ heading: "Runs" }, nothingRan(context));
     const found = findRuns(all, filterOf(context.url.searchParams), now);
-    const beside = h("span", { class: "soft" }, `${found.runs.length.toLocaleString()} ${found.runs.length === 1 ? "run" : "runs"}`);
+    const count = found.runs.length;
+    const beside = h("span", { class: "soft" },
+      `${count.toLocaleString()} ${count === 1 ? "run" : "runs"}`);
     return pageWith({ heading: "Runs", beside },
       filters(found, context),
       toolbar(state, found.runs, context),
@@ -63,7 +65,8 @@ function filters({ counts, total }: Found, { url, navigate }: Context): VNode {
     h("a", {
       href: withQuery(url, { status: value }), class: `chip state-${lookOf(value || "none")}`,
       "aria-current": status === value ? "true" : undefined,
-    }, value === "" ? null : icon(lookOf(value)), `${text} `, h("span", null, count.toLocaleString())));
+    }, value === "" ? null : icon(lookOf(value)), `${text} `,
+      h("span", null, count.toLocaleString())));
   return h("div", { class: "filters" },
     h("ul", { class: "chips", "aria-label": "State" },
       chip("", "All", total),

@@ -37,8 +37,8 @@ export const services: View = {
     const old = found.length - shown.length;
     return pageWith({ heading, beside }, window,
       h("ul", { class: "services" }, shown.map((service) => serviceCard(service, state, context))),
-      old === 0 ? null : h("p", { class: "soft services-old" }, `${old} more ${old === 1 ? "has" : "have"} ended: `,
-        command("titan services --all")));
+      old === 0 ? null : h("p", { class: "soft services-old" },
+        `${old} more ${old === 1 ? "has" : "have"} ended: `, command("titan services --all")));
   },
 };
 
