@@ -369,7 +369,7 @@ test("items that wait for the reader of a stream are told to whom they belong, a
 });
 
 test("a connection whose requests take long lets others in: after sixteen small ones, and after " +
-  "each list of a hundred jobs; for a whole turn of the loop if it had twice its slice", async () => {
+  "each list of a hundred jobs; for a whole turn of the loop after twice its slice", async () => {
   for (const [length, ms, ...most] of [
     [4, 0.04, 16, 32], [4, 3, 16, 16], [3000, 3, 1, 1], [8192, 3, 1, 1],
   ] as const) {
