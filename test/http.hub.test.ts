@@ -276,15 +276,25 @@ test("details are asked for while somebody wants them, who gets those of before,
   const back = open(0, true);
   await pass();
   assert.deepEqual([back.seqs("fact"), back.seqs("snapshot")], [upTo(1, 7), []]);
-  for (const each of [page, back]) each.destroy();
+  back.destroy();
+  // Pages that come and go ask for nothing anew.
+  for (let n = 0; n < 5; n++) {
+    page.destroy();
+    await pass(4_900);
+    page = open(7, true);
+    await pass();
+  }
+  assert.deepEqual(master.wishes, [false, true]);
+  page.destroy();
+  await pass(5_000);
+  assert.deepEqual(master.wishes, [false, true, false]);
   master.add(1, "JobStarted");
   await pass();
-  assert.deepEqual(master.wishes, [false, true, false]);
   const again = open(7, true);
   await pass();
   assert.deepEqual([again.seqs("fact"), again.seqs("snapshot")], [[8], []]);
   again.destroy();
-  await pass();
+  await pass(5_000);
   hub.open(new FakeOutlet(), { all: false, runs: ["r-1"] });
   await pass();
   assert.deepEqual(master.wishes.slice(3), [true, false, true], "a run's page wants them");

@@ -32,6 +32,11 @@ const MAX_PENDING = 20_000;
 const RETRY_MS = 500;
 /** The subscription goes on for a page that is loaded anew. */
 const LINGER_MS = 30_000;
+/**
+ * Details are asked for a little longer than somebody wants them: an Overview follows the runs that
+ * go on, and small ones come and go many times a second. Each change is another subscription.
+ */
+const DETAILS_MS = 10_000;
 
 export interface HubOptions {
   readonly host: Host;
@@ -58,6 +63,8 @@ export class EventHub {
   #following: AbortController | undefined;
   /** Whether the subscription asks for the texts of details. */
   #details = false;
+  /** Runs while nobody wants them any more. */
+  #relaxing: Timer | undefined;
   #timer: Timer | undefined;
   #beat: Timer | undefined;
   #linger: Timer | undefined;
@@ -113,8 +120,9 @@ export class EventHub {
 
   /** Nobody reads. */
   #rest(): void {
-    for (const timer of [this.#timer, this.#beat, this.#linger]) timer?.cancel();
+    for (const timer of [this.#timer, this.#beat, this.#linger, this.#relaxing]) timer?.cancel();
     this.#beat = undefined;
+    this.#relaxing = undefined;
     this.#following?.abort();
     this.#following = undefined;
     this.#seen = undefined;
@@ -124,7 +132,21 @@ export class EventHub {
   /** Subscribes, or again behind the last fact that came, if other readers want other things. */
   #adapt(): void {
     const details = [...this.#readers].some(({ interest }) => wantsDetails(interest));
+    if (details) {
+      this.#relaxing?.cancel();
+      this.#relaxing = undefined;
+    }
     if (this.#following !== undefined && details === this.#details) return;
+    if (details || this.#following === undefined) this.#subscribe(details);
+    else {
+      this.#relaxing ??= this.#options.host.timers.after(DETAILS_MS, () => {
+        this.#relaxing = undefined;
+        this.#subscribe(false);
+      });
+    }
+  }
+
+  #subscribe(details: boolean): void {
     this.#details = details;
     this.#following?.abort();
     void this.#follow();
