@@ -20,6 +20,12 @@ function withDraft(draft: Partial<DraftState>): Change {
   return (desk) => ({ ...desk, draft: { ...desk.draft, ...draft } });
 }
 
+/** In the address. Whoever has gone to another view meanwhile is not brought back. */
+function nameDraft({ navigate, url }: Context, name: string | undefined): void {
+  if (location.pathname !== url.pathname) return;
+  navigate(withQuery(url, { draft: name }), { replace: true });
+}
+
 /** `anyway`: over what somebody else has saved. */
 export async function save(
   context: Context, { anyway = false }: { anyway?: boolean } = {},
@@ -50,7 +56,7 @@ async function saveNow(context: Context, anyway: boolean): Promise<void> {
     update(context, (desk) => withDraft({
       name, version: saved, where, status: desk.board === board ? "saved" : "unsaved", why: "",
     })(desk));
-    if (isNew) context.navigate(withQuery(context.url, { draft: name }), { replace: true });
+    if (isNew) nameDraft(context, name);
   } catch (error) {
     const status = error instanceof DraftConflict ? "conflict" : "failed";
     update(context, withDraft({ name, status, why: (error as Error).message }));
@@ -75,13 +81,13 @@ export async function openDraft(context: Context, name: string, version?: number
     ...desk, board: openBoard(draft.text, draft), from: draft.from,
     draft: { name, version: latest, where, status: "saved", why: "" },
   }));
-  context.navigate(withQuery(context.url, { draft: name }), { replace: true });
+  nameDraft(context, name);
 }
 
 /** A text from elsewhere: a file. It becomes a draft when it is changed. */
 export function openText(context: Context, text: string, from?: string): void {
   show(context, text, (desk) => ({ ...desk, from }));
-  context.navigate(withQuery(context.url, { draft: undefined }), { replace: true });
+  nameDraft(context, undefined);
 }
 
 /** The pipeline of a past run, which uses the folder of that run. */
