@@ -20,7 +20,7 @@ function withDraft(draft: Partial<DraftState>): Change {
   return (desk) => ({ ...desk, draft: { ...desk.draft, ...draft } });
 }
 
-/** In the address. Whoever has gone to another view meanwhile is not brought back. */
+/** In the address. A person who has gone to another view meanwhile is not brought back. */
 function nameDraft({ navigate, url }: Context, name: string | undefined): void {
   if (location.pathname !== url.pathname) return;
   navigate(withQuery(url, { draft: name }), { replace: true });
