@@ -8,7 +8,7 @@ import {
 } from "#core";
 import { History } from "#history";
 import type { Host } from "#host";
-import { openLog } from "#log";
+import { LogView, openLog } from "#log";
 import {
   checkpointLimits, Checkpoints, MAX_CHECKPOINT_BYTES,
 } from "../src/history/checkpoints.ts";
@@ -170,6 +170,26 @@ test("a snapshot whose segments are all there still hides nothing", inWorld(asyn
   const history = new History(host, "log");
   assert.equal((await history.span()).first, 0);
   assert.equal(await hashAt(history, 2), hashesOf(bench.log)[2]);
+}));
+
+test("a reader that is stopped reads no further, and refuses who waits", inWorld(async () => {
+  const { log } = randomLife(4, 120, () => undefined);
+  const host = new Machine();
+  await writeLog(host, log, { segmentBytes: 2000 });
+  const stopped = {
+    name: "LogError", code: "CLOSED", message: "Cannot read log: its reader was stopped",
+  };
+  const view = new LogView(host, "log");
+  await view.refresh();
+  const blocks = view.blocks(view.start);
+  assert.equal((await blocks.next()).done, false);
+  view.stop();
+  await assert.rejects(blocks.next(), stopped);
+  await view.rest();
+  const history = new History(host, "log");
+  const waits = [1, log.length].map((seq) => assert.rejects(hashAt(history, seq), stopped));
+  await history.close();
+  await Promise.all(waits);
 }));
 
 test("nothing behind the last durable fact is told", inWorld(async () => {

@@ -18,6 +18,8 @@ import { newThread, shareOfMemory } from "./thread.ts";
  * that of the visit, and as much for what V8 has not collected yet.
  */
 const CHECKPOINT_SHARE = 1 / 3;
+/** To read a block and to fold it is a matter of milliseconds; to load the modules, of a second. */
+const STOP_MS = 4000;
 /** A visit makes a whole state: with little room for new objects, they are moved about twice. */
 const YOUNG_MB = 128;
 
@@ -52,8 +54,16 @@ export function readInThread(
       askers.set(id, { resolve, reject });
       thread.postMessage({ id, ...question });
     }),
+    // It is asked: Node may abort this whole process when it ends a thread in the middle of a call
+    // of the file system.
     async close() {
-      await live?.thread.terminate();
+      const thread = live?.thread;
+      if (thread === undefined) return;
+      const exited = new Promise((resolve) => thread.once("exit", resolve));
+      thread.postMessage("stop");
+      const timer = setTimeout(() => void thread.terminate(), STOP_MS);
+      await exited;
+      clearTimeout(timer);
     },
   };
 }

@@ -4,6 +4,7 @@
  *
  *     owner ──▶ {id, kind, body, until}     a question, its body as on the wire
  *     owner ◀── {id, pages | error}         its answer
+ *     owner ──▶ "stop"                      no more answers; files are closed, the thread ends
  *
  * Invariants: questions are answered in order; nothing is written to the folder.
  * Test: test/cli.past-thread.test.ts
@@ -36,7 +37,12 @@ const owner = parentPort!;
 const { dir, checkpointBytes } = workerData as PastWork;
 const history = new History(nodeHost(), dir, { maxBytes: checkpointBytes });
 
-owner.on("message", ({ id, body, ...question }: ToPast) => {
+owner.on("message", (message: ToPast | "stop") => {
+  if (message === "stop") {
+    owner.close();
+    return void history.close();
+  }
+  const { id, body, ...question } = message;
   // The bytes come as a bare array.
   answerHistory(history, { ...question, body: Buffer.from(body) }).then(
     (pages) => owner.postMessage({ id, pages } satisfies FromPast),

@@ -131,8 +131,10 @@ export class History {
     });
   }
 
+  /** Whoever waits for an answer is refused. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#view.stop();
     await this.#alone(async () => { await this.#pass?.rest(); });
   }
 

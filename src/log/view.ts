@@ -45,6 +45,7 @@ export class LogView {
   /** Undefined: nobody reads, and no file is held open that a snapshot may take the place of. */
   #files: OpenedFiles | undefined;
   #manifest: Manifest | undefined;
+  #stopped = false;
 
   constructor(host: Host, dir: string) {
     this.#host = host;
@@ -55,9 +56,11 @@ export class LogView {
    * Looks at the folder, at first and again. True: the log begins elsewhere than before, and
    * earlier places are void.
    *
-   * @throws {LogError} GAP: there is no log, or a file is missing; DAMAGED: the manifest
+   * @throws {LogError} GAP: there is no log, or a file is missing; DAMAGED: the manifest; CLOSED:
+   *   stopped
    */
   async refresh(): Promise<boolean> {
+    this.#goesOn();
     const [old, before] = [this.#files, this.#manifest];
     if (old !== undefined) {
       const bytes = await this.#host.storage.readFile(`${this.#dir}/${MANIFEST}`);
@@ -96,7 +99,11 @@ export class LogView {
     await scanSnapshot(snapshot.file, { path: snapshot.path, id, seq: snapshot.seq }, onChunk);
   }
 
-  /** Records from a place to the end. @throws {LogError} DAMAGED, and nothing behind it is told */
+  /**
+   * Records from a place to the end.
+   *
+   * @throws {LogError} DAMAGED, and nothing behind it is told; CLOSED: stopped
+   */
   async *blocks(from: LogPlace): AsyncGenerator<LogBlock, void> {
     const { segments } = this.#open;
     let place = from;
@@ -111,6 +118,7 @@ export class LogView {
       const end = next === undefined ? await this.#sizeNow(segment) : segment.size;
       for await (const block of segmentBlocks(segment, place, end)) {
         yield block;
+        this.#goesOn();
         for (const body of block.bodies) place = placeAfter(place, body);
       }
       if (next === undefined || (place.seq === next && place.offset === end)) continue;
@@ -126,6 +134,15 @@ export class LogView {
   async #sizeNow({ seq, size }: Opened): Promise<number> {
     const found = await this.#host.storage.stat(`${this.#dir}/${fileName("segment", seq)}`);
     return found?.size ?? size;
+  }
+
+  /** Whoever reads on is refused from now on: a long log would be read to its end. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  #goesOn(): void {
+    if (this.#stopped) throw new LogError("CLOSED", "Cannot read log: its reader was stopped");
   }
 
   /** Closes all files, until the next look. */
