@@ -7,6 +7,7 @@ import { mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { sha256 } from "#packaging";
+import { shellWord } from "../../src/cli/text.ts";
 import { makeBundles } from "./bundles.ts";
 
 /** The folder of the person who called package_cloud.sh, or npm. */
@@ -44,12 +45,13 @@ try {
 }
 const near = relative(here, out);
 const at = near === "" ? "" : `${near.startsWith("..") ? out : near}/`;
+const archive = (role: string): string => shellWord(`${at}titan-${role}-bundle.tar.gz`);
 /** The braces keep tar in the foreground: what runs in the background has no stdin. */
 const there = (role: string, script: string): string =>
   `tar xz && cd titan-${role} && { TITAN_TOKEN=SECRET nohup ./${script} >${role}.log 2>&1 & }`;
 console.log(`
 Deploy (MASTER and WORKER are machines with Node, SECRET is a word of your own):
-  ssh MASTER '${there("master", "start_master.sh --host 0.0.0.0")}' <${at}titan-master-bundle.tar.gz
-  ssh WORKER '${there("worker", "start_worker.sh MASTER:9090")}' <${at}titan-worker-bundle.tar.gz
+  ssh MASTER '${there("master", "start_master.sh --host 0.0.0.0")}' <${archive("master")}
+  ssh WORKER '${there("worker", "start_worker.sh MASTER:9090")}' <${archive("worker")}
   TITAN_TOKEN=SECRET titan run --master MASTER:9090 FILE
 More: docs/deployment.md`);
