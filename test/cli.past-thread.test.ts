@@ -11,15 +11,18 @@ import { HistoryAsked } from "#wire";
 import { readInThread } from "../src/cluster/past-reader.ts";
 import { Bench, spec } from "./10-master.core.ts";
 
+/** With large jobs they take twice a small heap. */
+const RUNS = 24;
 const host = nodeHost();
 const folders: string[] = [];
 after(() => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 
-async function folder(): Promise<string> {
+async function folder(script = "true"): Promise<string> {
   const bench = new Bench();
-  bench.submit([spec("a")]);
+  const action = { type: "shell" as const, script, shell: undefined };
+  for (let run = 0; run < RUNS; run++) bench.submit([spec("a", { action })]);
   const dir = mkdtempSync(join(tmpdir(), "titan-past-"));
   folders.push(dir);
   const log = await openLog({ host, dir, durability: "no" });
@@ -44,9 +47,9 @@ test("a thread answers as a reader in place does, and errors keep their codes", 
     assert.deepEqual(found, await answerHistory(here, asked(1)));
     await here.close();
     assert.deepEqual(again, found);
-    await assert.rejects(reader.ask(asked(2)), {
+    await assert.rejects(reader.ask(asked(RUNS + 1)), {
       name: "HistoryError", code: "NOT_FOUND",
-      message: "Cannot go back to fact 2: the log ends with fact 1",
+      message: `Cannot go back to fact ${RUNS + 1}: the log ends with fact ${RUNS}`,
     });
   } finally {
     await reader.close();
@@ -54,8 +57,9 @@ test("a thread answers as a reader in place does, and errors keep their codes", 
 });
 
 test("a thread that dies leaves no question without an answer", async () => {
-  const reader = readInThread(await folder(), 2);
-  await assert.rejects(reader.ask(asked(1)), /takes more memory than the 2 MB|has ended/);
+  // A heap that Node itself can start in, and no state with these jobs.
+  const reader = readInThread(await folder("本".repeat(300_000)), 8);
+  await assert.rejects(reader.ask(asked(1)), /takes more memory than the 8 MB|has ended/);
   const closing = readInThread(await folder());
   const never = assert.rejects(closing.ask(asked(1)), /has ended/);
   await closing.close();

@@ -21,6 +21,7 @@ import {
   existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync,
 } from "node:fs";
 import { AsyncResource } from "node:async_hooks";
+import { stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join, resolve, sep } from "node:path";
 import { after, afterEach, beforeEach } from "node:test";
@@ -212,6 +213,12 @@ const hasFailed = (): boolean => Reflect.has(globalThis, Symbol.for("titan.faile
 
 /** Caches of the loader and of Node. */
 const OTHERS = /^tsx-|^node-/;
+
+/**
+ * libuv starts its threads, all of them, for the first file that is read without waiting: from
+ * Node 22 on that may be in the middle of a test.
+ */
+await stat(TEMPORARY);
 
 let before: Counts | undefined;
 const owners = new Owners();

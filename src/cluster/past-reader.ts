@@ -52,6 +52,7 @@ export function readInThread(
       const id = ++ids;
       const { thread, askers } = live ??= start();
       askers.set(id, { resolve, reject });
+      thread.ref(); // a process goes on as long as somebody waits for an answer
       thread.postMessage({ id, ...question });
     }),
     // It is asked: Node may abort this whole process when it ends a thread in the middle of a call
@@ -87,6 +88,7 @@ function startThread(dir: string, heapMb: number): Live {
   thread.on("message", (message: FromPast) => {
     const asker = askers.get(message.id);
     askers.delete(message.id);
+    if (askers.size === 0) thread.unref();
     if ("error" in message) asker?.reject(errorOf(message.error));
     else asker?.resolve(message.pages.map((page) => Buffer.from(page)));
   });
