@@ -17,12 +17,12 @@
 import { mkdtemp } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { getHeapStatistics } from "node:v8";
 import { ClusterError } from "./errors.ts";
 import { dialable, durationText, hostPort } from "#base";
 import {
   type Address,
   descriptorLimit,
+  heapLimit,
   type Host,
   nodeHost,
   removeTree,
@@ -373,7 +373,7 @@ function masterOptions(
     pid: process.pid,
     onFatal,
     onOlderPeer,
-    heapBytes: getHeapStatistics().heap_size_limit,
+    heapBytes: heapLimit(),
     onFull: ({ message }) =>
       onNote(
         `the disk is full: ${message}. Reads go on; changes are refused, and nothing starts, ` +

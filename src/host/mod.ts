@@ -13,7 +13,8 @@
  *     web.ts                            requests to servers of the web (lessons 16, 18)
  *     storage.ts · file.ts · lock.ts    the disk, a file for a log, one master per folder
  *     file-errors.ts                    errors of the disk, in words
- *     descriptors.ts · version.ts       how many files this process may have open; its version
+ *     descriptors.ts · heap.ts          how many files, and how much memory, this process may have
+ *     version.ts                        its version
  *     workdir.ts · remove-tree.ts       a job's folder, and its removal
  *     project-tree.ts · spare-trees.ts  copies of a project, and when one may serve again
  *     shared-folder.ts                  the folder that the jobs of a run share
@@ -48,5 +49,6 @@ export { fileReason } from "./file-errors.ts";
 export { VERSION } from "./version.ts";
 export { makeShared, removeShared, sharedRoot, sweepShared } from "./shared-folder.ts";
 export { descriptorLimit } from "./descriptors.ts";
+export { heapLimit } from "./heap.ts";
 export { portHolder } from "./port-holder.ts";
 export { identify, isAlive, lock, lockHolder, readHolder } from "./lock.ts";

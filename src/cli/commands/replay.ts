@@ -5,7 +5,7 @@
  */
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import { getHeapStatistics } from "node:v8";
+import { heapLimit } from "#host";
 import { jobJson, runJson } from "#rows";
 import type { PastSource } from "#sdk";
 import type { HistoryPage } from "#wire";
@@ -82,7 +82,7 @@ async function sourceOf(call: Call): Promise<Source> {
   const log = logIn(dir);
   const { openPast } = await import("#history");
   // As in the thread of a master: a third of what V8 may take.
-  const maxBytes = Math.floor(getHeapStatistics().heap_size_limit / 3);
+  const maxBytes = Math.floor(heapLimit() / 3);
   return openPast(call.context.host, log, { maxBytes });
 }
 

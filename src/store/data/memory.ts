@@ -15,8 +15,8 @@
  * Left out: eviction, and measuring. A heap that is measured has the garbage in it.
  * Test: test/15-store.memory.test.ts
  */
-import { getHeapStatistics } from "node:v8";
 import { invariant } from "#base";
+import { heapLimit } from "#host";
 import type { Setting } from "../config.ts";
 import { OOM } from "../refusal.ts";
 
@@ -50,7 +50,7 @@ const HEAP_SHARE = 0.6;
 const OVERSHOOT = 16;
 
 /** The most bytes of data that this process may hold. */
-export function memoryCeiling(heapBytes = getHeapStatistics().heap_size_limit): number {
+export function memoryCeiling(heapBytes = heapLimit()): number {
   return Math.floor(heapBytes * HEAP_SHARE);
 }
 
