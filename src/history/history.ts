@@ -131,7 +131,7 @@ export class History {
     });
   }
 
-  /** Whoever waits for an answer is refused. */
+  /** Those who wait for an answer are refused. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#view.stop();

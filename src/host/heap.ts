@@ -14,7 +14,7 @@
  */
 import { getHeapStatistics } from "node:v8";
 
-/** The shares of a heap (src/master/core/memory.ts) were measured with this much for new objects. */
+/** With this much for new ones the shares of a heap were measured (src/master/core/memory.ts). */
 const MEASURED_YOUNG_MB = 48;
 /** What V8 keeps for them by default, by its major number. */
 const YOUNG_MB: Readonly<Record<string, number>> = { 11: 48, 12: 48, 13: 192, 14: 96 };

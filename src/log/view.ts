@@ -136,7 +136,7 @@ export class LogView {
     return found?.size ?? size;
   }
 
-  /** Whoever reads on is refused from now on: a long log would be read to its end. */
+  /** Readers are refused from now on: a long log would be read to its end. */
   stop(): void {
     this.#stopped = true;
   }
