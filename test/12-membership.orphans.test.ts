@@ -325,6 +325,7 @@ test("a journal is complete, small for ever, and holds up no job when the " +
   noteGone(process.pid);
   // Not /dev/null: root, who writes a journal anew, would put a file in the place of the device.
   journalProcesses(join(mkdtempSync(`${temp}/`), "live"));
+  assert.deepEqual(descriptorsOf("/dev/full"), [], "one journal is open, the last");
   for (const odd of [temp, join(temp, "none"), "/dev/zero"]) {
     assert.equal(readJournal(odd).size, 0, odd);
   }

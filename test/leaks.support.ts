@@ -49,8 +49,11 @@ const HANDLES = new Set([
 const hasProc = existsSync("/proc/self/fd");
 /** A launcher's have had names (src/process/pipes.ts). */
 const PIPE = /^pipe:|\/titan-pipes-/;
-/** A process keeps its journal open until it ends (src/process/journal.ts). */
-const KEPT = /\/live( \(deleted\))?$|^\/dev\/|^\/proc\//;
+/**
+ * A process keeps its journal open until it ends (src/process/journal.ts), and descriptors are
+ * listed through one of their own.
+ */
+const KEPT = /\/live( \(deleted\))?$|^\/dev\/|^\/proc\/\d+\/fd$/;
 /**
  * Node reads them. When a thread is ended in the middle of that, as that of a store that is given
  * up, Node leaves them open.

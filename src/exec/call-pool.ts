@@ -112,7 +112,9 @@ export class CallPool {
   readonly #builtins: Builtins;
   readonly #carriers = new Set<Carrier>();
   readonly #waiting: Waiting[] = [];
-  readonly #ending = new Set<Promise<void>>();
+  /** Processes that have not ended yet, and who waits for the end of the last. */
+  #living = 0;
+  readonly #closing: (() => void)[] = [];
   #lastId = 0;
 
   constructor(options: CallPoolOptions) {
@@ -138,7 +140,8 @@ export class CallPool {
   async close(): Promise<void> {
     this.#waiting.length = 0;
     for (const carrier of this.#carriers) this.#discard(carrier);
-    await Promise.all([this.#builtins.close(), ...this.#ending]);
+    await this.#builtins.close();
+    if (this.#living > 0) await new Promise<void>((ended) => this.#closing.push(ended));
   }
 
   async #startModule(attempt: CallAttempt, job: CallRequest): Promise<void> {
@@ -269,18 +272,16 @@ export class CallPool {
       onDone: (done) => this.#done(carrier, done),
       onBroken: () => carrier.process.kill(),
     });
-    let ended: () => void = () => {};
-    const end = new Promise<void>((resolve) => (ended = resolve));
-    this.#ending.add(end);
+    this.#living++;
     const process = startNodeProcess({
       program: this.#program,
       env: this.#env,
       onReply: (chunk) => replies.push(chunk),
       onPrinted: (stream, bytes) => carrier.call?.output(stream, bytes),
       onEnd: (how) => {
-        this.#ending.delete(end);
-        ended();
+        this.#living--;
         this.#lost(carrier, how);
+        if (this.#living === 0) for (const ended of this.#closing) ended();
       },
     });
     const carrier: Carrier = { process, loaded: new Map(), call: undefined, idle: undefined };

@@ -8,7 +8,7 @@
  *
  * Invariants: one `onExit`, after the last byte; when the child has exited, so has its group.
  * Left out: keeping the event loop alive. The owner knows whether anything runs; a handle does not.
- * Test: test/11-worker.processes.test.ts
+ * Test: test/11-worker.processes.test.ts, test/11-worker.pipes.test.ts
  */
 import { spawn, type ChildProcess, type StdioOptions } from "node:child_process";
 import { closeSync } from "node:fs";

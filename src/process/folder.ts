@@ -113,17 +113,14 @@ async function sweep(home: string, onNote: (text: string) => void): Promise<void
   }
 }
 
-const underWay = new Set<Promise<void>>();
+const removals: Promise<void>[] = [];
 
 /**
  * Nobody waits for the removal at the start. Files that cannot be removed are left to the next
  * process.
  */
 function discard(path: string): void {
-  const over: Promise<void> = removeTree(path)
-    .catch(() => undefined)
-    .then(() => void underWay.delete(over));
-  underWay.add(over);
+  removals.push(removeTree(path).catch(() => undefined));
 }
 
 /**
@@ -131,7 +128,7 @@ function discard(path: string): void {
  * of them.
  */
 export async function removalsDone(): Promise<void> {
-  await Promise.all(underWay);
+  await Promise.all(removals);
 }
 
 /** Whether this folder belonged to a process of this machine that has ended. */

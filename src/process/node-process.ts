@@ -13,7 +13,7 @@
  * `onEnd` comes once, after the last byte of all its pipes.
  * Left out: a child that left the group, and wiped its environment. It can hold the pipes 1 and 2
  * open, so these are given up a moment after the process itself has ended.
- * Test: test/11-worker.calls.test.ts
+ * Test: test/11-worker.calls.test.ts, test/11-worker.pipes.test.ts
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
@@ -93,7 +93,7 @@ class OwnProcess implements NodeProcess {
     this.#pipes[1]?.on("data", (bytes: Buffer) => options.onPrinted("stdout", bytes));
     this.#pipes[2]?.on("data", (bytes: Buffer) => options.onPrinted("stderr", bytes));
     this.#pipes[WORD]?.on("data", (bytes: Buffer) => {
-      if (this.#word.length < MAX_WORD_CHARS) this.#word += bytes.toString("utf8");
+      this.#word = (this.#word + bytes.toString("utf8")).slice(0, MAX_WORD_CHARS);
     });
     child.once("exit", () => this.#exited());
     child.once("close", (code, signal) => this.#end(options, { code, signal }));

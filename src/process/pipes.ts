@@ -9,7 +9,7 @@
  * leaves a folder behind.
  * Left out: systems without mkfifo get the sockets; so does Bun, whose `Socket` takes a descriptor
  * and reads nothing.
- * Test: test/11-worker.processes.test.ts
+ * Test: test/11-worker.processes.test.ts, test/11-worker.pipes.test.ts
  */
 import { execFileSync } from "node:child_process";
 import { closeSync, constants, mkdtempSync, openSync, rmSync } from "node:fs";

@@ -1,0 +1,184 @@
+/** Lesson 11: what comes through the pipes of a child at its end, at the very millisecond. */
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import fs, { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { startNodeProcess, type NodeEnd, type NodeProcess } from "#process";
+import { OutputChild } from "../src/process/child.ts";
+import { openOutputPipes, stockedPipes } from "../src/process/pipes.ts";
+import "./leaks.support.ts";
+import { PATH } from "./processes.support.ts";
+
+const DRAIN_QUIET_MS = 100;
+const LAST_OUTPUT_MS = 200;
+
+const folder = mkdtempSync(join(tmpdir(), "titan-pipes-test-"));
+after(() => rmSync(folder, { recursive: true, force: true }));
+const skip = existsSync("/proc/self/fd") ? false : "only on Linux: a daemon reads a named pipe";
+
+/** Nothing here takes long; on a busy machine everything does. */
+const PATIENCE_MS = 30_000;
+
+/** Waits for what a child does, while the timers are the test's. */
+async function turns(check: () => boolean): Promise<void> {
+  const end = performance.now() + PATIENCE_MS;
+  while (!check()) {
+    if (performance.now() > end) assert.fail(`not so after ${PATIENCE_MS} ms: ${String(check)}`);
+    await new Promise((next) => setImmediate(next));
+  }
+}
+
+/** Turns enough for all that is due in this process; nothing else is waited for. */
+async function settled(): Promise<void> {
+  for (let i = 0; i < 20; i++) await new Promise((next) => setImmediate(next));
+}
+
+/** A child that is a shell, and what has come from it. */
+function shell(script: string) {
+  const seen = { text: "", exits: 0 };
+  const child = new OutputChild(
+    { file: "/bin/sh", args: ["-c", script, folder], env: { PATH }, stdin: "ignore" },
+    {
+      onOutput: (_stream, bytes) => { seen.text += String(bytes); },
+      onExit: () => void seen.exits++,
+    },
+  );
+  return { child, seen };
+}
+
+/** Daemons that echo what is written into `file`, and hold the pipes of whoever starts them. */
+let daemons = 0;
+function daemon(): { script: string; file: number } {
+  const [path, ready] = [join(folder, `in${++daemons}`), join(folder, `ready${daemons}`)];
+  execFileSync("mkfifo", [path]);
+  // Reading and writing: to open it waits for nobody.
+  const file = openSync(path, "r+");
+  const echo = `: >"$1"; while read -r line; do echo "$line"; done`;
+  const script = `setsid sh -c '${echo}' sh '${ready}' <'${path}' &
+    until [ -e '${ready}' ]; do :; done`;
+  return { script, file };
+}
+
+test("what an ended child has left in its pipes waits for as long as it is paused", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { child, seen } = shell("echo left");
+  child.pause();
+  await turns(() => child.hasExited);
+  child.resume(); // the silence begins
+  child.pause(); // and does not count
+  t.mock.timers.tick(DRAIN_QUIET_MS);
+  await settled();
+  child.resume();
+  await turns(() => seen.exits > 0);
+  assert.equal(seen.text, "left\n");
+});
+
+test("a pipe that a daemon holds counts as empty after 100 ms of silence, and each byte begins " +
+  "them anew", { skip }, async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { script, file } = daemon();
+  const { child, seen } = shell(script);
+  await turns(() => child.hasExited);
+  for (const word of ["one", "two", "three"]) {
+    t.mock.timers.tick(DRAIN_QUIET_MS - 1);
+    writeSync(file, `${word}\n`);
+    await turns(() => seen.text.endsWith(`${word}\n`));
+  }
+  t.mock.timers.tick(DRAIN_QUIET_MS - 1);
+  await settled();
+  assert.equal(seen.exits, 0);
+  t.mock.timers.tick(1);
+  await turns(() => seen.exits > 0);
+  closeSync(file); // the daemon ends
+  assert.equal(seen.text, "one\ntwo\nthree\n");
+});
+
+test("pipes of which one end cannot be opened leave no descriptor", { skip }, (t) => {
+  while (stockedPipes() > 1) {
+    for (const { read, write } of Object.values(openOutputPipes()!)) {
+      read.destroy();
+      closeSync(write);
+    }
+  }
+  const [real, stocked] = [openSync, stockedPipes()];
+  let refused = 0;
+  const open = t.mock.method(fs, "openSync", (path: string, flags: number) => {
+    if (flags !== fs.constants.O_WRONLY || ++refused < 3) return real(path, flags);
+    throw Object.assign(new Error("no descriptor is left"), { code: "EMFILE" });
+  });
+  syncBuiltinESMExports();
+  try {
+    assert.equal(openOutputPipes(), undefined);
+  } finally {
+    open.mock.restore();
+    syncBuiltinESMExports();
+  }
+  assert.equal(stockedPipes(), stocked + 2, "two were made before");
+  const { mock } = open;
+  const reading = mock.calls.map(({ result }) => result).filter((fd) => fd !== undefined);
+  // Two of each of the first two; of the third the reading end, which is closed.
+  assert.equal(reading.length, 5);
+  assert.throws(() => fs.fstatSync(reading.at(-1)!), { code: "EBADF" });
+  const pipes = openOutputPipes()!; // a lack of descriptors passes
+  for (const { read, write } of [pipes.stdout, pipes.stderr]) {
+    read.destroy();
+    closeSync(write);
+  }
+});
+
+/** A process of calls, and what has come from it. */
+function node(program: string) {
+  const seen: { out: string; err: string; replies: string; ends: NodeEnd[] } =
+    { out: "", err: "", replies: "", ends: [] };
+  const started: NodeProcess = startNodeProcess({
+    program,
+    env: { PATH },
+    onReply: (chunk) => { seen.replies += String(chunk); },
+    onPrinted: (stream, bytes) => {
+      seen[stream === "stdout" ? "out" : "err"] += String(bytes);
+    },
+    onEnd: (end) => void seen.ends.push(end),
+  });
+  return { started, seen };
+}
+
+test("a daemon that holds the pipes of a process of calls is heard for 200 ms more, and the end " +
+  "leaves no timer", { skip }, async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const cleared = t.mock.method(globalThis, "clearTimeout");
+  const { script, file } = daemon();
+  const { started, seen } = node(`
+    require("child_process").execFileSync("sh", ["-c", ${JSON.stringify(script)}], {
+      stdio: ["ignore", 1, 2] });
+    require("fs").writeSync(4, "reply");
+    process.exitCode = 3;`);
+  await turns(() => !existsSync(`/proc/${started.pid}`));
+  await settled();
+  t.mock.timers.tick(LAST_OUTPUT_MS - 1);
+  writeSync(file, "late\n");
+  await turns(() => seen.out !== "");
+  await settled();
+  assert.equal(seen.ends.length, 0);
+  t.mock.timers.tick(1);
+  await turns(() => seen.ends.length > 0);
+  closeSync(file);
+  assert.deepEqual(seen, {
+    out: "late\n", err: "", replies: "reply", ends: [{ code: 3, signal: null, word: "" }],
+  });
+  assert.equal(cleared.mock.callCount(), 1);
+});
+
+test("of a last word the first 16 Ki characters are kept, in however many pieces it " +
+  "comes", async () => {
+  const { seen } = node(`
+    const { writeSync } = require("fs");
+    for (let i = 0; i < 20; i++) writeSync(5, "x".repeat(1000));
+    writeSync(1, "out");
+    writeSync(2, "err");`);
+  await turns(() => seen.ends.length > 0);
+  assert.equal(seen.ends[0]!.word, "x".repeat(16 * 1024));
+  assert.deepEqual([seen.out, seen.err], ["out", "err"]);
+});
