@@ -26,6 +26,10 @@ class Desk {
   readonly reports: Report[] = [];
   readonly full = new Set<number>();
   readonly never = new Set<number>();
+  /** Requests that it leaves without an answer. */
+  readonly silent = new Set<number>();
+  /** When each note came. */
+  readonly notedAt: number[] = [];
   /** The number of a job of which no report can be taken. */
   poison = -1;
   /** Jobs that it gives to whoever runs none. */
@@ -38,6 +42,9 @@ class Desk {
   called = "w";
   protocol = PROTOCOL;
   beatMs = 1e9;
+  leaseMs = 1e9;
+  /** What the program of a job hands on. */
+  outputs: string[] = [];
   /** Attempts of which a welcome says that others have them. */
   stale: { run: number; job: number; attempt: number }[] = [];
   /** Streams that it began to send. */
@@ -53,13 +60,17 @@ class Desk {
     });
     this.worker = startWorker({
       host: this.world.host("w"), master: { host: "m", port: 9090 }, name: "w", slots: 1,
-      executor: this.executor, cacheDir: "/cache", onNote: (text) => this.notes.push(text),
+      executor: this.executor, cacheDir: "/cache", onNote: (text) => {
+        this.notes.push(text);
+        this.notedAt.push(this.world.now);
+      },
     });
   }
 
   #serve(request: IncomingRequest): void {
     const { opcode, body } = request;
     this.asked.set(opcode, [...(this.asked.get(opcode) ?? []), this.world.now]);
+    if (this.silent.has(opcode)) return;
     if (this.never.has(opcode)) return request.fail("CONFLICT", "not yours");
     if (this.full.has(opcode)) return request.fail("OVERLOADED", FULL);
     if (opcode === Op.HELLO) this.#welcome(request);
@@ -89,7 +100,7 @@ class Desk {
         protocol: this.protocol,
         version: "",
         beatMs: this.beatMs,
-        leaseMs: 1e9,
+        leaseMs: this.leaseMs,
         worker: 1,
         name: this.called,
         stale: this.stale,
@@ -103,6 +114,7 @@ class Desk {
     const items = Array.from({ length: this.jobs }, (_, job) => ({
       run: 1, job, attempt: 1, runId: "r1", jobId: "abc"[job]!, timeoutMs: 0, env: {}, inputs: [],
       action: { type: "command" as const, argv: ["true"] }, project: undefined,
+      files: { inputs: [], outputs: this.outputs },
     }));
     this.connection.notify(Op.DISPATCH, Dispatch.encode({ items }));
   }
@@ -151,6 +163,26 @@ test("a report and output that the master refuses with OVERLOADED are kept and s
     `once for the output and once for the report: ${desk.notes.join("\n")}`,
   );
   assert.match(said[0]!, /^the master takes nothing, and is asked again until it does: /);
+});
+
+test("the pauses after a refusal begin with 5 ms, and each is twice as long as the one before, up " +
+  "to 2 s; the fifth refusal is noted", async (t) => {
+  const desk = new Desk();
+  desk.world.link("m", "w").latency([0, 0]);
+  t.mock.method(desk.world.host("w").random, "unit", () => 0);
+  await desk.open();
+  desk.full.add(Op.FINISHED);
+  await desk.for(100);
+  desk.executor.jobs[0]!.end();
+  await desk.for(10_000);
+  const asked = desk.times(Op.FINISHED);
+  const pauses = asked.slice(1, 12).map((at, i) => Math.round(at - asked[i]!));
+  assert.deepEqual(pauses, [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2000, 2000]);
+  assert.equal(desk.notes.length, 2);
+  assert.equal(Math.round(desk.notedAt[1]! - asked[4]!), 0);
+  desk.full.clear();
+  await desk.for(2000);
+  await desk.world.settle(desk.worker.stop());
 });
 
 test("a refused report goes to the next connection at once, and a stop does not wait for the " +
@@ -253,6 +285,58 @@ test("a beat that is refused with OVERLOADED is followed by the next, any other 
   const since = desk.times(Op.HELLO)[1]! - desk.times(Op.BEAT)[5]!;
   assert.ok(since < 500, `dialled again after ${since} ms`);
   await desk.world.settle(desk.worker.stop());
+});
+
+test("a connection is given up when an answer has not come in time: a welcome in 5 s, a report's " +
+  "in 30 s, that to a piece of an output in 60 s, a beat's within the lease", async () => {
+  /** From a request to the loss of its connection. */
+  const waits = async (opcode: number, begin?: (desk: Desk) => void): Promise<number> => {
+    const desk = new Desk();
+    desk.world.link("m", "w").latency([0, 0]);
+    desk.silent.add(opcode);
+    if (opcode === Op.BEAT) [desk.beatMs, desk.leaseMs] = [1000, 4000];
+    if (opcode === Op.ARTIFACT_PUT) desk.outputs = ["out"];
+    await desk.open();
+    await desk.for(100);
+    begin?.(desk);
+    await desk.for(70_000);
+    const lost = desk.notes.findIndex((note) => note.startsWith("no connection"));
+    const took = desk.notedAt[lost]! - desk.times(opcode)[0]!;
+    desk.silent.clear();
+    await desk.for(REDIAL_MAX_MS + 2000);
+    assert.ok(desk.times(opcode).length >= 2, "it is asked again, over another one");
+    await desk.world.settle(desk.worker.stop());
+    return Math.round(took);
+  };
+  assert.equal(await waits(Op.HELLO), 5000);
+  assert.equal(await waits(Op.FINISHED, (desk) => desk.executor.jobs[0]!.end()), 30_000);
+  assert.equal(await waits(Op.BEAT), 4000);
+  const piece = await waits(Op.ARTIFACT_PUT, ({ executor, world }) => {
+    const { collect } = executor.jobs[0]!.request;
+    const disk = world.host("w").storage;
+    const written = disk.mkdir("/job").then(() => disk.writeFile("/job/out", Buffer.from("out")));
+    void written.then(() => collect!("/job", new AbortController().signal));
+  });
+  assert.equal(piece, 60_000);
+});
+
+test("a worker sends one beat in each of its pauses, however often it has dialled, and none after " +
+  "its end", async () => {
+  const desk = new Desk();
+  desk.beatMs = 1000;
+  await desk.open();
+  for (let dials = 0; dials < 3; dials++) {
+    await desk.for(900);
+    desk.world.cut("m", "w");
+    await desk.for(FIRST_REDIAL_MAX_MS);
+  }
+  assert.deepEqual([desk.times(Op.HELLO).length, desk.times(Op.BEAT)], [4, []]);
+  const from = desk.world.now;
+  await desk.for(10_000);
+  const beats = desk.times(Op.BEAT).filter((at) => at > from).length;
+  assert.ok(beats === 9 || beats === 10, `${beats} beats in ten seconds`);
+  await desk.world.settle(desk.worker.stop());
+  assert.equal(desk.world.open("w").length, 0);
 });
 
 test("a short refusal is not worth a line, and a refusal for good is not asked again", async () => {

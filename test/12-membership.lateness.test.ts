@@ -34,6 +34,12 @@ test("Lateness keeps the worst of the last minutes, and the worst ever", () => {
   assert.equal(lateness.recentMs, 250, "the running minute and five before it");
   lateness.note(later + 60_000, later + 60_003);
   assert.deepEqual([lateness.recentMs, lateness.maxMs], [7, 250]);
+  const edges = new Lateness(); // of the first minute, in its last millisecond
+  edges.note(59_899, 59_999);
+  edges.note(later + 59_999, later + 59_999);
+  assert.equal(edges.recentMs, 100);
+  edges.note(later + 60_000, later + 60_000);
+  assert.equal(edges.recentMs, 0);
 });
 
 test("titan workers shows lateness in words", () => {

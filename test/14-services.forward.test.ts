@@ -339,9 +339,10 @@ test("a client has 500 connections, and the next one is refused in words", async
 });
 
 test("a worker knows its own attempts only: another one, an older registration and an unknown " +
-  "opcode are refused", async () => {
+  "opcode are refused", async (t) => {
   const world = new SimWorld({ seed: 1 });
   const [host, m] = [world.host("w"), world.host("m")];
+  const { mock } = t.mock.method(host.network, "dial");
   let ended = 0; // attempt 3, after it was asked for once
   const portOf = ({ attempt }: { attempt: number }) =>
     attempt === 2 ? 5000 : attempt === 3 && ended++ === 0 ? 6000 : undefined;
@@ -374,6 +375,8 @@ test("a worker knows its own attempts only: another one, an older registration a
   assert.equal(await ask(Op.CONNECT, { attempt: 3, worker: 7 }), over);
   await world.run(world.now + 100);
   assert.equal(closed, 1, "what was dialled meanwhile is closed");
+  assert.deepEqual(mock.calls.map((call) => call.arguments), [5000, 6000].map((port) =>
+    [{ host: "127.0.0.1", port }, { timeoutMs: 2000 }]));
   await program.close();
   assert.equal(forwards.size, 0);
   master.destroy();

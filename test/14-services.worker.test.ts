@@ -482,6 +482,32 @@ test("health is told again after each new connection, also when nothing has chan
   assert.equal(told.length, 2, "not after its end");
 });
 
+test("a worker tries a hundred ports for a service, and holds none that it cannot have", async () => {
+  const world = new SimWorld({ seed: 1 });
+  const { network } = world.host("w");
+  const services = new WorkerServices({
+    host: { ...world.host("w"), random: { ...world.host("w").random, unit: () => 0 } },
+    ports: { from: 5000, to: 5100 }, name: () => "w", send: async () => undefined,
+  });
+  const take = () => world.settle(services.takePort(serviceSpec("web"), "r/web"));
+  const listeners = await Promise.all(Array.from({ length: 100 }, (_, at) =>
+    network.listen({ host: "0.0.0.0", port: 5000 + at }, (socket) => socket.destroy())));
+  const message = "no port from 5000 to 5100 is free on w";
+  const outcome = { status: "failed", kind: "port-taken", message, durationMs: 0 };
+  assert.deepEqual(await take(), { outcome });
+  assert.equal(services.ports, 0);
+  const found = await take();
+  assert.ok("port" in found && found.port === 5100, "the next one, which is the last");
+  found.release();
+  await listeners.pop()!.close();
+  const last = await take();
+  assert.ok("port" in last && last.port === 5099, "the hundredth is tried");
+  assert.equal(services.ports, 1);
+  last.release();
+  assert.equal(services.ports, 0);
+  for (const listener of listeners) await listener.close();
+});
+
 test("a stop reaches an attempt that still waits for its port", async () => {
   const all = await room();
   const run = await submit(all, service("web"));

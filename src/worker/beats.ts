@@ -42,7 +42,6 @@ export class Beats {
   start({ beatMs, leaseMs }: Pick<Welcome, "beatMs" | "leaseMs">): void {
     const { host: { clock, timers }, link } = this.#options;
     const dueAt = clock.monotonic() + beatMs;
-    this.#timer?.cancel();
     this.#timer = timers.after(beatMs, () => {
       this.#lateness.note(dueAt, clock.monotonic());
       const connection = link.current();

@@ -399,7 +399,6 @@ class WorkerProcess implements Worker {
     // After the turn that sends the reports: GOODBYE gives every attempt without a report to other
     // workers.
     await new Promise<void>((resolve) => timers.soon(resolve));
-    this.#beats.stop();
     await this.#beats.last(LAST_WORDS_MS);
     this.#link.current()?.notify(Op.GOODBYE, EMPTY);
     this.#link.stop();
