@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { spawn as spawnNode } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -377,6 +377,16 @@ function isSleeper(pid: number, time: string): boolean {
     return false; // it ended while we looked
   }
 }
+
+test("readProc() reads 128 KiB at most, in however many pieces", () => {
+  const path = join(folder, "environ");
+  for (const size of [0, 1, 4095, 4096, 131_071, 131_072, 131_073, 200_000]) {
+    writeFileSync(path, "e".repeat(size));
+    assert.equal(readProc(path), "e".repeat(Math.min(size, 131_072)), `${size} bytes`);
+  }
+  assert.equal(readProc(join(folder, "none")), "");
+  assert.equal(readProc(folder), "", "it is a folder");
+});
 
 test("Sweeper believes the environment of an orphan in a busy group " +
   "before its age", { skip }, async (t) => {

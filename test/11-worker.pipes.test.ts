@@ -96,13 +96,26 @@ test("a pipe that a daemon holds counts as empty after 100 ms of silence, and ea
   assert.equal(seen.text, "one\ntwo\nthree\n");
 });
 
-test("pipes of which one end cannot be opened leave no descriptor", { skip }, (t) => {
-  while (stockedPipes() > 1) {
-    for (const { read, write } of Object.values(openOutputPipes()!)) {
-      read.destroy();
-      closeSync(write);
-    }
+/** Takes two pipes from the stock. */
+function takeTwo(): void {
+  for (const { read, write } of Object.values(openOutputPipes()!)) {
+    read.destroy();
+    closeSync(write);
   }
+}
+
+test("pipes are made eight at a time, when there are not two", { skip }, () => {
+  while (stockedPipes() > 1) takeTwo();
+  const few = stockedPipes();
+  const stock = Array.from({ length: 4 }, () => {
+    takeTwo();
+    return stockedPipes() - few;
+  });
+  assert.deepEqual(stock, [6, 4, 2, 0]);
+});
+
+test("pipes of which one end cannot be opened leave no descriptor", { skip }, (t) => {
+  while (stockedPipes() > 1) takeTwo();
   const [real, stocked] = [openSync, stockedPipes()];
   let refused = 0;
   const open = t.mock.method(fs, "openSync", (path: string, flags: number) => {
@@ -122,11 +135,8 @@ test("pipes of which one end cannot be opened leave no descriptor", { skip }, (t
   // Two of each of the first two; of the third the reading end, which is closed.
   assert.equal(reading.length, 5);
   assert.throws(() => fs.fstatSync(reading.at(-1)!), { code: "EBADF" });
-  const pipes = openOutputPipes()!; // a lack of descriptors passes
-  for (const { read, write } of [pipes.stdout, pipes.stderr]) {
-    read.destroy();
-    closeSync(write);
-  }
+  takeTwo(); // a lack of descriptors passes
+  assert.equal(stockedPipes(), stocked);
 });
 
 /** A process of calls, and what has come from it. */

@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, afterEach, test } from "node:test";
+import { after, afterEach, test, type TestContext } from "node:test";
 import { nodeProcesses, removalsDone, takeProcessFolder } from "#process";
 import {
   bootId,
@@ -301,11 +301,14 @@ test("a journal is complete, small for ever, and holds up no job when the " +
   const { ino } = fstatSync(first);
   closeSync(first);
   assert.equal(statSync(path).ino, ino, "it is not written anew for each group");
+  let most = 0;
   for (let i = 0; i < 3000; i++) {
     noteGroup(other.pid);
     noteGone(other.pid);
+    most = Math.max(most, statSync(path).size);
   }
-  assert.ok(statSync(path).size < 70_000, `${statSync(path).size} bytes`);
+  const line = `+ ${other.pid} ${other.start} ${boot}\n- ${other.pid}\n`;
+  assert.ok(most <= 65_536 && most > 65_536 - line.length, `it had ${most} bytes`);
   assert.deepEqual(descriptorsOf(path), [path], "those that were too long are closed");
   assert.deepEqual([...readJournal(path).keys()], [process.pid]);
   noteGroup(other.pid);
@@ -328,6 +331,11 @@ test("a journal is complete, small for ever, and holds up no job when the " +
   assert.deepEqual(descriptorsOf("/dev/full"), [], "one journal is open, the last");
   for (const odd of [temp, join(temp, "none"), "/dev/zero"]) {
     assert.equal(readJournal(odd).size, 0, odd);
+  }
+  const old = `+ 12 34 ${boot}\n`;
+  for (const [bytes, groups] of [[1_048_576, 1], [1_048_577, 0]] as const) {
+    writeFileSync(path, old.padEnd(bytes, "-"));
+    assert.equal(readJournal(path).size, groups, `${bytes} bytes`);
   }
   writeFileSync(path, LINES.repeat(20_000));
   assert.equal(readJournal(path).size, 0, "no worker of ours writes two megabytes");
@@ -355,13 +363,27 @@ test("removalsDone() resolves when the folders of the dead are gone, however muc
   assert.deepEqual(readdirSync(home).filter((name) => name.startsWith(".removed-")), []);
 });
 
+/**
+ * From now on it is 0, until somebody pauses: then a millisecond before `ms`, then that, and far
+ * beyond it should that not be the end. The pauses that were asked for.
+ */
+function clockOfPauses(t: TestContext, ms: number): number[] {
+  const pauses: number[] = [];
+  const setTimer = setTimeout;
+  t.mock.method(performance, "now", () => [0, ms - 1, ms - 1, ms][pauses.length] ?? 2 * ms);
+  t.mock.method(globalThis, "setTimeout", (next: () => void, pause: number) => {
+    pauses.push(pause);
+    return setTimer(next, 0);
+  });
+  return pauses;
+}
+
 test("takeProcessFolder() waits for whoever holds the lock, and after three seconds does without " +
   "a sweep", async (t) => {
   const home = newHome();
   deadFolder(home);
   const held = await lock(join(home, "lock"));
-  const now = performance.now.bind(performance);
-  const stopped = now();
+  const stopped = performance.now();
   // However long this process is held up, the three seconds are not over.
   t.mock.method(performance, "now", () => stopped);
   let taken = false;
@@ -374,10 +396,10 @@ test("takeProcessFolder() waits for whoever holds the lock, and after three seco
   assert.ok(!existsSync(join(home, "999999999")), "the dead one's folder is gone");
   deadFolder(home);
   const again = await lock(join(home, "lock"));
-  let skippedMs = 0;
-  t.mock.method(performance, "now", () => now() + (skippedMs += 500));
+  const pauses = clockOfPauses(t, 3000);
   await takeAsNew(home);
   t.mock.restoreAll();
+  assert.deepEqual(pauses, [5, 5, 5], "it looked until the three seconds were over, and no more");
   assert.ok(existsSync(join(home, "999999999")));
   await again.release();
 });
@@ -430,6 +452,17 @@ test("endOrphans() lets others have their turn while it waits for the end", asyn
   setImmediate(() => turns++);
   const { ended, left } = await endOrphans([{ folder: temp, groups }]);
   assert.deepEqual([ended, left, turns], [1, 0, 1]);
+});
+
+test("endOrphans() looks every 10 ms for two seconds, and then says who is left", async (t) => {
+  const { pid, start } = innocent();
+  const groups = new Map([[pid, { start, boot }]]);
+  t.mock.method(process, "kill", () => true); // as if it waited for a disk that does not answer
+  const pauses = clockOfPauses(t, 2000);
+  assert.deepEqual(await endOrphans([{ folder: temp, groups }]), { ended: 0, left: 1 });
+  assert.deepEqual(pauses, [10, 10, 10]);
+  t.mock.restoreAll();
+  process.kill(pid, "SIGKILL");
 });
 
 test("endOrphans() spares its ancestors and the leader of its group, each " +

@@ -72,6 +72,24 @@ test("runCommand() kills a program that prints without end, on either stream", a
   }
 });
 
+test("runCommand() keeps 4,096 characters of a line, and lets a program print a mebibyte", async () => {
+  const long = (letter: string) => `head -c 5000 /dev/zero | tr '\\0' ${letter}`;
+  assert.equal((await sh(long("x"))).line, "x".repeat(4096));
+  const { failure } = await sh(`${long("y")} >&2; exit 3`);
+  assert.equal(failure, `${"y".repeat(4096)} (exit code 3)`);
+  const print = (bytes: number, then = "true") => sh(`head -c ${bytes} /dev/zero; exec ${then}`);
+  assert.equal((await print(1_048_576)).failure, undefined);
+  assert.equal((await print(1_048_577, "sleep 20")).failure,
+    "it had printed more than 1048576 bytes, and was killed");
+});
+
+test("runCommand() waits a tenth of a second for what still holds the output", async (t) => {
+  const { mock } = t.mock.method(globalThis, "setTimeout");
+  const { line } = await sh("sleep 20 & echo $!");
+  process.kill(Number(line), "SIGKILL");
+  assert.deepEqual(mock.calls.map((call) => call.arguments[1]), [20_000, 100]);
+});
+
 test("runCommand() lets go on what a program that went well has started", async () => {
   const { line, failure } = await sh("sleep 20 & echo $!");
   assert.equal(failure, undefined);

@@ -15,8 +15,8 @@
  */
 import { spawn, type ChildProcess } from "node:child_process";
 
-/** The first line, and the end of stderr. */
-const KEPT_BYTES = 4096;
+/** Of its output, for the first line, and of the end of stderr. */
+const KEPT_CHARS = 4096;
 /** Beyond this it prints without end. */
 const MAX_OUTPUT_BYTES = 1024 * 1024;
 /** Something that it has started may hold its pipes open. */
@@ -90,11 +90,11 @@ class Command implements RunningCommand {
     // Undefined when there was no descriptor left for them: the error comes next.
     const { stdout, stderr } = this.#child;
     stdout?.on("data", (bytes: Buffer) => {
-      if (this.#out.length < KEPT_BYTES) this.#out += bytes.toString("utf8");
+      this.#out = (this.#out + bytes.toString("utf8")).slice(0, KEPT_CHARS);
       this.#count(bytes);
     }).on("error", () => undefined);
     stderr?.on("data", (bytes: Buffer) => {
-      this.#err = (this.#err + bytes.toString("utf8")).slice(-KEPT_BYTES);
+      this.#err = (this.#err + bytes.toString("utf8")).slice(-KEPT_CHARS);
       this.#count(bytes);
     }).on("error", () => undefined);
     this.#child.once("error", (error) => {
