@@ -110,7 +110,11 @@ class Desk {
     );
     this.running.push(running.map(({ job }) => job));
     this.hellos.push(request.body.length);
-    if (running.length > 0) return;
+    if (running.length === 0) this.dispatch();
+  }
+
+  /** Gives out all its jobs. */
+  dispatch(): void {
     const items = Array.from({ length: this.jobs }, (_, job) => ({
       run: 1, job, attempt: 1, runId: "r1", jobId: "abc"[job]!, timeoutMs: 0, env: {}, inputs: [],
       action: { type: "command" as const, argv: ["true"] }, project: undefined,
@@ -221,6 +225,7 @@ test("a worker that stops while its report is refused leaves within its last wor
   assert.ok(desk.world.now - from < 1100, `stopped after ${desk.world.now - from} ms`);
   await desk.for(100);
   assert.deepEqual(desk.world.open("w"), []);
+  assert.deepEqual(desk.notes.filter((note) => note.includes("gives up")), []);
 });
 
 test("stop() asks for the end of no run where there is none, or where " +
@@ -250,9 +255,48 @@ test("a worker that has stopped has hung up, and its cache of inputs is closed",
   const done = desk.worker.done.then(() => { isDone = true; });
   await desk.world.settle(desk.worker.stop());
   assert.ok(isDone);
-  assert.equal(close.mock.callCount(), 1);
+  await desk.world.settle(desk.worker.stop());
+  assert.equal(close.mock.callCount(), 1, "it has stopped once");
   await done;
 });
+
+test("stop() waits for the end of its jobs' processes, and then of its cache of inputs", async (t) => {
+  const ends: (() => void)[] = [];
+  const slow = () => new Promise<void>((resolve) => ends.push(resolve));
+  t.mock.method(InputCache.prototype, "close", slow);
+  const desk = new Desk();
+  desk.executor.close = slow;
+  await desk.open();
+  await desk.for(100);
+  let stopped = false;
+  const stopping = desk.worker.stop().then(() => { stopped = true; });
+  for (let waits = 1; waits <= 2; waits++) {
+    await desk.for(5000);
+    assert.deepEqual([ends.length, stopped], [waits, false]);
+    ends.at(-1)!();
+  }
+  await desk.world.settle(stopping);
+});
+
+test("a worker that stops begins nothing: neither what it still waits for nor what comes now",
+  async () => {
+    const desk = new Desk();
+    let linked: () => void = () => undefined;
+    const linkPackage = () => new Promise<void>((resolve) => { linked = resolve; });
+    Object.assign(desk.executor, { linkPackage });
+    await desk.open();
+    await desk.for(100);
+    desk.world.hold("w", "m"); // its goodbye waits
+    const stopping = desk.worker.stop();
+    desk.jobs = 3;
+    desk.dispatch();
+    await desk.for(100);
+    assert.equal(desk.worker.running, 1);
+    linked();
+    desk.world.release("w", "m");
+    await desk.world.settle(stopping);
+    assert.deepEqual([desk.executor.jobs, desk.reports], [[], []]);
+  });
 
 test("a job that others have by now never starts, though what it waits for comes", async () => {
   const desk = new Desk();
@@ -463,6 +507,7 @@ test("a join that is refused with OVERLOADED is dialled again with growing pause
   await desk.for(60_000);
   const dials = desk.times(Op.HELLO).length;
   assert.ok(dials >= 30 && dials <= 60, `dialled ${dials} times in a minute`);
+  assert.ok(desk.world.open("w").length <= 2, "what was refused is closed");
   assert.deepEqual(desk.notes, [`no connection to the master: ${FULL}`]);
   desk.full.clear();
   await desk.for(REDIAL_MAX_MS + 100);

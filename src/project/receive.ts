@@ -28,15 +28,22 @@ export async function receiveArtifact(
       "Cannot read an artifact: the answer does not say what it is",
     );
   }
-  return { info, bytes: checked(info, iterator, isLent) };
+  const bytes = checked(info, iterator, isLent);
+  // It has begun: else its `return` would not reach the stream, whose rest would wait for a reader.
+  await bytes.next();
+  return { info, bytes };
 }
 
+const NOTHING = Buffer.alloc(0);
+
+/** After nothing, which is to be taken first, the bytes. */
 async function* checked(
   { name, size, sha256 }: ArtifactInfo, items: AsyncIterator<Buffer>, isLent: boolean,
 ): AsyncGenerator<Buffer, void> {
   const hash = createHash("sha256");
   let bytes = 0;
   try {
+    yield NOTHING;
     for (let next = await items.next(); next.done !== true; next = await items.next()) {
       const { data } = ArtifactItem.decode(next.value);
       hash.update(data);

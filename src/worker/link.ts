@@ -216,9 +216,7 @@ export class MasterLink {
       for (const { opcode, body } of early.splice(0)) onNotify(opcode, body);
       early = undefined;
       this.#wakeAll();
-      const error = await end;
-      this.#connection = undefined;
-      onLost(error);
+      onLost(await end);
       return host.clock.monotonic() - since;
     } finally {
       connection.destroy();

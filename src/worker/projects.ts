@@ -31,10 +31,10 @@ export class WorkerProjects {
   }
 
   /** The folder of this project, which is not to be changed. */
-  async folder(hash: string): Promise<string> {
+  folder(hash: string): Promise<string> {
     const { host, cacheDir, onNote } = this.#options;
     const bytes = (): Promise<Buffer> => this.#bytes(hash);
-    return await ensureProject(host, cacheDir, hash, bytes, { onNote })
+    return ensureProject(host, cacheDir, hash, bytes, { onNote })
       .catch((error: Error) => {
         throw new Error(`Cannot fetch the project: ${error.message}`);
       });

@@ -1,0 +1,307 @@
+/** Chapters 11 and 14: the parts of a worker, each by itself, in virtual time. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { ExecOutcome } from "#exec";
+import type { Host, Socket } from "#host";
+import { RpcConnection, RpcError } from "#rpc";
+import { SimWorld } from "#simhost";
+import {
+  ArtifactItem, ArtifactPutAnswer, Connect, MAX_FORWARDED, Op, PROTOCOL, Welcome, type Assignment,
+} from "#wire";
+import { WorkerFiles } from "../src/worker/files.ts";
+import { WorkerForwards } from "../src/worker/forward.ts";
+import { MasterLink } from "../src/worker/link.ts";
+import { WorkerProjects } from "../src/worker/projects.ts";
+import { WorkerServices } from "../src/worker/services.ts";
+import { FakeExecutor } from "./11-worker.cluster.ts";
+import { serviceSpec } from "./spec.support.ts";
+
+/** Something that ends when it is told to. */
+function gate<T = void>() {
+  let open!: (value: T) => void;
+  const opened = new Promise<T>((resolve) => { open = resolve; });
+  return { open, opened };
+}
+
+const idle = { pauseOutput: () => undefined, resumeOutput: () => undefined };
+const silent = { onData: () => undefined, onClose: () => undefined };
+
+const socketOfNobody = { handle: () => undefined, destroy: () => undefined } as unknown as Socket;
+
+/** A host whose dials end when they are told to. */
+function slowDials(host: Host) {
+  const dials: ((socket: Socket) => void)[] = [];
+  const dial = () => new Promise<Socket>((resolve) => dials.push(resolve));
+  return { dials, host: { ...host, network: { ...host.network, dial } } };
+}
+
+// ── services ─────────────────────────────────────────────────────────────────────────────────────
+
+test("a check that is under way when its service ends tells nothing, and is the last", async () => {
+  const world = new SimWorld({ seed: 1 });
+  const { host, dials } = slowDials(world.host("w"));
+  const told: string[] = [];
+  const services = new WorkerServices({
+    host, ports: { from: 5000, to: 5000 }, name: () => "w",
+    send: async ({ phase }) => told.push(phase),
+  });
+  const end = gate<ExecOutcome>();
+  const running = { done: end.opened, cancel: () => undefined, ...idle };
+  services.watch({ run: 1, job: 0, attempt: 1 }, serviceSpec("web"), { running, port: 5000 });
+  await world.run(1000);
+  assert.equal(dials.length, 1);
+  end.open({ status: "ok", durationMs: 1 });
+  await world.run(1100);
+  dials[0]!(socketOfNobody);
+  await world.run(10_000);
+  assert.deepEqual([told, dials.length, world.open("w")], [[], 1, []]);
+});
+
+test("one report of a service's health is under way at a time", async () => {
+  const world = new SimWorld({ seed: 1 });
+  const sends: ReturnType<typeof gate>[] = [];
+  const services = new WorkerServices({
+    host: world.host("w"), ports: { from: 5000, to: 5000 }, name: () => "w",
+    send: () => {
+      const sent = gate();
+      sends.push(sent);
+      return sent.opened;
+    },
+  });
+  const end = gate<ExecOutcome>();
+  const running = { done: end.opened, cancel: () => undefined, ...idle };
+  const at = { host: "w", port: 5000 };
+  const listener = await world.host("w").network.listen(at, (socket) => socket.handle(silent));
+  services.watch({ run: 1, job: 0, attempt: 1 }, serviceSpec("web"), { running, port: 5000 });
+  await world.run(1000);
+  services.welcomed();
+  await world.run(2000);
+  assert.equal(sends.length, 1);
+  sends[0]!.open();
+  await world.run(3000);
+  services.welcomed();
+  await world.run(4000);
+  assert.equal(sends.length, 2, "once more for the next connection");
+  sends[1]!.open();
+  end.open({ status: "ok", durationMs: 1 });
+  await listener.close();
+  await world.run(5000);
+  assert.deepEqual(world.open("w"), []);
+});
+
+test("a port is a service's once nobody listens there any more; who has one is told", async () => {
+  const world = new SimWorld({ seed: 1 });
+  const closed = gate();
+  const inUse = Object.assign(new Error("in use"), { code: "EADDRINUSE" });
+  const listen = async ({ port }: { port: number }) => {
+    if (port !== 5000) throw inUse;
+    return { host: "w", port, close: () => closed.opened };
+  };
+  const host = world.host("w");
+  const services = new WorkerServices({
+    host: { ...host, network: { ...host.network, listen } as Host["network"] },
+    ports: { from: 5000, to: 5000 }, name: () => "w", send: async () => undefined,
+    portHolder: async (port) => {
+      if (port === 6000) return "pid 7 (other)";
+      throw new Error("nobody knows");
+    },
+  });
+  let taken = false;
+  const taking = services.takePort(serviceSpec("web"), "r/web").then((found) => {
+    taken = true;
+    return found;
+  });
+  await world.run(100);
+  assert.equal(taken, false, "what tried it has not let go");
+  closed.open();
+  const found = await world.settle(taking);
+  assert.ok("port" in found && services.ports === 1);
+  found.release();
+  const why = async (port: number) => {
+    const none = await world.settle(services.takePort(serviceSpec("web", { port }), "r/web"));
+    return "port" in none ? undefined : none.outcome.status === "failed" && none.outcome.message;
+  };
+  assert.equal(await why(6000), "port 6000 is in use on w by pid 7 (other)");
+  assert.equal(await why(6001), "port 6001 is in use on w");
+  assert.equal(services.ports, 0);
+});
+
+test("a forwarded connection counts until it has ended, and 500 are the most", async () => {
+  const world = new SimWorld({ seed: 1 });
+  const { host, dials } = slowDials(world.host("w"));
+  const forwards = new WorkerForwards({ host, name: () => "w1", portOf: () => 5000 });
+  forwards.registration = 7;
+  const listener = await host.network.listen({ host: "w", port: 1 }, (socket) => {
+    const connection: RpcConnection = new RpcConnection(socket, {
+      host, onRequest: (request) => forwards.asked(request, connection),
+    });
+  });
+  const m = world.host("m");
+  const onRequest = () => undefined; // it pulls nothing
+  const dialled = m.network.dial(listener)
+    .then((socket) => new RpcConnection(socket, { host: m, onRequest }));
+  const master = await world.settle(dialled);
+  const answers: string[] = [];
+  const ask = (id: number): void => {
+    const body = Connect.encode({ run: 1, job: 0, attempt: 1, id, bare: false, worker: 7 });
+    const next = master.stream(Op.CONNECT, body)[Symbol.asyncIterator]().next();
+    next.catch((error: Error) => answers.push(error.message));
+  };
+  for (let id = 0; id < MAX_FORWARDED; id++) ask(id);
+  await world.run(world.now + 100);
+  assert.deepEqual([forwards.size, dials.length, answers], [500, 500, []]);
+  ask(500);
+  await world.run(world.now + 100);
+  const why = "Cannot connect: w1 forwards 500 connections, the most it may";
+  assert.deepEqual([forwards.size, dials.length, answers], [500, 500, [why]]);
+  const program = await world.host("w").network.listen({ host: "w", port: 6000 }, (socket) =>
+    socket.handle(silent));
+  dials[0]!(await world.settle(world.host("w").network.dial(program)));
+  await world.run(world.now + 100);
+  assert.equal(forwards.size, 500, "one of them is open, and counts");
+  master.destroy();
+  await world.run(world.now + 100);
+  for (const dial of dials) dial(socketOfNobody);
+  await world.run(world.now + 10_000);
+  assert.equal(forwards.size, 0);
+  await program.close();
+  await listener.close();
+});
+
+// ── files ────────────────────────────────────────────────────────────────────────────────────────
+
+const assignment = {
+  run: 1, job: 0, attempt: 1, runId: "r", jobId: "a", timeoutMs: 0, env: {}, inputs: [],
+  action: { type: "command", argv: ["true"] }, project: undefined,
+} as unknown as Assignment;
+
+test("an input that cannot be had fails its attempt, in words: gone, or made anew", async () => {
+  const world = new SimWorld({ seed: 1 });
+  const sha256 = "a".repeat(64);
+  let closed = 0;
+  const info = { name: "x/f", size: 1, sha256: "b".repeat(64), byJob: "x", byRun: "r", at: 0 };
+  async function* items() {
+    try {
+      yield ArtifactItem.encode({ info, data: Buffer.alloc(0) } as never);
+      yield ArtifactItem.encode({ info: undefined, data: Buffer.from("x") } as never);
+    } finally {
+      closed += 1;
+    }
+  }
+  let connection = { stream: items } as unknown as RpcConnection;
+  const files = new WorkerFiles({
+    host: world.host("w"), cacheDir: "/cache", insist: (work) => work(connection),
+  });
+  const input = { name: "x/f", sha256, to: "f" };
+  const owner = { assignment, cancelled: false };
+  const fetched = () => world.settle(files.fetch(owner, { inputs: [input as never], outputs: [] }));
+  await assert.rejects(fetched(), {
+    message: 'its input x/f cannot be had: Cannot use artifact x/f: job "x" has made it anew meanwhile',
+  });
+  assert.equal(closed, 1, "the rest of it is not asked for");
+  connection = {
+    stream: () => { throw new RpcError("NOT_FOUND", "There is no artifact x/f"); },
+  } as unknown as RpcConnection;
+  await assert.rejects(fetched(), /its input x\/f cannot be had: There is no artifact x\/f/);
+  await world.settle(files.close());
+});
+
+test("an attempt that is stopped while its output is sent sends no more of it", async () => {
+  const world = new SimWorld({ seed: 1 });
+  const disk = world.host("w").storage;
+  await world.settle(disk.mkdir("/job"));
+  await world.settle(disk.writeFile("/job/out", Buffer.alloc(3_000_000, "x")));
+  const stop = new AbortController();
+  const asked: number[] = [];
+  const connection = {
+    request: async (opcode: number) => {
+      asked.push(opcode);
+      if (opcode === Op.PAUSING) throw new RpcError("UNSUPPORTED", "older");
+      stop.abort();
+      return ArtifactPutAnswer.encode({ done: undefined, replaced: undefined });
+    },
+  } as unknown as RpcConnection;
+  const files = new WorkerFiles({
+    host: world.host("w"), cacheDir: "/cache", insist: (work) => work(connection),
+  });
+  const owner = { assignment, cancelled: false };
+  const { collect } = files.hooks(owner, { inputs: [], outputs: ["out"] });
+  const end = await world.settle(collect!("/job", stop.signal));
+  assert.deepEqual(end, {
+    kind: "internal", message: "Cannot hand on its output out: it was stopped",
+  });
+  assert.deepEqual(asked, [Op.PAUSING, Op.ARTIFACT_PUT, Op.ARTIFACT_PUT], "its head and its end");
+  await world.settle(files.close());
+});
+
+// ── the link ─────────────────────────────────────────────────────────────────────────────────────
+
+/** A link to a master that welcomes whoever comes, and answers nothing else. */
+async function linked() {
+  const world = new SimWorld({ seed: 1 });
+  const m = world.host("m");
+  await m.network.listen({ host: "m", port: 9090 }, (socket) => {
+    new RpcConnection(socket, {
+      host: m,
+      onRequest: (request) => request.reply(Welcome.encode({
+        protocol: PROTOCOL, version: "", beatMs: 1e9, leaseMs: 1e9, worker: 1, name: "w",
+        stale: [], store: undefined, cluster: undefined,
+      })),
+    });
+  });
+  const link = new MasterLink({
+    host: world.host("w"), master: { host: "m", port: 9090 },
+    hello: (dial) => ({
+      protocol: PROTOCOL, role: "worker", token: undefined, version: "", instance: "i", name: "w",
+      tags: [], slots: 1, running: [], knows: [], dial,
+    }),
+    onWelcome() {}, onNotify() {}, onRequest() {}, onLost() {}, onRefused() {},
+  });
+  const over = link.run();
+  await world.run(100);
+  assert.ok(link.current());
+  return { world, link, over };
+}
+
+test("a request that our own full queue has refused is made again once that has drained, and not " +
+  "when the link stops", async (t) => {
+  const { world, link, over } = await linked();
+  const drained = gate();
+  t.mock.method(RpcConnection.prototype, "drained", () => drained.opened);
+  let asked = 0;
+  const refuse = async () => {
+    asked += 1;
+    throw new RpcError("OVERLOADED", "full");
+  };
+  const end = link.insist(refuse).catch((error: Error) => error.message);
+  await world.run(10_000);
+  assert.deepEqual([asked, link.waiting], [1, 0]);
+  link.stop();
+  drained.open();
+  assert.equal(await end, "The worker is stopping"); // without a pause: no virtual time has passed
+  assert.equal(asked, 1);
+  await world.settle(over);
+  assert.deepEqual(world.open("w"), []);
+});
+
+test("jobs wait for the package once: later ones find it linked, also if that has failed", async () => {
+  const world = new SimWorld({ seed: 1 });
+  for (const fails of [false, true]) {
+    const notes: string[] = [];
+    let links = 0;
+    const linkPackage = async () => {
+      links += 1;
+      if (fails) throw new Error("a read-only disk");
+    };
+    const executor = Object.assign(new FakeExecutor(), { linkPackage });
+    const projects = new WorkerProjects({
+      host: world.host("w"), cacheDir: "/cache", executor, onNote: (text) => notes.push(text),
+      link: {} as MasterLink,
+    });
+    assert.equal(projects.isLinked, false);
+    await Promise.all([projects.link(), projects.link()]);
+    assert.deepEqual([projects.isLinked, links], [true, 1]);
+    const why = "titan/store cannot be imported by jobs: a read-only disk";
+    assert.deepEqual(notes, fails ? [why] : []);
+  }
+});
