@@ -284,6 +284,18 @@ test("a request that our own full queue has refused is made again once that has 
   assert.deepEqual(world.open("w"), []);
 });
 
+test("a link has no connection from the end of one to the next welcome", async () => {
+  const { world, link, over } = await linked();
+  const first = link.current();
+  world.cut("m", "w");
+  await world.run(world.now + 5);
+  assert.equal(link.current(), undefined);
+  await world.run(world.now + 1000);
+  assert.ok(link.current() !== undefined && link.current() !== first);
+  link.stop();
+  await world.settle(over);
+});
+
 test("jobs wait for the package once: later ones find it linked, also if that has failed", async () => {
   const world = new SimWorld({ seed: 1 });
   for (const fails of [false, true]) {

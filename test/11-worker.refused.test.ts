@@ -278,25 +278,33 @@ test("stop() waits for the end of its jobs' processes, and then of its cache of 
   await desk.world.settle(stopping);
 });
 
-test("a worker that stops begins nothing: neither what it still waits for nor what comes now",
-  async () => {
-    const desk = new Desk();
-    let linked: () => void = () => undefined;
-    const linkPackage = () => new Promise<void>((resolve) => { linked = resolve; });
-    Object.assign(desk.executor, { linkPackage });
-    await desk.open();
-    await desk.for(100);
-    desk.world.hold("w", "m"); // its goodbye waits
-    const stopping = desk.worker.stop();
-    desk.jobs = 3;
-    desk.dispatch();
-    await desk.for(100);
-    assert.equal(desk.worker.running, 1);
-    linked();
-    desk.world.release("w", "m");
-    await desk.world.settle(stopping);
-    assert.deepEqual([desk.executor.jobs, desk.reports], [[], []]);
-  });
+test("a worker that stops begins nothing of what it still waits for", async () => {
+  const desk = new Desk();
+  let linked: () => void = () => undefined;
+  const linkPackage = () => new Promise<void>((resolve) => { linked = resolve; });
+  Object.assign(desk.executor, { linkPackage });
+  await desk.open();
+  await desk.for(100);
+  const stopping = desk.worker.stop();
+  linked();
+  await desk.world.settle(stopping);
+  assert.deepEqual([desk.executor.jobs, desk.reports], [[], []]);
+});
+
+test("a worker that stops takes no job of those that were on their way", async () => {
+  const desk = new Desk();
+  desk.executor.script = (running) => { running.cancel = () => undefined; };
+  await desk.open();
+  await desk.for(100);
+  const stopping = desk.worker.stop();
+  desk.jobs = 3;
+  desk.dispatch();
+  await desk.for(100);
+  assert.deepEqual([desk.worker.running, desk.executor.jobs.length], [1, 1]);
+  desk.executor.jobs[0]!.end();
+  await desk.world.settle(stopping);
+  assert.equal(desk.executor.jobs.length, 1);
+});
 
 test("a job that others have by now never starts, though what it waits for comes", async () => {
   const desk = new Desk();
