@@ -470,6 +470,22 @@ test("a process of calls is on the list of what ends with us, off it when it is 
   assert.ok(!parseJournal(readFileSync(path, "latin1")).has(pid));
 });
 
+test("built-in calls of one turn share a message, up to a mebibyte of inputs", async (t) => {
+  const { mock } = t.mock.method(Worker.prototype, "postMessage");
+  const messages = async (...bytes: number[]): Promise<number> => {
+    const before = mock.callCount();
+    const calls = pool();
+    const inputs = bytes.map((size) => `"${"x".repeat(size - 2)}"`);
+    await Promise.all(inputs.map((input) => end(calls, "titan:noop", {}, input)));
+    return mock.callCount() - before;
+  };
+  assert.equal(await messages(3, 3, 3), 1);
+  // What reaches the mebibyte waits for the end of the turn; what exceeds it is sent at once.
+  assert.equal(await messages(1_048_573, 3, 3), 1);
+  assert.equal(await messages(1_048_573, 3, 3, 3), 2);
+  assert.equal(await messages(1_048_577, 3, 3), 2);
+});
+
 test("built-in calls whose thread has ended fail; the next ones get a new thread", async (t) => {
   const ref = t.mock.method(Worker.prototype, "ref");
   const calls = pool(1);

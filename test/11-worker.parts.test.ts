@@ -1,8 +1,11 @@
 /** Chapters 11 and 14: the parts of a worker, each by itself, in virtual time. */
 import assert from "node:assert/strict";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
-import type { ExecOutcome } from "#exec";
-import type { Host, Socket } from "#host";
+import { linkPackage, type ExecOutcome } from "#exec";
+import { nodeHost, type Host, type Socket } from "#host";
 import { RpcConnection, RpcError } from "#rpc";
 import { SimWorld } from "#simhost";
 import {
@@ -195,9 +198,8 @@ test("an input that cannot be had fails its attempt, in words: gone, or made ane
   const input = { name: "x/f", sha256, to: "f" };
   const owner = { assignment, cancelled: false };
   const fetched = () => world.settle(files.fetch(owner, { inputs: [input as never], outputs: [] }));
-  await assert.rejects(fetched(), {
-    message: 'its input x/f cannot be had: Cannot use artifact x/f: job "x" has made it anew meanwhile',
-  });
+  const why = 'Cannot use artifact x/f: job "x" has made it anew meanwhile';
+  await assert.rejects(fetched(), { message: `its input x/f cannot be had: ${why}` });
   assert.equal(closed, 1, "the rest of it is not asked for");
   connection = {
     stream: () => { throw new RpcError("NOT_FOUND", "There is no artifact x/f"); },
@@ -232,6 +234,25 @@ test("an attempt that is stopped while its output is sent sends no more of it", 
   });
   assert.deepEqual(asked, [Op.PAUSING, Op.ARTIFACT_PUT, Op.ARTIFACT_PUT], "its head and its end");
   await world.settle(files.close());
+});
+
+test("a package link that cannot have its name leaves nothing behind, and says why", async () => {
+  const cacheDir = mkdtempSync(join(tmpdir(), "titan-link-"));
+  const host = nodeHost();
+  let removing = 0;
+  const storage = Object.assign(Object.create(host.storage) as typeof host.storage, {
+    rename: async () => { throw new Error("a read-only disk"); },
+    remove: async (path: string) => {
+      removing += 1;
+      await host.storage.remove(path);
+      removing -= 1;
+    },
+  });
+  await assert.rejects(linkPackage({ ...host, storage }, { cacheDir }), /a read-only disk/);
+  assert.equal(removing, 0);
+  const left = readdirSync(join(cacheDir, "node_modules"));
+  assert.deepEqual(left.filter((name) => name.startsWith("titan")), []);
+  rmSync(cacheDir, { recursive: true });
 });
 
 // ── the link ─────────────────────────────────────────────────────────────────────────────────────
@@ -296,7 +317,8 @@ test("a link has no connection from the end of one to the next welcome", async (
   await world.settle(over);
 });
 
-test("jobs wait for the package once: later ones find it linked, also if that has failed", async () => {
+test("jobs wait for the package once: later ones find it linked, also if that has " +
+  "failed", async () => {
   const world = new SimWorld({ seed: 1 });
   for (const fails of [false, true]) {
     const notes: string[] = [];

@@ -1,16 +1,17 @@
 /** Lesson 11: what comes through the pipes of a child at its end, at the very millisecond. */
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import fs, { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { startNodeProcess, type NodeEnd, type NodeProcess } from "#process";
+import { callProgram } from "../src/exec/call-thread.ts";
 import { OutputChild } from "../src/process/child.ts";
 import { openOutputPipes, stockedPipes } from "../src/process/pipes.ts";
 import "./leaks.support.ts";
-import { PATH } from "./processes.support.ts";
+import { isAlive, PATH } from "./processes.support.ts";
 
 const DRAIN_QUIET_MS = 100;
 const LAST_OUTPUT_MS = 200;
@@ -61,6 +62,38 @@ function daemon(): { script: string; file: number } {
     until [ -e '${ready}' ]; do :; done`;
   return { script, file };
 }
+
+test("a child keeps nobody alive, and ends with all of its group", { skip }, async () => {
+  const before = process.getActiveResourcesInfo().sort();
+  let text = "";
+  let exits = 0;
+  const args = ["-c", "sleep 1000 & echo $!; read -r line"];
+  const child = new OutputChild(
+    { file: "/bin/sh", args, env: { PATH }, stdin: "pipe" },
+    { onOutput: (_stream, bytes) => { text += String(bytes); }, onExit: () => void exits++ },
+  );
+  assert.deepEqual(process.getActiveResourcesInfo().sort(), before);
+  await turns(() => text.endsWith("\n"));
+  assert.ok(isAlive(Number(text)));
+  child.process.stdin!.end();
+  await turns(() => exits > 0);
+  await turns(() => !isAlive(Number(text)));
+});
+
+test("a process of calls ends when nobody holds its input any more", async () => {
+  const limits = {
+    maxResultBytes: 1, tooLarge: "", heapMb: 64, processMb: 512, heavyMb: 160, watchMs: 100,
+  };
+  const child = spawn(process.execPath, ["-e", callProgram(limits)], {
+    detached: true, env: { PATH }, stdio: ["pipe", "ignore", "ignore", "pipe", "pipe", "pipe"],
+  });
+  let how: unknown;
+  child.once("exit", (code, signal) => { how = { code, signal }; });
+  child.stdin!.end();
+  await turns(() => how !== undefined);
+  assert.deepEqual(how, { code: null, signal: "SIGKILL" });
+  for (const pipe of child.stdio) pipe?.destroy();
+});
 
 test("what an ended child has left in its pipes waits for as long as it is paused", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });

@@ -137,7 +137,6 @@ export class Builtins {
       const message = `The thread of the built-in calls ended: ${crash?.message ?? "by itself"}`;
       this.#lost(thread, { kind: "internal", message });
     });
-    thread.unref();
     return thread;
   }
 
