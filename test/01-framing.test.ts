@@ -199,7 +199,7 @@ describe("framing: bad input", () => {
     } catch (error) {
       first = error;
     }
-    assert.ok(first instanceof FramingError);
+    assert.ok(first instanceof FramingError, String(first));
     for (const call of [() => decoder.next(), () => decoder.push(STREAM), () => decoder.next()]) {
       assert.throws(call, (error) => error === first);
     }
