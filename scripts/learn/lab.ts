@@ -45,7 +45,7 @@ export async function runLab(args: readonly string[]): Promise<number> {
   }
   process.stdout.write(text === undefined
     ? `${lab.title}. ${lab.about}\n\nThe budget: ${lab.budget}.\n\n` : "");
-  const question = `${lab.knob} ${value} ${lab.unit}. The first number will be`;
+  const question = `${setting(lab, value)}. The first number will be`;
   const predicted = said ?? (text === undefined ? "" : await askPerson(question));
   const result = await ask<LabResult>(id, String(value));
   process.stdout.write(`${tell(lab, { value, result, predicted }).join("\n")}\n`);
@@ -64,6 +64,10 @@ async function ask<T>(id: string, ...args: string[]): Promise<T> {
   return JSON.parse(stdout) as T;
 }
 
+/** "lease 4000 ms"; where the knob is called as its unit, "50 callers". */
+const setting = ({ knob, unit }: Described, value: number): string =>
+  knob === unit ? `${value} ${unit}` : `${knob} ${value} ${unit}`;
+
 export interface Told {
   readonly value: number;
   readonly result: LabResult;
@@ -74,7 +78,7 @@ export function tell(lab: Described, { value, result, predicted }: Told): string
   const { numbers, isWithin } = result;
   const wide = Math.max(...numbers.map(({ name }) => name.length));
   return [
-    `${lab.knob} ${value} ${lab.unit}`,
+    setting(lab, value),
     ...numbers.map(({ name, value: found, unit }) =>
       `  ${name.padEnd(wide)}  ${shown(found)} ${unit}`.trimEnd()),
     ...(predicted === "" ? [] : [judged(Number(predicted), numbers[0]!)]),
