@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { BootstrapError, ROOT } from "../bootstrap.mjs";
 import { type Chapter, findChapter, suggest, wantChapter } from "../lib/chapters.mjs";
-import { type Exercise, type Hints, readHints } from "./exercises.ts";
+import { type Exercise, exerciseSection, type Hints, readHints } from "./exercises.ts";
 import {
   exercisesByChapter, type OwnPart, ownParts, present, untouched, wantReadable,
 } from "./own.ts";
@@ -35,9 +35,23 @@ export function describe(
   chapter: Chapter,
   all: ReadonlyMap<number, readonly Exercise[]>,
 ): Opened {
-  const exercises = all.get(chapter.number) ?? [];
+  const exercises = inOrder(project, chapter, all.get(chapter.number) ?? []);
   const others = [...all].flatMap(([number, list]) => (number === chapter.number ? [] : list));
   return { project, chapter, exercises, parts: ownParts(project, exercises), others };
+}
+
+/** As the lesson asks for them: what one needs first stands first. */
+function inOrder(
+  { root }: Project, chapter: Chapter, exercises: readonly Exercise[],
+): readonly Exercise[] {
+  const lesson = join(root, lessonFor(chapter).readme);
+  if (exercises.length < 2 || !existsSync(lesson)) return exercises;
+  const { text } = exerciseSection(readFileSync(lesson, "utf8"));
+  const placeOf = ({ name }: Exercise): number => {
+    const at = text.search(new RegExp(`\`${name}\\b`));
+    return at < 0 ? text.length : at;
+  };
+  return [...exercises].sort((a, b) => placeOf(a) - placeOf(b));
 }
 
 /** Chapters without anything to write again end here, and say why. */

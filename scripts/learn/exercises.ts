@@ -143,7 +143,7 @@ export function readHints(text: string): Map<string, Hints> {
   return found;
 }
 
-function exerciseSection(text: string): { line: number; text: string } {
+export function exerciseSection(text: string): { line: number; text: string } {
   const lines = text.split("\n");
   const start = lines.findIndex((line) => line.trim() === "## Exercise");
   if (start < 0) return { line: 1, text: "" };

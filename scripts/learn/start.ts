@@ -67,10 +67,10 @@ function start(opened: Opened): number {
     );
   }
   if (made.length === 0) return 1;
-  const places = made.flatMap((part) => placesToWrite(project.root, part, exercises));
+  const places = placesToWrite(project.root, made, exercises);
   process.stdout.write(`To write:\n${places.join("\n")}\n\n`);
   const commands: readonly [string, string][] = [
-    [`test ${chapter.number}`, "the chapter's tests, on your file"],
+    [`test ${chapter.number}`, "the chapter's tests, on your copy"],
     [`watch ${chapter.number}`, "the same after every save"],
     [`hint ${chapter.number}`, "a nudge, a plan, nearly the solution"],
     [`solution ${chapter.number}`, "how yours and ours differ"],
@@ -81,14 +81,17 @@ function start(opened: Opened): number {
   return 0;
 }
 
-/** In the copy, whose lines move up where a body has been taken out. */
-function placesToWrite(root: string, part: OwnPart, exercises: readonly Exercise[]): string[] {
-  return part.files.flatMap(({ from, to }) => {
-    const names = new Set(exercises.filter(({ file }) => file === from).map(({ name }) => name));
-    if (names.size === 0) return [];
-    return findExercises(to, readFileSync(join(root, to), "utf8"))
-      .filter(({ name }) => names.has(name))
-      .map(({ name, line }) => `  ${name.padEnd(20)} ${to}:${line}`);
+/** In the copies, whose lines move up where a body has been taken out. */
+function placesToWrite(
+  root: string, parts: readonly OwnPart[], exercises: readonly Exercise[],
+): string[] {
+  const files = parts.flatMap((part) => part.files);
+  return exercises.flatMap(({ name, file }) => {
+    const to = files.find(({ from }) => from === file)?.to;
+    if (to === undefined) return [];
+    const found = findExercises(to, readFileSync(join(root, to), "utf8"))
+      .find((each) => each.name === name);
+    return found === undefined ? [] : [`  ${name.padEnd(20)} ${to}:${found.line}`];
   });
 }
 
@@ -134,7 +137,7 @@ function compare(root: string, part: OwnPart): boolean {
       process.stdout.write(`${to} is gone; ${from} is there\n`);
       continue;
     }
-    const { status, error } = spawnSync(
+    const { status, signal, error } = spawnSync(
       "git",
       ["--no-pager", "diff", "--no-index", "--", to, from],
       { cwd: root, stdio: "inherit" },
@@ -144,6 +147,7 @@ function compare(root: string, part: OwnPart): boolean {
         `Cannot compare ${to} with ${from}: git did not start (${error.message})`,
       );
     }
+    if (signal === "SIGPIPE") process.exit(0); // nobody reads any more
     if (status !== 1) {
       throw new BootstrapError(`Cannot compare ${to} with ${from}: git exited with ${status}`);
     }
