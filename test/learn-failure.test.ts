@@ -15,10 +15,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { wantReadable } from "../scripts/learn/own.ts";
-import { tellFailures } from "../scripts/learn/telling.ts";
+import { tellFailures, tellHeld } from "../scripts/learn/telling.ts";
 import { compileCopy, programArguments } from "../scripts/lib/compiled.mjs";
 import { checkTypes, tellTypes } from "../scripts/learn/types.ts";
 import { describeEndless, describeFailure, type Failure } from "../scripts/lib/failure.mjs";
+import { progressOn } from "../scripts/lib/progress.mjs";
 import type { FailedTest } from "../scripts/lib/reporter.mjs";
 import { randomness, withSeeds } from "./seeds.support.ts";
 
@@ -349,6 +350,83 @@ test("tellFailures() tells one failure whole, names the others, and fits on a sc
   assert.match(text, /\n {2}… and 2 more$/);
   assert.ok(lines.length <= 25, `${lines.length} lines`);
   assert.equal(text.split("expected").length, 2, "one failure is told");
+});
+
+test("tellFailures() fits below what stands above it, however much there is to say", () => {
+  const many = Array.from({ length: 9 }, (_, index) => `line ${index}`);
+  const wrong = failed("large", () => assert.equal(1, 2));
+  const failure: Failure = {
+    ...wrong.failure, message: many, input: many, expected: many,
+    received: [...many.slice(0, 7), "    ^", "line 7"],
+    thrown: { at: { file: "own/log.ts", line: 1 }, code: ["throw it;"] },
+  };
+  const names = Array.from("abcdefg", (name) => failed(name, () => assert.equal(1, 2)));
+  const lines = told({ ...wrong, failure }, ...names);
+  assert.ok(lines.length <= 25 - 3, `${lines.length} lines`);
+  const text = lines.join("\n");
+  assert.match(text, /received {4}line 5\n +line 6\n +\^\n/, "the caret is not cut off");
+  assert.match(text, /expected {4}line 4\n +line 5\n +line 6\n/);
+  assert.match(text, /After it, 7 more of 37 tests fail:\n {2}✖ a\n {2}… and 6 more$/);
+});
+
+test("describeFailure() has words of its own for what Node says of its assertions", () => {
+  const nothing = (): void => {};
+  const wordsOf = (body: () => void): string => failureOf(body).message.join("\n");
+  assert.equal(wordsOf(() => assert.throws(nothing)), "nothing was thrown");
+  assert.equal(wordsOf(() => assert.throws(nothing, function bug() {})), "nothing was thrown");
+  assert.equal(wordsOf(() => assert.throws(nothing, RangeError)),
+    "nothing was thrown, and a RangeError was due");
+  assert.equal(wordsOf(() => assert.throws(nothing, RangeError, "a job twice")), "a job twice");
+  assert.equal(wordsOf(() => assert.ok(nothing === null)),
+    "what the test states here does not hold");
+  assert.equal(wordsOf(() => assert.ok(false, "why")), "why");
+});
+
+test("progressOn() has one line on a terminal, and in a pipe the first name that fails", () => {
+  const play = (out: { isTTY?: boolean; columns?: number }): string => {
+    let text = "";
+    const progress = progressOn({
+      isTTY: false, columns: 40, ...out,
+      write: (chunk: string | Uint8Array) => ((text += String(chunk)), true),
+    });
+    progress.pass();
+    progress.fail("scan() says where to read on, and what it needs");
+    progress.fail("judge() is second");
+    progress.end();
+    return text;
+  };
+  assert.equal(play({}), "✖ scan() says where to read on, and what it needs\n");
+  assert.deepEqual(play({ isTTY: true }).split("\r\x1b[K"), [
+    "", "  1 test passes", "  1 test passes, 1 fails: ✖ scan() says …".slice(0, 38) + "…",
+    "  1 test passes, 2 fail: ✖ scan() says w…".slice(0, 38) + "…", "",
+  ]);
+});
+
+test("endHolders() ends a program that keeps the output of a dead child open, and names it", {
+  skip: process.platform === "linux" ? false : "only Linux tells who holds what",
+}, () => {
+  const root = mkdtempSync(join(tmpdir(), "titan-held-"));
+  try {
+    const holds = "setInterval(() => {}, 1000)";
+    writeFileSync(join(root, "child.mjs"), 'import { spawn } from "node:child_process";\n' +
+      `spawn(process.execPath, ["-e", ${JSON.stringify(holds)}],\n` +
+      '  { stdio: "inherit", detached: true }).unref();\nconsole.log("said");\n');
+    writeFileSync(join(root, "parent.mjs"), 'import { spawn } from "node:child_process";\n' +
+      `import { endHolders } from ${JSON.stringify(join(ROOT, "scripts/lib/holders.mjs"))};\n` +
+      "const held = endHolders();\n" +
+      'const child = spawn(process.execPath, ["child.mjs"]);\n' +
+      'child.stdout.on("data", (text) => process.stdout.write(text));\n' +
+      'child.on("close", () => console.log(held().length, held()[0]));\n');
+    const { status, stdout, stderr } = spawnSync(process.execPath, ["parent.mjs"],
+      { cwd: root, timeout: 60_000, encoding: "utf8" });
+    assert.equal(status, 0, stderr);
+    assert.match(stdout, /^said\n1 .*node.* -e setInterval\(\(\) => \{\}, 1000\)\n$/);
+  } finally {
+    rmSync(root, { recursive: true });
+  }
+  const held = { ran: 1, passed: [], failed: [], skipped: [], lines: [], held: ["sleep 9", "b"] };
+  assert.match(tellHeld(held).join("\n"), /left a program running .*, and 1 more; .*\n {2}sleep 9$/);
+  assert.deepEqual(tellHeld({ ...held, held: [] }), []);
 });
 
 test("tellFailures() begins with the chapter's first file, and says when a process ended", () => {

@@ -3,10 +3,11 @@ import { readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { BootstrapError } from "../bootstrap.mjs";
 import { setMark } from "../lib/notes.mjs";
-import type { TestSummary } from "../lib/reporter.mjs";
+import type { FailedTest, TestSummary } from "../lib/reporter.mjs";
 import { type Break, listBreaks, runNamedTests, tail } from "./breaks.ts";
 import { askPerson, lessonOf, openChapter, pick, readOptions } from "./chapter.ts";
 import { applyPatch, makeSandbox } from "./sandbox.ts";
+import { tellFailure } from "./telling.ts";
 
 export async function runBreak(args: readonly string[]): Promise<number> {
   const { words: [asked, name] } = readOptions(args, []);
@@ -62,7 +63,7 @@ async function perform(root: string, broken: Break): Promise<number> {
     if (predicted !== "") say(`\nYou said: ${predicted}`);
     say(
       `\nIn a copy of the project, ${broken.test} fails:\n\n  ` +
-        `${broken.fails}\n${indent(failure.message)}\n\n${greenOf(summary!)}\n\n${broken.why}`,
+        `${broken.fails}\n${indent(failure)}\n\n${greenOf(summary!)}\n\n${broken.why}`,
     );
     return 0;
   } finally {
@@ -82,17 +83,8 @@ function diffOf(text: string): string {
     .join("\n");
 }
 
-/** A difference of two long lists is as convincing after this many lines. */
-const MESSAGE_LINES = 16;
-
-function indent(message: string): string {
-  const lines = message.trim().split("\n");
-  const shown =
-    lines.length > MESSAGE_LINES
-      ? [...lines.slice(0, MESSAGE_LINES), `… ${lines.length - MESSAGE_LINES} lines more`]
-      : lines;
-  return shown.map((line) => `    ${line}`.trimEnd()).join("\n");
-}
+const indent = (failure: FailedTest): string =>
+  tellFailure(failure).map((line) => `  ${line}`).join("\n");
 
 function greenOf({ ran, passed }: TestSummary): string {
   const stay = passed.length === 1 ? "1 stays" : `${passed.length} stay`;

@@ -7,14 +7,16 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BootstrapError } from "../bootstrap.mjs";
 import { planFor } from "../lib/changed.mjs";
+import { listChapters } from "../lib/chapters.mjs";
 import { filesUnder } from "../lib/files.mjs";
 import { OWN_FILES } from "../lib/own-inside.mjs";
 import type { TestSummary } from "../lib/reporter.mjs";
 import { runTests, slowness } from "../lib/run-tests.mjs";
 import { begunParts, type Opened, openChapter, ownedParts, readOptions } from "./chapter.ts";
+import { Known, standingOf } from "./known.ts";
 import { whyNotLoaded } from "./loads.ts";
 import { ownEnvironment, type OwnPart, unwritten } from "./own.ts";
-import { tellFailures } from "./telling.ts";
+import { tellFailures, tellHeld } from "./telling.ts";
 import { checkTypes } from "./types.ts";
 
 /**
@@ -87,20 +89,27 @@ export async function contract(
     ...(own.length > 0 ? [`--test-timeout=${ownTestMs()}`] : []),
   ];
   const tests = own.length > 0 ? judgesOf(opened) : chapter.tests;
+  const isWhole = own.length > 0 && !options.name;
+  const known = isWhole && !options.quiet ? new Known(project.root) : undefined;
+  const hash = known?.hashOf(opened) ?? "";
   const result = await runTests(withName(project.root, tests, options.name ?? ""), {
     flags,
     ...(options.quiet ? { quiet: true } : { passed: true }),
     ...(own.length > 0 ? { env: inTests(project.root, own), endless: true } : {}),
   });
-  if (!options.quiet) {
+  if (!options.quiet && result.code > 128) {
+    process.stdout.write("\nStopped before the tests were done.\n"); // Ctrl-C
+  } else if (!options.quiet) {
     const isMute = own.length > 0 && result.summary.ran === 0;
     const why = isMute ? whyNotLoaded(own, ownEnvironment(project.root, own)) : undefined;
     if (why !== undefined) process.stdout.write(`\n${why}\n`);
     else explain(opened, { ...options, summary: result.summary });
     process.stdout.write((await types?.note()) ?? "");
   }
-  const isWhole = result.code === 0 && own.length > 0 && !options.name;
-  if (isWhole && !options.quiet) process.stdout.write(offer(chapter.number));
+  if (result.code === 0 && isWhole && !options.quiet) {
+    known?.keep(opened, hash, standingOf(opened, result)); // the map need not ask again
+    process.stdout.write(offer(opened));
+  }
   return result;
 }
 
@@ -156,9 +165,11 @@ function banner({ project, chapter, parts, exercises }: Opened, side: Side): str
 }
 
 /** A chapter's tests know the chapter. The rest of the machine asks for more. */
-function offer(chapter: number): string {
-  return `\nAll of it passes. Now 200 lives on it:  npm run learn sim ${chapter}\n` +
-    `             a real cluster on it:  npm run learn cluster ${chapter}\n`;
+function offer({ chapter: { number } }: Opened): string {
+  const [next] = listChapters().filter((chapter) => chapter.number > number);
+  return `\nAll of it passes. Now 200 lives on it:  npm run learn sim ${number}\n` +
+    `             a real cluster on it:  npm run learn cluster ${number}\n` +
+    (next === undefined ? "" : `                 the next chapter:  lessons/${next.id}/README.md\n`);
 }
 
 function explain(
@@ -170,13 +181,19 @@ function explain(
   const lines = tellFailures({ command, summary, functions });
   const skipped = summary.skipped.map(({ name, reason }) => `  ﹣ ${name} (${reason})`);
   if (skipped.length > 0) lines.push("", "Left out:", ...skipped);
+  lines.push(...tellHeld(summary));
   const { ran, passed } = summary;
+  // A long list says no more than its length.
+  if (passed.length === ran && ran <= FEW) lines.push(...passed.map(({ name }) => `✔ ${name}`));
   // Its process is ended: what had passed in it may not have been heard of.
-  const isEndless = summary.failed.some(({ failure }) => failure.isEndless);
-  const rest = isEndless ? " Those behind the one without an end have not run." : "";
-  lines.push("", `${passed.length} of ${ran} tests pass.${rest}`);
+  const endless = summary.failed.find(({ failure }) => failure.isEndless);
+  lines.push("", endless === undefined ? `${passed.length} of ${ran} tests pass.`
+    : `A loop without an end has stopped the tests, in: ${endless.name}. Not all of them have run.`);
   process.stdout.write(`${lines.join("\n")}\n`);
 }
+
+/** Tests whose names fit on a screen when all of them pass. */
+const FEW = 12;
 
 /**
  * Often enough to feel immediate, seldom enough to cost nothing. Polling also works where no file
@@ -216,12 +233,15 @@ export async function runWatch(args: readonly string[]): Promise<number> {
   }
 }
 
+/** Backups, and what the companion writes down of its own accord, be it in another terminal. */
+const NOTED = /\/own\/\./;
+
 /**
  * Changes when any file below is written, added or removed. All times and sizes, and not the latest
  * time: an editor outside of a virtual machine writes by another clock, which may be behind.
  */
 export function stateOf(folders: readonly string[]): string {
-  return folders.flatMap(filesUnder).filter((path) => !path.includes(".backup-")).map((path) => {
+  return folders.flatMap(filesUnder).filter((path) => !NOTED.test(path)).map((path) => {
     const { mtimeMs = 0, size = 0 } = statSync(path, { throwIfNoEntry: false }) ?? {};
     return `${path} ${mtimeMs} ${size}`;
   }).join("\n");

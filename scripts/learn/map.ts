@@ -1,33 +1,26 @@
 /**
  * `npm run learn`: the map. The tests are run on the reader's files to find out how far the reader
- * is: a note that says "done" would stay when the file changes. So a result is kept with a hash of
- * everything that it came from, and is no result once one of these files is another one.
+ * is: a note that says "done" would stay when the file changes (known.ts).
  *
  * Test: test/learn-companion.test.ts
  */
-import { existsSync, readFileSync } from "node:fs";
-import { join, relative } from "node:path";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { ROOT } from "../bootstrap.mjs";
 import { listChapters } from "../lib/chapters.mjs";
-import { filesUnder } from "../lib/files.mjs";
-import { MARKS, readMarks, readNote, setMark, writeNote } from "../lib/notes.mjs";
-import { contentHash } from "./cache.ts";
+import { MARKS, readMarks, setMark } from "../lib/notes.mjs";
 import { begunParts, describe, type Opened, openChapter, readOptions } from "./chapter.ts";
 import { contract } from "./contract.ts";
+import { Known, type Standing, standingOf } from "./known.ts";
 import { exercisesByChapter, unwritten, wantReadable } from "./own.ts";
 import { loadProject } from "./project.ts";
-
-interface Standing {
-  readonly done: boolean;
-  readonly text: string;
-}
 
 export async function runMap(): Promise<number> {
   wantReadable(ROOT);
   const project = loadProject(ROOT);
   const exercises = exercisesByChapter(project);
   const marks = readMarks(ROOT);
-  const known = new Known();
+  const known = new Known(ROOT);
   let next: string | undefined;
   let written = 0;
   let toWrite = 0;
@@ -47,7 +40,6 @@ export async function runMap(): Promise<number> {
       `${next === chapter.id ? ">" : " "} ${chapter.id.padEnd(14)}  ${ticks}${text}${lesson}\n`,
     );
   }
-  known.save();
   if (written === 0 && Object.keys(marks).length === 0) {
     process.stdout.write("\nNew here? Begin with lessons/00-tour/README.md: nothing to write yet.");
   }
@@ -92,42 +84,10 @@ async function judge(opened: Opened, known: Known): Promise<Standing> {
   if (left.length > 0) {
     return { done: false, text: `begun: ${entries}; still to write: ${left.join(", ")}` };
   }
-  return await known.standing(opened.chapter.id, async () => {
-    const { code, summary } = await contract(opened, { side: "own", quiet: true });
-    const { length } = summary.passed;
-    return code === 0 ? { done: true, text: `done: ${entries}, ${length} tests pass` }
-      : { done: false, text: `begun: ${entries}, ${length} of ${summary.ran} tests pass` };
-  });
-}
-
-interface Kept extends Standing {
-  readonly hash: string;
-}
-
-/** Results of tests, while all that they came from is the same. */
-class Known {
-  readonly #old: Readonly<Record<string, Kept>> = readNote(ROOT, "map");
-  readonly #now: Record<string, Kept> = {};
-  #hash: string | undefined;
-
-  async standing(chapter: string, test: () => Promise<Standing>): Promise<Standing> {
-    const hash = (this.#hash ??= hashOfAll());
-    const old = this.#old[chapter];
-    const { done, text } = old?.hash === hash ? old : await test();
-    this.#now[chapter] = { hash, done, text };
-    return { done, text };
-  }
-
-  save(): void {
-    if (Object.keys(this.#now).length > 0) writeNote(ROOT, "map", this.#now);
-  }
-}
-
-/** One chapter's test may start programs of any other, so there is one hash for all. */
-function hashOfAll(): string {
-  const files = ["own", "src", "test"].flatMap((folder) => filesUnder(join(ROOT, folder)))
-    .map((path) => relative(ROOT, path))
-    .filter((file) => /\.(ts|mjs|json)$/.test(file) && !/^own\/\./.test(file));
-  return contentHash([...files, "package.json"].map((file) =>
-    [file, readFileSync(join(ROOT, file))] as const));
+  const hash = known.hashOf(opened);
+  const before = known.get(opened, hash);
+  if (before !== undefined) return before;
+  const standing = standingOf(opened, await contract(opened, { side: "own", quiet: true }));
+  known.keep(opened, hash, standing);
+  return standing;
 }

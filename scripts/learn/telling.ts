@@ -11,6 +11,7 @@
  *
  * Test: test/learn-failure.test.ts
  */
+import { isNoTest, PROGRAM } from "../lib/failure.mjs";
 import type { FailedTest, TestSummary } from "../lib/reporter.mjs";
 
 export interface Telling {
@@ -24,15 +25,17 @@ export interface Telling {
 /** Failures after the first are named only: most of them have the same cause. */
 const NAMED = 4;
 const LABEL = 12;
-/** What fails as a whole file is its process, with no more to say than the tests in it. */
-const PROGRAM = /\.test\.m?[jt]s$/;
 const TIMED_OUT = /^test timed out after (\d+)ms$/;
-/** A test whose subtests have failed says no more than they do. */
-const PARENT = /^\d+ subtests? failed$/;
+/**
+ * A terminal has 25 lines at least. Three stand above (whose code it is, and what has failed), two
+ * below (how many pass), and a note about types has three.
+ */
+const MOST_LINES = 25 - 8;
+/** Of a part of a failure, be it a value or a message; and what is left of one that is cut. */
+const [LONGEST_PART, SHORTEST_PART] = [9, 3];
 
 export function tellFailures({ command, summary, functions = [] }: Telling): string[] {
-  const failed = summary.failed.filter(({ name, message }) =>
-    !PROGRAM.test(name) && !PARENT.test(message));
+  const failed = summary.failed.filter(({ name, message }) => !isNoTest(name, { message }));
   const waiting = failed.filter(({ failure }) => failure.unwritten !== undefined);
   const notRun = failed.filter(({ failure }) => failure.isNotRun).length;
   const wrong = failed
@@ -47,18 +50,21 @@ export function tellFailures({ command, summary, functions = [] }: Telling): str
   }
   const [next, ...others] = wrong;
   if (next === undefined) return failed.length > 0 ? lines : tellEnded(summary);
-  lines.push("", ...tellOne(next, command));
-  if (others.length > 0) {
-    lines.push("", `After it, ${others.length} more of ${summary.ran} tests ${
-      others.length === 1 ? "fails" : "fail"}:`);
-  }
-  for (const { name } of others.slice(0, NAMED)) lines.push(`  ✖ ${name}`);
-  if (others.length > NAMED) lines.push(`  … and ${others.length - NAMED} more`);
-  if (notRun > 0) {
-    lines.push("", `${plural(notRun, "test was", "tests were")} not begun: three before ` +
-      `${notRun === 1 ? "it" : "them"} had waited in vain.`);
-  }
-  return lines;
+  const below = notRun === 0 ? [] : ["", `${plural(notRun, "test was", "tests were")} not ` +
+    `begun: three before ${notRun === 1 ? "it" : "them"} had waited in vain.`];
+  const heading = others.length === 0 ? [] : ["", `After it, ${others.length} more of ${
+    summary.ran} tests ${others.length === 1 ? "fails" : "fail"}:`];
+  const room = MOST_LINES - lines.length - below.length - heading.length;
+  lines.push("", ...tellOne(next, { command, room: room - 1 - Math.min(others.length, 2) }));
+  return [...lines, ...heading, ...named(others, MOST_LINES - lines.length), ...below];
+}
+
+/** As many names as there is room for, and how many more there are. */
+function named(others: readonly FailedTest[], room: number): string[] {
+  const fits = others.length <= Math.min(NAMED, room);
+  const shown = fits ? others : others.slice(0, Math.max(1, Math.min(NAMED, room - 1)));
+  const left = others.length - shown.length;
+  return [...shown.map(({ name }) => `  ✖ ${name}`), ...(left > 0 ? [`  … and ${left} more`] : [])];
 }
 
 /**
@@ -107,15 +113,38 @@ function tellOpen(open: readonly string[]): string[] {
     `    ${what}`, "  What it opens it has to close, and a timer that it sets it has to clear."];
 }
 
+/** Programs that were ended, because the tests would have waited for them. */
+export function tellHeld({ held = [] }: TestSummary): string[] {
+  const [first, ...others] = held;
+  if (first === undefined) return [];
+  const more = others.length > 0 ? `, and ${others.length} more` : "";
+  return ["", `Note: your code has left a program running behind the tests${more}; it was ended:`,
+    `  ${first.length > WIDEST ? `${first.slice(0, WIDEST)}…` : first}`];
+}
+
+/** Of a command, on a line. */
+const WIDEST = 96;
+
 const plural = (count: number, one: string, more: string): string =>
   `${count} ${count === 1 ? one : more}`;
 
-function tellOne({ name, failure }: FailedTest, command: string): string[] {
+/** One failure in at most `room` lines, if it can be: the longest parts are cut first. */
+function tellOne(test: FailedTest, { command, room }: { command: string; room: number }): string[] {
+  for (let most = LONGEST_PART; ; most--) {
+    const lines = tellParts(test, { command, most });
+    if (lines.length <= room || most === SHORTEST_PART) return lines;
+  }
+}
+
+function tellParts(
+  { name, failure }: FailedTest,
+  { command, most }: { command?: string; most: number },
+): string[] {
   const { called, thrown, message, expected, received, seed, input, isEndless } = failure;
   const place = called === undefined ? "" : `  (${called.at.file}:${called.at.line})`;
   const lines = [`✖ ${name}${place}`];
-  const say = (label: string, texts: readonly string[]): void => {
-    texts.forEach((text, index) =>
+  const say = (label: string, texts: readonly string[], last = 0): void => {
+    part(texts, most, last).forEach((text, index) =>
       lines.push(`  ${(index === 0 ? label : "").padEnd(LABEL)}${text}`.trimEnd()));
   };
   say("because", message);
@@ -125,12 +154,25 @@ function tellOne({ name, failure }: FailedTest, command: string): string[] {
     const where = `${thrown.at.file}:${thrown.at.line}`;
     say(isEndless ? "stopped at" : "thrown by", [where, ...thrown.code]);
   }
-  say("expected", expected ?? []);
-  say("received", received ?? []);
+  const caret = received?.findIndex((text) => CARET.test(text)) ?? 0;
+  say("expected", expected ?? [], caret - 1);
+  say("received", received ?? [], caret);
   const chosen = seed === undefined ? "" : `SEED=${seed} `;
-  say("again", [`${chosen}${command} ${quoted(name)}`]);
+  if (command !== undefined) say("again", [`${chosen}${command} ${quoted(name)}`]);
   return lines;
 }
+
+const CARET = /^ *\^/;
+
+/** Lines up to the one that has to be among them. */
+function part(texts: readonly string[], most: number, last: number): readonly string[] {
+  const from = Math.max(0, Math.min(last + 1, texts.length) - most);
+  return texts.slice(from, from + most);
+}
+
+/** A failure alone: what differs, and where. */
+export const tellFailure = (test: FailedTest): string[] =>
+  tellParts(test, { most: LONGEST_PART }).slice(1);
 
 function quoted(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;

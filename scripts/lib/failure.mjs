@@ -44,6 +44,15 @@ const WAITS = /\bnothing is left to happen\b/;
 const NOT_RUN = /^not run: /;
 const TIMED_OUT = /^test timed out after (\d+)ms$/;
 
+/** What fails as a whole file is its process, with no more to say than the tests in it. */
+export const PROGRAM = /\.test\.m?[jt]s$/;
+/** A test whose subtests have failed says no more than they do. */
+const PARENT = /^\d+ subtests? failed$/;
+
+/** Node's words when nothing was thrown, and for a condition without a message. */
+const NOTHING_THROWN = /^Missing expected (exception|rejection)(?: \((\w+)\))?(?:: ([^]*)|\.)$/;
+const FALSE = /^The expression evaluated to a falsy value|^[^\n]* == true$/;
+
 /** Operators of assertions that compare two values. */
 const COMPARES = new Set(["strictEqual", "deepStrictEqual", "equal", "deepEqual"]);
 
@@ -80,6 +89,13 @@ export function describeFailure(error, root) {
     ...(isAssertion && COMPARES.has(deepest.operator) && compared(deepest)),
   };
 }
+
+/**
+ * Whether what has failed stands for others: a file, or a test with tests in it.
+ * @param {string} name @param {any} error
+ */
+export const isNoTest = (name, error) =>
+  PROGRAM.test(name) || PARENT.test(String(error?.cause?.message ?? error?.message ?? ""));
 
 /**
  * A test that has waited is told as one: what threw is a clock, of which readers know nothing.
@@ -156,8 +172,19 @@ function messageOf({ message, name, generatedMessage, operator }, isAssertion) {
     const own = String(message).split(/\n\n|\n\+ actual/)[0] ?? "";
     return clip(own.split("\n"));
   }
-  const text = isAssertion ? String(message) : `${name ?? "Error"}: ${message}`;
+  const text = isAssertion ? plainWords(String(message)) : `${name ?? "Error"}: ${message}`;
   return clip(text.split("\n").filter((line) => line.trim() !== ""));
+}
+
+/** Some assertions of Node speak of themselves. @param {string} message */
+function plainWords(message) {
+  if (FALSE.test(message)) return "what the test states here does not hold";
+  const [, kind, wanted, own] = NOTHING_THROWN.exec(message) ?? [];
+  if (kind === undefined) return message;
+  if (own !== undefined) return own;
+  const what = kind === "exception" ? "nothing was thrown" : "the promise was not rejected";
+  // A class says what was expected; a function of the test has a name for the test alone.
+  return wanted !== undefined && /^[A-Z]/.test(wanted) ? `${what}, and a ${wanted} was due` : what;
 }
 
 /** What matters may stand at the end of a line, so it is folded. @param {string[]} long */

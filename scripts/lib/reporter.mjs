@@ -14,8 +14,9 @@ import { describeFailure } from "./failure.mjs";
  *   failure: import("./failure.mjs").Failure }} FailedTest
  * @typedef {{ ran: number, passed: { name: string, file: string }[], failed: FailedTest[],
  *   skipped: { name: string, file: string, reason: string }[], lines: string[],
- *   open?: string[], costs?: import("./cpu-time.mjs").Cost[] }} TestSummary `open`: what kept a
- *   process from ending when its tests were done, as Node names it (waiting.mjs)
+ *   open?: string[], held?: string[], costs?: import("./cpu-time.mjs").Cost[] }} TestSummary
+ *   `open`: what kept a process from ending when its tests were done, as Node names it
+ *   (waiting.mjs); `held`: the commands of programs that were left, and ended (holders.mjs)
  */
 
 /**

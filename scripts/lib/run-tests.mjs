@@ -81,8 +81,8 @@ const RUNNER = fileURLToPath(new URL("test-runner.mjs", import.meta.url));
  * @param {{ root?: string, flags?: string[], env?: NodeJS.ProcessEnv, quiet?: boolean,
  *   late?: boolean, passed?: boolean, endless?: boolean }} [options] root is that of a copy of the
  *   project; flags are node's; quiet shows nothing, for callers who want the summary; late shows
- *   everything at the end, for tests that run beside others; passed shows what passes; endless
- *   looks for loops that never end (endless.mjs)
+ *   everything at the end, for tests that run beside others; passed shows how far it is; endless
+ *   looks for loops that never end (endless.mjs), and for programs that do not (holders.mjs)
  * @returns {Promise<{ code: number, summary: TestSummary }>} code is 0 only if at least one test
  *   ran and none failed, or no file was named
  */
@@ -150,6 +150,7 @@ function programFor(files, options) {
     concurrency: AT_ONCE,
     output: quiet ? "none" : passed ? "passed" : late ? "late" : "now",
     flags: [...testFlags(root), ...(options.endless ? [`--import=${ENDLESS}`] : [])],
+    endless: options.endless === true,
     timeoutMs: Number(timeouts.at(-1) ?? FILE_TIMEOUT_MS),
     fileTimeoutMs: Math.round(FILE_TIMEOUT_MS * (options.endless ? slowness() : 1)),
   };

@@ -9,21 +9,25 @@
  * costs a third of a second; and it cannot be given a program that others may be told about
  * (family.mjs).
  */
-import { writeFileSync } from "node:fs";
+import { channel } from "node:diagnostics_channel";
+import { existsSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { run } from "node:test";
 import { spec as Spec } from "node:test/reporters";
 import { noteChildren } from "./cpu-time.mjs";
-import { describeFailure } from "./failure.mjs";
+import { describeFailure, isNoTest } from "./failure.mjs";
+import { endHolders } from "./holders.mjs";
+import { progressOn } from "./progress.mjs";
 import summarise from "./reporter.mjs";
 
 /**
  * @typedef {{
  *   files: string[], flags: string[], concurrency: number, timeoutMs: number,
  *   fileTimeoutMs: number, names: string[], report: string,
- *   output: "now" | "late" | "passed" | "none",
+ *   output: "now" | "late" | "passed" | "none", endless: boolean,
  * }} Job `flags` start the process of a file; `names` are patterns of the tests to be run; `late`
- *   is for a runner beside another one: all it has to say, once; `passed`: what passes as it comes,
- *   for a caller who tells the rest
+ *   is for a runner beside another one: all it has to say, once; `passed`: how far it is, for a caller
+ *   who tells the rest; `endless`: for code that may be a first draft
  */
 
 /** @type {Job} */
@@ -31,37 +35,31 @@ const job = JSON.parse(process.argv[2] ?? "");
 const flags = [...job.flags, `--test-timeout=${job.timeoutMs}`];
 // Where the option is not known (Node 20), the processes of the files have the flags of this one.
 process.execArgv.splice(0, Infinity, ...flags);
+const enough = new AbortController();
 const options = {
-  files: job.files, concurrency: job.concurrency, timeout: job.fileTimeoutMs, execArgv: flags,
+  signal: enough.signal, files: job.files, concurrency: job.concurrency, timeout: job.fileTimeoutMs, execArgv: flags,
   ...(job.names.length > 0 && { testNamePatterns: job.names }),
 };
 
-/** Failures that are shown as they come. One mistake may fail a hundred tests. */
-const MOST_FAILURES = 5;
-
 const costs = noteChildren();
+const held = job.endless ? endHolders() : () => [];
+if (job.endless) stopAtEndless();
 const tests = run(options);
 tests.on("test:fail", ({ todo }) => {
   if (todo === undefined || todo === false) process.exitCode = 1;
 });
 const told = tests.compose(new Spec());
 if (job.output === "now") told.pipe(process.stdout);
+const progress = progressOn(process.stdout);
 if (job.output === "passed") {
   tests.on("test:pass", ({ name, nesting, skip, todo }) => {
     const isLeftOut = skip !== undefined || todo !== undefined || /\.test\.[jt]s$/.test(name);
-    if (nesting === 0 && !isLeftOut) process.stdout.write(`✔ ${name}\n`);
+    if (nesting === 0 && !isLeftOut) progress.pass();
   });
-}
-if (job.output === "passed") {
-  // At once, since the rest may take long. What is wrong is told at the end, so a few are enough.
-  let told = 0;
-  tests.on("test:fail", ({ name, nesting, details }) => {
-    const isNoTest = /\.test\.m?[jt]s$/.test(name);
+  tests.on("test:fail", ({ name, details }) => {
     const { unwritten, isNotRun } = describeFailure(details.error, process.cwd());
-    if (nesting > 0 || isNoTest || unwritten !== undefined || isNotRun) return;
-    told += 1;
-    if (told <= MOST_FAILURES) process.stdout.write(`✖ ${name}\n`);
-    else if (told === MOST_FAILURES + 1) process.stdout.write("✖ … and more, counted below\n");
+    if (isNoTest(name, details.error) || unwritten !== undefined || isNotRun) return;
+    progress.fail(name);
   });
 }
 // What nobody reads would in the end hold up the summary, too.
@@ -69,8 +67,21 @@ if (job.output === "none" || job.output === "passed") told.resume();
 const [text, summary] = await Promise.all([
   job.output === "late" ? textOf(told) : "", textOf(tests.compose(summarise)),
 ]);
+progress.end();
 process.stdout.write(text);
-writeFileSync(job.report, JSON.stringify({ ...JSON.parse(summary), costs: costs() }));
+writeFileSync(job.report, JSON.stringify({ ...JSON.parse(summary), costs: costs(), held: held() }));
+
+/** A loop without an end in one process is one in others, too: nobody should wait for each. */
+function stopAtEndless() {
+  channel("child_process").subscribe((message) => {
+    const { process: child } =
+      /** @type {{ process: import("node:child_process").ChildProcess }} */ (message);
+    child.once("exit", () => {
+      const report = join(dirname(job.report), `endless-${child.pid}.json`);
+      if (existsSync(report)) enough.abort();
+    });
+  });
+}
 
 /** @param {AsyncIterable<unknown>} stream */
 async function textOf(stream) {
