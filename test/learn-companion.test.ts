@@ -314,7 +314,7 @@ test("learn start of a chapter with several files: own/log.ts passes on own/log/
   );
   const lives = await program("sim 5");
   assert.equal(lives.code, 0, lives.out);
-  assert.equal(lives.out, "log=YOURS queue=reference\n" +
+  assert.equal(lives.out, "log=YOURS, 1 other=reference\n" +
     "a life on mine with --seeds 200 --power-first\n" +
     "Again: npm run learn sim 5 --\n");
   const { code, out } = await program("test 5");

@@ -105,13 +105,13 @@ async function runOn(chapters: readonly Opened[], program: readonly string[]): P
   return code ?? 1;
 }
 
-/** "log=YOURS dag=YOURS framing=reference …": whose code runs, of all that there is to write. */
+/** "log=YOURS dag=YOURS, 24 others=reference": whose code runs, of all that there is to write. */
 function banner(own: readonly string[]): string {
   const project = loadProject(ROOT);
   const exercises = exercisesByChapter(project);
-  const names = listChapters().flatMap((chapter) =>
-    describe(project, chapter, exercises).parts.map(({ name }) => name));
-  const all = [...new Set(names)].sort((a, b) => Number(own.includes(b)) - Number(own.includes(a)));
-  return all.map((name) => `${name}=${own.includes(name) ? "YOURS" : "reference"}`).join(" ")
-    .replace(/(.{1,99})(?: |$)/g, "$1\n").trimEnd();
+  const names = new Set(listChapters().flatMap((chapter) =>
+    describe(project, chapter, exercises).parts.map(({ name }) => name)));
+  const rest = names.size - own.length;
+  const others = rest === 0 ? "" : `, ${rest === 1 ? "1 other" : `${rest} others`}=reference`;
+  return `${own.map((name) => `${name}=YOURS`).join(" ")}${others}`;
 }

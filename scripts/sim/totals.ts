@@ -36,12 +36,12 @@ export class Totals {
       .map(([name, count]) => `${grouped(count)} ${name}`);
     const all = Object.values(this.faults).reduce((sum, count) => sum + count, 0);
     return [
-      `${grouped(this.lives)} lives in ${seconds.toFixed(1)} s ` +
+      `${grouped(this.lives)} ${this.lives === 1 ? "life" : "lives"} in ${seconds.toFixed(1)} s ` +
         `(${(this.lives / Math.max(seconds, 0.001)).toFixed(1)} a second), ` +
         `${(this.virtualMs / 3_600_000).toFixed(2)} hours of virtual time, ` +
         `${grouped(this.events)} steps`,
       ...wrapped("seen   ", counts),
-      ...wrapped(`${grouped(all)} faults: `, faults),
+      ...wrapped(`${grouped(all)} ${all === 1 ? "fault" : "faults"}: `, faults),
       this.broken.length === 0
         ? "nothing broke"
         : `${this.broken.length} broke: ${this.broken
