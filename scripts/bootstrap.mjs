@@ -354,10 +354,19 @@ function explainReadOnly(error) {
   if (!["EACCES", "EPERM", "EROFS"].includes(code ?? "")) return undefined;
   if (!path?.startsWith(join(ROOT, "/"))) return undefined;
   const why = code === "EROFS" ? "the disk is read-only" : "permission denied";
+  const own = join(ROOT, "own");
+  if (path.startsWith(join(own, "/")) && isOthers(own) && !isOthers(ROOT)) {
+    return `Cannot write ${path}: ${why}\nown/ is another user's, as after a command with sudo: ` +
+      `sudo chown -R "$USER" ${quoted(own)}`;
+  }
   return `Cannot write ${path}: ${why}\n` +
     "Tools, builds and your own code go into this checkout: " +
     `use a copy that is yours, such as: git clone ${quoted(ROOT)} ~/titan`;
 }
+
+/** @param {string} path */
+const isOthers = (path) =>
+  statSync(path, { throwIfNoEntry: false })?.uid !== process.getuid?.();
 
 /** As a shell reads it. @param {string} text */
 const quoted = (text) =>

@@ -24,8 +24,7 @@ if (existsSync(out) && !existsSync(join(out, MARK))) {
 const begun = performance.now();
 const files = makeBook(ROOT);
 // Beside the old one and then in its place: a reader who reloads meanwhile finds one of the two.
-mkdirSync(dirname(out), { recursive: true });
-const fresh = mkdtempSync(`${out}.`);
+const fresh = folderBeside(out);
 for (const [name, content] of files) {
   mkdirSync(dirname(join(fresh, name)), { recursive: true });
   writeFileSync(join(fresh, name), content);
@@ -35,6 +34,18 @@ renameSync(fresh, out);
 const seconds = ((performance.now() - begun) / 1000).toFixed(1);
 process.stdout.write(`${files.size} files in ${seconds} s: ` +
   `${pathToFileURL(join(out, "index.html"))}\n`);
+
+function folderBeside(path: string): string {
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    return mkdtempSync(`${path}.`);
+  } catch (error) {
+    const { code = String(error) } = error as NodeJS.ErrnoException;
+    process.stderr.write(`Cannot make the book: ${dirname(path)} is not yours to write into ` +
+      `(${code}). Elsewhere: npm run book -- --out DIR\n`);
+    process.exit(1);
+  }
+}
 
 function outOf(args: string[]): string {
   try {

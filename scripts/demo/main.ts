@@ -15,15 +15,16 @@
  * enough (`| head`) ends it, and is no failure.
  * Test: test/demo.test.ts
  */
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { removeTree } from "#host";
 import { ROOT } from "../bootstrap.mjs";
 import { Cluster, type Ready } from "./cluster.ts";
 import { type Checked, judge } from "./judge.ts";
 import { endTogether } from "../lib/family.mjs";
+import { filesUnder } from "../lib/files.mjs";
 import { openScreen } from "./screen.ts";
 import { type JobNews, type JobStatus, Timeline } from "./timeline.ts";
 import { dealText } from "./words.ts";
@@ -168,8 +169,12 @@ function list(jobs: readonly string[]): string {
 
 /** A copy of scripts/demo/project, in which $DEMO has become a path. */
 function writeProject(): void {
-  mkdirSync(project, { recursive: true });
-  cpSync(join(ROOT, "scripts/demo/project"), project, { recursive: true });
+  const from = join(ROOT, "scripts/demo/project");
+  for (const file of filesUnder(from)) {
+    const to = join(project, relative(from, file));
+    mkdirSync(dirname(to), { recursive: true });
+    writeFileSync(to, readFileSync(file)); // and not its mode: a checkout may be read-only
+  }
   const pipeline = join(project, "pipeline.yaml");
   // Inside a quoted text of YAML, as in one of JSON: the path of a temporary folder may hold
   // anything.

@@ -6,8 +6,8 @@
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import {
-  existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, realpathSync, rmSync, symlinkSync,
-  writeFileSync,
+  existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, realpathSync, rmSync, statSync,
+  symlinkSync, writeFileSync,
 } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { basename, join, relative } from "node:path";
@@ -71,6 +71,8 @@ export function makeSandbox(root: string, options: { compile?: boolean } = {}): 
   const done = spawnSync("cp", ["-RPp", ...entries, copy], { encoding: "utf8" });
   // A file of a running command that vanished between listing and copying is no reason to stop.
   if (done.error) throw new Error(`Cannot copy the project: ${done.error.message}`);
+  // A checkout may be closed; a copy is there to be changed, and removed.
+  if ((statSync(root).mode & 0o200) === 0) spawnSync("chmod", ["-R", "u+w", copy]);
   const built = join(copy, "dist");
   for (const name of existsSync(built) ? readdirSync(built) : []) {
     if (/^\.(lock|staging-|types)/.test(name)) rmSync(join(built, name), { recursive: true });
