@@ -27,6 +27,9 @@ export function frameNeeds({ ui }: State): readonly Need[] {
   return isPaletteOpen(ui["overlay"]) ? [GATES, WORKERS] : [GATES];
 }
 
+/** Long enough to be read twice. */
+const DONE_MS = 8_000;
+
 interface Shown {
   readonly view: View;
   readonly context: Context;
@@ -127,9 +130,17 @@ function notices({ notices: all }: State, { dispatch }: Context): VNode {
   return h("div", { class: "notices" }, all.map(({ id, kind, text }) =>
     h("div", {
       key: id, class: `notice notice-${kind}`, role: kind === "done" ? "status" : "alert",
+      hook: { mount: () => fading(kind, () => dispatch({ type: "dismiss", id })) },
     },
       icon(kind === "done" ? "completed" : "problem"), h("p", null, text),
       button("", () => dispatch({ type: "dismiss", id }), {
         kind: "quiet", icon: "close", label: "Close this message",
       }))));
+}
+
+/** What went well covers nothing for long. A problem stays until somebody has seen it. */
+function fading(kind: string, dismiss: () => void): (() => void) | undefined {
+  if (kind !== "done") return undefined;
+  const timer = setTimeout(dismiss, DONE_MS);
+  return () => clearTimeout(timer);
 }
