@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { parsePipeline } from "#sdk";
 import { keep, noBrowser, type Page } from "./lib/browser.ts";
-import { handsOf } from "./19-dashboard.build.hands.ts";
+import { handsOf, type Spot } from "./19-dashboard.build.hands.ts";
 import { openDashboard, type Scene } from "./lib/dashboard.ts";
 
 let scene: Scene;
@@ -275,10 +275,65 @@ test("a finger moves a node, and two fingers zoom", { skip }, async () => {
   await untilYaml(/id: b, run: y, depends_on: \[a\]/);
 });
 
+test("a job is brought from the toolbar to its place; dropped elsewhere it is none", { skip },
+  async () => {
+    await write("name: brought\njobs: []\n");
+    await page.until("there is no job", () => document.querySelector(".build-start"));
+    const middle = (selector: string): Promise<Spot> => page.evaluate((own) => {
+      const { x, y, width, height } = document.querySelector(own)!.getBoundingClientRect();
+      return { x: x + width / 2, y: y + height / 2 };
+    }, selector);
+    const button = await middle('[aria-label="Add gate"]');
+    const { x, y } = await middle(".build-canvas");
+    const place = { x: x - 60, y: y + 40 };
+    await drag(button, place, { drop: false });
+    await page.until("its place is shown", () => document.querySelector(".build-band"));
+    await drop(place);
+    assert.match(await untilYaml(/id: gate-1/), /jobs:\n {2}- id: gate-1\n[^-]+$/);
+    const own = await spot("gate-1", ".build-port-out");
+    const card = await middle('.build-node[data-key="gate-1"]');
+    assert.ok(own.x > card.x && Math.hypot(card.x - place.x, card.y - place.y) < 25,
+      JSON.stringify({ card, place }));
+    await drag(button, await middle(".build-code"));
+    await page.click("button", "Add task");
+    assert.doesNotMatch(await untilYaml(/id: task-1/), /gate-2/);
+    assert.equal(await page.evaluate(() =>
+      document.documentElement.scrollHeight - innerHeight), 0, "nothing makes the page longer");
+    assert.deepEqual(page.complaints(), []);
+  });
+
+test("each text can be saved as a file of its name", { skip }, async () => {
+  await write("name: kept\njobs: [{id: a, run: x}]\n");
+  await page.evaluate(() => {
+    const own = window as unknown as { saved: Promise<string>[] };
+    own.saved = [];
+    const made = new Map<string, Blob>();
+    URL.createObjectURL = (blob: Blob) => {
+      made.set(`#${made.size}`, blob);
+      return `#${made.size - 1}`;
+    };
+    HTMLAnchorElement.prototype.click = function click(this: HTMLAnchorElement) {
+      const text = made.get(new URL(this.href).hash)!.text();
+      own.saved.push(text.then((body) => `${this.download}: ${body}`));
+    };
+  });
+  for (const [tab, name] of [["YAML", "yaml"], ["TypeScript", "mts"], ["Python", "py"]] as const) {
+    await page.click("tab", tab);
+    await page.click("button", `Save as kept.${name}`);
+  }
+  const saved = await page.evaluate(() =>
+    Promise.all((window as unknown as { saved: Promise<string>[] }).saved));
+  assert.equal(saved[0], "kept.yaml: name: kept\njobs: [{id: a, run: x}]\n");
+  assert.match(saved[1]!, /^kept\.mts: import [^]*"kept"/);
+  assert.match(saved[2]!, /^kept\.py: from titan [^]*"kept"/);
+  await page.click("tab", "YAML");
+  await page.find("textbox", "YAML");
+});
+
 test("a newcomer draws six jobs with a gate, runs them, and watches", { skip }, async () => {
   await write("name: first\njobs: []\n");
   await page.until("the empty canvas says how to begin, and nothing is wrong yet", () =>
-    /“Add task” makes the first job/.test(document.querySelector(".build-start")!.textContent!) &&
+    /“Task” makes the first job/.test(document.querySelector(".build-start")!.textContent!) &&
     document.querySelector(".build-finding") === null);
   assert.ok((await page.find("button", "Run")).states["disabled"]);
   for (const kind of ["task", "task", "task", "gate", "task", "task"]) {
@@ -384,7 +439,7 @@ test("a past run is opened; one job is tested with what it had, or runs with tho
     await page.find("button", /^load, .*the value of KEY is hidden/);
     await page.click("button", /^use, task/);
     await page.click("button", "Test use alone");
-    await choose("Take them from a past run", past.run);
+    await choose("Take outputs from a past run", past.run);
     await page.until("the file is there", () => [...document.querySelectorAll("textarea")]
       .some(({ value }) => value === "data\n"));
     keep("constructor-test", await page.screenshot());

@@ -56,7 +56,7 @@ function above(desk: Desk): Child {
   if (jobs.length > 0) return null;
   return h("div", { class: "build-start" },
     h("p", null, "Nothing here yet."),
-    h("p", { class: "build-help" }, "“Add task” makes the first job, and “Run” starts them all. " +
+    h("p", { class: "build-help" }, "“Task” makes the first job, and “Run” starts them all. " +
       "“Open…” has drafts, files and past runs."));
 }
 

@@ -1,12 +1,12 @@
 /**
  * Lesson 19: the pipeline as text: the YAML itself and the files that it names, which can be
- * edited, and the same as a program in TypeScript and Python, which can be copied.
+ * edited, and the same as a program in TypeScript and Python. All of it can be taken along.
  *
  * Test: test/19-dashboard.build.page.test.ts
  */
 import { normalizeYaml } from "#yaml";
 import { button } from "../parts/page.ts";
-import { h, type VNode } from "../vdom.ts";
+import { h, type Child, type VNode } from "../vdom.ts";
 import type { Context } from "../views/view.ts";
 import { typed } from "./board.ts";
 import { onBoard, update, type Desk } from "./desk.ts";
@@ -31,9 +31,7 @@ export function code(desk: Desk, context: Context): VNode {
       "aria-selected": desk.tab === tab, "aria-controls": "build-tabpanel",
       tabindex: desk.tab === tab ? 0 : -1, onclick: () => openFile(context, tab),
     }, name)),
-    desk.tab === "yaml" || desk.tab === "files" ? null : button("Copy", () => void context.act(
-      () => navigator.clipboard.writeText(program(desk.board.document, desk.tab)), "Copied"),
-    { kind: "quiet" })),
+    desk.tab === "files" ? null : exports(desk, context)),
     h("div", { class: "build-tabpanel", role: "tabpanel", id: "build-tabpanel",
       "aria-labelledby": `build-tab-${desk.tab}` },
     desk.tab === "yaml" ? yaml(desk, context) : desk.tab === "files" ? filesTab(desk, context) :
@@ -42,6 +40,23 @@ export function code(desk: Desk, context: Context): VNode {
       "aria-label": desk.tab === "python" ? "Program in Python" : "Program in TypeScript",
     }, program(desk.board.document, desk.tab))),
     below(desk));
+}
+
+const ENDINGS: Partial<Record<Desk["tab"], string>> = { typescript: "mts", python: "py" };
+
+/** The text that is shown, to be taken along. */
+function exports({ board, tab }: Desk, context: Context): Child {
+  const text = (): string => (tab === "yaml" ? board.text : program(board.document, tab));
+  const name = `${board.document.name || "pipeline"}.${ENDINGS[tab] ?? "yaml"}`;
+  return [
+    button("Copy", () => void context.act(() => navigator.clipboard.writeText(text()), "Copied"),
+      { kind: "quiet" }),
+    button("Save", () => {
+      const href = URL.createObjectURL(new Blob([text()]));
+      Object.assign(document.createElement("a"), { href, download: name }).click();
+      setTimeout(() => URL.revokeObjectURL(href));
+    }, { kind: "quiet", label: `Save as ${name}` }),
+  ];
 }
 
 function openFile(context: Context, tab: Desk["tab"]): void {

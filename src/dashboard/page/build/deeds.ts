@@ -34,16 +34,17 @@ export function attempt(context: Context, change: (board: Board) => Board): bool
   }
 }
 
-export function add(context: Context, kind: JobKind): void {
+export function add(context: Context, kind: JobKind, place?: Point): void {
   const done = attempt(context, (board) => {
     const { document, key } = addJob(board.document, kind);
     const positions = new Map(board.positions);
-    positions.set(key, new Ground(positions.values()).take(newPlace(board)));
+    positions.set(key, new Ground(positions.values()).take(place ?? newPlace(board)));
     return changed(board, document, { positions, select: [key] });
   });
   if (!done) return;
   const key = [...currentDesk().board.selection][0]!;
-  look(context, key);
+  // A person has the place of what they drop before their eyes.
+  if (place === undefined) look(context, key);
   context.announce(`${key} added`);
   focusNode(key);
 }

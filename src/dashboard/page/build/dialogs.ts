@@ -94,7 +94,7 @@ function connectDialog({ board }: Desk, context: Context): Child {
     focusNode(job.key);
   };
   return modal(`Connect ${job.key}`, { context },
-    h("p", { class: "build-help" }, `Jobs that wait for ${job.key}:`),
+    h("p", { class: "build-help" }, `Choose the job that will wait for ${job.key}:`),
     others.length === 0 ? h("p", null, "There is no other job yet.") :
       h("ul", { class: "build-list" }, others.map((other) => {
         const isOpen = !before.has(other.id) && !other.parents.includes(job.id ?? "");

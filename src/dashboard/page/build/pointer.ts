@@ -7,6 +7,8 @@
  *     elsewhere     drag: move the canvas · Shift and drag: select what is inside
  *     wheel         nearer, farther; two fingers: the same
  *
+ * And on the buttons of the toolbar: a drag brings a new job to its place on the canvas.
+ *
  * Test: test/19-dashboard.build.page.test.ts
  */
 import type { Context } from "../views/view.ts";
@@ -14,9 +16,10 @@ import { moved, selected, selectedEdge } from "./board.ts";
 import {
   onBoard, toWorld, update, zoomed, currentDesk, type Desk, type Gesture,
 } from "./desk.ts";
-import { inside, snap, type Box, type Point } from "./graph.ts";
-import { connectJobs } from "./deeds.ts";
+import { add, connectJobs } from "./deeds.ts";
+import type { JobKind } from "./document.ts";
 import { edgeProblem } from "./edges.ts";
+import { inside, NODE, snap, type Box, type Point } from "./graph.ts";
 
 /** A hand shakes: less than this is a click. */
 const CLICK_PX = 4;
@@ -218,4 +221,40 @@ function doPinch(context: Context): void {
     return { ...near, view: { ...view, x: view.x + now.middle.x - was.middle.x,
       y: view.y + now.middle.y - was.middle.y } };
   });
+}
+
+// ── from the toolbar ─────────────────────────────────────────────────────────────────────────────
+
+/** Where a new job would come to stand: undefined: the pointer is not over the canvas. */
+function placeUnder({ clientX, clientY }: MouseEvent): Box | undefined {
+  const under = document.elementFromPoint(clientX, clientY)?.closest(".build-canvas");
+  if (!under) return undefined;
+  const { left, top } = under.getBoundingClientRect();
+  const { x, y } = toWorld(currentDesk(), { x: clientX - left, y: clientY - top });
+  return { x: snap(x - NODE.width / 2), y: snap(y - NODE.height / 2), ...NODE };
+}
+
+/** A click adds a job where there is room; a drag where it ends. */
+export function brought(context: Context, kind: JobKind): Record<string, unknown> {
+  const show = (box: Box | undefined): void => void update(context, (desk) =>
+    ({ ...desk, gesture: box && { type: "band", box } }));
+  return {
+    onpointerdown: ({ currentTarget, pointerId }: PointerEvent) =>
+      (currentTarget as Element).setPointerCapture(pointerId),
+    onpointermove: (event: PointerEvent) => {
+      if (event.buttons > 0) show(placeUnder(event));
+    },
+    onpointercancel: () => show(undefined),
+    onpointerup: (event: PointerEvent) => {
+      const place = placeUnder(event);
+      if (place === undefined) return;
+      show(undefined);
+      add(context, kind, place);
+    },
+    onclick: ({ currentTarget, detail, clientX, clientY }: MouseEvent) => {
+      const under = document.elementFromPoint(clientX, clientY);
+      // The end of a drag is a click, too. The keyboard's (0) has no place.
+      if (detail === 0 || (currentTarget as Element).contains(under)) add(context, kind);
+    },
+  };
 }

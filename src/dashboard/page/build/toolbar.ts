@@ -4,20 +4,25 @@
  * Test: test/19-dashboard.build.page.test.ts
  */
 import { badge } from "../parts/badge.ts";
+import { icon } from "../parts/icon.ts";
 import { button } from "../parts/page.ts";
 import { pathTo } from "../router.ts";
 import type { State } from "../state.ts";
 import { h, type Child, type VNode } from "../vdom.ts";
 import type { Context } from "../views/view.ts";
-import { add, arrange, redoNext, undoLast } from "./deeds.ts";
+import { arrange, redoNext, undoLast } from "./deeds.ts";
 import { fitted, update, zoomed, type Desk } from "./desk.ts";
 import { textAt, type JobKind } from "./document.ts";
+import { brought } from "./pointer.ts";
 import { listDrafts, openDraft, save, saveCopy } from "./saves.ts";
 import { check, run } from "./tend.ts";
 
-const TOOL_KINDS: readonly [JobKind, string][] = [
-  ["task", "Add task"], ["service", "Add service"], ["gate", "Add gate"], ["call", "Add call"],
-  ["agent", "Add agent"],
+const TOOL_KINDS: readonly [JobKind, string, string][] = [
+  ["task", "Task", "A script that runs and ends"],
+  ["service", "Service", "A job that is meant to keep running"],
+  ["gate", "Gate", "Waits for a person's yes"],
+  ["call", "Call", "A function in a warm process"],
+  ["agent", "Agent", "A job with durable steps"],
 ];
 
 export function toolbar(desk: Desk, context: Context): VNode {
@@ -28,8 +33,10 @@ export function toolbar(desk: Desk, context: Context): VNode {
   const hasServices = board.document.jobs.some(({ node }) => textAt(node, "type") === "service");
   const start = (deploy: boolean): void => void context.act(() => run(context, { deploy }));
   return h("div", { class: "build-toolbar", role: "toolbar", "aria-label": "Constructor" },
-    h("div", { class: "build-row" }, TOOL_KINDS.map(([kind, name]) =>
-      button(name, () => add(context, kind), { key: kind, icon: "plus", disabled }))),
+    h("div", { class: "build-row" }, TOOL_KINDS.map(([kind, name, title]) => h("button", {
+      key: kind, type: "button", class: "button", "aria-label": `Add ${kind}`, title, disabled,
+      ...brought(context, kind),
+    }, icon("plus"), name))),
     h("div", { class: "build-row" },
       button("Undo", () => undoLast(context), { disabled: board.past.length === 0 }),
       button("Redo", () => redoNext(context), { disabled: board.future.length === 0 }),

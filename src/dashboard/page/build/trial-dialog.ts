@@ -39,7 +39,7 @@ export function trialDialog(desk: Desk, state: State, context: Context): Child {
     h("p", { class: "build-help" }, isBare
       ? "It waits for nothing and takes no input: it runs as it is, alone."
       : "It runs alone. What it waits for is not run: it hands on what is written here."),
-    isBare ? null : pastRuns(desk, state, { context, wanted, set }),
+    wanted.parents.length === 0 ? null : pastRuns(desk, state, { context, wanted, set }),
     wanted.parents.map((id) => field(`Output of ${id}, as JSON`, given.outputs[id] ?? "",
       (text) => set(({ outputs }) => ({ outputs: { ...outputs, [id]: text } })))),
     wanted.files.map((each) => field(`File ${each.path} of ${each.job}`,
@@ -75,7 +75,7 @@ function pastRuns({ board }: Desk, state: State, filling: Filling): VNode {
     const { value } = target as HTMLSelectElement;
     if (value !== "") void filling.context.act(() => fill(filling, value));
   };
-  return h("label", { class: "build-field", key: "runs" }, "Take them from a past run",
+  return h("label", { class: "build-field", key: "runs" }, "Take outputs from a past run",
     h("select", { onchange }, h("option", { value: "" }, "choose…"),
       runs.map(({ id }) => h("option", { key: id, value: id }, id))));
 }
