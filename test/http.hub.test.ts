@@ -300,6 +300,29 @@ test("details are asked for while somebody wants them, who gets those of before,
   assert.deepEqual(master.wishes.slice(3), [true, false, true], "a run's page wants them");
 });
 
+test("what a reader wants is looked at when it comes and goes, not for each other one", async () => {
+  const world = new SimWorld(1);
+  const master = new FakeMaster();
+  const host = world.host("http");
+  const hub = new EventHub({
+    host, version: "1", session: async () => master.client as unknown as Client,
+  });
+  let looks = 0;
+  const interest = {
+    get all() {
+      looks += 1;
+      return false;
+    },
+    runs: [],
+  };
+  const outlets = Array.from({ length: 500 }, () => new FakeOutlet());
+  for (const outlet of outlets) hub.open(outlet, interest);
+  for (const outlet of outlets) outlet.destroy();
+  assert.equal(hub.size, 0);
+  assert.ok(looks > 0 && looks <= 4 * outlets.length, `${looks} looks`);
+  hub.close();
+});
+
 test("rows that could not be read are read later", async () => {
   const { master, open, pass } = hall();
   const reader = open();

@@ -465,6 +465,29 @@ test("a peer that is slow with its head, or with its body, is cut", async () => 
   await slow.close();
 });
 
+test("what is behind the port is loaded again if that has failed", async () => {
+  const { host, master } = { host: nodeHost(), master: cluster.master };
+  let loads = 0;
+  const own = new HttpDoor({
+    host, master, token: undefined, version: "", listen: { host: "127.0.0.1", port: 0 },
+  }, async () => {
+    loads += 1;
+    if (loads === 1) throw Object.assign(new Error("too many open files"), { code: "EMFILE" });
+    return import("../src/http/serving.ts");
+  });
+  await own.open();
+  try {
+    const refused = await fetch(`${own.url}/healthz`);
+    assert.equal(refused.status, 503);
+    assert.match(await refused.text(), /^Cannot answer: a part of Titan could not be loaded/);
+    assert.equal((await fetch(`${own.url}/healthz`)).status, 200);
+    await fetch(`${own.url}/healthz`);
+    assert.equal(loads, 2, "once it is there it stays");
+  } finally {
+    await own.close();
+  }
+});
+
 test("a log that is followed ends with its peer, on both sides", async () => {
   const { run } = await titan.submit({
     name: "slow",

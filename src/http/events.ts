@@ -48,6 +48,8 @@ export interface HubOptions {
 export class EventHub {
   readonly #options: HubOptions;
   readonly #readers = new Set<Reader>();
+  /** How many of them want details. Counted: 2,000 come at once when a master starts anew. */
+  #detailed = 0;
   /** Live readers by their keys. */
   readonly #live = new Map<string, Set<Reader>>();
   readonly #recent = new RecentFacts();
@@ -94,6 +96,7 @@ export class EventHub {
       if (!reader.isLive) this.#soon();
     };
     this.#readers.add(reader);
+    if (wantsDetails(interest)) this.#detailed += 1;
     outlet.once("close", () => this.#left(reader));
     this.#linger?.cancel();
     this.#adapt();
@@ -109,6 +112,7 @@ export class EventHub {
 
   #left(reader: Reader): void {
     if (!this.#readers.delete(reader)) return;
+    if (wantsDetails(reader.interest)) this.#detailed -= 1;
     this.#unlive(reader);
     if (this.#closed) return;
     if (this.#readers.size > 0) return this.#adapt();
@@ -131,7 +135,7 @@ export class EventHub {
   // #region follow
   /** Subscribes, or again behind the last fact that came, if other readers want other things. */
   #adapt(): void {
-    const details = [...this.#readers].some(({ interest }) => wantsDetails(interest));
+    const details = this.#detailed > 0;
     if (details) {
       this.#relaxing?.cancel();
       this.#relaxing = undefined;
@@ -264,7 +268,8 @@ export class EventHub {
   // #region tell
   /** One text for all of them. */
   #tell(readers: ReadonlySet<Reader>, told: News): void {
-    const { interest } = [...readers][0]!;
+    const [first] = readers;
+    const { interest } = first!;
     if (lacksText(interest, told.facts)) {
       for (const reader of readers) this.#unlive(reader); // it catches up, with all texts
       return;

@@ -24,8 +24,16 @@ export const MAX_CONNECTIONS = MAX_STREAMS + 1024;
 /** The first jobs of a cluster are on their way by then. */
 const LOAD_AFTER_MS = 2000;
 
+const UNLOADED = "Cannot answer: a part of Titan could not be loaded. If this goes on, start it " +
+  "again.\n";
+
+/** All that is behind the port. */
+type Loader = () => Promise<{ Serving: typeof Serving }>;
+const loadServing: Loader = () => import("./serving.ts");
+
 export class HttpDoor {
   readonly #options: HttpOptions;
+  readonly #loader: Loader;
   readonly #server: Server;
   #sessions: Sessions | undefined;
   #rules: Rules | undefined;
@@ -33,15 +41,19 @@ export class HttpDoor {
   #serving: Promise<Serving> | undefined;
   #loading: Timer | undefined;
 
-  constructor(options: HttpOptions) {
+  constructor(options: HttpOptions, loader = loadServing) {
     this.#options = options;
+    this.#loader = loader;
     const { headMs, requestMs } = options.patience ?? PATIENCE;
     const limits = {
       maxHeaderSize: MAX_HEAD_BYTES, headersTimeout: headMs, requestTimeout: requestMs,
       connectionsCheckingInterval: Math.min(LOOK_MS, headMs), noDelay: true,
     };
     this.#server = createServer(limits, (request, response) => {
-      this.#load().then((serving) => serving.serve(request, response), () => response.destroy());
+      this.#load().then((serving) => serving.serve(request, response), () => {
+        response.writeHead(503, { "content-type": "text/plain", connection: "close" });
+        response.end(UNLOADED);
+      });
     });
     this.#server.maxConnections = MAX_CONNECTIONS;
   }
@@ -95,8 +107,16 @@ export class HttpDoor {
     await serving?.close();
   }
 
+  /**
+   * What has failed is tried again: there may have been no file descriptor left. Node 20 itself
+   * goes on failing where it could not read a module; it has to be started again.
+   */
   #load(): Promise<Serving> {
-    return (this.#serving ??= import("./serving.ts").then(({ Serving }) =>
-      new Serving(this.#options, this.#rules!, this.#sessions!)));
+    return (this.#serving ??= this.#loader()
+      .then(({ Serving }) => new Serving(this.#options, this.#rules!, this.#sessions!))
+      .catch((error: unknown) => {
+        this.#serving = undefined;
+        throw error;
+      }));
   }
 }
