@@ -362,3 +362,41 @@ test("a key of the store is found by its prefix, and overwritten after a second 
   assert.deepEqual(page.complaints().filter((text) => !/ 409 /.test(text)), []);
   await page.close();
 });
+
+test("what is typed while a value is being written stays, and can be written next", {
+  skip: noBrowser,
+}, async () => {
+  await titan.kv("SET", "slow", "one");
+  const page = await open("/store?prefix=slow&key=slow");
+  await page.focus("textbox", "value of slow");
+  await page.evaluate(() => {
+    const own = window as unknown as { held?: () => void };
+    const real = window.fetch;
+    window.fetch = async (...args) => {
+      const isWrite = args[1]?.method === "POST" && own.held === undefined;
+      const answer = await real(...args);
+      // Written, and the page does not know yet.
+      if (isWrite) await new Promise<void>((resolve) => (own.held = resolve));
+      return answer;
+    };
+  });
+  await page.press("Control+a");
+  await page.type("two");
+  await page.click("button", "Write…");
+  await page.click("button", "Overwrite slow");
+  await eventually("it is written", async () => (await titan.kv("GET", "slow")) === "two");
+  await page.focus("textbox", "value of slow");
+  await page.press("End");
+  await page.type(" and more");
+  await page.evaluate(() => (window as unknown as { held: () => void }).held());
+  await page.until("the page has the answer", () => /slow is written/.test(document.body.innerText));
+  assert.equal(await page.evaluate(() => document.querySelector("textarea")!.value),
+    "two and more");
+  await page.click("button", "Write…");
+  await page.click("button", "Overwrite slow");
+  await eventually("it is written, too", async () =>
+    (await titan.kv("GET", "slow")) === "two and more");
+  await page.gone("button", "Overwrite slow");
+  assert.deepEqual(page.complaints(), []);
+  await page.close();
+});

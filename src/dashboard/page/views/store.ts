@@ -127,9 +127,11 @@ interface Draft {
  * have written meanwhile: then nothing is. Its time to live goes on.
  */
 function editor(
-  { key, value: text }: StoreValue & { readonly value: string },
+  found: StoreValue & { readonly value: string },
   { state, context }: { state: State; context: Context },
 ): VNode {
+  const { key, value: text } = found;
+  const path = `store/keys/${encodeURIComponent(key)}`;
   const name = `store ${key}`;
   const draft = state.ui[name] as Draft | undefined;
   const isSure = state.ui[`${name} sure`] === true;
@@ -137,10 +139,13 @@ function editor(
     context.dispatch({ type: "ui", key: name, value });
     context.dispatch({ type: "ui", key: `${name} sure`, value: false });
   };
-  const write = ({ text: value, was }: Draft): void => void context.act(async () => {
-    await context.api.post(`store/keys/${encodeURIComponent(key)}`,
-      { value, was, keepTtl: true });
-    set(undefined);
+  const write = (written: Draft): void => void context.act(async () => {
+    const { text: value, was } = written;
+    await context.api.post(path, { value, was, keepTtl: true });
+    context.dispatch({ type: "loaded", path, value: { ...found, value } });
+    const now = context.latest().ui[name] as Draft | undefined;
+    // What was typed meanwhile stays, and is a change of what the key has now.
+    set(now === written || now === undefined ? undefined : { text: now.text, was: value });
     context.refresh();
   }, `${key} is written`);
   return h("div", { class: "store-editor" },
