@@ -8,6 +8,8 @@ import { SimWorld } from "#simhost";
 import { BLOB_CHUNK_BYTES, type AttemptKey, type OutputChunk } from "#wire";
 import { Holes, MAX_HOLES } from "../src/master/holes.ts";
 import { MAX_OUTPUT_BYTES } from "../src/master/output-records.ts";
+import { Reached, REACHED_STEP_BYTES } from "../src/master/output-reached.ts";
+import { START } from "../src/master/output-segments.ts";
 import { OutputStore } from "../src/master/output.ts";
 import { diskFull, fileWith, withFiles } from "./10-master.support.ts";
 
@@ -82,6 +84,78 @@ test("read() with lastBytes begins at the last page with so much behind it, and 
     }
     assert.ok(/^g*h{100000}more$/.test(text), text.slice(-8)); // "A" and 39 more
   });
+
+test("read() with from begins at a page that has it, says what it leaves out, and goes on",
+  async () => {
+    const room = world();
+    let reads = 0;
+    const host = withFiles(room.host("m"), (_path, file) => fileWith(file, {
+      read: (offset, length) => {
+        reads += 1;
+        return file.read(offset, length);
+      },
+    }));
+    const store = new OutputStore(host, "/out", { isEndless: ({ job }) => job === 1 });
+    for (const key of [keyOf(0), keyOf(1)]) {
+      const pieces = Array.from({ length: 150 }, (_, at) => Buffer.alloc(100_000, 65 + at % 26));
+      for (const piece of pieces) await store.append(key, [chunk(piece)]);
+      const whole = Buffer.concat(pieces);
+      const behind = async (from: number): Promise<number> => {
+        const found: OutputChunk[] = [];
+        for await (const chunks of store.read(key, () => false, { from })) found.push(...chunks);
+        const told = found.filter(({ dropped }) => dropped !== undefined)
+          .map(({ dropped }) => dropped!);
+        const left = told.reduce((sum, bytes) => sum + bytes, 0);
+        const data = Buffer.concat(found.filter(({ dropped }) => dropped === undefined)
+          .map((each) => each.data));
+        assert.ok(whole.subarray(left).equals(data), `from ${from} without ${left}`);
+        assert.ok(left <= Math.max(from, whole.length - 9e6), `${left} behind ${from}`);
+        assert.ok(from - left < 2 * BLOB_CHUNK_BYTES, `${from - left} bytes too many`);
+        return left;
+      };
+      const all = whole.length;
+      for (const from of [all, 12_345_678, all - 1, all - 250_000, 9_999_999]) await behind(from);
+      reads = 0;
+      for (const from of [all - 3, all]) await behind(from);
+      assert.equal(await behind(all), all, "nothing is read twice");
+      assert.ok(reads <= 12, `${reads} reads for three questions about the end`);
+    }
+    const text = (from: number): Promise<string> => (async () => {
+      let found = "";
+      for await (const chunks of store.read(keyOf(2), () => false, { from })) {
+        found += textOf(chunks);
+      }
+      return found;
+    })();
+    await store.append(keyOf(2), [chunk("ab"), chunk("cd")]);
+    assert.deepEqual([await text(0), await text(4), await text(99)], ["abcd", "", ""]);
+    await store.append(keyOf(2), [chunk("ef")]);
+    assert.deepEqual([await text(4), await text(6)], ["ef", ""]);
+    // Another run of this number, later: nothing of what is known of the first holds.
+    store.remove(1);
+    await removed(store);
+    await store.append(keyOf(2), [chunk("a longer text")]);
+    assert.equal(await text(6), "a longer text");
+    await store.close();
+  });
+
+test("what is known of outputs is bounded, and never too far", () => {
+  const reached = new Reached();
+  for (let seen = 0; seen < 40_000_000; seen += 10_000) {
+    reached.note("1/0.1", { segment: 0, offset: 2 * seen, seen });
+  }
+  for (const wanted of [0, 1, 39_990_000, 25_000_000, 39_980_001, 2 ** 50]) {
+    const { seen, offset } = reached.near("1/0.1", wanted);
+    assert.ok(seen <= wanted && offset === 2 * seen, `${seen} for ${wanted}`);
+    const isKept = wanted > 24_000_000 && wanted < 40_000_000;
+    assert.ok(!isKept || wanted - seen <= 2 * REACHED_STEP_BYTES, `${seen}`);
+  }
+  for (let run = 2; run < 2000; run++) reached.note(`${run}/0.1`, { ...START, seen: 5 });
+  assert.deepEqual(reached.near("1/0.1", 39_990_000), START, "nobody has asked for long");
+  assert.equal(reached.near("1999/0.1", 5).seen, 5);
+  reached.drop("1999/");
+  assert.equal(reached.near("1999/0.1", 5).seen, 0);
+});
 
 test("append() keeps MAX_OUTPUT_BYTES and then one line, however often the file " +
   "is opened again", async () => {

@@ -70,6 +70,10 @@ test("from= goes on behind a piece: what comes then is what was missing", async 
     assert.deepEqual(await rowsOf(await read(`as=json&from=${next}`, chunks)),
       whole.slice(at + 1), `from ${next}`);
   }
+  // The master leaves out what it need not send, up to the beginning of a page.
+  const left = { ...chunk(0, ""), dropped: 7 };
+  assert.deepEqual(await rowsOf(await read("as=json&from=9", [left, ...chunks.slice(2)])),
+    await rowsOf(await read("as=json&from=9", chunks)));
   assert.equal(await textOf(await read("from=8", chunks)), "äd\ne");
   assert.equal(await textOf(await read("from=99", chunks)), "");
   // Wherever the bytes are cut, each prefix goes on with its rest.

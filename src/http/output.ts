@@ -105,7 +105,8 @@ async function readJob(asked: Asked): Promise<Download> {
     return linesOf(asked, { wanted, known, name });
   }
   const from = numberOf(query, "from", { usual: 0, max: Number.MAX_SAFE_INTEGER });
-  const chunks = client.logs(run, job, { attempt, follow, signal });
+  const behindBytes = from === 0 ? undefined : from;
+  const chunks = client.logs(run, job, { attempt, follow, from: behindBytes, signal });
   // So is an unknown attempt. One that is followed may not have begun.
   const first = follow ? undefined : await chunks.next();
   const pieces = behind(begun(chunks, first), from);

@@ -160,7 +160,8 @@ export async function logs(
   services: Services, request: IncomingRequest, { connection }: Peer,
 ): Promise<void> {
   const { engine, turns } = services;
-  const { run: id, job: jobId, attempt, follow, lastBytes } = OutputRequest.decode(request.body);
+  const asked = OutputRequest.decode(request.body);
+  const { run: id, job: jobId, attempt, follow, lastBytes, from } = asked;
   const run: Run = findRun(engine.state, id);
   const job = findJob(run, jobId);
   const wanted = attempt === 0 ? Math.max(1, job.attempt) : attempt;
@@ -175,7 +176,7 @@ export async function logs(
   const mayGrow = (): boolean =>
     follow && (job.attempt < wanted ? !isTerminal(job.status) : isLatest());
   const pace = (): ReturnType<Pace> => turns.pace(request, connection);
-  const reader = services.output.read(key, mayGrow, { pace, lastBytes });
+  const reader = services.output.read(key, mayGrow, { pace, lastBytes, from });
   request.onCancel(() => reader.stop());
   for await (const chunks of reader) request.item(OutputPage.encode({ chunks }));
   request.end();

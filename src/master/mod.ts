@@ -39,6 +39,7 @@
  *     past-desk.ts    those who look back, and who answers them; handlers-past.ts how they ask
  *     output.ts       what jobs print, a file per attempt; holes.ts the output that was lost
  *         output-records.ts     what is in a file
+ *         output-reached.ts     where readers have come to
  *         output-segments.ts    the files of a service, whose output has no end
  *     forward.ts      connections to services that pass through the master
  *     kv.ts           commands for the store that pass through the master

@@ -147,8 +147,18 @@ export async function readOn(
 }
 // #endregion
 
+/** The same of an attempt that ends, whose output is one file. */
+export async function readFirst(
+  storage: Storage, path: string, at: Position,
+): Promise<OutputChunk[]> {
+  const { chunks = [], bytes = 0 } = (await readFileAt(storage, path, at.offset)) ?? {};
+  at.offset += bytes;
+  at.seen += sizeOf(chunks);
+  return chunks;
+}
+
 /** Undefined: there is no such file, or no more. */
-export async function readFileAt(
+async function readFileAt(
   storage: Storage, path: string, offset: number,
 ): Promise<Page | undefined> {
   if ((await storage.stat(path)) === undefined) return undefined;

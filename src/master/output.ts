@@ -6,6 +6,7 @@
  *
  *     output-records.ts     what is in a file
  *     output-segments.ts    the files of a service
+ *     output-reached.ts     where readers have come to
  *
  * Output is not part of the state: it may be large, nobody decides anything by it, and a lost tail
  * after a power cut hurts no promise. So it has files of its own and no fsync.
@@ -38,9 +39,10 @@ import {
   allRecords, appendWhole, isWhole, lossNote, MAX_OUTPUT_BYTES, recordsFor, sizeOf,
 } from "./output-records.ts";
 import {
-  openNewest, openNext, readFileAt, readOn, removeAll, SEGMENT_BYTES, segmentsOf, START,
+  openNewest, openNext, readFirst, readOn, removeAll, SEGMENT_BYTES, segmentsOf, START,
   type Position, type Segment,
 } from "./output-segments.ts";
+import { leftOut, Reached } from "./output-reached.ts";
 import { Removals } from "./removals.ts";
 
 /**
@@ -97,6 +99,7 @@ export class OutputStore {
   readonly #removals: Removals;
   /** What could not be stored, of attempts that go on or have not been told of it. */
   readonly #holes = new Holes();
+  readonly #reached = new Reached();
 
   constructor(host: Host, dir: string, options: OutputOptions = {}) {
     this.#host = host;
@@ -142,6 +145,7 @@ export class OutputStore {
     } catch (error) {
       // Of what is beyond the limit nobody would have seen anything.
       const room = writer.isEndless ? Infinity : Math.max(0, MAX_OUTPUT_BYTES - writer.bytes);
+      this.#reached.drop(name); // what was half written is taken back
       this.#holes.add(name, Math.min(room, sizeOf(chunks)), error as Error);
       // Opened anew, the file is looked at again: it may not have been opened, or end in half a
       // record.
@@ -237,6 +241,7 @@ export class OutputStore {
   /** Nobody may ask for this attempt's output any more. A file that resists is removed later. */
   drop(key: AttemptKey): void {
     const name = nameOf(key);
+    this.#reached.drop(name);
     if (this.#writers.has(name)) this.#close(name);
     const closed = this.#closing.get(name) ?? Promise.resolve();
     const path = this.#pathOf(name);
@@ -276,26 +281,24 @@ export class OutputStore {
 
   // #region read
   /**
-   * Records from the start, or from where about `lastBytes` are left; waits for more while
-   * `isRunning` says that more may come. Each page waits for its `pace`.
+   * Records from the start, from the page with byte `from`, or from where about `lastBytes` are
+   * left; waits for more while `isRunning` says that more may come. Each page waits for its `pace`.
    */
-  read(
-    key: AttemptKey, isRunning: () => boolean,
-    { pace = atOnce, lastBytes }: { pace?: Pace; lastBytes?: number | undefined } = {},
-  ): OutputReader {
+  read(key: AttemptKey, isRunning: () => boolean, options: ReadOptions = {}): OutputReader {
     const name = nameOf(key);
     const reader = { stopped: false, resume: (): void => undefined };
     const stop = (): void => {
       reader.stopped = true;
       reader.resume();
     };
-    const reading = { reader, isRunning, pace, lastBytes };
+    const reading = { pace: atOnce, ...options, reader, isRunning };
     return { stop, [Symbol.asyncIterator]: () => this.#pages(name, reading) };
   }
 
   async *#pages(name: string, reading: Reading): AsyncGenerator<OutputChunk[]> {
     const { reader, isRunning, pace } = reading;
     const at = await this.#begin(name, reading);
+    if (reading.from !== undefined && at.seen > 0) yield [leftOut(at.seen)];
     while (!reader.stopped) {
       const done = await pace();
       if (done === undefined || reader.stopped) return done?.();
@@ -321,16 +324,18 @@ export class OutputStore {
   // #endregion
 
   /**
-   * The last page with `lastBytes` behind its beginning, in what there is now. Records have no way
+   * The page with byte `from`, or the last page with `lastBytes` behind its beginning, in what there is now. Records have no way
    * back, so this goes through them; but they stay here, and none of them is copied or sent.
    */
-  async #begin(name: string, { reader, pace, lastBytes }: Reading): Promise<Position> {
+  async #begin(name: string, reading: Reading): Promise<Position> {
+    const { lastBytes, from } = reading;
+    const page = (at: Position): Promise<OutputChunk[]> => this.#paced(name, at, reading);
+    if (from !== undefined) return this.#reached.seek(name, from, page);
     const at: Position = { ...START };
     const begins = [{ at: { ...at }, before: 0 }];
     let bytes = 0;
-    while (lastBytes !== undefined && !reader.stopped) {
-      const done = await pace();
-      const chunks = done === undefined ? [] : await this.#page(name, at).finally(done);
+    while (lastBytes !== undefined) {
+      const chunks = await page(at);
       if (chunks.length === 0) break;
       bytes += sizeOf(chunks);
       while (begins.length > 1 && bytes - begins[1]!.before >= lastBytes) begins.shift();
@@ -361,16 +366,23 @@ export class OutputStore {
     if (this.#removals.has(name.slice(0, name.indexOf("/")))) return [];
     const { storage } = this.#host;
     const path = this.#pathOf(name);
-    if (this.#isEndless(keyFrom(name))) return readOn(storage, path, at);
-    const { chunks = [], bytes = 0 } = (await readFileAt(storage, path, at.offset)) ?? {};
-    at.offset += bytes;
+    const chunks = this.#isEndless(keyFrom(name))
+      ? await readOn(storage, path, at) : await readFirst(storage, path, at);
+    this.#reached.note(name, at);
     return chunks;
+  }
+
+  /** The same in a turn of its reader. Nothing: the reader has gone. */
+  async #paced(name: string, at: Position, { reader, pace }: Reading): Promise<OutputChunk[]> {
+    const done = reader.stopped ? undefined : await pace();
+    return done === undefined ? [] : await this.#page(name, at).finally(done);
   }
 
   /** A run is forgotten, and what its jobs printed with it. Nobody has to wait for the disk. */
   remove(run: number): void {
     if (this.#holes.size > 0) this.#holes.drop(`${run}/`);
     if (!this.#folders.delete(run)) return;
+    this.#reached.drop(`${run}/`);
     // An attempt that had been given to somebody else may have gone on printing.
     for (const name of this.#writers.keys()) if (isOf(run, name)) this.#close(name);
     this.#removals.add(`${run}`);
@@ -423,10 +435,15 @@ function keyFrom(name: string): AttemptKey {
   return { run, job, attempt };
 }
 
-interface Reading {
+export interface ReadOptions {
+  readonly pace?: Pace;
+  readonly lastBytes?: number | undefined;
+  readonly from?: number | undefined;
+}
+
+interface Reading extends ReadOptions {
   /** `resume` ends its wait. */
   readonly reader: { stopped: boolean; resume(): void };
   readonly isRunning: () => boolean;
   readonly pace: Pace;
-  readonly lastBytes: number | undefined;
 }

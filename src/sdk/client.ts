@@ -280,17 +280,19 @@ export class Client extends RunCalls {
 
   /**
    * The output of a job. With `follow`, also the output to come, until the job ends. `lastBytes`:
-   * about so many at the end of what there is, and a few more.
+   * about so many at the end of what there is, and a few more. `from`: what is behind so many bytes,
+   * and a few before it; a first chunk without data has as `dropped` how many are left out.
    */
   async *logs(
     run: string,
     job: string,
     options: {
-      attempt?: number; follow?: boolean; lastBytes?: number; signal?: AbortSignal | undefined;
+      attempt?: number; follow?: boolean; lastBytes?: number; from?: number | undefined;
+      signal?: AbortSignal | undefined;
     } = {},
   ): AsyncGenerator<OutputChunk> {
-    const { attempt = 0, follow = false, lastBytes, signal } = options;
-    const request = OutputRequest.encode({ run, job, attempt, follow, lastBytes });
+    const { attempt = 0, follow = false, lastBytes, from, signal } = options;
+    const request = OutputRequest.encode({ run, job, attempt, follow, lastBytes, from });
     const pages = this.#connection.stream(Op.LOGS, request, { deadlineMs: STREAM_DEADLINE_MS });
     const leave = (): void => pages.cancel();
     if (signal?.aborted) leave();

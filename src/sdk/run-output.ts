@@ -58,7 +58,8 @@ export class Reading {
     const { job, attempt } = this;
     const { follow, signal } = options;
     let skip = this.bytes;
-    for await (const chunk of client.logs(run, job, { attempt, follow, signal })) {
+    const from = skip === 0 ? undefined : skip;
+    for await (const chunk of client.logs(run, job, { attempt, follow, from, signal })) {
       if (chunk.dropped !== undefined) {
         const known = Math.min(skip, chunk.dropped);
         skip -= known;

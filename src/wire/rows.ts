@@ -212,6 +212,11 @@ export const OutputRequest = message("OutputRequest", {
   follow: [4, withDefault(bool(), false)],
   /** Only about so many bytes at the end of what there is, from the beginning of a record. */
   lastBytes: [60, optional(u53())],
+  /**
+   * Only what is behind so many bytes of both streams, from the beginning of a page. A first chunk
+   * without data has the size of what is left out as `dropped`.
+   */
+  from: [61, optional(u53())],
 });
 export const OutputPage = message("OutputPage", { chunks: [1, list(OutputChunk, 4096)] });
 
