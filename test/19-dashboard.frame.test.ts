@@ -49,6 +49,32 @@ test("each link of the navigation leads to its view, which a reload shows again"
   await page.find("heading", "Nothing here");
 });
 
+test("what gets the focus behind the bar comes out from under it", { skip: noBrowser }, async () => {
+  for (const width of [WIDE.width, 700]) {
+    await page.resize({ width, height: 300 });
+    await page.navigate(scene.url);
+    await page.find("button", /^Drain w1/);
+    const { before, after: top, bars } = await page.evaluate(async () => {
+      const own = document.querySelector<HTMLElement>("main button")!;
+      const bottoms = [...document.querySelectorAll(".bar, .nav")]
+        .map((each) => each.getBoundingClientRect())
+        .filter(({ width: wide }) => wide > innerWidth / 2).map(({ bottom }) => bottom);
+      // In sight for the browser, and hidden for a person: its end is just under the bars.
+      const { top: now, height } = own.getBoundingClientRect();
+      scrollTo(0, scrollY + now + height - Math.max(...bottoms));
+      await new Promise((drawn) => requestAnimationFrame(drawn));
+      const covered = Math.max(...bottoms) - own.getBoundingClientRect().bottom;
+      own.focus();
+      await new Promise((drawn) => requestAnimationFrame(drawn));
+      return { before: covered, after: own.getBoundingClientRect().top, bars: bottoms };
+    });
+    assert.equal(Math.round(before), 0);
+    assert.equal(bars.length, width < 820 ? 2 : 1);
+    assert.ok(top >= Math.max(...bars), JSON.stringify({ width, top, bars }));
+  }
+  await page.resize(WIDE);
+});
+
 test("no view is wider than a window of 320 pixels", { skip: noBrowser }, async () => {
   await page.resize(NARROW);
   for (const { name, path } of NAVIGATION) {

@@ -530,6 +530,41 @@ test("time travel: by keys, pointer and address, back to before a job was there;
     await page.close();
   });
 
+test("time travel begins at the last fact that the master has, or that the page has been told",
+  options, async () => {
+    const { page, run } = await open("ahead", [{ id: "a", run: "true" }]);
+    await page.find("button", "a, completed");
+    const link = (): Promise<string> => page.evaluate(() =>
+      [...document.querySelectorAll("a")].find((each) => each.textContent === "Time travel")!.href);
+    const { last: events } = await page.evaluate(async () =>
+      (await fetch("/api/v1/history")).json()) as { last: number };
+    await page.until("the link has the number of the last fact", (last) =>
+      [...document.querySelectorAll("a")].some((each) => each.textContent === "Time travel" &&
+        new URL(each.href).searchParams.get("at") === String(last)), events);
+    assert.equal(await link(), `${scene.url}/runs/${run}?at=${events}`);
+    await page.evaluate(() => {
+      const own = window as unknown as { says: number | undefined };
+      const real = window.fetch;
+      window.fetch = (...args) => {
+        if (!/\/api\/v1\/history$/.test(String(args[0]))) return real(...args);
+        return own.says === undefined ? Promise.reject(new TypeError("away"))
+          : Promise.resolve(Response.json({ last: own.says }));
+      };
+    });
+    // Ahead of the page; an answer that was on its way for long; none.
+    for (const [says, at] of [[events + 7, events + 7], [events - 1, events],
+      [undefined, events]] as const) {
+      await page.evaluate((last) => {
+        (window as unknown as { says: number | undefined }).says = last ?? undefined;
+      }, says ?? null);
+      await page.click("link", "Time travel");
+      await page.until(`it begins at ${at}`, (wanted) => location.search === `?at=${wanted}`, at);
+      await page.press("t");
+      await page.until("the present is back", () => location.search === "");
+    }
+    await page.close();
+  });
+
 test("a run that is forgotten while one looks stays as it was, and the log has it", options,
   async () => {
     const { page, run } = await open("old", [{ id: "a", run: "echo it was" }], "?job=a");
