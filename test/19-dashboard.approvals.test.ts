@@ -400,3 +400,37 @@ test("what is typed while a value is being written stays, and can be written nex
   assert.deepEqual(page.complaints(), []);
   await page.close();
 });
+
+test("in a narrow window a row is lines whose cells say what they are; a value is above the keys", {
+  skip: noBrowser,
+}, async () => {
+  const { run } = await titan.submit({
+    name: "thin", agent: { id: "thin-1" },
+    jobs: [{ id: "a-service-with-a-long-name", type: "service", run: "exec sleep 600" },
+      { id: "plan", run: "true" }],
+  });
+  for (let at = 0; at < 40; at++) await titan.kv("SET", `thin:${at}`, "x");
+  const page = await open("/services", 390);
+  const tooWide = (): Promise<number[]> => page.evaluate(() =>
+    [...document.querySelectorAll(".scrolls")].map((each) => each.scrollWidth - each.clientWidth));
+  await page.find("rowheader", "a-service-with-a-long-name");
+  await page.find("cell", /^Restarts 0/);
+  assert.deepEqual(new Set(await tooWide()), new Set([0]));
+  await page.navigate(`${scene.url}/agents/thin-1`);
+  await page.find("cell", /^Tokens 0/);
+  assert.deepEqual(new Set(await tooWide()), new Set([0]));
+  await page.navigate(`${scene.url}/store?prefix=thin&key=thin%3A7`);
+  await page.find("textbox", "value of thin:7");
+  assert.ok(await page.evaluate(() =>
+    document.querySelector(".store-value")!.getBoundingClientRect().bottom < innerHeight));
+  await page.resize({ width: 1280, height: 800 });
+  await page.until("they are side by side, and the value stays", async () => {
+    scrollTo(0, 1e6);
+    await new Promise((drawn) => requestAnimationFrame(drawn));
+    const [keys, own] = [".store-keys", ".store-value"].map((name) =>
+      document.querySelector(name)!.getBoundingClientRect());
+    return own!.left > keys!.right && own!.top >= 52 && own!.top < 100;
+  });
+  await titan.cancel(run);
+  await page.close();
+});

@@ -50,6 +50,12 @@ export function command(text: string): VNode {
     [at === 0 ? "" : " ", h("span", null, word)]));
 }
 
+/** A row of a table. Where a window is narrow there are no columns: each cell says what it is. */
+export function namedRow(heads: readonly string[], props: object, ...cells: VNode[]): VNode {
+  return h("tr", { ...props }, cells.map((cell, at) =>
+    ({ ...cell, props: { ...cell.props, "data-head": heads[at] } })));
+}
+
 /** In the place of an answer that has not come: why not, or that it is on its way. */
 export function loading(state: State, path: string): VNode {
   const error = state.loaded.get(path)?.error;

@@ -11,7 +11,7 @@ import { h, type Child, type VNode } from "../vdom.ts";
 import type { Context, Need } from "../views/view.ts";
 import { badge } from "./badge.ts";
 import { dialog, ownerOf } from "./dialog.ts";
-import { button, loading, section } from "./page.ts";
+import { button, loading, namedRow, section } from "./page.ts";
 import { took } from "./time.ts";
 
 const FORK = "fork";
@@ -51,6 +51,8 @@ export function stepsAddress({ url }: Context, job: Chosen | undefined): string 
   return withQuery(url, { run: job?.run, job: job?.job });
 }
 
+const STEP_HEADS = ["Step", "State", "Took", "Tokens", "Cost", "Result", ""];
+
 export function stepsTree(state: State, context: Context): Child {
   const chosen = chosenOf(context);
   if (chosen === undefined) return null;
@@ -64,7 +66,7 @@ export function stepsTree(state: State, context: Context): Child {
     h("div", { class: "scrolls", tabindex: 0, role: "region", "aria-label": heading },
       h("table", { class: "table" },
         h("thead", null, h("tr", null,
-          ["Step", "State", "Took", "Tokens", "Cost", "Result", ""].map((head) => h("th", {
+          STEP_HEADS.map((head) => h("th", {
             scope: "col", key: head, class: NUMBERS.has(head) ? "number" : undefined,
           }, head === "" ? null : head)))),
         h("tbody", null, steps.map((step) => row(step, state.now, context))))),
@@ -75,7 +77,7 @@ function row(step: Step, now: number, { dispatch }: Context): VNode {
   const { step: name, status, startedAt, endedAt, usage } = step;
   const fork = (): void => dispatch({ type: "ui", key: FORK, value: { step, result: "" } });
   const tokens = usage === null ? 0 : usage.tokensIn + usage.tokensOut;
-  return h("tr", { key: name, "data-row": true },
+  return namedRow(STEP_HEADS, { key: name, "data-row": true },
     h("th", { scope: "row", class: "mono" }, name),
     h("td", null, badge(LOOKS[status], status.toLowerCase())),
     h("td", { class: "number" }, took(startedAt, endedAt, now)),

@@ -7,7 +7,9 @@ import {
   barOf, brakesOf, spanOf, stagesOf, treeOf, type Brake, type TreeRow,
 } from "../agents.ts";
 import { badge, lookOf } from "../parts/badge.ts";
-import { command, button, empty, loading, page, pageWith, section } from "../parts/page.ts";
+import {
+  command, button, empty, loading, page, pageWith, namedRow, section,
+} from "../parts/page.ts";
 import { stepNeeds, stepsAddress, stepsTree } from "../parts/steps.ts";
 import { ago, took } from "../parts/time.ts";
 import { pathTo } from "../router.ts";
@@ -195,13 +197,14 @@ function stages(jobs: readonly AgentJob[], now: number): Child {
           money(stage.usd))))));
 }
 
+const TREE_HEADS = ["Job", "State", "Stage", "Steps", "Tokens", "Cost", "When"];
+
 function tree(jobs: readonly AgentJob[], now: number, context: Context): VNode {
   const span = spanOf(jobs, now);
-  const head = ["Job", "State", "Stage", "Steps", "Tokens", "Cost", "When"];
   const numbers = new Set(["Steps", "Tokens", "Cost"]);
   return h("div", { class: "scrolls", tabindex: 0, role: "region", "aria-label": "jobs as a tree" },
     h("table", { class: "table tree" },
-      h("thead", null, h("tr", null, head.map((name) =>
+      h("thead", null, h("tr", null, TREE_HEADS.map((name) =>
         h("th", {
           scope: "col", key: name, class: numbers.has(name) ? "number" : undefined,
         }, name)))),
@@ -216,7 +219,7 @@ function treeRow(row: TreeRow, span: { from: number; to: number }, context: Cont
     below === 0 || own === all ? own : [own, h("span", { class: "soft" }, ` of ${all}`)];
   const count = (value: number): string => value.toLocaleString("en-GB");
   const steps = sum(count(job.steps), count(row.steps));
-  return h("tr", { key: `${run}/${id}`, "data-row": true },
+  return namedRow(TREE_HEADS, { key: `${run}/${id}`, "data-row": true },
     h("th", { scope: "row", style: { "padding-left": `${12 + 18 * depth}px` } },
       h("a", { href: pathTo(["runs", run], { job: id }) }, id)),
     h("td", null, badge(status)), h("td", null, stage),

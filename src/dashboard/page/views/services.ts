@@ -5,7 +5,9 @@
  */
 import { badge } from "../parts/badge.ts";
 import { deployButton, deployDialog } from "../parts/deploy.ts";
-import { command, button, empty, loading, page, pageWith, problem } from "../parts/page.ts";
+import {
+  command, button, empty, loading, page, pageWith, problem, namedRow,
+} from "../parts/page.ts";
 import { ago } from "../parts/time.ts";
 import { pathTo } from "../router.ts";
 import type { Replica, Service } from "../rows.ts";
@@ -14,7 +16,9 @@ import { h, type Child, type VNode } from "../vdom.ts";
 import type { Context, View } from "./view.ts";
 
 const SERVICES = "services";
-const HEADS = ["Replica", "State", "Worker", "Address", "Process", "Restarts", "Since", "Output"];
+const REPLICA_HEADS = [
+  "Replica", "State", "Worker", "Address", "Process", "Restarts", "Since", "Output",
+];
 /** Starts of a replica whose outputs are a click away; the page of the run has the others. */
 const MAX_OUTPUTS = 4;
 
@@ -82,12 +86,12 @@ function table({ name, run, replicas }: Service, { now }: State): VNode {
   return h("div", { class: "scrolls", tabindex: 0, ...region },
     h("table", { class: "table" },
       h("thead", null, h("tr", null,
-        HEADS.map((head) => h("th", {
+        REPLICA_HEADS.map((head) => h("th", {
           scope: "col", key: head, class: head === "Restarts" ? "number" : undefined,
         }, head)))),
       h("tbody", null, replicas.map((replica) => {
         const { job, worker, host, port, pid, restarts, uptimeMs, since, attempt } = replica;
-        return h("tr", { key: job },
+        return namedRow(REPLICA_HEADS, { key: job },
           h("th", { scope: "row" },
             h("a", { href: pathTo(["runs", run], { job, tab: "log" }) }, job)),
           h("td", null, badge(replica.state)),
