@@ -350,11 +350,18 @@ test("a line of megabytes arrives whole; what Node itself prints is output, too"
   assert.match(stderr, /raw/);
 });
 
-test("output comes in pieces that cut no character, as bytes or text, and calls back", async () => {
+test("output comes in pieces that cut no character, as bytes or text, and calls back", async (t) => {
   const size = 16 * 1024;
+  const { mock } = t.mock.method(ReplyReader.prototype, "push");
   const { stdout, stderr, status, message } = await end(pool(1), "pieces");
   assert.deepEqual([status, stderr], ["ok", "e"], message);
   assert.ok(stdout === `${"z".repeat(size - 1)}😀${"z".repeat(size - 1)}${"b".repeat(size + 1)}`);
+  const bytes = Buffer.concat(mock.calls.map((call) => call.arguments[0] as Buffer));
+  const lengths: number[] = []; // of each reply, behind its kind
+  for (let at = 0; at < bytes.length; at += 5 + lengths.at(-1)!) {
+    lengths.push(bytes.readUInt32BE(at + 1));
+  }
+  assert.deepEqual(lengths.slice(0, -1), [size + 3, size - 1, size, 1, 1]);
 });
 
 test("a call sees its own variables, none of an earlier one, and a large input whole", async () => {

@@ -11,6 +11,8 @@ import { SimWorld } from "#simhost";
 import {
   ArtifactItem, ArtifactPutAnswer, Connect, MAX_FORWARDED, Op, PROTOCOL, Welcome, type Assignment,
 } from "#wire";
+import { reportOf } from "../src/worker/attempt.ts";
+import { checkHealth } from "../src/worker/check.ts";
 import { WorkerFiles } from "../src/worker/files.ts";
 import { WorkerForwards } from "../src/worker/forward.ts";
 import { MasterLink } from "../src/worker/link.ts";
@@ -30,6 +32,11 @@ const idle = { pauseOutput: () => undefined, resumeOutput: () => undefined };
 const silent = { onData: () => undefined, onClose: () => undefined };
 
 const socketOfNobody = { handle: () => undefined, destroy: () => undefined } as unknown as Socket;
+
+const assignment = {
+  run: 1, job: 0, attempt: 1, runId: "r", jobId: "a", timeoutMs: 0, env: {}, inputs: [],
+  action: { type: "command", argv: ["true"] }, project: undefined,
+} as unknown as Assignment;
 
 /** A host whose dials end when they are told to. */
 function slowDials(host: Host) {
@@ -171,12 +178,45 @@ test("a forwarded connection counts until it has ended, and 500 are the most", a
   await listener.close();
 });
 
-// ── files ────────────────────────────────────────────────────────────────────────────────────────
+test("an http check whose dial took all of its time has a millisecond for the answer", async () => {
+  const world = new SimWorld({ seed: 1 });
+  const { host, dials } = slowDials(world.host("w"));
+  const running = { done: new Promise<never>(() => undefined), cancel: () => undefined, ...idle };
+  const check = { type: "http", path: "/" } as const;
+  let answer: { why: string | undefined; at: number } | undefined;
+  void checkHealth(check, { host, port: 5000, running }, 1000).then((why) => {
+    answer = { why, at: world.now };
+  });
+  await world.run(1500);
+  dials[0]!({ ...socketOfNobody, write: () => true } as Socket);
+  await world.run(1500);
+  await world.run(2000);
+  assert.deepEqual(answer, { why: "no answer within 1.0s", at: 1501 });
+});
 
-const assignment = {
-  run: 1, job: 0, attempt: 1, runId: "r", jobId: "a", timeoutMs: 0, env: {}, inputs: [],
-  action: { type: "command", argv: ["true"] }, project: undefined,
-} as unknown as Assignment;
+test("reportOf() tells the master a kind that it knows, a text, and whole milliseconds", () => {
+  const key = { run: 1, job: 0, attempt: 1 };
+  const rest = { exitCode: undefined, signal: undefined };
+  const { failure, ...success } = reportOf(assignment, {
+    status: "ok", exitCode: 0, durationMs: 1.6, result: Buffer.from("7"),
+  });
+  assert.deepEqual([failure, success], [undefined, {
+    ...key, durationMs: 2, result: Buffer.from("7"),
+  }]);
+  for (const [outcome, told] of [
+    [{}, { kind: "internal", message: "failed", ...rest }],
+    [{ kind: "strange", message: "m" }, { kind: "internal", message: "m", ...rest }],
+    [
+      { kind: "exit", message: "m".repeat(4001), exitCode: 3, signal: "SIGKILL" },
+      { kind: "exit", message: "m".repeat(4000), exitCode: 3, signal: "SIGKILL" },
+    ],
+  ]) {
+    const report = reportOf(assignment, { status: "failed", durationMs: -1, ...outcome } as never);
+    assert.deepEqual(report, { ...key, durationMs: 0, result: undefined, failure: told });
+  }
+});
+
+// ── files ────────────────────────────────────────────────────────────────────────────────────────
 
 test("an input that cannot be had fails its attempt, in words: gone, or made anew", async () => {
   const world = new SimWorld({ seed: 1 });

@@ -6,7 +6,8 @@ import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { startNodeProcess, type NodeEnd, type NodeProcess } from "#process";
+import type { Exit } from "#host";
+import { nodeProcesses, startNodeProcess, type NodeEnd, type NodeProcess } from "#process";
 import { callProgram } from "../src/exec/call-thread.ts";
 import { OutputChild } from "../src/process/child.ts";
 import { openOutputPipes, stockedPipes } from "../src/process/pipes.ts";
@@ -170,6 +171,16 @@ test("pipes of which one end cannot be opened leave no descriptor", { skip }, (t
   assert.throws(() => fs.fstatSync(reading.at(-1)!), { code: "EBADF" });
   takeTwo(); // a lack of descriptors passes
   assert.equal(stockedPipes(), stocked);
+});
+
+test("a job keeps its process alive with a timer that fires in weeks", async (t) => {
+  const { mock } = t.mock.method(globalThis, "setInterval");
+  const code = await new Promise((resolve) => {
+    const onExit = (exit: Exit): void => resolve(exit.code);
+    nodeProcesses().spawn({ argv: ["true"], cwd: "/", env: { PATH }, onOutput() {}, onExit });
+  });
+  assert.equal(code, 0);
+  assert.deepEqual(mock.calls.map((call) => call.arguments[1]), [2_147_483_647]);
 });
 
 /** A process of calls, and what has come from it. */

@@ -641,6 +641,28 @@ test("AUTH comes first when there is a password, and compares whatever the lengt
   assert.equal(open.ask("AUTH", "default", "any"), "OK");
 });
 
+test("INFO has seven sections, each of which can be asked for by its name", () => {
+  const { ask } = fixture();
+  ask("SET", "k", "v");
+  const sections = String(ask("INFO")).trim().split("\r\n\r\n").map((text) => text.split("\r\n"));
+  const names = sections.map(([head, ...fields]) =>
+    [head, ...fields.map((field) => field.split(":")[0])].join(" "));
+  assert.deepEqual(names, [
+    "# Server redis_version server_name redis_mode uptime_in_seconds",
+    "# Clients connected_clients blocked_clients pubsub_clients",
+    "# Memory used_memory used_memory_dataset maxmemory maxmemory_policy",
+    "# Persistence loading aof_enabled",
+    "# Stats total_connections_received total_commands_processed expired_keys pubsub_channels " +
+      "pubsub_patterns",
+    "# Replication role connected_slaves",
+    "# Keyspace db0",
+  ]);
+  for (const [head, ...fields] of sections) {
+    const asked = String(ask("INFO", head!.slice(2).toLowerCase()));
+    assert.deepEqual(asked.trim().split("\r\n").length, fields.length + 1, head);
+  }
+});
+
 test("CLIENT INFO says what libraries make numbers of", () => {
   const { ask } = fixture();
   const info = ask("CLIENT", "INFO") as string;

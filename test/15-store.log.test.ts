@@ -25,6 +25,7 @@ import {
   type OpenStoreOptions,
   type Reply,
 } from "#store";
+import { StoreLog } from "../src/store/log/aof.ts";
 import { encodeCommand, encodeGroup, encodePieces, TextBuffer } from "../src/store/log/text.ts";
 import { contents } from "./15-store.support.ts";
 import { eventually } from "./processes.support.ts";
@@ -415,6 +416,31 @@ test("a failed fsync stops the store: nothing is answered, nothing more is taken
   await assert.rejects(async () => opened.afterCommit(), LogError);
   await world.settle(server.close());
   await world.settle(opened.close().catch(() => {}));
+});
+
+test("a store has its folder until its log is closed, and has let go of it when it is", async (t) => {
+  const { world, host, open } = room();
+  const gates: (() => void)[] = [];
+  const slow = () => new Promise<void>((resolve) => gates.push(resolve));
+  const lock = host.storage.lock.bind(host.storage);
+  t.mock.method(host.storage, "lock", async (path: string) => {
+    const { release } = await lock(path);
+    return { release: () => slow().then(release) };
+  });
+  const opened = await open({ host });
+  t.mock.method(StoreLog.prototype, "close", slow);
+  let closed = false;
+  const closing = opened.close().then(() => { closed = true; });
+  for (let waits = 1; waits <= 2; waits++) {
+    await world.run(world.now + 100);
+    await assert.rejects(open(), { code: "ELOCKED" });
+    assert.deepEqual([gates.length, closed], [waits, false]);
+    gates.at(-1)!();
+  }
+  await world.settle(closing);
+  t.mock.restoreAll();
+  const next = await open();
+  await world.settle(next.close());
 });
 
 test("writes are refused while too much waits for the disk and nothing of it is lost", async () => {
