@@ -402,6 +402,24 @@ test("pause() blocks the program, and resume() lets it finish with every byte", 
   assert.equal(bytes, 10_000_000);
 });
 
+test("pause() holds back what a program prints, also long after its start", async () => {
+  const [go, said] = [join(folder, "go"), join(folder, "said")];
+  let text = "";
+  const script = `echo on; until [ -e '${go}' ]; do sleep 0.01; done; echo more; : >'${said}'`;
+  const { child, ended } = start(["sh", "-c", script], {
+    onOutput: (_stream, bytes) => { text += String(bytes); },
+  });
+  await until("it runs", () => text === "on\n");
+  child.pause();
+  writeFileSync(go, "");
+  await until("it has printed more", () => existsSync(said));
+  for (let turns = 0; turns < 50; turns++) await new Promise((next) => setImmediate(next));
+  assert.equal(text, "on\n");
+  child.resume();
+  assert.equal((await ended).code, 0);
+  assert.equal(text, "on\nmore\n");
+});
+
 test("signal() reaches the program even in the turn that started it", async () => {
   for (const name of ["SIGTERM", "SIGKILL", "SIGINT"] as const) {
     const ended = await run(["sleep", mark()], { with: (child) => child.signal(name) });

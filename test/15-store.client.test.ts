@@ -314,6 +314,51 @@ test("StoreClient.connect() says AUTH, and a wrong password at once", async () =
   await world.run();
 });
 
+test("StoreClient.connect() that fails has closed what it opened, and dials no more", async () => {
+  const refused = await scripted(([name]) => (name === "PING" ? "-ERR no\r\n" : undefined));
+  await assert.rejects(refused.world.settle(refused.connect()), { message: "ERR no" });
+  assert.deepEqual(refused.world.open("c"), []);
+});
+
+test("StoreClient.close() leaves no connection and no timer, at whatever moment", async () => {
+  for (const isThere of [true, false]) {
+    for (let ms = 0; ms <= 400; ms += ms < 20 ? 1 : 20) {
+      const { world, sockets } = await scripted(([name]) => (name === "GET" ? "" : undefined));
+      if (!isThere) world.crash("s");
+      const client = new StoreClient({ host: world.host("c"), url: "redis://s" });
+      const asked = client.call("GET", "never answered").catch((error: StoreError) => error.code);
+      await world.run(world.now + ms);
+      if (ms % 40 === 0) sockets[0]?.destroy();
+      client.close();
+      const left = world.open("c").filter((what) => !/dial/.test(what));
+      assert.deepEqual(left, [], `${isThere} after ${ms} ms`);
+      assert.match(String(await world.settle(asked)), /^(LOST|CLOSED)$/);
+      await world.run(world.now + 20_000);
+      assert.deepEqual(world.open("c"), [], `${isThere} after ${ms} ms, and later`);
+    }
+  }
+});
+
+test("StoreClient ends a connection whose store refuses a subscription that it had", async () => {
+  let refuses = false;
+  const { world, sockets, connect } = await scripted((argv, socket) =>
+    refuses && argv[0] === "SUBSCRIBE" ? "-NOPERM no\r\n" : confirm(argv, socket));
+  const client = await world.settle(connect());
+  await world.settle(client.subscribe("news", () => undefined));
+  refuses = true;
+  sockets[0]!.destroy();
+  await world.run(world.now + 10_000);
+  assert.ok(sockets.length > 3, `it has dialled ${sockets.length} times`);
+  refuses = false;
+  await world.run(world.now + 10_000);
+  const dials = sockets.length;
+  await world.run(world.now + 10_000);
+  assert.equal(sockets.length, dials, "taken again, and kept");
+  client.close();
+  await world.run();
+  assert.deepEqual(world.open("c"), []);
+});
+
 test("StoreClient.connect() rejects with UNREACHABLE, and why, once patience ends", async () => {
   const world = new SimWorld({ seed: 1 });
   world.host("s");
