@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import {
-  chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync,
+  chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync,
+  symlinkSync, writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -222,6 +223,40 @@ test("a work folder that cannot be removed is noted, and fails neither the job n
     notes,
     ["r/j.1", "r", ""].map((path) => `Cannot remove ${join(made, path)}: no`),
   );
+});
+
+test("a project stays in the cache while a job has it, and may leave it afterwards", async (t) => {
+  const { executor } = executorOf(t);
+  const [cache, go] = [fresh(), fresh()];
+  const ensure = async (files: number) => {
+    const { bytes, hash } = await packProject(host, projectOf(files));
+    return ensureProject(host, cache, hash, async () => bytes, { maxProjects: 1 });
+  };
+  const project = await ensure(2);
+  const job = start(executor, `until [ -e '${go}' ]; do sleep 0.01; done`, { project });
+  await ensure(3);
+  assert.ok(existsSync(project), "a job has it");
+  writeFileSync(go, "");
+  assert.equal((await job.done).status, "ok");
+  await ensure(4);
+  assert.equal(existsSync(project), false);
+});
+
+test("what a run has shared behind a link is not removed, and that is noted", async (t) => {
+  const sharedRoot = fresh();
+  const { executor, notes } = executorOf(t, { sharedRoot });
+  const shares = { cluster: { id: "c", master: "m:1" } };
+  await start(executor, 'echo x >"$TITAN_SHARED/x"', shares).done;
+  const folder = join(sharedRoot, readdirSync(sharedRoot)[0]!);
+  renameSync(folder, `${folder}.moved`);
+  symlinkSync(`${folder}.moved`, folder);
+  await executor.endRun("r", "c");
+  assert.equal(notes.length, 1, notes.join());
+  assert.match(notes[0]!, /^Cannot remove what the jobs of r shared: /);
+  rmSync(folder);
+  renameSync(`${folder}.moved`, folder);
+  await executor.endRun("r", "c");
+  assert.equal(existsSync(sharedRoot), false);
 });
 
 // ── TITAN_SHARED ─────────────────────────────────────────────────────────────────────────────────
