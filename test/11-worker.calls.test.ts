@@ -340,6 +340,24 @@ test("a call's output stops while nobody reads, goes on, and comes before its en
   assert.equal(String((await end(calls, "double", {}, "2")).result), "4");
 });
 
+test("a call that is cancelled while nobody reads leaves its process to end", async () => {
+  const calls = pool(1);
+  const mark = join(project, "begun");
+  writeFileSync(join(project, "begins.mjs"), `
+    import { writeFileSync } from "node:fs";
+    export default (mark) => {
+      console.log("unread");
+      writeFileSync(mark, "");
+      for (;;);
+    };`);
+  const { running } = start(calls, "begins.mjs#default", {}, JSON.stringify(mark));
+  running.pauseOutput();
+  await until("it has begun", () => existsSync(mark));
+  running.cancel();
+  assert.equal((await running.done).kind, "cancelled");
+  await calls.close();
+});
+
 test("a line of megabytes arrives whole; what Node itself prints is output, too", async () => {
   const calls = pool(1);
   const { stdout } = await end(calls, "line");

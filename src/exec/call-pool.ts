@@ -239,10 +239,9 @@ export class CallPool {
     carrier.process.send(encodeCall(call));
   }
 
-  /** Ends a process together with the call that runs in it. */
+  /** Ends a process together with the call that runs in it; its end frees the carrier. */
   #discard(carrier: Carrier): void {
     this.#carriers.delete(carrier);
-    this.#free(carrier);
     carrier.process.kill();
   }
 
