@@ -368,7 +368,8 @@ test("a line of megabytes arrives whole; what Node itself prints is output, too"
   assert.match(stderr, /raw/);
 });
 
-test("output comes in pieces that cut no character, as bytes or text, and calls back", async (t) => {
+test("output comes in pieces that cut no character, as bytes or text, and calls " +
+  "back", async (t) => {
   const size = 16 * 1024;
   const { mock } = t.mock.method(ReplyReader.prototype, "push");
   const { stdout, stderr, status, message } = await end(pool(1), "pieces");

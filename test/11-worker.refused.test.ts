@@ -169,8 +169,8 @@ test("a report and output that the master refuses with OVERLOADED are kept and s
   assert.match(said[0]!, /^the master takes nothing, and is asked again until it does: /);
 });
 
-test("the pauses after a refusal begin with 5 ms, and each is twice as long as the one before, up " +
-  "to 2 s; the fifth refusal is noted", async (t) => {
+test("the pauses after a refusal begin with 5 ms, and each is twice as long as the one before, " +
+  "up to 2 s; the fifth refusal is noted", async (t) => {
   const desk = new Desk();
   desk.world.link("m", "w").latency([0, 0]);
   t.mock.method(desk.world.host("w").random, "unit", () => 0);
@@ -260,7 +260,8 @@ test("a worker that has stopped has hung up, and its cache of inputs is closed",
   await done;
 });
 
-test("stop() waits for the end of its jobs' processes, and then of its cache of inputs", async (t) => {
+test("stop() waits for the end of its jobs' processes, and then of its cache of " +
+  "inputs", async (t) => {
   const ends: (() => void)[] = [];
   const slow = () => new Promise<void>((resolve) => ends.push(resolve));
   t.mock.method(InputCache.prototype, "close", slow);
@@ -372,8 +373,8 @@ test("a connection is given up when an answer has not come in time: a welcome in
   assert.equal(piece, 60_000);
 });
 
-test("a worker sends one beat in each of its pauses, however often it has dialled, and none after " +
-  "its end", async () => {
+test("a worker sends one beat in each of its pauses, however often it has dialled, and none " +
+  "after its end", async () => {
   const desk = new Desk();
   desk.beatMs = 1000;
   await desk.open();

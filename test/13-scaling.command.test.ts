@@ -72,7 +72,8 @@ test("runCommand() kills a program that prints without end, on either stream", a
   }
 });
 
-test("runCommand() keeps 4,096 characters of a line, and lets a program print a mebibyte", async () => {
+test("runCommand() keeps 4,096 characters of a line, and lets a program print a " +
+  "mebibyte", async () => {
   const long = (letter: string) => `head -c 5000 /dev/zero | tr '\\0' ${letter}`;
   assert.equal((await sh(long("x"))).line, "x".repeat(4096));
   const { failure } = await sh(`${long("y")} >&2; exit 3`);

@@ -482,7 +482,8 @@ test("health is told again after each new connection, also when nothing has chan
   assert.equal(told.length, 2, "not after its end");
 });
 
-test("a worker tries a hundred ports for a service, and holds none that it cannot have", async () => {
+test("a worker tries a hundred ports for a service, and holds none that it cannot " +
+  "have", async () => {
   const world = new SimWorld({ seed: 1 });
   const { network } = world.host("w");
   const services = new WorkerServices({

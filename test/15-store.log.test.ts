@@ -7,9 +7,9 @@ import { execFile, spawn, spawnSync } from "node:child_process";
 import { mkdtemp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 import { nodeHost, seededRandom, type Host } from "#host";
-import { LogError } from "#log";
+import { Log, LogError } from "#log";
 import { SimWorld } from "#simhost";
 import {
   dumpResp,
@@ -418,26 +418,58 @@ test("a failed fsync stops the store: nothing is answered, nothing more is taken
   await world.settle(opened.close().catch(() => {}));
 });
 
-test("a store has its folder until its log is closed, and has let go of it when it is", async (t) => {
-  const { world, host, open } = room();
-  const gates: (() => void)[] = [];
-  const slow = () => new Promise<void>((resolve) => gates.push(resolve));
+/** Replaces what `slow` waits for: each call goes on when the test opens its gate. */
+function gated(t: TestContext, host: Host) {
+  const gates: { name: string; open: () => void }[] = [];
+  const at = (name: string) => new Promise<void>((open) => gates.push({ name, open }));
   const lock = host.storage.lock.bind(host.storage);
   t.mock.method(host.storage, "lock", async (path: string) => {
     const { release } = await lock(path);
-    return { release: () => slow().then(release) };
+    return { release: () => at("release").then(release) };
   });
+  const { close } = Log.prototype;
+  t.mock.method(Log.prototype, "close", async function (this: Log) {
+    await at("close");
+    await close.call(this);
+  });
+  t.mock.method(StoreLog.prototype, "commit", () => at("commit"));
+  return gates;
+}
+
+test("a store that cannot be opened has closed its log, and then let go of its folder, before it " +
+  "says so", async (t) => {
+  const { world, host } = room();
+  const { openLog } = await import("#log");
+  const log = await world.settle(openLog({ host, dir: `${DIR}/log` }));
+  log.append(Buffer.from("hello\r\n"));
+  await world.settle(log.close());
+  const gates = gated(t, host);
+  let failed = false;
+  const opening = openStore({ host, dir: DIR }).catch(() => { failed = true; });
+  for (const name of ["close", "release"]) {
+    await world.run(world.now + 100);
+    assert.deepEqual([gates.at(-1)?.name, failed], [name, false]);
+    gates.at(-1)!.open();
+  }
+  await world.settle(opening);
+  assert.deepEqual([gates.length, failed], [2, true]);
+});
+
+test("a store that is closed commits, closes its log and lets go of its folder, in " +
+  "turn", async (t) => {
+  const { world, host, open } = room();
+  const gates = gated(t, host);
   const opened = await open({ host });
-  t.mock.method(StoreLog.prototype, "close", slow);
   let closed = false;
   const closing = opened.close().then(() => { closed = true; });
-  for (let waits = 1; waits <= 2; waits++) {
+  for (const name of ["commit", "close", "release"]) {
     await world.run(world.now + 100);
     await assert.rejects(open(), { code: "ELOCKED" });
-    assert.deepEqual([gates.length, closed], [waits, false]);
-    gates.at(-1)!();
+    assert.deepEqual([gates.at(-1)?.name, closed], [name, false]);
+    gates.at(-1)!.open();
   }
   await world.settle(closing);
+  assert.deepEqual([gates.length, closed], [3, true]);
   t.mock.restoreAll();
   const next = await open();
   await world.settle(next.close());
