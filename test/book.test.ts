@@ -1,5 +1,6 @@
 /** The book: every link leads somewhere, nothing comes from elsewhere, and answers are folded. */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { join, posix } from "node:path";
 import { before, test } from "node:test";
 import vm from "node:vm";
@@ -8,6 +9,7 @@ import { makeBook, type Files } from "../scripts/book/book.ts";
 import { inline } from "../scripts/book/inline.ts";
 import { termsOf } from "../scripts/book/terms.ts";
 import { listChapters } from "../scripts/lib/chapters.mjs";
+import { programArguments } from "../scripts/lib/compiled.mjs";
 
 const ROOT = join(import.meta.dirname, "..");
 const links: Rendering = {
@@ -22,6 +24,15 @@ before(() => {
   files = makeBook(ROOT);
   pages = [...files].flatMap(([name, content]) =>
     name.endsWith(".html") ? [[name, String(content)] as const] : []);
+});
+
+test("the book says where it cannot be written, and how to have it elsewhere", () => {
+  const program = programArguments(ROOT, "scripts/book/main.ts");
+  const { status, stderr } = spawnSync(process.execPath,
+    [...program, "--out", join(ROOT, "package.json", "book")], { cwd: ROOT, encoding: "utf8" });
+  assert.equal(status, 1);
+  assert.match(stderr,
+    /^Cannot make the book: .*package\.json is not yours to write into \(E\w+\)\. .*--out DIR\n$/);
 });
 
 test("every link and every picture of the book leads to something that is in it", () => {

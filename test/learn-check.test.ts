@@ -4,7 +4,9 @@
  */
 import assert from "node:assert/strict";
 import {
+  chmodSync,
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -507,6 +509,22 @@ test("learn check takes the word of a test run for what passes without a break",
   );
   assert.equal(problems.length, 1, JSON.stringify(problems, null, 2));
   assert.match(problems[0]?.message ?? "", /^with the patch.*does not run/);
+});
+
+test("a sandbox of a closed checkout can be changed, and is removed", async () => {
+  const root = project({ "package.json": "{}", "src/a.ts": "export const a = 1;\n" });
+  const closed = [join(root, "src/a.ts"), join(root, "src"), root];
+  for (const path of closed) chmodSync(path, 0o555);
+  const sandbox = makeSandbox(root);
+  try {
+    for (const path of ["src/a.ts", "src"]) {
+      assert.equal(statSync(join(sandbox.root, path)).mode & 0o200, 0o200, path);
+    }
+  } finally {
+    for (const path of closed.reverse()) chmodSync(path, 0o755);
+    sandbox.remove();
+  }
+  assert.ok(!existsSync(sandbox.root));
 });
 
 test("a sandbox runs package scripts without npm, with the arguments and variables that npm " +

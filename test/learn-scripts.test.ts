@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import {
-  chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync,
-  symlinkSync, writeFileSync,
+  chmodSync, chownSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync,
+  rmSync, symlinkSync, writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -157,6 +157,14 @@ test("a script that cannot write into the checkout says which path, why and what
     assert.ok(said.err.startsWith(`Cannot write ${root}/dist: ${why}\n`), said.err);
     assert.ok(said.err.includes(`git clone ${word} ~/titan`), said.err);
     assert.doesNotMatch(said.err, /^ {4}at /m);
+  }
+  if (process.getuid?.() === 0) { // only root gives folders away
+    const own = join(root, "own");
+    mkdirSync(own, { recursive: true });
+    chownSync(own, 1, 1);
+    const said = failing(thrown("EACCES", join(own, "log")));
+    assert.match(said.err, /own\/log: permission denied\nown\/ is another user's, .*sudo chown -R /);
+    chownSync(own, 0, 0);
   }
   // A bug elsewhere keeps its stack: no advice about the checkout would help.
   for (const throws of [thrown("EACCES", "/elsewhere"), thrown("ENOENT", join(root, "dist"))]) {
