@@ -413,10 +413,14 @@ test("endHolders() ends a program that keeps the output of a dead child open, an
       '  { stdio: "inherit", detached: true }).unref();\nconsole.log("said");\n');
     writeFileSync(join(root, "parent.mjs"), 'import { spawn } from "node:child_process";\n' +
       `import { endHolders } from ${JSON.stringify(join(ROOT, "scripts/lib/holders.mjs"))};\n` +
+      // What holds no more than we hold ourselves is left alone.
+      'const ours = ["ignore", "ignore", "inherit"];\n' +
+      'const other = spawn(process.execPath, ["-e", "setInterval(Date, 9)"], { stdio: ours });\n' +
       "const held = endHolders();\n" +
-      'const child = spawn(process.execPath, ["child.mjs"]);\n' +
+      'const child = spawn(process.execPath, ["child.mjs"], { stdio: [0, "pipe", 2] });\n' +
       'child.stdout.on("data", (text) => process.stdout.write(text));\n' +
-      'child.on("close", () => console.log(held().length, held()[0]));\n');
+      'child.on("close", () => {\n' +
+      "  console.log(held().length, held()[0]);\n  other.kill();\n});\n");
     const { status, stdout, stderr } = spawnSync(process.execPath, ["parent.mjs"],
       { cwd: root, timeout: 60_000, encoding: "utf8" });
     assert.equal(status, 0, stderr);
