@@ -85,7 +85,8 @@ test("encode() in another process", () => {
   assert.equal(out, "least 9\\n");
 });
 `,
-  "lessons/05-log/README.md": "# 05. Log: what was said\n",
+  "lessons/05-log/README.md":
+    "# 05. Log: what was said\n\n## Exercise\n\nWrite `decode` first, then `encode`.\n",
   "lessons/05-log/hints.md":
     "# Hints\n\n## encode\n\n### 1\n\na\n\n### 2\n\nb\n\n### 3\n\nc\n\n" +
     "## decode\n\n### 1\n\nd\n\n### 2\n\ne\n\n### 3\n\nf\n",
@@ -205,7 +206,7 @@ test("learn without an own/ folder draws the map and runs nothing", async () => 
   const { code, out } = await learn("");
   assert.equal(code, 0);
   assert.match(out, /^ {2}00-tour\s+to read$/m);
-  assert.match(out, /^> 05-log\s+to read; to write: encode, decode$/m);
+  assert.match(out, /^> 05-log\s+to read; to write: decode, encode$/m);
   assert.match(out, /^ {2}07-queue\s+to read; to write: first$/m);
   assert.match(out, /Next: lessons\/05-log\/README\.md, then npm run learn start 5/);
 });
@@ -304,7 +305,7 @@ test("learn start of a chapter with several files: own/log.ts passes on own/log/
   assert.match(readFileSync(own("log.ts"), "utf8"), /export \* from "\.\/log\/mod\.ts";/);
   assert.match(
     (await learn("")).out,
-    /05-log\s+begun: own\/log\.ts; still to write: encode, decode/,
+    /05-log\s+begun: own\/log\.ts; still to write: decode, encode/,
   );
   solve("log/record.ts", "decode", "return Number(text.slice(6));");
   solve(

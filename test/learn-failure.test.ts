@@ -167,6 +167,35 @@ test("${name}() ends (always)", async () => {
   }
 });
 
+test("the files beside one with a loop without an end are not waited for", () => {
+  const root = mkdtempSync(join(tmpdir(), "titan-endless-"));
+  try {
+    const begin = 'import { test } from "node:test";\n';
+    const long = "setTimeout(resolve, 120_000)";
+    writeFileSync(join(root, "loop.test.mjs"), `${begin}test("loops", () => { for (;;); });\n`);
+    writeFileSync(join(root, "long.test.mjs"),
+      `${begin}test("is long", () => new Promise((resolve) => ${long}));\n`);
+    const report = join(root, "summary.json");
+    const job = {
+      files: ["loop", "long"].map((name) => join(root, `${name}.test.mjs`)), names: [], report,
+      flags: [`--import=${join(ROOT, "scripts/lib/endless.mjs")}`], concurrency: 2,
+      timeoutMs: 200_000, fileTimeoutMs: 200_000, output: "passed", endless: true,
+    };
+    const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+    const { signal, stderr } = spawnSync(process.execPath,
+      [join(ROOT, "scripts/lib/test-runner.mjs"), JSON.stringify(job)], {
+        cwd: root, timeout: 100_000, encoding: "utf8",
+        env: { ...env, TITAN_ENDLESS: root, TITAN_ENDLESS_CPU_MS: "900" },
+      });
+    assert.equal(signal, null, stderr);
+    assert.ok(readdirSync(root).some((name) => name.startsWith("endless-")));
+    const { passed, ran } = JSON.parse(readFileSync(report, "utf8"));
+    assert.deepEqual([passed, ran], [[], 0]);
+  } finally {
+    rmSync(root, { recursive: true, force: true });
+  }
+});
+
 /** What connections do not say, nobody else will; a timer may be long. */
 const WAITS = `import { createServer, connect } from "node:net";
 import { test } from "node:test";
