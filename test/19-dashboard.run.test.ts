@@ -12,6 +12,7 @@ import {
 import {
   boxOf, drawPicture, edgesInside, NODE, type Picture,
 } from "../src/dashboard/page/graph/picture.ts";
+import { nameOf } from "../src/dashboard/page/graph/node.ts";
 import { Attempts, type JobFact } from "../src/dashboard/page/timeline/attempts.ts";
 import {
   barsOf, visibleBars, type Bar, type TimedJob,
@@ -85,6 +86,10 @@ test("a stack counts the states of its jobs, and shows the worst", () => {
   ]);
   assert.equal(stateOf(node, statusOf), "FAILED");
   assert.equal(stateOf({ key: "a", jobs: [60] }, statusOf), "COMPLETED");
+  const shown = (at: number) => ({ id: `align-${at}`, status: statusOf(at), note: "" });
+  assert.equal(nameOf(node, shown),
+    "200 jobs: align-1 …, 151 completed, 48 running, 1 failed", "a long name is cut at its end");
+  assert.equal(nameOf({ key: "a", jobs: [60] }, shown), "align-60, completed");
 });
 
 /** A grid of jobs, each behind those above and before it. */

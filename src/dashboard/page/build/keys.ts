@@ -73,11 +73,7 @@ function plain(context: Context, event: KeyboardEvent): boolean {
     }
     case " ":
       if (focus === undefined) return false;
-      update(context, onBoard((board) => {
-        const keys = new Set(board.selection);
-        if (!keys.delete(focus)) keys.add(focus);
-        return selected(board, keys);
-      }));
+      pin(context, focus);
       return true;
     case "c":
       if (focus === undefined) return false;
@@ -96,6 +92,20 @@ function focusOf({ target }: KeyboardEvent): string | undefined {
   return (target as HTMLElement).dataset["key"];
 }
 
+/** Chosen with the space bar: the arrows leave them chosen, as long as nothing else is. */
+const pinned = new Set<string>();
+
+function pin(context: Context, focus: string): void {
+  const keys = new Set(currentDesk().board.selection);
+  const wasPinned = pinned.delete(focus) && keys.delete(focus);
+  if (!wasPinned) {
+    pinned.add(focus);
+    keys.add(focus);
+  }
+  update(context, onBoard((board) => selected(board, keys)));
+  context.announce(`${focus} ${wasPinned ? "is left out" : "stays selected"}`);
+}
+
 function walk(context: Context, direction: Direction, focus: string | undefined): void {
   const { board } = currentDesk();
   const from = focus ?? board.document.jobs[0]?.key;
@@ -103,7 +113,8 @@ function walk(context: Context, direction: Direction, focus: string | undefined)
   const to =
     focus === undefined ? from : neighbour(board.document, board.positions, from, direction);
   if (to === undefined) return;
-  update(context, onBoard((now) => selected(now, [to])));
+  update(context, onBoard((now) =>
+    selected(now, [...[...pinned].filter((key) => now.selection.has(key)), to])));
   look(context, to);
   focusNode(to);
 }

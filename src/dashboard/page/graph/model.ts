@@ -1,7 +1,7 @@
 /**
  * Lesson 19: the nodes of a run's picture. A node is a job, or a stack of jobs that are alike.
  *
- *     split ─▶ part-1 … part-400 ─▶ join      three nodes: split, "part-1 and 399 more", join
+ *     split ─▶ part-1 … part-400 ─▶ join      three nodes: split, "400 jobs: part-1 …", join
  *
  * Jobs that wait for the same jobs, are waited for by the same jobs, and are of one kind tell a
  * reader nothing by standing apart: from STACK_FROM of them on they are one node with a count for

@@ -27,9 +27,10 @@ export function nameOf(node: GraphNode, shown: (job: number) => Shown): string {
   return `${titleOf(node, shown)}, ${counts.join(", ")}`;
 }
 
+/** Of a stack the number comes first: a long name is cut at its end. */
 export function titleOf(node: GraphNode, shown: (job: number) => Shown): string {
   const { id } = shown(node.jobs[0]!);
-  return node.jobs.length === 1 ? id : `${id} and ${node.jobs.length - 1} more`;
+  return node.jobs.length === 1 ? id : `${node.jobs.length} jobs: ${id} …`;
 }
 
 export interface NodeLook {
