@@ -63,7 +63,7 @@ try {
     { name: "approvals", path: "/approvals", theme: "light", shows: "Approvals" },
     { name: "services", path: "/services", theme: "light", shows: "Services" },
     { name: "agents", path: "/agents", theme: "light", shows: "Agents" },
-    { name: "constructor", path: "/constructor", theme: "light", height: 640,
+    { name: "constructor", path: "/constructor", theme: "light", height: 600,
       shows: "Constructor",
       types: { into: "YAML", text: PIPELINE } },
     { name: "past", path: `/runs/${past}?at=1`, theme: "light", height: 1040, shows: "append",
