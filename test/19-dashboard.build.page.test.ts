@@ -362,6 +362,13 @@ test("each text can be saved as a file of its name", { skip }, async () => {
   assert.match(saved[2]!, /^kept\.py: from titan [^]*"kept"/);
   await page.click("tab", "YAML");
   await page.find("textbox", "YAML");
+  await page.resize({ width: 320, height: 640 });
+  assert.ok(await page.evaluate(() => {
+    const [own, all] = [".build-tabs > :last-child", ".build-tabs"].map((each) =>
+      document.querySelector(each)!.getBoundingClientRect());
+    return own!.width > 20 && own!.right <= all!.right && own!.bottom <= all!.bottom;
+  }), "the last button is in sight in a narrow window, too");
+  await page.resize(SIZE);
 });
 
 test("a newcomer draws six jobs with a gate, runs them, and watches", { skip }, async () => {
