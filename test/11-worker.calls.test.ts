@@ -340,6 +340,19 @@ test("a call's output stops while nobody reads, goes on, and comes before its en
   assert.equal(String((await end(calls, "double", {}, "2")).result), "4");
 });
 
+test("a call that ends while its reader has stopped does not stop the next one", async () => {
+  const calls = pool(1);
+  writeFileSync(join(project, "brief.mjs"), 'export default () => { console.log("brief"); };');
+  for (let round = 0; round < 10; round++) {
+    const onOutput = (): void => {
+      running.pauseOutput(); // its end may be in the same bytes
+      setImmediate(() => running.resumeOutput());
+    };
+    const { running } = start(calls, "brief.mjs#default", { onOutput });
+    assert.equal((await running.done).status, "ok");
+  }
+});
+
 test("a call that is cancelled while nobody reads leaves its process to end", async () => {
   const calls = pool(1);
   const mark = join(project, "begun");
