@@ -121,6 +121,10 @@ test("start() fails an attempt by its kind: not found, not executable, exit, sig
       ["failed", "not-found", 'Cannot start "./nope/tool": no such file'],
     ],
     [
+      { type: "command", argv: ["echo", "x".repeat(5_000_000)] },
+      ["failed", "bad-input", 'Cannot start "echo": its arguments and environment are too long'],
+    ],
+    [
       { type: "command", argv: ["echo", "a\0b"] },
       ["failed", "bad-input", 'Cannot start "echo": an argument or variable contains a NUL byte'],
     ],

@@ -468,6 +468,19 @@ test("Sweeper spares the processes of an attempt that has begun again", { skip }
   }
 });
 
+test("a reaper is deaf to what ends this process' group: it has to outlive that", { skip },
+  async () => {
+    const job = sh("exec sleep 1000");
+    const deaf = (1 << 0) | (1 << 1) | (1 << 14); // HUP, INT, TERM
+    await eventually("it ignores them", () => {
+      const status = readFileSync(`/proc/${processCounts().reaper}/status`, "utf8");
+      const ignored = Number.parseInt(/^SigIgn:\t[0-9a-f]*([0-9a-f]{8})$/m.exec(status)![1]!, 16);
+      return (ignored & deaf) === deaf;
+    });
+    job.child.signal("SIGKILL");
+    await job.ended;
+  });
+
 test("a reaper that is killed alone is replaced at once, and the new one knows all that the old " +
   "one did", { skip }, async (t) => {
   const [sleeper, daemon] = [1, 2].map((n) => `${4_000_000 + process.pid}.${n}`);

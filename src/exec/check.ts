@@ -24,9 +24,8 @@ export function runCheck(options: CheckOptions): Promise<string | undefined> {
   return new Promise((resolve) => {
     let why: string | undefined;
     let child: Child | undefined;
-    let over = false;
+    // After its end nobody reads the reason, and a signal is for nobody.
     const stop = (reason: string): void => {
-      if (over) return;
       why = reason;
       child?.signal("SIGKILL");
     };
@@ -39,7 +38,6 @@ export function runCheck(options: CheckOptions): Promise<string | undefined> {
       argv, cwd, env,
       onOutput: () => undefined,
       onExit: (exit) => {
-        over = true;
         timer.cancel();
         resolve(why ?? whyFailed(argv[0] ?? "", exit));
       },
