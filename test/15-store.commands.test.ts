@@ -641,6 +641,14 @@ test("AUTH comes first when there is a password, and compares whatever the lengt
   assert.equal(open.ask("AUTH", "default", "any"), "OK");
 });
 
+test("CLIENT SETINFO takes names of 256 bytes, and no longer ones", () => {
+  const { ask } = fixture();
+  assert.equal(ask("CLIENT", "SETINFO", "lib-name", "n".repeat(256)), "OK");
+  assert.match(ask("CLIENT", "INFO") as string, / lib-name=n{256} /);
+  const { text } = ask("CLIENT", "SETINFO", "lib-name", "n".repeat(257)) as Refusal;
+  assert.equal(text, "ERR lib-name is at most 256 bytes long.");
+});
+
 test("INFO has seven sections, each of which can be asked for by its name", () => {
   const { ask } = fixture();
   ask("SET", "k", "v");
