@@ -424,6 +424,7 @@ test("progressOn() has one line on a terminal, and in a pipe the first name that
     progress.end();
     return text;
   };
+  assert.match(play({ isTTY: true, columns: 0 }), /fails: ✖ scan\(\) says where to read on/);
   assert.equal(play({}), "✖ scan() says where to read on, and what it needs\n");
   assert.deepEqual(play({ isTTY: true }).split("\r\x1b[K"), [
     "", "  1 test passes", "  1 test passes, 1 fails: ✖ scan() says …".slice(0, 38) + "…",

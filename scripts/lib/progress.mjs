@@ -9,7 +9,7 @@
  * Test: test/learn-failure.test.ts
  */
 
-/** Of a terminal that does not say how wide it is. */
+/** Of a terminal that does not say how wide it is, or says 0. */
 const COLUMNS = 80;
 /** To the start of the line, and nothing on it. */
 const CLEAR = "\r\x1b[K";
@@ -25,7 +25,7 @@ export function progressOn(out) {
     if (!out.isTTY) return;
     const fails = failed === 0 ? "" : `, ${failed} fail${failed === 1 ? "s" : ""}: ✖ ${first}`;
     const line = `  ${passed} test${passed === 1 ? " passes" : "s pass"}${fails}`;
-    const room = (out.columns ?? COLUMNS) - 1;
+    const room = (out.columns || COLUMNS) - 1;
     out.write(`${CLEAR}${line.length > room ? `${line.slice(0, room - 1)}…` : line}`);
   };
   return {
