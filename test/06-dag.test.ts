@@ -68,7 +68,7 @@ function assertSame(dag: Dag, model: Model): void {
     assert.deepEqual(new Set(dag.children(i)), model.children[i]!, `children of ${i}`);
     assert.equal(dag.isSettled(i), model.settled[i], `settled ${i}`);
   }
-  assert.deepEqual(dag.ready(), model.ready());
+  assert.deepEqual(dag.ready(), model.ready(), "the jobs that are ready");
   assertTopological(dag);
 }
 
