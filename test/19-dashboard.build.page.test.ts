@@ -371,6 +371,40 @@ test("each text can be saved as a file of its name", { skip }, async () => {
   await page.resize(SIZE);
 });
 
+test("a message of success goes away by itself, one of a problem stays", { skip }, async () => {
+  const READ_MS = 8_000;
+  await page.evaluate((ms) => {
+    const own = window as unknown as { ripe: (() => void)[]; setTimeout: unknown };
+    own.ripe = [];
+    const real = window.setTimeout;
+    own.setTimeout = (work: () => void, after: number) =>
+      (after === ms ? own.ripe.push(work) : real(work, after));
+  }, READ_MS);
+  const pass = (): Promise<void> => page.evaluate(() => {
+    for (const work of (window as unknown as { ripe: (() => void)[] }).ripe.splice(0)) work();
+  });
+  const shown = (kind: string, count: number): Promise<unknown> =>
+    page.until(`${count} messages are shown`, (name, wanted) =>
+      document.querySelectorAll(`.notice-${name}`).length === wanted, kind, count);
+  await page.evaluate(() => {
+    for (const each of document.querySelectorAll<HTMLElement>(".notice button")) each.click();
+  });
+  for (const kind of ["done", "problem"]) await shown(kind, 0);
+  await write("name: good\njobs: [{id: a, run: x}]\n");
+  await page.click("button", "Validate");
+  await shown("done", 1);
+  await pass();
+  await shown("done", 0);
+  await write("name: bad\njobs: [{id: a, run: x, priority: high}]\n");
+  await page.click("button", "Validate");
+  await shown("problem", 1);
+  await pass();
+  await page.click("button", "Fit");
+  await shown("problem", 1);
+  await page.click("button", "Close this message");
+  await shown("problem", 0);
+});
+
 test("a newcomer draws six jobs with a gate, runs them, and watches", { skip }, async () => {
   await write("name: first\njobs: []\n");
   await page.until("the empty canvas says how to begin, and nothing is wrong yet", () =>
