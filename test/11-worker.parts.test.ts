@@ -69,11 +69,11 @@ test("a check that is under way when its service ends tells nothing, and is the 
 
 test("one report of a service's health is under way at a time", async () => {
   const world = new SimWorld({ seed: 1 });
-  const sends: ReturnType<typeof gate>[] = [];
+  const sends: ReturnType<typeof gate<void>>[] = [];
   const services = new WorkerServices({
     host: world.host("w"), ports: { from: 5000, to: 5000 }, name: () => "w",
     send: () => {
-      const sent = gate();
+      const sent = gate<void>();
       sends.push(sent);
       return sent.opened;
     },

@@ -389,7 +389,8 @@ test("what is typed while a value is being written stays, and can be written nex
   await page.press("End");
   await page.type(" and more");
   await page.evaluate(() => (window as unknown as { held: () => void }).held());
-  await page.until("the page has the answer", () => /slow is written/.test(document.body.innerText));
+  await page.until("the page has the answer",
+    () => /slow is written/.test(document.body.innerText));
   assert.equal(await page.evaluate(() => document.querySelector("textarea")!.value),
     "two and more");
   await page.click("button", "Write…");

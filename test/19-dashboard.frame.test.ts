@@ -49,7 +49,7 @@ test("each link of the navigation leads to its view, which a reload shows again"
   await page.find("heading", "Nothing here");
 });
 
-test("what gets the focus behind the bar comes out from under it", { skip: noBrowser }, async () => {
+test("what gets the focus behind the bar comes out of it", { skip: noBrowser }, async () => {
   for (const width of [WIDE.width, 700]) {
     await page.resize({ width, height: 300 });
     await page.navigate(scene.url);

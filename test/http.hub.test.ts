@@ -300,8 +300,8 @@ test("details are asked for while somebody wants them, who gets those of before,
   assert.deepEqual(master.wishes.slice(3), [true, false, true], "a run's page wants them");
 });
 
-test("what a reader wants is looked at when it comes and goes, not for each other one", async () => {
-  const world = new SimWorld(1);
+test("what a reader wants is looked at when it comes and goes, no more often", async () => {
+  const world = new SimWorld({ seed: 1 });
   const master = new FakeMaster();
   const host = world.host("http");
   const hub = new EventHub({

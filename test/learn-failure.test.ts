@@ -459,7 +459,8 @@ test("endHolders() ends a program that keeps the output of a dead child open, an
     rmSync(root, { recursive: true });
   }
   const held = { ran: 1, passed: [], failed: [], skipped: [], lines: [], held: ["sleep 9", "b"] };
-  assert.match(tellHeld(held).join("\n"), /left a program running .*, and 1 more; .*\n {2}sleep 9$/);
+  const told = tellHeld(held).join("\n");
+  assert.match(told, /left a program running .*, and 1 more; .*\n {2}sleep 9$/);
   assert.deepEqual(tellHeld({ ...held, held: [] }), []);
 });
 

@@ -163,7 +163,8 @@ test("a script that cannot write into the checkout says which path, why and what
     mkdirSync(own, { recursive: true });
     chownSync(own, 1, 1);
     const said = failing(thrown("EACCES", join(own, "log")));
-    assert.match(said.err, /own\/log: permission denied\nown\/ is another user's, .*sudo chown -R /);
+    const told = /own\/log: permission denied\nown\/ is another user's, .*sudo chown -R /;
+    assert.match(said.err, told);
     chownSync(own, 0, 0);
   }
   // A bug elsewhere keeps its stack: no advice about the checkout would help.

@@ -169,7 +169,8 @@ function offer({ chapter: { number } }: Opened): string {
   const [next] = listChapters().filter((chapter) => chapter.number > number);
   return `\nAll of it passes. Now 200 lives on it:  npm run learn sim ${number}\n` +
     `             a real cluster on it:  npm run learn cluster ${number}\n` +
-    (next === undefined ? "" : `                 the next chapter:  lessons/${next.id}/README.md\n`);
+    (next === undefined ? ""
+      : `                 the next chapter:  lessons/${next.id}/README.md\n`);
 }
 
 function explain(
@@ -188,7 +189,8 @@ function explain(
   // Its process is ended: what had passed in it may not have been heard of.
   const endless = summary.failed.find(({ failure }) => failure.isEndless);
   lines.push("", endless === undefined ? `${passed.length} of ${ran} tests pass.`
-    : `A loop without an end has stopped the tests, in: ${endless.name}. Not all of them have run.`);
+    : `A loop without an end has stopped the tests, in: ${endless.name}. ` +
+      "Not all of them have run.");
   process.stdout.write(`${lines.join("\n")}\n`);
 }
 

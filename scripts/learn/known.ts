@@ -4,8 +4,8 @@
  *
  *     own/.map.json    by chapter: hash, done, text
  *
- * A chapter's tests run on the reader's files of that chapter alone, and on ours of all others, so a
- * change in own/dag leaves what is known of own/log.
+ * A chapter's tests run on the reader's files of that chapter alone, and on ours of all others. So
+ * a change in own/dag leaves what is known of own/log.
  * Test: test/learn-companion.test.ts
  */
 import { existsSync, readFileSync } from "node:fs";
@@ -43,7 +43,7 @@ export class Known {
     this.#now = { ...readNote(root, "map") };
   }
 
-  /** Of the files as they are. To be asked for before the tests are run: they may change meanwhile. */
+  /** Of the files as they are: to be asked for before the tests, during which they may change. */
   hashOf(opened: Opened): string {
     this.#common ??= this.#hash(["src", "test"].flatMap((folder) => this.#filesIn(folder))
       .concat("package.json"));

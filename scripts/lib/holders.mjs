@@ -5,7 +5,7 @@
  *     test-runner.mjs ──socket── a process of tests, which is done
  *                        └────── sleep 1000, which it has started with stdio "inherit"
  *
- * Whoever reads that output waits for its end, and so for the last program that may still write. The
+ * A reader of that output waits for its end, and so for the last program that may still write. The
  * process has said all by then, so the others are ended, and named.
  * Left out: other systems than Linux, where nobody tells what a program has open. There the time of
  * the file ends the wait.

@@ -3,7 +3,7 @@
  * How far the tests of a chapter are, for somebody who waits. What is wrong is told at the end, and
  * should be on the screen then: a list of all that passes would push it out.
  *
- *     a terminal    one line, written over:   31 tests pass, 1 fails: ✖ settle() of a job twice, or…
+ *     a terminal    one line, written over:   31 tests pass, 1 fails: ✖ settle() of a job twi…
  *     a pipe        the first test that fails, by its name, when it does
  *
  * Test: test/learn-failure.test.ts

@@ -26,7 +26,7 @@ import summarise from "./reporter.mjs";
  *   fileTimeoutMs: number, names: string[], report: string,
  *   output: "now" | "late" | "passed" | "none", endless: boolean,
  * }} Job `flags` start the process of a file; `names` are patterns of the tests to be run; `late`
- *   is for a runner beside another one: all it has to say, once; `passed`: how far it is, for a caller
+ *   is for a runner beside another one: all it has to say, once; `passed`: how far it is, for one
  *   who tells the rest; `endless`: for code that may be a first draft
  */
 
@@ -37,7 +37,8 @@ const flags = [...job.flags, `--test-timeout=${job.timeoutMs}`];
 process.execArgv.splice(0, Infinity, ...flags);
 const enough = new AbortController();
 const options = {
-  signal: enough.signal, files: job.files, concurrency: job.concurrency, timeout: job.fileTimeoutMs, execArgv: flags,
+  signal: enough.signal, files: job.files, concurrency: job.concurrency,
+  timeout: job.fileTimeoutMs, execArgv: flags,
   ...(job.names.length > 0 && { testNamePatterns: job.names }),
 };
 

@@ -108,8 +108,8 @@ export class HttpDoor {
   }
 
   /**
-   * What has failed is tried again: there may have been no file descriptor left. Node 20 itself
-   * goes on failing where it could not read a module; it has to be started again.
+   * A part that has failed is tried again: there may have been no file descriptor left. Node 20
+   * itself goes on failing where it could not read a module; it has to be started again.
    */
   #load(): Promise<Serving> {
     return (this.#serving ??= this.#loader()

@@ -324,8 +324,9 @@ export class OutputStore {
   // #endregion
 
   /**
-   * The page with byte `from`, or the last page with `lastBytes` behind its beginning, in what there is now. Records have no way
-   * back, so this goes through them; but they stay here, and none of them is copied or sent.
+   * The page with byte `from`, or the last page with `lastBytes` behind its beginning, in what
+   * there is now. Records have no way back, so this goes through them; but they stay here, and none
+   * of them is copied or sent.
    */
   async #begin(name: string, reading: Reading): Promise<Position> {
     const { lastBytes, from } = reading;

@@ -280,8 +280,8 @@ export class Client extends RunCalls {
 
   /**
    * The output of a job. With `follow`, also the output to come, until the job ends. `lastBytes`:
-   * about so many at the end of what there is, and a few more. `from`: what is behind so many bytes,
-   * and a few before it; a first chunk without data has as `dropped` how many are left out.
+   * about so many at the end of what there is, and a few more. `from`: what is behind so many
+   * bytes, and a few before it; a first chunk without data has as `dropped` how many are left out.
    */
   async *logs(
     run: string,

@@ -144,7 +144,7 @@ function editor(
     await context.api.post(path, { value, was, keepTtl: true });
     context.dispatch({ type: "loaded", path, value: { ...found, value } });
     const now = context.latest().ui[name] as Draft | undefined;
-    // What was typed meanwhile stays, and is a change of what the key has now.
+    // A text that was typed meanwhile stays, and is a change of what the key has now.
     set(now === written || now === undefined ? undefined : { text: now.text, was: value });
     context.refresh();
   }, `${key} is written`);
