@@ -14,6 +14,7 @@ import {
   job, pipeline, SimCluster, type FakeExecutor, type FakeJob,
 } from "./11-worker.cluster.ts";
 import { SimWorld } from "#simhost";
+import type { Worker } from "#worker";
 import { checkHealth } from "../src/worker/check.ts";
 import { WorkerServices } from "../src/worker/services.ts";
 import { serviceSpec } from "./spec.support.ts";
@@ -53,6 +54,7 @@ interface Room {
   readonly cluster: SimCluster;
   readonly client: Client;
   readonly executor: FakeExecutor;
+  readonly worker: Worker;
   readonly servers: Servers;
   info(run: string, id?: string): Promise<ServiceInfo | undefined>;
   /** Until the service is in a phase. */
@@ -64,7 +66,7 @@ interface Room {
 async function room(options: { slots?: number } = {}): Promise<Room> {
   const cluster = new SimCluster();
   await cluster.startMaster();
-  const { executor } = cluster.startWorker("w1", { slots: options.slots ?? 4 });
+  const { executor, worker } = cluster.startWorker("w1", { slots: options.slots ?? 4 });
   const client = await cluster.connect();
   const servers = new Servers(cluster, "w1", executor);
   const info = async (run: string, id?: string): Promise<ServiceInfo | undefined> => {
@@ -72,7 +74,7 @@ async function room(options: { slots?: number } = {}): Promise<Room> {
     return jobs.find((each) => id === undefined || each.id === id)?.service;
   };
   return {
-    cluster, client, executor, servers, info,
+    cluster, client, executor, worker, servers, info,
     phase: async (run, phase, id) => {
       for (let tries = 0; tries < 5000; tries++) {
         const found = await info(run, id);
@@ -257,6 +259,7 @@ test("no two attempts of a worker have one port, and a port is free again after 
   await all.phase(run, "READY", "s7");
   const first = all.executor.jobs.map(({ request }) => request.port!);
   assert.equal(new Set(first).size, 8);
+  assert.equal(all.worker.counts().ports, 8, "they are held while the attempts run");
   for (const fake of [...all.executor.jobs]) fake.end({ status: "failed", kind: "exit" });
   await all.cluster.until(() => all.executor.jobs.length === 16);
   const second = all.executor.jobs.slice(8).map(({ request }) => request.port!);

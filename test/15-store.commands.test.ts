@@ -641,6 +641,15 @@ test("AUTH comes first when there is a password, and compares whatever the lengt
   assert.equal(open.ask("AUTH", "default", "any"), "OK");
 });
 
+test("FLUSHALL and FLUSHDB are both logged, as the former", () => {
+  for (const name of ["FLUSHALL", "FLUSHDB"]) {
+    const { ask, groups } = fixture();
+    ask("SET", "k", "v");
+    assert.equal(ask(name), "OK");
+    assert.deepEqual(groups, [[["set", "k", "v"]], [["flushall"]]]);
+  }
+});
+
 test("CLIENT SETINFO takes names of 256 bytes, and no longer ones", () => {
   const { ask } = fixture();
   assert.equal(ask("CLIENT", "SETINFO", "lib-name", "n".repeat(256)), "OK");
