@@ -7,6 +7,7 @@ import vm from "node:vm";
 import { render, type Rendering } from "../scripts/book/blocks.ts";
 import { makeBook, type Files } from "../scripts/book/book.ts";
 import { inline } from "../scripts/book/inline.ts";
+import { nearest, usesOf } from "../scripts/book/map.ts";
 import { termsOf } from "../scripts/book/terms.ts";
 import { listChapters } from "../scripts/lib/chapters.mjs";
 import { programArguments } from "../scripts/lib/compiled.mjs";
@@ -52,6 +53,25 @@ test("every link and every picture of the book leads to something that is in it"
   }
   assert.deepEqual(dead, []);
   assert.ok(count > 2000, `${count} links`);
+});
+
+test("the cover has a map: each chapter, and lines from those whose code it uses", () => {
+  const cover = String(files.get("index.html"));
+  const [map = ""] = /<svg class="map"[^]*<\/svg>/.exec(cover) ?? [];
+  const ids = listChapters(ROOT).filter(({ hasLesson }) => hasLesson).map(({ id }) => id);
+  const shown = [...map.matchAll(/<a href="([^"]+)\.html">/g)].map(([, id]) => id);
+  assert.deepEqual(shown, ids);
+  const uses = usesOf(ROOT, ids);
+  const lines = nearest(uses);
+  assert.equal([...map.matchAll(/<path /g)].length, lines.flat().length);
+  const names = (places: readonly number[] | undefined) => places?.map((at) => ids[at]);
+  const rpc = ids.indexOf("04-rpc");
+  // Its code uses src/queue and src/retry, too: those are later chapters.
+  assert.deepEqual(names(uses[rpc]), ["01-framing"]);
+  const store = ids.indexOf("15-store");
+  assert.ok(names(uses[store])!.includes("01-framing"), "by way of rpc");
+  assert.ok(!names(lines[store])!.includes("01-framing"), "where the line of rpc leads");
+  assert.deepEqual(nearest([[], [0], [0, 1], [0, 2]]), [[], [0], [1], [2]]);
 });
 
 test("every lesson has a page, on the way from one to the next", () => {

@@ -21,6 +21,7 @@ import {
   ahasHtml, coverHtml, everythingHtml, folderHtml, sourceHtml, wordsHtml,
 } from "./extras.ts";
 import { escapeHtml, inline, type Links, plain } from "./inline.ts";
+import { mapHtml } from "./map.ts";
 import { type Neighbour, pageOf } from "./page.ts";
 import { searchIndex } from "./search.ts";
 import { type Chapter, termsOf } from "./terms.ts";
@@ -73,7 +74,8 @@ class Book {
     for (const source of manuals) this.#page(source, {});
     const links = new Map(this.#lessons.map((source) => [source.id, this.#links(source)]));
     const linksOf = ({ id }: Chapter): Links => links.get(id)!;
-    this.#extra("index.html", "Titan", coverHtml(this.#lessons, manuals));
+    const map = mapHtml(this.#root, this.#lessons);
+    this.#extra("index.html", "Titan", coverHtml(this.#lessons, { manuals, map }));
     this.#extra("words.html", "Words", wordsHtml(termsOf(this.#lessons), linksOf));
     this.#extra("ahas.html", "Ahas", ahasHtml(this.#lessons, linksOf));
     const chapters = this.#lessons.map((source) => ({ ...source, ...this.#rendered(source) }));

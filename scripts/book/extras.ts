@@ -9,7 +9,9 @@ import { type Chapter, hookOf, questionOf, type Term } from "./terms.ts";
 /** A sentence of a chapter has the chapter's links. */
 type LinksOf = (chapter: Chapter) => Links;
 
-export function coverHtml(lessons: readonly Chapter[], manuals: readonly Chapter[]): string {
+export function coverHtml(
+  lessons: readonly Chapter[], { manuals, map }: { manuals: readonly Chapter[]; map: string },
+): string {
   const chapters = lessons.map((chapter) =>
     `<tr><td><a href="${chapter.file}">${chapter.id}</a></td>` +
     `<td>${escapeHtml(hookOf(chapter))}</td></tr>`);
@@ -20,6 +22,7 @@ export function coverHtml(lessons: readonly Chapter[], manuals: readonly Chapter
 tests; this book is the lessons and the manuals. <a href="start.html">Start here</a>, or with
 <a href="00-tour.html">the tour</a>.</p>
 <h2 id="the-lessons">The chapters</h2>
+${map}
 <div class="wide"><table><tbody>${chapters.join("\n")}</tbody></table></div>
 <p><a href="words.html">Words</a>, where they are defined and who uses them.
 <a href="ahas.html">Ahas</a>, one for each chapter. <a href="everything.html">Everything</a> on one
