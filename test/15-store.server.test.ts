@@ -105,6 +105,32 @@ async function room(
   };
 }
 
+test("close() waits until nobody can dial any more, and all clients are gone", async (t) => {
+  const world = new SimWorld({ seed: 1 });
+  const host = world.host("s");
+  const listen = host.network.listen.bind(host.network);
+  let letGo: () => void = () => undefined;
+  const slow = new Promise<void>((resolve) => { letGo = resolve; });
+  t.mock.method(host.network, "listen", async (...args: Parameters<typeof listen>) => {
+    const { close, ...address } = await listen(...args);
+    return { ...address, close: () => slow.then(close) };
+  });
+  const store = new Engine({ host });
+  const at = { host: "127.0.0.1", port: 6479 };
+  const server = await world.settle(startStore({ host, listen: at, store }));
+  let left: number | undefined;
+  const closing = server.close().then(() => { left = server.clients; });
+  await world.run(world.now + 100);
+  assert.equal(left, undefined);
+  const socket = await world.settle(world.host("c").network.dial({ host: "s", port: 6479 }));
+  socket.handle({ onData: () => undefined, onClose: () => undefined });
+  await world.run(world.now + 100);
+  assert.equal(server.clients, 1);
+  letGo();
+  await world.settle(closing);
+  assert.equal(left, 0);
+});
+
 test("startStore() answers all that arrived with one write", async () => {
   const { dial, over } = await room();
   const peer = await dial();
