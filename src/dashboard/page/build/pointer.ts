@@ -225,7 +225,7 @@ function doPinch(context: Context): void {
 
 // ── from the toolbar ─────────────────────────────────────────────────────────────────────────────
 
-/** Where a new job would come to stand: undefined: the pointer is not over the canvas. */
+/** Where a new job would come to stand. Undefined: the pointer is not over the canvas. */
 function placeUnder({ clientX, clientY }: MouseEvent): Box | undefined {
   const under = document.elementFromPoint(clientX, clientY)?.closest(".build-canvas");
   if (!under) return undefined;
