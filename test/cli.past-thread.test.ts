@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { Worker } from "node:worker_threads";
 import { answerHistory, History } from "#history";
 import { nodeHost } from "#host";
 import { openLog } from "#log";
@@ -38,7 +39,8 @@ const asked = (seq: number) => {
   return { kind: "moment", body, until: Infinity } as const;
 };
 
-test("a thread answers as a reader in place does, and errors keep their codes", async () => {
+test("a thread answers as a reader in place does, and errors keep their codes", async (t) => {
+  const terminate = t.mock.method(Worker.prototype, "terminate");
   const dir = await folder();
   const reader = readInThread(dir);
   try {
@@ -54,6 +56,7 @@ test("a thread answers as a reader in place does, and errors keep their codes", 
   } finally {
     await reader.close();
   }
+  assert.equal(terminate.mock.callCount(), 0, "it was asked to stop, and has");
 });
 
 test("a thread that dies leaves no question without an answer", async () => {
