@@ -41,6 +41,9 @@ const asked = (seq: number) => {
 
 test("a thread answers as a reader in place does, and errors keep their codes", async (t) => {
   const terminate = t.mock.method(Worker.prototype, "terminate");
+  const timers = (): number =>
+    process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+  const before = timers();
   const dir = await folder();
   const reader = readInThread(dir);
   try {
@@ -57,6 +60,7 @@ test("a thread answers as a reader in place does, and errors keep their codes", 
     await reader.close();
   }
   assert.equal(terminate.mock.callCount(), 0, "it was asked to stop, and has");
+  assert.equal(timers(), before, "nothing waits any more");
 });
 
 test("a thread that dies leaves no question without an answer", async () => {

@@ -2,8 +2,8 @@
  * The map of chapters on the cover: whose code uses that of which earlier chapter, as the imports
  * say, drawn by the same layout that draws pipelines (src/layout).
  *
- * Folders that no chapter is about, such as src/base and src/wire, are gone through. A line is left
- * out where a longer way along lines leads to the same chapter. Imports of types are no use.
+ * What is used by way of others counts, be they chapters or not (src/wire). A line is left out
+ * where a longer way along lines leads to the same chapter. Imports of types are no use.
  * Test: test/book.test.ts
  */
 import { existsSync, readFileSync } from "node:fs";
@@ -48,7 +48,7 @@ export function usesOf(root: string, ids: readonly string[]): number[][] {
       for (const used of importsOf(name)) {
         if (seen.has(used)) continue;
         seen.add(used);
-        if (!folders.includes(used)) look(used);
+        look(used);
       }
     };
     if (folder !== undefined) look(folder);
