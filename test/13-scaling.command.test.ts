@@ -21,11 +21,14 @@ test("runCommand() gives the first line that is not blank, and nothing of the re
   assert.deepEqual((await sh("exit 0")).line, "");
 });
 
-test("runCommand() leaves no timer behind, which would keep our process from its end", async () => {
-  const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
-  const before = timers();
+test("runCommand() clears its timers, which would keep our process from its end", async (t) => {
+  const set = t.mock.method(globalThis, "setTimeout");
+  const clear = t.mock.method(globalThis, "clearTimeout");
   await Promise.all([sh("exit 0"), sh("exit 3"), run(["./nobody"])]);
-  assert.equal(timers(), before);
+  const cleared = new Set(clear.mock.calls.map((call) => call.arguments[0]));
+  const limits = set.mock.calls.filter((call) => call.arguments[1] === 20_000);
+  assert.equal(limits.length, 3);
+  for (const { result } of limits) assert.ok(cleared.has(result));
 });
 
 test("runCommand() says why a program failed, in its own last words", async () => {

@@ -167,6 +167,27 @@ test("${name}() ends (always)", async () => {
   }
 });
 
+test("tests that compute one after the other, and never wait, are no loop without an end", () => {
+  const root = mkdtempSync(join(tmpdir(), "titan-endless-"));
+  try {
+    writeFileSync(join(root, "busy.test.mjs"), `import { test } from "node:test";
+for (let n = 0; n < 8; n++) test("busy " + n, () => {
+  const { user } = process.cpuUsage();
+  while (process.cpuUsage().user < user + 300_000);
+});
+`);
+    const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+    const { status, signal } = spawnSync(process.execPath,
+      [`--import=${join(ROOT, "scripts/lib/endless.mjs")}`, "busy.test.mjs"], {
+        cwd: root, timeout: 180_000,
+        env: { ...env, TITAN_ENDLESS: root, TITAN_ENDLESS_CPU_MS: "1200" },
+      });
+    assert.deepEqual([status, signal], [0, null]);
+  } finally {
+    rmSync(root, { recursive: true, force: true });
+  }
+});
+
 test("the files beside one with a loop without an end are not waited for", () => {
   const root = mkdtempSync(join(tmpdir(), "titan-endless-"));
   try {

@@ -3,7 +3,7 @@
  * Loaded into a process of tests of a reader's code: ends it when a loop in it never ends, and
  * writes down where it was.
  *
- *     main thread   counts its turns; a loop without an end takes none
+ *     main thread   counts its turns and its tests; in a loop without an end there are none
  *     thread        sees the count stand still while the process computes, stops the main thread as
  *                   a debugger does, and takes its stack
  *
@@ -18,7 +18,7 @@ import { join } from "node:path";
 import { isMainThread, Worker, workerData } from "node:worker_threads";
 import { RUNNING, watchTests } from "./waiting.mjs";
 
-/** The longest honest turn of a chapter's tests computes for a second. */
+/** The longest honest turn of a test computes for a second or two. */
 const MAX_TURN_CPU_MS = Number(process.env["TITAN_ENDLESS_CPU_MS"] ?? 5000);
 const LOOK_MS = Math.min(250, MAX_TURN_CPU_MS / 4);
 /** A loop that awaits is often inside Node. Another look, milliseconds later, finds its line. */
@@ -36,16 +36,20 @@ const STATE = `(Error.stackTraceLimit = 100, JSON.stringify({
 if (isMainThread) {
   const folder = process.env["TITAN_ENDLESS"];
   if (folder !== undefined) {
-    watch(folder);
-    watchTests(folder);
+    watchTests(folder, watch(folder));
   }
 } else judge(workerData.turns, workerData.folder);
 
-/** @param {string} folder for the report */
+/**
+ * @param {string} folder for the report
+ * @returns {() => void} to be called when a test begins: those that never wait are one turn
+ */
 function watch(folder) {
   const turns = new Int32Array(new SharedArrayBuffer(4));
-  setInterval(() => Atomics.add(turns, 0, 1), LOOK_MS).unref();
+  const turn = () => void Atomics.add(turns, 0, 1);
+  setInterval(turn, LOOK_MS).unref();
   new Worker(new URL(import.meta.url), { workerData: { turns, folder }, execArgv: [] }).unref();
+  return turn;
 }
 
 /** @param {Int32Array} turns @param {string} folder */

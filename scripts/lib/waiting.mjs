@@ -54,8 +54,9 @@ let waited = 0;
 /**
  * Makes each test that is declared from now on one that cannot wait without end.
  * @param {string} folder for the report of a process that does not end
+ * @param {() => void} [onBegin] of each test
  */
-export function watchTests(folder) {
+export function watchTests(folder, onBegin = () => undefined) {
   const [ms] = process.execArgv.flatMap((flag) => TEST_TIMEOUT.exec(flag)?.[1] ?? []);
   const timeout = ms === undefined ? {} : { timeout: Number(ms) };
   /** @param {...any} args name, options, function: each may be missing */
@@ -67,7 +68,10 @@ export function watchTests(folder) {
     // A function of two parameters gets a callback, and is left as it is.
     const result = typeof body !== "function" ? original(...args) : original(
       name, { ...timeout, ...options },
-      body.length > 1 ? body : (/** @type {any} */ context) => run(body, context));
+      body.length > 1 ? body : (/** @type {any} */ context) => {
+        onBegin();
+        return run(body, context);
+      });
     const over = () => {
       pending -= 1;
       if (pending === 0) endSoon(folder);
