@@ -433,8 +433,11 @@ test("processesOf() finds a process by its environment and by its folder, " +
 
 // ── the whole ────────────────────────────────────────────────────────────────────────────────────
 
+/** It plays half a minute of a cluster's life. A test of a reader's code gets less time. */
+const WHOLE_MS = 240_000;
+
 test("runChaos() finds every promise kept by a cluster that is killed, " +
-  "frozen and cut", { skip: linux }, async () => {
+  "frozen and cut", { skip: linux, timeout: WHOLE_MS }, async () => {
   await ensureBuilt();
   const seed = Math.floor(Math.random() * 1e6);
   const progress: string[] = [];
