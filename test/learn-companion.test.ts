@@ -10,6 +10,7 @@ import {
   readdirSync,
   readFileSync,
   realpathSync,
+  renameSync,
   rmSync,
   symlinkSync,
   utimesSync,
@@ -196,10 +197,14 @@ function program(
 }
 
 const own = (name: string): string => join(root, "own", name);
-const solve = (name: string, marker: string, body: string): void => {
+/** In one step, also with the time of another clock (in seconds): somebody may be watching. */
+const solve = (name: string, marker: string, body: string, at?: number): void => {
   const text = readFileSync(own(name), "utf8");
   assert.ok(text.includes(`throw new Error("Exercise: ${marker}");`));
-  writeFileSync(own(name), text.replace(`throw new Error("Exercise: ${marker}");`, body));
+  const fresh = join(root, "solved");
+  writeFileSync(fresh, text.replace(`throw new Error("Exercise: ${marker}");`, body));
+  if (at !== undefined) utimesSync(fresh, at, at);
+  renameSync(fresh, own(name));
 };
 
 test("learn without an own/ folder draws the map and runs nothing", async () => {
@@ -449,10 +454,8 @@ test("learn watch runs again when a file changes and when asked, and ends at q",
       if (waits(seen) <= step) return;
       step = waits(seen);
       if (step === 1) {
-        solve("queue.ts", "first", "return Math.min(...items);");
-        utimesSync(own("queue.ts"), 1, 1); // written by a clock that is behind
-      }
-      else type(step === 2 ? "r" : "q");
+        solve("queue.ts", "first", "return Math.min(...items);", 1); // its clock is behind
+      } else type(step === 2 ? "r" : "q");
     },
   });
   assert.equal(code, 0, out);
