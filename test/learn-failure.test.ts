@@ -171,16 +171,16 @@ test("tests that compute one after the other, and never wait, are no loop withou
   const root = mkdtempSync(join(tmpdir(), "titan-endless-"));
   try {
     writeFileSync(join(root, "busy.test.mjs"), `import { test } from "node:test";
-for (let n = 0; n < 8; n++) test("busy " + n, () => {
-  const { user } = process.cpuUsage();
-  while (process.cpuUsage().user < user + 300_000);
+const used = () => process.cpuUsage().user + process.cpuUsage().system;
+for (let n = 0; n < 12; n++) test("busy " + n, () => {
+  for (const end = used() + 200_000; used() < end;);
 });
 `);
     const { NODE_TEST_CONTEXT: _, ...env } = process.env;
     const { status, signal } = spawnSync(process.execPath,
       [`--import=${join(ROOT, "scripts/lib/endless.mjs")}`, "busy.test.mjs"], {
         cwd: root, timeout: 180_000,
-        env: { ...env, TITAN_ENDLESS: root, TITAN_ENDLESS_CPU_MS: "1200" },
+        env: { ...env, TITAN_ENDLESS: root, TITAN_ENDLESS_CPU_MS: "900" },
       });
     assert.deepEqual([status, signal], [0, null]);
   } finally {
@@ -210,8 +210,8 @@ test("the files beside one with a loop without an end are not waited for", () =>
       });
     assert.equal(signal, null, stderr);
     assert.ok(readdirSync(root).some((name) => name.startsWith("endless-")));
-    const { passed, ran } = JSON.parse(readFileSync(report, "utf8"));
-    assert.deepEqual([passed, ran], [[], 0]);
+    // Newer Nodes count a file that was ended as a test.
+    assert.deepEqual(JSON.parse(readFileSync(report, "utf8")).passed, []);
   } finally {
     rmSync(root, { recursive: true, force: true });
   }
