@@ -1,9 +1,10 @@
 /** What a machine adds to a lesson, and takes away again. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
-import { furnish, strip } from "../scripts/learn/captions.ts";
+import { furnish, furnishAll, strip } from "../scripts/learn/captions.ts";
 import { countWords, parseMarkdown } from "../scripts/learn/markdown.ts";
 import { loadProject } from "../scripts/learn/project.ts";
 
@@ -23,6 +24,14 @@ test("furnish() finds every lesson as it wants it, and again what strip() has ta
   }
 });
 
+/** Counted here by its markers, as a reader would. */
+function captionOf(file: string, region: string): string {
+  const lines = readFileSync(join(ROOT, "src/log", file), "utf8").split("\n");
+  const from = lines.findIndex((line) => line.endsWith(`#region ${region}`)) + 2;
+  const to = lines.findIndex((line, at) => at >= from && line.endsWith("#endregion"));
+  return `*[src/log/${file}, lines ${from} to ${to}](../../src/log/${file}#L${from}-L${to})*`;
+}
+
 test("furnish() folds a quote with an exercise in it, and no other one", () => {
   const lesson = project.lessons.find(({ number }) => number === 5)!;
   const quote = (of: string): string => `\`\`\`ts from=src/log/${of}\nx\n\`\`\`\n`;
@@ -41,7 +50,7 @@ a
 x
 \`\`\`
 
-*[src/log/record.ts](../../src/log/record.ts)*
+${captionOf("record.ts", "encode")}
 
 </details>
 
@@ -51,7 +60,7 @@ b
 x
 \`\`\`
 
-*[src/log/log.ts](../../src/log/log.ts)*
+${captionOf("log.ts", "commit")}
 
 c
 
@@ -59,6 +68,42 @@ c
 
 *d?*
 `);
+});
+
+test("a quote of a whole file names all its lines, a quote of nothing only the file", () => {
+  const lesson = project.lessons.find(({ number }) => number === 5)!;
+  const captionsOf = (from: string): string[] =>
+    furnish(project, lesson, `# 05. A: b\n\n\`\`\`ts from=${from}\nx\n\`\`\`\n`)
+      .split("\n").filter((line) => line.startsWith("*["));
+  const count = readFileSync(join(ROOT, "src/log/mod.ts"), "utf8").trimEnd().split("\n").length;
+  assert.deepEqual(captionsOf("src/log/mod.ts"),
+    [`*[src/log/mod.ts, lines 1 to ${count}](../../src/log/mod.ts#L1-L${count})*`]);
+  for (const [file, region] of [["mod.ts", "nobody"], ["none.ts", "at"]]) {
+    const bare = `*[src/log/${file}](../../src/log/${file})*`;
+    assert.deepEqual(captionsOf(`src/log/${file}#${region}`), [bare]);
+  }
+});
+
+test("lines that have moved are written anew, in the lessons asked for and no others", (t) => {
+  const root = mkdtempSync(join(tmpdir(), "titan-captions-"));
+  t.after(() => rmSync(root, { recursive: true }));
+  const write = (file: string, text: string): void => {
+    mkdirSync(dirname(join(root, file)), { recursive: true });
+    writeFileSync(join(root, file), text);
+  };
+  write("package.json", "{}");
+  for (const lesson of ["01-one", "02-two"]) {
+    write(`lessons/${lesson}/README.md`, "# A: b\n\n```ts from=src/one/mod.ts#a\nx\n```\n");
+  }
+  write("src/one/mod.ts", "// #region a\nx\n// #endregion\n");
+  const small = loadProject(root);
+  assert.deepEqual(furnishAll(small, ["02-two"]), ["lessons/02-two/README.md"]);
+  assert.deepEqual(furnishAll(small), ["lessons/01-one/README.md"]);
+  assert.deepEqual(furnishAll(small), []);
+  write("src/one/mod.ts", "// One line more.\n// #region a\nx\n// #endregion\n");
+  assert.deepEqual(furnishAll(small).length, 2);
+  const text = readFileSync(join(root, "lessons/01-one/README.md"), "utf8");
+  assert.ok(text.endsWith("\n*[src/one/mod.ts, line 3](../../src/one/mod.ts#L3-L3)*\n"), text);
 });
 
 test("strip() leaves what only looks like a caption: in a fence, in a sentence", () => {

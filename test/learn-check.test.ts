@@ -776,11 +776,17 @@ test("learn check --record writes regions and real output into the lesson, and "
   });
   const before = (await checkLessons({ root, cache: false })).flatMap(({ problems }) => problems);
   assert.ok(rules(before).includes("captions"));
-  const first = (await checkLessons({ root, record: true })).flatMap(({ problems }) => problems);
-  assert.deepEqual(first, []);
+  assert.deepEqual(
+    (await checkLessons({ root, record: true })).flatMap(({ problems }) => problems),
+    [],
+  );
   const recorded = readFileSync(join(root, "lessons/01-echo/README.md"), "utf8");
   assert.match(recorded, /i < times/);
-  assert.match(recorded, /\n```\n\n\*\[src\/echo\/mod\.ts\]\(\.\.\/\.\.\/src\/echo\/mod\.ts\)\*\n/);
+  const source = readFileSync(join(root, "src/echo/mod.ts"), "utf8");
+  const first = source.split("\n").findIndex((line) => line.includes("#region")) + 2;
+  const last = source.split("\n").findIndex((line) => line.includes("#endregion"));
+  assert.ok(recorded.includes(`\n\`\`\`\n\n*[src/echo/mod.ts, lines ${first} to ${last}]` +
+    `(../../src/echo/mod.ts#L${first}-L${last})*\n`));
   assert.match(recorded, /\$ printf .*\none\ntwo\nthree\n```/);
   // What already matched after normalising is left alone, so that recording makes small diffs.
   assert.match(recorded, /took 3\.4 ms on 127\.0\.0\.1:80/);

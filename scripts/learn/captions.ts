@@ -3,21 +3,21 @@
  * around what a reader is asked to write.
  *
  *     [04 rpc](…) ← 24 minutes → [06 dag](…)                    below the title
- *     *[src/log/log.ts](…)*                                     below a quote
+ *     *[src/log/log.ts, lines 40 to 71](…#L40-L71)*             below a quote
  *     <details> <summary>Ours, from …: write yours first …      around one with an exercise in it
  *
- * A caption names no lines: they move with every change of the file. `npm run book` counts them
- * when it makes its pages.
+ * Lines move with every change of a file: `learn check` says where a caption is old, and
+ * `learn check --captions` writes it anew.
  *
  * Test: test/learn-captions.test.ts
  */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join, posix } from "node:path";
 import { listChapters } from "../lib/chapters.mjs";
-import { parseQuote } from "./form.ts";
+import { parseQuote, type Quote } from "./form.ts";
 import { countWords, type Fence, parseMarkdown } from "./markdown.ts";
 import type { Lesson, Project } from "./project.ts";
-import { findRegion, hasExercise } from "./regions.ts";
+import { findRegion, hasExercise, type RegionRange } from "./regions.ts";
 
 /** A minute of reading; code is read slower, and counted by its lines. */
 const WORDS_A_MINUTE = 200;
@@ -38,7 +38,7 @@ export function furnish(project: Project, lesson: Lesson, text: string): string 
     const quote = parseQuote(fence);
     if (quote === undefined) continue;
     const [from, behind] = [fence.line - 1, fence.line + fence.lines.length + 1];
-    const caption = ["", `*[${quote.file}](${linkTo(lesson, quote.file)})*`];
+    const caption = ["", captionOf(project, lesson, quote)];
     const isFolded = holdsExercise(project, quote);
     lines.splice(behind, 0, ...caption, ...(isFolded ? ["", "</details>"] : []));
     if (isFolded) {
@@ -49,6 +49,21 @@ export function furnish(project: Project, lesson: Lesson, text: string): string 
   const title = lines.findIndex((line) => line.startsWith("# "));
   if (title >= 0) lines.splice(title + 1, 0, "", wayOf(project, lesson, bare));
   return lines.join("\n");
+}
+
+/** Writes all lessons so, or only those with these ids; returns the files that were not. */
+export function furnishAll(project: Project, only: readonly string[] = []): string[] {
+  const written: string[] = [];
+  for (const lesson of project.lessons) {
+    const path = join(project.root, lesson.readme);
+    if (only.length > 0 && !only.includes(lesson.id) || !existsSync(path)) continue;
+    const found = readFileSync(path, "utf8");
+    const text = furnish(project, lesson, found);
+    if (text === found) continue;
+    writeFileSync(path, text);
+    written.push(lesson.readme);
+  }
+  return written;
 }
 
 /** Without what `furnish` adds. */
@@ -69,16 +84,30 @@ export function strip(text: string): string {
   return kept.join("\n");
 }
 
-function holdsExercise(
-  { root }: Project, { file, region }: { file: string; region: string | undefined },
-): boolean {
-  if (region === undefined || !existsSync(join(root, file))) return false;
-  const source = readFileSync(join(root, file), "utf8");
-  const range = findRegion(source, region);
-  return range !== undefined && hasExercise(source, range);
+/** The file of a quote and the lines that hold it; the path alone when it has no such passage. */
+function captionOf(project: Project, { folder }: Lesson, quote: Quote): string {
+  const range = rangeOf(project, quote)?.range;
+  const path = posix.relative(folder, quote.file);
+  if (range === undefined) return `*[${quote.file}](${path})*`;
+  const { from, to } = range;
+  const where = from === to ? `line ${from}` : `lines ${from} to ${to}`;
+  return `*[${quote.file}, ${where}](${path}#L${from}-L${to})*`;
 }
 
-const linkTo = ({ folder }: Lesson, file: string): string => posix.relative(folder, file);
+function holdsExercise(project: Project, quote: Quote): boolean {
+  const found = quote.region === undefined ? undefined : rangeOf(project, quote);
+  return found?.range !== undefined && hasExercise(found.source, found.range);
+}
+
+/** A quote without a region is of the whole file. */
+function rangeOf(
+  { root }: Project, { file, region }: Quote,
+): { source: string; range: RegionRange | undefined } | undefined {
+  if (!existsSync(join(root, file))) return undefined;
+  const source = readFileSync(join(root, file), "utf8");
+  const whole = { from: 1, to: source.trimEnd().split("\n").length };
+  return { source, range: region === undefined ? whole : findRegion(source, region) };
+}
 
 function wayOf({ root }: Project, { id }: Lesson, text: string): string {
   const lessons = listChapters(root).filter(({ hasLesson }) => hasLesson);

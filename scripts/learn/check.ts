@@ -1,6 +1,7 @@
 /**
  * `learn check [NN…] [--pages]`: the author's gate. Prose, code, transcripts, breaks and exercises
- * of every lesson hold, or it says where they do not.
+ * of every lesson hold, or it says where they do not. `--captions` only writes what a machine adds
+ * to a lesson; it runs nothing, and is done in a second after a change that has moved lines.
  *
  * Everything that runs is a job; three run at a time, each in a sandbox of its own.
  * Test: test/learn-check.test.ts
@@ -14,7 +15,7 @@ import { filesUnder } from "../lib/files.mjs";
 import { type Block, checkBlocks, docExamples } from "./blocks.ts";
 import { type Break, checkBaseline, checkBreak, listBreaks } from "./breaks.ts";
 import { type Cache, contentHash, openCache } from "./cache.ts";
-import { furnish } from "./captions.ts";
+import { furnish, furnishAll } from "./captions.ts";
 import { checkExercises, exercisesOf } from "./exercises.ts";
 import { checkForm, isConsole, isRun, parseQuote, quotedText } from "./form.ts";
 import { checkLinks } from "./links.ts";
@@ -71,6 +72,11 @@ export async function runCheck(args: readonly string[]): Promise<number> {
   const { values, positionals } = optionsOf(args);
   const asked = positionals.map((word) => findChapter(word).id);
   const { record = false, pages = false, passed, copy } = values;
+  if (values.captions) {
+    const written = furnishAll(loadProject(ROOT), asked);
+    for (const file of written) process.stdout.write(`wrote ${file}\n`);
+    return 0;
+  }
   // Transcripts run the built CLI. If it does not build, the checks that need it say so.
   await ensureBuilt().catch((error: Error) => {
     const lines = error.message.split("\n");
@@ -110,11 +116,13 @@ function optionsOf(args: readonly string[]) {
   try {
     return parseArgs({
       args: [...args], allowPositionals: true,
-      options: { record: flag, "no-cache": flag, pages: flag, passed: text, copy: text },
+      options: {
+        record: flag, captions: flag, "no-cache": flag, pages: flag, passed: text, copy: text,
+      },
     });
   } catch (error) {
     const [why] = (error as Error).message.split(". ");
-    const known = "there are --record, --no-cache and --pages";
+    const known = "there are --captions, --record, --no-cache and --pages";
     throw new BootstrapError(`Cannot check: ${why} (${known})`);
   }
 }
@@ -211,7 +219,7 @@ async function runParts(
   return parts.map((part) => results.get(part)!);
 }
 
-/** Where the text differs from what `--record` makes of it. */
+/** Where the text differs from what `--captions` makes of it. */
 function checkFurniture(
   { readme }: Lesson,
   { found, text, isWritten }: { found: string; text: string; isWritten: boolean },
@@ -222,7 +230,8 @@ function checkFurniture(
   const at = wanted.findIndex((line, index) => line !== lines[index]);
   return [{
     file: readme, line: at + 1, rule: "captions",
-    message: "a caption, a fold or the way to the neighbours is missing or old; --record writes it",
+    message: "a caption, a fold or the way to the neighbours is missing or old; " +
+      "`learn check --captions` writes it",
     expected: wanted[at] ?? "", received: lines[at] ?? "",
   }];
 }

@@ -95,7 +95,7 @@ function checkFence(project: Project, lesson: Lesson, fence: Fence): Problem[] {
   return problem("fence-from", `differs from ${from}`, { expected: source.text, received });
 }
 
-interface Quote {
+export interface Quote {
   readonly file: string;
   /** Undefined quotes the whole file, which suits small YAML and JSON. */
   readonly region: string | undefined;

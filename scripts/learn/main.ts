@@ -86,7 +86,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     run: runBugs,
   },
   check: {
-    usage: "check [NN…] [--record] [--no-cache]",
+    usage: "check [NN…] [--captions] [--record] [--no-cache]",
     summary:
       "the author's gate: fences, examples, transcripts, breaks, exercises, links, chapter order",
     run: runCheck,
