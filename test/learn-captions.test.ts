@@ -15,7 +15,9 @@ test("furnish() finds every lesson as it wants it, and again what strip() has ta
   assert.ok(project.lessons.length > 20);
   for (const lesson of project.lessons) {
     const text = readFileSync(join(ROOT, lesson.readme), "utf8");
-    assert.equal(furnish(project, lesson, text), text, lesson.id);
+    const old = firstDifference(text, furnish(project, lesson, text));
+    assert.equal(old, undefined, `${lesson.readme}: ${old}\n` +
+      "This writes all captions anew: npm run learn check -- --captions");
     const bare = strip(text);
     assert.notEqual(bare, text);
     assert.equal(furnish(project, lesson, bare), text, lesson.id);
@@ -23,6 +25,14 @@ test("furnish() finds every lesson as it wants it, and again what strip() has ta
     assert.equal(words(text), words(bare), `${lesson.id}: captions are no prose`);
   }
 });
+
+/** The texts are long: one line says enough. */
+function firstDifference(found: string, wanted: string): string | undefined {
+  const lines = found.split("\n");
+  const at = wanted.split("\n").findIndex((line, index) => line !== lines[index]);
+  if (at >= 0) return `line ${at + 1} should be ${wanted.split("\n")[at]}`;
+  return found === wanted ? undefined : "it has more lines than it should";
+}
 
 /** Counted here by its markers, as a reader would. */
 function captionOf(file: string, region: string): string {
