@@ -368,10 +368,11 @@ test("items that wait for the reader of a stream are told to whom they belong, a
   }
 });
 
-test("a connection whose requests take long lets others in: after sixteen small ones, and after " +
-  "each list of a hundred jobs; for a whole turn of the loop after twice its slice", async () => {
-  for (const [length, ms, ...most] of [
-    [4, 0.04, 16, 32], [4, 3, 16, 16], [3000, 3, 1, 1], [8192, 3, 1, 1],
+test("a connection whose frames take long lets others in: after any request, and after sixteen " +
+  "notifications; for a whole turn of the loop after twice its slice", async () => {
+  for (const [kind, ms, ...most] of [
+    ["request", 0.04, 13, 26], ["request", 3, 1, 1], ["stream", 3, 1, 1],
+    ["notify", 0.02, 32, 41], ["notify", 3, 16, 16],
   ] as const) {
     let [handled, now] = [0, 0];
     const afterTurns: number[] = [];
@@ -381,17 +382,29 @@ test("a connection whose requests take long lets others in: after sixteen small 
     const look = (): void => {
       if (afterTurns.push(handled) < 2) host!.timers.soon(look);
     };
+    const handle = (): void => {
+      now += ms;
+      handled += 1;
+      if (handled === 1) host!.timers.soon(look);
+    };
     const { b, world } = await simPair({
+      onNotify: handle,
       onRequest: (request) => {
-        now += ms;
-        handled += 1;
-        if (handled === 1) host!.timers.soon(look);
+        handle();
         request.reply();
       },
     }, {}, { wrapHost });
-    const body = Buffer.alloc(length);
-    await world.settle(Promise.all(Array.from({ length: 40 }, () => b.request(1, body))));
-    assert.equal(handled, 40);
-    assert.deepEqual(afterTurns, most);
+    const body = Buffer.alloc(4);
+    const send: Record<string, () => Promise<unknown>> = {
+      notify: async () => b.notify(1, body),
+      request: () => b.request(1, body),
+      stream: async () => {
+        for await (const _ of b.stream(1, body));
+      },
+    };
+    await world.settle(Promise.all(Array.from({ length: 40 }, send[kind]!)));
+    await world.settle(b.request(1, body));
+    assert.equal(handled, 41, kind);
+    assert.deepEqual(afterTurns, most, `${kind} of ${ms} ms`);
   }
 });

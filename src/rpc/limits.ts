@@ -61,13 +61,8 @@ export const GRAIN_BYTES = 16 * 1024;
  * as much would keep everybody waiting for a second.
  */
 export const SLICE_MS = 0.5;
-/** Small frames between two looks at the clock… */
+/** Replies, items and notifications between two looks at the clock. */
 export const SLICE_FRAMES = 16;
-/**
- * …and bytes of a request that count as one more. Four jobs in a list are as many, and take a
- * master as long as a small request does: a list of a hundred is a slice of its own.
- */
-export const SLICE_FRAME_BYTES = 128;
 
 // #region limits
 export const DEFAULT_LIMITS: RpcLimits = {
