@@ -4,6 +4,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { seededRandom } from "#host";
+import { chainsOf } from "../src/layout/chains.ts";
+import { straighten } from "../src/layout/straight.ts";
 import { inversions, isotonic, layout, type Layout } from "#layout";
 import { ROOT } from "../scripts/bootstrap.mjs";
 
@@ -157,6 +159,29 @@ test("isotonic() rises, and no small step makes it better", () => {
       assert.ok(cost(other, wanted) >= cost(found, wanted) - 1e-9);
     }
   }
+});
+
+test("jobs that have only each other to follow stand at one height, where there is room", () => {
+  const heightsOf = (graph: Graph, row: readonly number[]): number[] => {
+    const picture = layout(graph);
+    check(graph, picture);
+    return [...new Set(row.map((job) => picture.nodes[job]!.y))];
+  };
+  // One of two branches goes on: it bent towards their parent, less from job to job.
+  assert.equal(heightsOf([[], [0], [1], [2], [3], [0]], [1, 2, 3, 4]).length, 1);
+  // An edge that passes columns is straight between its ends.
+  const { edges } = layout([[], [0], [1], [2], [3, 0]]);
+  const long = edges.find(({ from, to }) => from === 0 && to === 4)!.points.slice(1, -1);
+  assert.ok(long.length >= 6);
+  assert.equal(new Set(long.map(([, y]) => y)).size, 1);
+  // Fifty jobs beside the middle of a row of three: both rows cannot be at the height of the fork.
+  const crowd: Graph = [[], [0], [1], [2], [0], [4], [5], ...Array.from({ length: 50 }, () => [0])];
+  assert.equal(heightsOf(crowd, [1, 2, 3]).length, 1);
+  assert.equal(heightsOf(crowd, [4, 5, 6]).length, 1);
+  // Where nothing is in the way, all move as little as they can.
+  const at = [4, 8, 9];
+  straighten(chainsOf([[], [0], [1]], Int32Array.of(0, 1, 2)), at, [[0], [0], [0]]);
+  assert.deepEqual(at, [7, 7, 7]);
 });
 
 test("a job with a thousand children far away has one lane", () => {

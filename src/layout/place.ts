@@ -10,13 +10,15 @@
  *     wanted   3 9 5 8     5 is below 9: pool them, (9 + 5) / 2
  *     placed   3 7 7 8
  *
- * Column by column to the right, then to the left, a few times, and all of it settles.
+ * Column by column to the right, then to the left, a few times, and all of it settles. Last,
+ * `straighten` mends what bends without need.
  *
  * Invariants: the order of a column stays; two neighbours are never closer than their sizes and the
  * gap between them.
  * Test: test/layout.test.ts
  */
 import type { Chains } from "./chains.ts";
+import { straighten } from "./straight.ts";
 
 /** There and back, four times: after that nothing moves by much. */
 const SWEEPS = 8;
@@ -67,6 +69,7 @@ export function placeNodes(chains: Chains, sizes: Sizes): number[] {
       }
     }
   }
+  straighten(chains, at, offsets);
   return at.map((middle, vertex) => middle - heightOf(vertex) / 2);
 }
 // #endregion
