@@ -45,6 +45,41 @@ test("job.artifact puts, gets, lists and removes files of its run, and keeps som
     await assert.rejects(artifact.put("r.md", "too late"), refusal("CONFLICT"));
   }));
 
+test("bytes that are given up end their stream, before the first of them and between two; those " +
+  "that are awaited hold the process", async () => {
+  const events: string[] = [];
+  const client = {
+    getArtifact: async () => {
+      async function* bytes(): AsyncGenerator<Buffer, void> {
+        try {
+          for (;;) yield Buffer.from("a piece");
+        } finally {
+          events.push("ended");
+        }
+      }
+      const own = bytes();
+      await own.next();
+      return { info: { name: "a" }, bytes: own };
+    },
+  } as unknown as Client;
+  const hold: ArtifactDoor["hold"] = async (work) => {
+    events.push("held");
+    return work();
+  };
+  const artifact = jobArtifacts(() =>
+    ({ run: "r", job: "j", attempt: 1, ask: (request) => request(client), hold }));
+  await (await artifact.get("a")).bytes.return();
+  assert.deepEqual(events.splice(0), ["ended"]);
+  for await (const piece of (await artifact.get("a")).bytes) {
+    assert.equal(String(piece), "a piece");
+    break;
+  }
+  assert.deepEqual(events.splice(0), ["held", "ended"]);
+  const { bytes } = await artifact.get("a");
+  await assert.rejects(bytes.throw(new Error("no")), /^Error: no$/);
+  assert.deepEqual(events, ["ended"]);
+});
+
 test("a source that can be read again is sent again, and another one is an error in words",
   async () => {
     let sent = 0;

@@ -77,16 +77,13 @@ function again(source: ArtifactSource): () => ArtifactSource {
   };
 }
 
-async function* held(
-  bytes: Incoming["bytes"], hold: ArtifactDoor["hold"],
-): AsyncGenerator<Buffer, void> {
-  try {
-    for (;;) {
-      const next = await hold(() => bytes.next());
-      if (next.done === true) return;
-      yield next.value;
-    }
-  } finally {
-    await bytes.return();
-  }
+/** No generator of its own: the `return` of one that has not begun would not reach the stream. */
+function held(bytes: Incoming["bytes"], hold: ArtifactDoor["hold"]): Incoming["bytes"] {
+  const own: Incoming["bytes"] = {
+    next: () => hold(() => bytes.next()),
+    return: () => bytes.return(),
+    throw: (error) => bytes.throw(error),
+    [Symbol.asyncIterator]: () => own,
+  };
+  return own;
 }
