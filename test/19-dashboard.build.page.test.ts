@@ -540,6 +540,20 @@ function many(count: number): string {
   return `name: many\njobs:\n${jobs.join("")}`;
 }
 
+/** Adds a job: how many blocks of line numbers there are, and into how many of them was written. */
+async function numbersOfOneMore(): Promise<{ blocks: number; written: number }> {
+  const numbers = document.querySelector(".build-numbers")!;
+  const written = new Set<Node>();
+  const observer = new MutationObserver((all) => {
+    for (const { target } of all) written.add(target.parentElement!);
+  });
+  observer.observe(numbers, { subtree: true, childList: true, characterData: true });
+  document.querySelector<HTMLElement>('button[aria-label="Add task"]')!.click();
+  while (written.size === 0) await new Promise(requestAnimationFrame);
+  observer.disconnect();
+  return { blocks: numbers.children.length, written: written.size };
+}
+
 test("500 jobs: moving around touches no card, moving one job no other; 1,100 are one drawing",
   { skip }, async () => {
     const fit = (): Promise<void> => page.evaluate(() =>
@@ -581,6 +595,7 @@ test("500 jobs: moving around touches no card, moving one job no other; 1,100 ar
     await page.until("the letter is on the canvas", () =>
       (window as unknown as { touched: Set<string> }).touched.has("j300"));
     assert.deepEqual(await touched(), ["j300"], "a letter touches its own card, and no edge");
+    assert.deepEqual(await page.evaluate(numbersOfOneMore), { blocks: 6, written: 1 });
     await write(many(1100));
     await fit();
     await page.until("they are one drawing", () => document.querySelector(".build-far") !== null &&

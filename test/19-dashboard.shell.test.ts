@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Dashboard } from "#dashboard";
 import type { Host } from "#host";
+import { Prng } from "#simulation";
 import { collect, NAMES_OF_BROWSERS, type ReadText } from "../src/dashboard/collect.ts";
 import { tell } from "../src/dashboard/page/announce.ts";
 import { KeyReader, type Pressed } from "../src/dashboard/page/keys.ts";
@@ -21,6 +22,7 @@ import { ALL_ROWS, sliceOf } from "../src/dashboard/page/parts/rows.ts";
 import { pathTo, routeOf, sectionOf, withQuery } from "../src/dashboard/page/router.ts";
 import { SseReader } from "../src/dashboard/page/sse.ts";
 import { EMPTY, reduce, type Action, type State } from "../src/dashboard/page/state.ts";
+import { h, patch, type VNode } from "../src/dashboard/page/vdom.ts";
 
 import { read, sources } from "./style.support.ts";
 
@@ -326,4 +328,93 @@ test("historyOf() keeps the latest runs of each pipeline, the latest last", () =
   const own = historyOf(all).get("p")!;
   assert.deepEqual([own.length, own.at(-1)!.id, own[0]!.id], [12, "r19", "r8"]);
   assert.deepEqual(barsOf(own, 99).map(({ share }) => share).slice(0, 2), [0.5, 1]);
+});
+
+// ── trees and the document ───────────────────────────────────────────────────────────────────────
+
+/** As much of a document's node as patch() needs. */
+class Leaf {
+  parentNode: Leaf | undefined;
+  readonly childNodes: Leaf[] = [];
+  nodeValue = "";
+
+  get firstChild(): Leaf | null {
+    return this.childNodes[0] ?? null;
+  }
+
+  get nextSibling(): Leaf | null {
+    const { childNodes = [] } = this.parentNode ?? {};
+    return childNodes[childNodes.indexOf(this) + 1] ?? null;
+  }
+
+  insertBefore(node: Leaf, next: Leaf | null): void {
+    node.parentNode?.removeChild(node);
+    const at = next === null ? this.childNodes.length : this.childNodes.indexOf(next);
+    assert.ok(at >= 0, "the node before which another one is put is there");
+    this.childNodes.splice(at, 0, node);
+    node.parentNode = this;
+  }
+
+  removeChild(node: Leaf): void {
+    this.childNodes.splice(this.childNodes.indexOf(node), 1);
+    node.parentNode = undefined;
+  }
+
+  /** What the tree says of it: a text, or the text in an element. */
+  said(): string {
+    return this.nodeValue + this.childNodes.map((child) => child.said()).join("");
+  }
+}
+
+function withDocument(work: (root: Leaf) => void): void {
+  const createTextNode = (text: string): Leaf => Object.assign(new Leaf(), { nodeValue: text });
+  Object.assign(globalThis, { document: { createElement: () => new Leaf(), createTextNode } });
+  try {
+    work(new Leaf());
+  } finally {
+    Reflect.deleteProperty(globalThis, "document");
+  }
+}
+
+test("patch() puts any list in place of any other, and a child with a key keeps its node", () => {
+  const prng = new Prng(5);
+  withDocument((root) => {
+    let known = new Map<string, Leaf>();
+    for (let round = 0; round < 2_000; round++) {
+      const keys = Array.from({ length: prng.int(0, 9) }, () => `k${prng.int(0, 12)}`);
+      // Without a key, and texts, at any place; often a list that goes on as the one before.
+      const list = [...new Set(prng.chance(0.5) ? [...known.keys(), ...keys] : keys)]
+        .filter(() => prng.chance(0.9));
+      const children = list.flatMap((key) => [h("li", { key }, `${key} ${round}`),
+        prng.chance(0.2) ? `text ${round}` : null, prng.chance(0.2) ? h("li", null, "-") : null]);
+      patch(root as unknown as Element, h("ul", null, children));
+      const own = root.childNodes[0]!;
+      const all = children.filter((child) => child !== null);
+      assert.deepEqual(own.childNodes.map((child) => child.said()),
+        all.map((child) => (typeof child === "string" ? child : String(child.children[0]))));
+      const now = new Map(all.flatMap((child, at) => typeof child === "string" ||
+        child.key === undefined ? [] : [[String(child.key), own.childNodes[at]!] as const]));
+      for (const [key, node] of now) assert.equal(known.get(key) ?? node, node, key);
+      known = now;
+    }
+  });
+});
+
+test("patch() looks at no child that is the same as before, in a list that grows by one", () => {
+  let looked = 0;
+  const kept = Array.from({ length: 500 }, (_, at): VNode => {
+    const own = h("li", null, `${at}`);
+    return Object.defineProperty({ ...own }, "key", { get: () => (looked++, at) });
+  });
+  withDocument((root) => {
+    patch(root as unknown as Element, h("ul", null, kept));
+    looked = 0;
+    patch(root as unknown as Element, h("ul", null, kept, h("li", { key: "new" }, "new")));
+    assert.equal(root.childNodes[0]!.childNodes.length, 501);
+    assert.equal(looked, 0);
+    const changed = kept.map((each, at) => (at === 250 ? h("li", { key: 250 }, "other") : each));
+    patch(root as unknown as Element, h("ul", null, changed));
+    assert.equal(root.childNodes[0]!.childNodes[250]!.said(), "other");
+    assert.ok(looked < 5, `${looked}`);
+  });
 });

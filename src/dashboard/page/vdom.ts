@@ -77,20 +77,30 @@ function patchChildren(parent: Element, next: readonly Flat[], after: (() => voi
   const old = shown.get(parent) ?? [];
   if (old === next) return;
   shown.set(parent, next);
-  const nodes = [...parent.childNodes].slice(0, old.length);
+  const { childNodes } = parent;
+  // Most lists change inside of a child or at their end: nobody is looked for before that.
+  let same = 0;
+  for (; same < old.length && same < next.length; same++) {
+    const change = { old: old[same]!, next: next[same]!, after };
+    if (change.old === change.next) continue;
+    if (identity(change.old) !== identity(change.next)) break;
+    patchNode(childNodes[same]!, change);
+  }
+  const nodes = same < old.length ? [...childNodes] : [];
   const free = new Map<string, number[]>();
-  for (let at = old.length - 1; at >= 0; at--) {
+  for (let at = old.length - 1; at >= same; at--) {
     const name = identity(old[at]!);
     const places = free.get(name);
     if (places === undefined) free.set(name, [at]);
     else places.push(at);
   }
-  const taken = next.map((child) => free.get(identity(child))?.pop());
+  const rest = next.slice(same);
+  const taken = rest.map((child) => free.get(identity(child))?.pop());
   for (const places of free.values()) {
     for (const at of places) remove(nodes[at]!, old[at]!);
   }
-  let cursor = parent.firstChild;
-  for (const [index, child] of next.entries()) {
+  let cursor = childNodes[same] ?? null;
+  for (const [index, child] of rest.entries()) {
     const at = taken[index];
     const node = at === undefined ? create(child, parent, after) : nodes[at]!;
     if (at !== undefined) patchNode(node, { old: old[at]!, next: child, after });

@@ -38,19 +38,21 @@ export function editor(
     }));
 }
 
-/** Numbers as one text; only lines with a mark are elements of their own. */
+/** So many lines are one block: the browser lays a block out again when a number in it changes. */
+const BLOCK = 100;
+
+/** Numbers are texts; only lines with a mark are elements of their own. */
 function numbers(count: number, marks: ReadonlyMap<number, string>): VNode {
-  const parts: Child[] = [];
-  let plain = "";
+  const blocks: Child[][] = [];
   for (let line = 1; line <= count; line++) {
+    if (line % BLOCK === 1) blocks.push([""]);
+    const parts = blocks.at(-1)!;
     const mark = marks.get(line);
-    if (mark === undefined) plain += `${line}\n`;
-    else {
-      parts.push(plain, h("mark", { class: `build-line-${mark}` }, `${line}\n`));
-      plain = "";
-    }
+    if (mark === undefined) parts.push(`${parts.pop()}${line}\n`);
+    else parts.push(h("mark", { class: `build-line-${mark}` }, `${line}\n`), "");
   }
-  return h("div", { class: "build-numbers", "aria-hidden": "true" }, parts, `${plain}\n\n`);
+  return h("div", { class: "build-numbers", "aria-hidden": "true" },
+    blocks.map((parts) => h("div", null, parts)), "\n\n");
 }
 
 /** Tab leaves the editor, as everywhere; undo is the constructor's, which knows the canvas, too. */
