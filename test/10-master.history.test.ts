@@ -61,6 +61,39 @@ test("each moment of a log is what the facts up to it fold to, however it is com
   },
 ));
 
+test("the last moment is read where the way through the log ends: no state is made for it", inWorld(
+  async () => {
+    const { log, state } = randomLife(4, 120, () => undefined);
+    const host = new Machine();
+    await writeLog(host, log);
+    const history = new History(host, "log", { every: 16 });
+    const { restore } = Checkpoints.prototype;
+    let restored = 0;
+    Checkpoints.prototype.restore = function (...asked) {
+      restored += 1;
+      return restore.apply(this, asked);
+    };
+    try {
+      const hash = ({ state: own }: { state: State }): string => hashState(own);
+      for (const which of [{ seq: log.length }, { at: state.at }, { at: state.at + 1 }, {}]) {
+        assert.equal(await history.at(which, hash), hashState(state));
+      }
+      assert.equal(restored, 0);
+      const hashes = hashesOf(log);
+      assert.equal(await hashAt(history, log.length - 1), hashes.at(-2));
+      assert.equal(restored, 1);
+      assert.equal(await history.at({ seq: log.length }, hash), hashState(state));
+      const earlier = log.findLastIndex((body) => Event.decode(body).at < state.at) + 1;
+      assert.equal(await history.at({ at: state.at - 1 }, hash), hashes[earlier]);
+      // One step further than a visit, and the end is still the end.
+      await history.step(log.length);
+      assert.equal(await hashAt(history, log.length), hashState(state));
+    } finally {
+      Checkpoints.prototype.restore = restore;
+      await history.close();
+    }
+  },
+));
 
 test("origins: each event names its command, and its effects are those of the decision", () => {
   const { decide } = Bench.prototype;

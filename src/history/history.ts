@@ -172,16 +172,17 @@ export class History {
     }).catch(() => undefined); // told to those who ask
   }
 
+  /** To be read: the last moment is the state of the way itself, of which no copy is made. */
   async #visit(pass: Pass, which: Which, run: PastRun | undefined): Promise<Cursor> {
     const { tip } = pass;
     if (which.seq !== undefined) {
       const { seq } = which;
       if (seq < pass.front || seq > tip.seq) throw outside(pass, seq);
-      return this.#stand(pass, seq, (next) => next <= seq);
+      return seq === tip.seq ? tip : this.#stand(pass, seq, (next) => next <= seq);
     }
-    const at = timeOf(which, run);
-    if (at === undefined) return this.#stand(pass, tip.seq, () => true);
+    const at = timeOf(which, run) ?? Infinity;
     if (pass.front > 0 && at < pass.firstAt) throw before(pass, at);
+    if (at >= tip.state.at) return tip;
     // Events are ordered, and so are their times: the first one that is later ends the moment.
     const stretch = pass.stretches.findLast((each) => each.at <= at);
     const from = stretch === undefined ? pass.front : stretch.place.seq - 1;
