@@ -108,8 +108,8 @@ const PLACES = 17;
 /** A long double ends at 10^4932; a number with more digits than that is no float. */
 const MAX_EXPONENT = 4932;
 
-/** 5 KiB, as in Redis: more digits than any long double has. */
-const MAX_FLOAT_CHARS = 5 * 1024;
+/** As in Redis, whose buffer of 5 KiB has a zero byte at its end: more than any long double has. */
+const MAX_FLOAT_CHARS = 5 * 1024 - 1;
 
 /** An infinite number, as C's strtold reads it. */
 export const INFINITE = /^[+-]?inf(?:inity)?$/i;
