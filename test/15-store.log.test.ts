@@ -7,7 +7,7 @@ import { execFile, spawn, spawnSync } from "node:child_process";
 import { mkdtemp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test, type TestContext } from "node:test";
+import { afterEach, test, type TestContext } from "node:test";
 import { nodeHost, seededRandom, type Host } from "#host";
 import { Log, LogError } from "#log";
 import { SimWorld } from "#simhost";
@@ -29,6 +29,12 @@ import { StoreLog } from "../src/store/log/aof.ts";
 import { encodeCommand, encodeGroup, encodePieces, TextBuffer } from "../src/store/log/text.ts";
 import { contents } from "./15-store.support.ts";
 import { eventually } from "./processes.support.ts";
+
+/** Stores that a test has closed have nothing open any more. */
+const worlds: SimWorld[] = [];
+afterEach(() => {
+  for (const world of worlds.splice(0)) assert.deepEqual(world.open("s"), []);
+});
 
 const isSegment = (name: string): boolean => name.endsWith(".seg");
 
@@ -54,6 +60,7 @@ interface Room {
 function room(seed = 1): Room {
   const world = new SimWorld({ seed });
   const host = world.host("s");
+  worlds.push(world);
   return {
     world,
     host,

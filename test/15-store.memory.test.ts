@@ -285,6 +285,10 @@ test("a value takes as many entries as may be, and not one more", () => {
   assert.equal(ask("SADD", "s", ...names(0, 10)), 0, "those that are there are no more");
   assert.equal(ask("HSET", "h", ...pairs(0, 10)), 10);
   assert.deepEqual(ask("HSET", "h", ...pairs(9, 11)), OOM);
+  assert.equal(ask("HDEL", "h", "m9"), 1);
+  assert.deepEqual(ask("HSET", "h", "m10", "v", "m11", "v"), OOM);
+  assert.equal(ask("HLEN", "h"), 9, "neither of the two");
+  assert.equal(ask("HSET", "h", "m9", "v", "m9", "v"), 1);
   assert.equal(ask("HSET", "h", "m1", "w", "m1", "x"), 0);
   assert.deepEqual(ask("HSETNX", "h", "m10", "v"), OOM);
   assert.deepEqual(ask("HINCRBY", "h", "m10", "1"), OOM);
@@ -303,6 +307,15 @@ test("a value takes as many entries as may be, and not one more", () => {
   assert.deepEqual(ask("LRANGE", "one", "0", "-1"), ["x"]);
 });
 
+test("maxmemory is the last number of bytes at which something may be added", () => {
+  const { ask, store } = fixture();
+  ask("SET", "k", "v");
+  ask("CONFIG", "SET", "maxmemory", String(store.keys.bytes - 1));
+  assert.deepEqual(ask("SET", "k", "w"), OOM);
+  ask("CONFIG", "SET", "maxmemory", String(store.keys.bytes));
+  assert.equal(ask("SET", "k", "w"), "OK");
+});
+
 test("there are as many keys as may be, and not one more", () => {
   const { ask } = fixture({ memory: { maxEntries: 3 } });
   for (const key of ["a", "b", "c"]) assert.equal(ask("SET", key, "v"), "OK");
@@ -316,12 +329,14 @@ test("a value is dumped in commands of 64 elements, or of a mebibyte", () => {
   const words = Array.from({ length: 130 }, (_, i) => `word ${i}`);
   const large = Array.from({ length: 5 }, (_, i) => `${i}`.padEnd(MIB / 2));
   ask("RPUSH", "list", ...words);
+  ask("RPUSH", "even", ...words.slice(0, 128));
   ask("HSET", "hash", ...words);
   ask("RPUSH", "large list", ...large);
   ask("HSET", "large hash", ...large, "last");
   const counts = [...store.dump()].map(([name, key, ...rest]) => [name, key, rest.length]);
   assert.deepEqual(counts, [
     ["RPUSH", "list", 64], ["RPUSH", "list", 64], ["RPUSH", "list", 2],
+    ["RPUSH", "even", 64], ["RPUSH", "even", 64],
     ["HSET", "hash", 64], ["HSET", "hash", 64], ["HSET", "hash", 2],
     ["RPUSH", "large list", 2], ["RPUSH", "large list", 2], ["RPUSH", "large list", 1],
     ["HSET", "large hash", 2], ["HSET", "large hash", 2], ["HSET", "large hash", 2],

@@ -69,6 +69,7 @@ async function node(
     over: async () => {
       await world.settle(server.close());
       await world.settle(opened.close());
+      assert.deepEqual(world.open(name), []);
     },
   };
 }

@@ -100,6 +100,12 @@ test("RespParser.next() never takes one short argument for another", () => {
   }
 });
 
+test("RespParser.next() takes any number of spaces around the words of a line", () => {
+  for (const line of ["SET k v", " SET k v", "SET  k   v", "SET k v ", "  SET k  v  "]) {
+    assert.deepEqual(parse([bytes(`${line}\r\n`)]), [["SET", "k", "v"]], JSON.stringify(line));
+  }
+});
+
 test("RespParser.next() yields nothing from any truncated prefix of a command", () => {
   for (const whole of [request("SET", "key", BINARY), "set 'a b' c\r\n"]) {
     for (let length = 0; length < whole.length; length++) {

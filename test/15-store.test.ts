@@ -22,6 +22,14 @@ test("Store.execute() refuses unknown commands and wrong argument counts in Redi
     ask("x".repeat(1000)),
     new Refusal(`ERR unknown command '${"x".repeat(128)}', with args beginning with: `),
   );
+  assert.deepEqual(
+    ask("NOSUCH", "a".repeat(125), "b"),
+    new Refusal(`ERR unknown command 'NOSUCH', with args beginning with: '${"a".repeat(125)}' `),
+  );
+  assert.deepEqual(
+    ask("NOSUCH", "\0a", "b\0"),
+    new Refusal("ERR unknown command 'NOSUCH', with args beginning with: '' 'b' "),
+  );
 });
 
 test("Store.execute() keeps any bytes, in keys, members, fields and values", () => {
@@ -214,6 +222,9 @@ test("KEYS matches globs as Redis does and a pattern bomb costs pattern times te
     ["[\\]]", "]", true],
     ["[", "[", false],
     ["[a", "a", true],
+    ["[\\", "\\", true],
+    ["[a-", "a", true],
+    ["[a-", "-", true],
     ["[]", "a", false],
     ["\\*", "*", true],
     ["\\*", "a", false],

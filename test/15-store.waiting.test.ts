@@ -310,6 +310,7 @@ test("WATCH sees every kind of change, and none where there is none", async () =
     ["DEL k", true],
     ["RENAME k other", true],
     ["RENAME other k", true],
+    ["RENAME k k", false],
     ["EXPIRE k 10", true],
     ["FLUSHALL", true],
     ["APPEND k x", true],
@@ -343,6 +344,31 @@ test("WATCH sees every kind of change, and none where there is none", async () =
   ask("WATCH", "k");
   ask("MULTI");
   assert.deepEqual(ask("EXEC"), [], "one that was dead before is not");
+});
+
+test("a command that finds nothing to do is no change: nothing is logged, nobody is told", () => {
+  const { ask, groups } = fixture();
+  ask("RPUSH", "list", "a");
+  ask("SADD", "set", "a");
+  ask("HSET", "hash", "f", "a");
+  groups.length = 0;
+  for (const change of [
+    "LPOP list 0",
+    "LREM list 0 nosuch",
+    "SADD set a",
+    "SREM set nosuch",
+    "SPOP set 0",
+    "HDEL hash nosuch",
+    "SDIFFSTORE nosuch set set",
+    "PERSIST set",
+    "RENAME list list",
+  ]) {
+    ask("WATCH", "list", "set", "hash", "nosuch");
+    ask(...change.split(" "));
+    ask("MULTI");
+    assert.deepEqual(ask("EXEC"), [], change);
+    assert.deepEqual(groups, [], change);
+  }
 });
 
 test("what a client keeps is counted once for each name, and given back", async () => {
@@ -386,4 +412,10 @@ test("MULTI holds back a bounded amount", () => {
     "nothing is kept for a transaction that will be refused",
   );
   assert.match((ask("EXEC") as Refusal).text, /^EXECABORT /);
+  ask("MULTI");
+  // 128 MiB, of which a command costs its bytes and 24 for each argument.
+  for (let i = 0; i < 3; i++) ask("SET", "k", big);
+  const rest = 128 * 1024 * 1024 - 3 * (big.length + 76) - 76;
+  assert.equal(ask("SET", "k", big.slice(0, rest)), "QUEUED");
+  assert.match((ask("PING") as Refusal).text, /^ERR transaction exceeds/);
 });
