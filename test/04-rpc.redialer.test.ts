@@ -67,6 +67,25 @@ async function refused(desk: Desk, redialer: Redialer): Promise<void> {
   redialer.failed();
 }
 
+test("dial() is one attempt, and none behind stop(), also when both come in one turn", async () => {
+  const desk = new Desk();
+  const redialer = desk.redialer();
+  const both = [redialer.dial(), redialer.dial()];
+  await desk.time.run();
+  assert.deepEqual(desk.dialledAt, [0]);
+  const socket = desk.attempts[0]!.answer();
+  assert.deepEqual(await Promise.all(both), [socket, undefined]);
+
+  const stopped = new Desk();
+  const other = stopped.redialer();
+  const dial = other.dial();
+  other.stop();
+  assert.equal(await dial, undefined);
+  await stopped.time.run();
+  assert.equal(await other.dial(), undefined);
+  assert.deepEqual(stopped.dialledAt, []);
+});
+
 test("dial() waits not at all at first, then longer with every failure in a row", async () => {
   const desk = new Desk();
   const redialer = desk.redialer();

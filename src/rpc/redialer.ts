@@ -60,7 +60,14 @@ export class Redialer {
   async dial(): Promise<Socket | undefined> {
     const { host, to, timeoutMs, isWanted = () => true } = this.#options;
     if (this.#state !== "idle" || !isWanted()) return undefined;
-    if (!(await this.#pause()) || !isWanted()) return undefined;
+    this.#state = "pausing";
+    await this.#pause();
+    // Also without a pause `await` lets others in between.
+    if (this.#hasStopped) return undefined;
+    if (!isWanted()) {
+      this.#state = "idle";
+      return undefined;
+    }
     this.#state = "dialling";
     try {
       const socket = await host.network.dial(to, { timeoutMs });
@@ -99,12 +106,11 @@ export class Redialer {
     return this.#state === "stopped";
   }
 
-  /** Waits for the rest of the pause. False: stopped meanwhile. */
-  async #pause(): Promise<boolean> {
+  /** Waits for the rest of the pause, or until `stop`. */
+  async #pause(): Promise<void> {
     const { clock, timers } = this.#options.host;
     const ms = this.#notBefore - clock.monotonic();
-    if (ms <= 0) return true;
-    this.#state = "pausing";
+    if (ms <= 0) return;
     await new Promise<void>((resolve) => {
       const timer = timers.after(ms, resolve);
       this.#wake = () => {
@@ -112,8 +118,5 @@ export class Redialer {
         resolve();
       };
     });
-    if (this.#hasStopped) return false;
-    this.#state = "idle";
-    return true;
   }
 }
