@@ -461,6 +461,90 @@ test("StoreClient notices a store that says nothing any more", async () => {
   await world.run();
 });
 
+test("StoreClient counts no silence while it has asked nothing, and counts it again " +
+  "afterwards", async () => {
+  const { world, connect, sockets } = await scripted(
+    ([name]) => (name === "ECHO" ? "+a\r\n" : undefined),
+    { silenceMs: 1000 },
+  );
+  const client = await world.settle(connect());
+  for (let round = 0; round < 2; round++) {
+    assert.equal(await world.settle(client.call("ECHO", "a")), "a");
+    await world.run(world.now + 10_000);
+    assert.equal(sockets.length, 1);
+  }
+  const start = world.now;
+  await assert.rejects(world.settle(client.call("GET", "k")), { code: "LOST" });
+  assert.ok(world.now - start < 1100);
+  client.close();
+  await world.run();
+});
+
+test("StoreClient gives up a store that takes the connection after a cut and does not greet, and " +
+  "dials again", async () => {
+  const { world, connect, sockets } = await scripted(
+    ([name]) => (name === "HELLO" && sockets.length === 2 ? "" : undefined),
+    { silenceMs: 60_000, patienceMs: 1000 },
+  );
+  const client = await world.settle(connect());
+  const lost = client.call("GET", "k").catch((error: StoreError) => error.code);
+  await world.run(world.now + 10);
+  sockets[0]!.destroy();
+  assert.equal(await world.settle(lost), "LOST");
+  await assert.rejects(world.settle(client.call("PING")), { code: "UNREACHABLE" });
+  assert.equal(await world.settle(client.call("PING")), "PONG");
+  assert.equal(sockets.length, 3);
+  client.close();
+  await world.run();
+});
+
+test("StoreClient waits no longer than its patience for a store that it has lost, and gives the " +
+  "reason of this time", async () => {
+  const { world, connect, boot } = await scripted(() => undefined, { patienceMs: 1000 });
+  world.kill("s");
+  world.host("s");
+  const connecting = connect();
+  await world.run(world.now + 200);
+  await boot();
+  const client = await world.settle(connecting);
+  world.hold("s", "c");
+  world.cut("c", "s");
+  await world.run(world.now + 10);
+  const start = world.now;
+  await assert.rejects(world.settle(client.call("GET", "k")), (error: StoreError) =>
+    error.code === "UNREACHABLE" && !/ECONNREFUSED/.test(error.message));
+  assert.ok(world.now - start < 1100, `${world.now - start} ms`);
+  client.close();
+  await world.run();
+});
+
+test("StoreClient gives a call its own patience also when those before it were refused", async () => {
+  const { world, seen } = await scripted(([name]) => (name === "HELLO" ? "-WRONGPASS no\r\n" : ""));
+  const client = new StoreClient({
+    host: world.host("c"), url: "redis://:no@s", patienceMs: 1000,
+  });
+  await assert.rejects(world.settle(client.call("PING")), { code: "WRONGPASS" });
+  assert.equal(seen.length, 1);
+  world.crash("s");
+  world.host("s");
+  await world.run(500);
+  await assert.rejects(world.settle(client.call("PING")), { code: "UNREACHABLE" });
+  assert.equal(world.now, 1500);
+  client.close();
+  await world.run();
+});
+
+test("StoreClient.close() ends a client that only listens, and it dials no more", async () => {
+  const { world, connect, sockets } = await scripted(confirm);
+  const client = await world.settle(connect());
+  await world.settle(client.subscribe("news", () => undefined));
+  client.close();
+  client.close();
+  await world.run(world.now + 20_000);
+  assert.equal(sockets.length, 1);
+  assert.deepEqual(world.open("c"), []);
+});
+
 test("StoreClient waits ten seconds for a connection and half a minute for an answer, unless " +
   "told otherwise", async () => {
   const { world, connect } = await scripted(() => undefined);
@@ -583,8 +667,9 @@ test("StoreClient drops a store whose reply is too large, or that answers what "
     const client = await world.settle(connect());
     const first = client.call("GET", "k").catch((error: StoreError) => error.code);
     assert.equal(await world.settle(first), maxReplyBytes === undefined ? "a" : "LOST");
-    await world.run(world.now + 100);
+    const before = world.now;
     assert.equal(await world.settle(client.call("PING")), "PONG");
+    assert.ok(world.now - before < 20, "a store that has served is dialled again at once");
     assert.equal(sockets.length, 2);
     client.close();
     await world.run();

@@ -489,6 +489,8 @@ test("connection commands", () =>
   CLIENT => '-ERR wrong number of arguments for 'client' command'
   CONFIG GET sav* append* => [ 'save', '', 'appendonly', 'no' ]
   CONFIG GET nosuch => []
+  CONFIG GET databases proto-max-bulk-len =>
+    [ 'proto-max-bulk-len', '67108864', 'databases', '1' ]
   CONFIG GET maxmemory-* => [ 'maxmemory-policy', 'noeviction' ]
   PUBSUB HELP =>
     [ 'PUBSUB <subcommand> [<arg> [value] [opt] ...]. Subcommands are:', 'CHANNELS',
@@ -649,6 +651,7 @@ test("HELLO switches the protocol, INFO and CLIENT LIST describe", () => {
   );
   assert.equal(ask("RESET"), "RESET");
   assert.equal(session.protocol, 2);
+  assert.equal(ask("CLIENT", "GETNAME"), null);
 });
 
 test("AUTH comes first when there is a password, and compares whatever the lengths", () => {

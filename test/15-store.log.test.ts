@@ -26,7 +26,9 @@ import {
   type Reply,
 } from "#store";
 import { StoreLog } from "../src/store/log/aof.ts";
-import { encodeCommand, encodeGroup, encodePieces, TextBuffer } from "../src/store/log/text.ts";
+import {
+  encodeCommand, encodedBytes, encodeGroup, encodePieces, TextBuffer,
+} from "../src/store/log/text.ts";
 import { contents } from "./15-store.support.ts";
 import { eventually } from "./processes.support.ts";
 
@@ -274,6 +276,15 @@ test("encodePieces() and TextBuffer cut out what is large, and change no byte", 
   assert.ok(text.take().equals(Buffer.from(expected, "latin1")));
 });
 
+test("encodedBytes() is the length of what encodeCommand() makes", () => {
+  for (const count of [1, 9, 10, 11, 99, 100, 101]) {
+    for (const length of [0, 1, 9, 10, 99, 100, 999, 1000]) {
+      const argv = Array.from({ length: count }, () => "x".repeat(length));
+      assert.equal(encodedBytes(argv), encodeCommand(argv).length, `${count} × ${length}`);
+    }
+  }
+});
+
 test("encodeGroup() yields a group in pieces, and openStore() logs it in pieces: all of it may " +
   "be longer than a string", async () => {
   const group = [["set", "a", "1"], ["del", "b"]];
@@ -383,6 +394,34 @@ test("openStore() refuses records that are not a store's", async () => {
       (error) => error instanceof StoreLogError && /^Cannot replay record 1/.test(error.message),
     );
   }
+});
+
+test("openStore() makes its folder, takes it, reads the snapshot, and then the " +
+  "records", async (t) => {
+  const { world, host } = room();
+  const order: string[] = [];
+  /** Each takes a moment, and tells its beginning and its end. */
+  const slow = <F extends (...args: never[]) => Promise<unknown>>(name: string, real: F) =>
+    async function (this: unknown, ...args: Parameters<F>) {
+      order.push(`${name}…`);
+      await new Promise<void>((resolve) => host.timers.after(1, resolve));
+      const result = await real.apply(this, args);
+      order.push(name);
+      return result;
+    };
+  for (const name of ["mkdir", "lock"] as const) {
+    const real = host.storage[name].bind(host.storage) as () => Promise<never>;
+    t.mock.method(host.storage, name, slow(name, real));
+  }
+  for (const name of ["readSnapshot", "replay"] as const) {
+    t.mock.method(Log.prototype, name, slow(name, Log.prototype[name] as () => Promise<never>));
+  }
+  const opened = await world.settle(openStore({ host, dir: DIR }));
+  const own = order.filter((each) => each.startsWith("read") || each.startsWith("rep"));
+  assert.deepEqual(order.slice(0, 4), ["mkdir…", "mkdir", "lock…", "lock"]);
+  assert.deepEqual(own, ["readSnapshot…", "readSnapshot", "replay…", "replay"]);
+  assert.equal(opened.store.role, "primary");
+  await world.settle(opened.close());
 });
 
 test("openStore() lets one process in", async () => {
@@ -500,6 +539,34 @@ test("writes are refused while too much waits for the disk and nothing of it is 
   await world.settle(Promise.resolve(opened.afterCommit()));
   assert.equal(ask("SET", "after", "1"), "OK");
   await world.settle(opened.close());
+});
+
+test("a write waits when more waits for the disk than may, and a log is rewritten when it has the " +
+  "least size: not a byte before", async () => {
+  let behind = 1000;
+  for (const [less, second] of [[0, "OK"], [0, "OK"], [1, "BUSY"]] as const) {
+    const { world, open } = room();
+    const opened = await open({ durability: "always", maxBehindBytes: behind - less });
+    const ask = asker(opened.store);
+    ask("SET", "k", "v");
+    void opened.afterCommit();
+    behind = Number(info(ask, "aof_buffer_length"));
+    const answer = ask("SET", "k", "w");
+    assert.equal(answer instanceof Refusal ? answer.text.slice(0, 4) : answer, second);
+    await world.settle(Promise.resolve(opened.afterCommit()));
+    await world.settle(opened.close());
+  }
+  const size = encodeCommand(["set", "k", "v"]).length;
+  for (const rewriteMinBytes of [size, size + 1]) {
+    const { world, open } = room();
+    const opened = await open({ rewriteMinBytes });
+    const ask = asker(opened.store);
+    ask("SET", "k", "v");
+    void opened.afterCommit();
+    assert.equal(info(ask, "aof_rewrite_in_progress"), rewriteMinBytes === size ? "1" : "0");
+    await world.run(world.now + 100);
+    await world.settle(opened.close());
+  }
 });
 
 test("BGREWRITEAOF keeps the moment it began, while commands go on, and what " +

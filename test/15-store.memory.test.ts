@@ -38,6 +38,19 @@ test("BigMap is a Map, whatever the size of those it consists of", () => {
   }
 });
 
+test("BigMap puts no more into a Map than it may", (t) => {
+  let most = 0;
+  const { set } = Map.prototype;
+  t.mock.method(Map.prototype, "set", function (this: Map<unknown, unknown>, ...pair: [1, 1]) {
+    set.apply(this, pair);
+    most = Math.max(most, this.size);
+    return this;
+  });
+  const big = new BigMap<number>(5);
+  for (let i = 0; i < 23; i++) big.set(`k${i}`, i);
+  assert.deepEqual([most, big.size], [5, 23]);
+});
+
 test("List is an array, and its free slots keep nothing alive that was in it", () => {
   const random = seededRandom(7);
   const [list, model] = [new List(), [] as string[]];
@@ -146,6 +159,12 @@ test("the account of one of each is what memory.ts says", () => {
   assert.equal(cost("HSET", "h", "g", "v"), -4);
   assert.equal(cost("HDEL", "h", "g"), -(2 * string + 2 * slot + 2));
   assert.equal(cost("RPUSH", "l", "one"), key + 1 + collection + string + ringSlot + 3);
+  const [item, items] = [string + ringSlot + 1, ["2", "3", "4", "5", "6", "7", "8"]];
+  assert.equal(cost("RPUSH", "l", ...items), 7 * item);
+  assert.equal(cost("RPOP", "l"), -item);
+  assert.equal(cost("LREM", "l", "0", "4"), -item);
+  assert.equal(cost("LTRIM", "l", "0", "-2"), -item);
+  assert.equal(cost("LPOP", "l"), -item - 2);
   // From the ninth on there is an index, of all of them.
   ask("SADD", "s", "2", "3", "4", "5", "6", "7", "8");
   assert.equal(cost("SADD", "s", "9"), string + slot + 1 + 9 * index);
@@ -331,6 +350,7 @@ test("a value is dumped in commands of 64 elements, or of a mebibyte", () => {
   ask("RPUSH", "list", ...words);
   ask("RPUSH", "even", ...words.slice(0, 128));
   ask("HSET", "hash", ...words);
+  ask("RPUSH", "mixed", ...large.slice(0, 2), ...words.slice(0, 64));
   ask("RPUSH", "large list", ...large);
   ask("HSET", "large hash", ...large, "last");
   const counts = [...store.dump()].map(([name, key, ...rest]) => [name, key, rest.length]);
@@ -338,6 +358,7 @@ test("a value is dumped in commands of 64 elements, or of a mebibyte", () => {
     ["RPUSH", "list", 64], ["RPUSH", "list", 64], ["RPUSH", "list", 2],
     ["RPUSH", "even", 64], ["RPUSH", "even", 64],
     ["HSET", "hash", 64], ["HSET", "hash", 64], ["HSET", "hash", 2],
+    ["RPUSH", "mixed", 2], ["RPUSH", "mixed", 64],
     ["RPUSH", "large list", 2], ["RPUSH", "large list", 2], ["RPUSH", "large list", 1],
     ["HSET", "large hash", 2], ["HSET", "large hash", 2], ["HSET", "large hash", 2],
   ]);

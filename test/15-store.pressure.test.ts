@@ -159,6 +159,24 @@ test("of the turn that finds the disk full, who has only read is answered, and w
   all.world.disk("s").limitBytes(undefined);
   await all.world.run(all.world.now + 3000);
   assert.deepEqual([writer.text, both.text], ["+OK\r\n", "$1\r\nv\r\n:1\r\n$1\r\nv\r\n"]);
+  assert.equal(reader.text, "+OK\r\n$1\r\nv\r\n", "once");
+  await all.close();
+});
+
+test("a client that was waiting is not answered with what found no room on the disk", async () => {
+  const all = await room();
+  const [waiting, pusher] = [await all.dial(), await all.dial()];
+  await waiting.ask(request("BLPOP", "l", "0"));
+  all.world.disk("s").limitBytes(all.world.disk("s").usedBytes + 1000);
+  const item = "v".repeat(2000);
+  await pusher.ask(request("RPUSH", "l", item));
+  assert.deepEqual([waiting.text, pusher.text], ["", ""]);
+  all.world.disk("s").limitBytes(undefined);
+  await all.world.run(all.world.now + 3000);
+  assert.deepEqual(
+    [waiting.text, pusher.text],
+    [`*2\r\n$1\r\nl\r\n$2000\r\n${item}\r\n`, ":1\r\n"],
+  );
   await all.close();
 });
 

@@ -416,6 +416,8 @@ test("REPLICAOF makes a replica of a primary and a primary of a replica", async 
   for (const port of ["0", "x", "65536", "-1"]) {
     assert.ok(a.ask("REPLICAOF", "h", port) instanceof Refusal);
   }
+  assert.equal(a.ask("REPLICAOF", "h", "65535"), "OK");
+  assert.equal(a.ask("REPLICAOF", "NO", "ONE"), "OK");
   a.ask("MULTI");
   a.ask("REPLICAOF", "r", "1");
   a.ask("TITAN.SYNC", "?", "0");
@@ -426,6 +428,37 @@ test("REPLICAOF makes a replica of a primary and a primary of a replica", async 
   );
   await b.over();
   await a.over();
+});
+
+test("REPLICAOF NO ONE changes nothing in a primary: who waits goes on waiting", async () => {
+  const world = new SimWorld({ seed: 5 });
+  const primary = await node(world, "p");
+  const id = primary.info("master_replid");
+  const { socket, state } = await speak(world, "p");
+  socket.write(Buffer.from("BLPOP q 0\r\n"));
+  await world.run(world.now + 50);
+  assert.equal(primary.ask("REPLICAOF", "NO", "ONE"), "OK");
+  await world.run(world.now + 50);
+  assert.equal(state.text, "");
+  assert.equal(primary.info("master_replid"), id);
+  socket.destroy();
+  await primary.over();
+});
+
+test("a primary that was a replica in between tells its new replicas that it lives", async () => {
+  const world = new SimWorld({ seed: 5 });
+  const [primary, first] = [await node(world, "p"), await node(world, "q", FOLLOW)];
+  await converge(world, primary, first);
+  primary.ask("REPLICAOF", "nowhere", "1");
+  primary.ask("REPLICAOF", "NO", "ONE");
+  await first.over();
+  const replica = await node(world, "r", FOLLOW);
+  await converge(world, primary, replica);
+  await world.run(world.now + 130_000);
+  assert.equal(replica.info("master_link_status"), "up");
+  assert.deepEqual([primary.info("sync_full"), primary.info("sync_partial_ok")], ["2", "0"]);
+  await replica.over();
+  await primary.over();
 });
 
 test("a replica has a log of its own, and a primary that comes back has another id", async () => {
@@ -470,6 +503,7 @@ test("a replica says its primary's password, and goes on trying while it is wron
   assert.equal(replica.info("master_link_status"), "down");
   assert.match(replica.info("master_link_trouble") ?? "", /^WRONGPASS/);
   assert.equal(primary.info("connected_slaves"), "0");
+  assert.equal(replica.info("aof_current_size"), "0", "nothing came, and nothing is logged");
   assert.equal(replica.ask("CONFIG", "SET", "masterauth", "secret"), "OK");
   await converge(world, primary, replica);
   assert.deepEqual(told, ["WRONGPASS", undefined], "once, however often it was tried");
@@ -512,6 +546,9 @@ test("a replica survives a primary that says nonsense, and copies anew from one 
   "that does not", async () => {
   for (const nonsense of [
     "*1\r\n$5\r\nhello\r\n",
+    "*3\r\n$3\r\nset\r\n$5\r\nstray\r\n$1\r\n1\r\n",
+    "*1\r\n$9\r\ntitan.end\r\n",
+    "*1\r\n$10\r\ntitan.ping\r\n-ERR no\r\n*3\r\n$10\r\ntitan.full\r\n$1\r\na\r\n$1\r\n0\r\n",
     "\0\0\0\0\r\n",
     "-ERR unknown command\r\n",
     "*x\r\n",
@@ -536,6 +573,7 @@ test("a replica survives a primary that says nonsense, and copies anew from one 
       `${nonsense}: dialled ${sockets.length} times`,
     );
     assert.equal(replica.info("master_link_status"), "down");
+    assert.deepEqual([replica.store.role, replica.ask("DBSIZE")], ["replica", 0], nonsense);
     await world.settle(listener.close());
     const primary = await node(world, "p");
     primary.ask("SET", "k", "v");
@@ -552,18 +590,22 @@ test("a replica survives a primary that says nonsense, and copies anew from one 
 async function scriptedPrimary(
   world: SimWorld,
   answers: string[],
-): Promise<{ asked: string[][]; sockets: Socket[] }> {
+): Promise<{ asked: string[][]; acks: number[]; sockets: Socket[] }> {
   const asked: string[][] = [];
+  /** How many each connection has brought. */
+  const acks: number[] = [];
   const sockets: Socket[] = [];
   await world.settle(
     world.host("p").network.listen({ host: "127.0.0.1", port: PORT }, (socket) => {
       const parser = new RespParser();
-      sockets.push(socket);
+      const nth = sockets.push(socket) - 1;
+      acks.push(0);
       socket.handle({
         onData: (chunk) => {
           parser.push(chunk);
           for (let argv = parser.next(); argv !== undefined; argv = parser.next()) {
             if (argv[0] !== "titan.ack") asked.push(argv);
+            else acks[nth]!++;
           }
         },
         onClose: () => {},
@@ -571,7 +613,7 @@ async function scriptedPrimary(
       socket.write(Buffer.from(answers.shift() ?? "", "latin1"));
     }),
   );
-  return { asked, sockets };
+  return { asked, acks, sockets };
 }
 
 const COPY = [["titan.full", "id", "0"], ["set", "a", "1"], ["titan.end"]]
@@ -636,6 +678,43 @@ test("a replica whose disk is slow reads no more than that takes, and all of it 
   assert.equal(replica.ask("GET", "a"), "1");
   world.disk("r").slowSync(undefined);
   await until(world, "in step", () => replica.ask("GET", "a") === "2");
+  await world.run(world.now + 50_000);
+  assert.equal(sockets.length, 1);
+  await world.run(world.now + 12_000);
+  assert.equal(sockets.length, 2, "silence counts again");
+  await replica.over();
+});
+
+test("a replica that does not read because its disk is slow takes its primary for " +
+  "no silent one", async () => {
+  const world = new SimWorld({ seed: 9 });
+  const { sockets } = await scriptedPrimary(world, [COPY]);
+  const options = { ...FOLLOW, durability: "always", maxBehindBytes: 1000 } as const;
+  const replica = await node(world, "r", options);
+  await world.run(world.now + 100);
+  world.disk("r").slowSync([70_000, 70_000]);
+  sockets[0]!.write(Buffer.from(encodeCommand(["set", "large", "v".repeat(2000)])));
+  await world.run(world.now + 10);
+  sockets[0]!.write(Buffer.from(encodeCommand(["incr", "a"])));
+  await world.run(world.now + 65_000);
+  assert.deepEqual([sockets.length, replica.ask("GET", "a")], [1, "1"]);
+  await world.run(world.now + 10_000);
+  assert.deepEqual([sockets.length, replica.ask("GET", "a")], [1, "2"]);
+  world.disk("r").slowSync(undefined);
+  await replica.over();
+});
+
+test("a replica says how far it is only to a primary that has answered", async () => {
+  const world = new SimWorld({ seed: 9 });
+  const half = encodeCommand(["titan.full", "id", "0"]) + encodeCommand(["set", "a", "1"]);
+  const { asked, acks, sockets } = await scriptedPrimary(world, [half]);
+  const replica = await node(world, "r", FOLLOW);
+  await world.run(world.now + 1500);
+  assert.equal(acks[0], 1, "a copy under way is an answer");
+  sockets[0]!.destroy();
+  await until(world, "asked again", () => asked.length > 1);
+  await world.run(world.now + 5000);
+  assert.deepEqual(acks, [1, 0]);
   await replica.over();
 });
 
@@ -715,6 +794,8 @@ test("a replica that dies or is promoted amid a copy has what it had before", as
         assert.deepEqual(contents(replica.store), before);
         replica.ask("SET", "new", "1");
         before.push(...contents(replica.store).filter((each) => each.includes('"new"')));
+        await until(world, "rewritten", () => replica.info("aof_rewrite_in_progress") === "0");
+        await world.settle(replica.opened.rewrite());
       }
       await replica.over();
     }

@@ -104,6 +104,7 @@ test("RespParser.next() takes any number of spaces around the words of a line", 
   for (const line of ["SET k v", " SET k v", "SET  k   v", "SET k v ", "  SET k  v  "]) {
     assert.deepEqual(parse([bytes(`${line}\r\n`)]), [["SET", "k", "v"]], JSON.stringify(line));
   }
+  assert.deepEqual(parse([bytes("SET 'it\\'s' 'a\\b'\r\n")]), [["SET", "it's", "a\\b"]]);
 });
 
 test("RespParser.next() yields nothing from any truncated prefix of a command", () => {
@@ -239,6 +240,16 @@ test("RespParser gives strangers little", () => {
   slow.push(bytes("y".repeat(64)));
   assert.throws(() => slow.next(), { code: "TOO_LARGE" });
   assert.equal(slow.heldBytes, 0, "a stream that is over keeps nothing");
+});
+
+test("RespParser counts the bytes of one command, and not of all", () => {
+  const parser = new RespParser();
+  parser.trusted = false;
+  for (let i = 0; i < 20; i++) {
+    parser.push(bytes(request("AUTH", "x".repeat(1000))));
+    assert.equal(parser.next()?.length, 2);
+  }
+  assert.equal(parser.heldBytes, 0);
 });
 
 test("RespParser trusts from the next command on", () => {

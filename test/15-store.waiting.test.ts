@@ -33,6 +33,8 @@ test("BLPOP waits, and who came first is served first", () => {
   assert.deepEqual(groups, [[["rpush", "jobs", "a", "b"]], [["lpop", "jobs"]], [["rpop", "jobs"]]]);
   pusher.ask("LPUSH", "other", "x");
   assert.equal(pusher.ask("LLEN", "other"), 1, "the second one waits for nothing any more");
+  pusher.ask("RPUSH", "jobs", "c");
+  assert.deepEqual(third.calls, { pushed: 1, unblocked: 1 }, "a later push tells them, too");
 });
 
 test("BLPOP is served after a whole transaction, and by RENAME and COPY too", () => {
@@ -288,6 +290,18 @@ test("EXEC refuses what could not be queued, and MULTI's family its misuse", () 
   assert.deepEqual(ask("EXEC"), new Refusal("ERR EXEC without MULTI"));
 });
 
+test("a transaction that is given up, in whatever way, watches nothing any more", () => {
+  for (const end of [["DISCARD"], ["EXEC", "x"], ["RESET"]]) {
+    const { ask, client } = fixture();
+    ask("WATCH", "k");
+    ask("MULTI");
+    ask(...end);
+    client().ask("SET", "k", "v");
+    ask("MULTI");
+    assert.deepEqual(ask("EXEC"), [], end.join(" "));
+  }
+});
+
 test("EXEC propagates one group, without those that changed nothing", () => {
   const { ask, groups } = fixture();
   for (const argv of [
@@ -302,6 +316,8 @@ test("EXEC propagates one group, without those that changed nothing", () => {
     ask(...argv);
   }
   assert.deepEqual(groups, [[["set", "k", "v"], ["set", "e", "v", "PXAT", "1704067210000"]]]);
+  for (const argv of [["MULTI"], ["INCR", "n"], ["INCR", "m"], ["EXEC"]]) ask(...argv);
+  assert.deepEqual(groups.slice(1), [[["incr", "n"], ["incr", "m"]]]);
 });
 
 test("WATCH sees every kind of change, and none where there is none", async () => {
@@ -335,13 +351,15 @@ test("WATCH sees every kind of change, and none where there is none", async () =
     ask("MULTI");
     assert.deepEqual(ask("EXEC"), [], `${change}, after UNWATCH`);
   }
-  const { ask, time } = fixture();
+  const { ask, store, time } = fixture();
+  store.keys.expiry.run(false); // only lazily, here
   ask("SET", "k", "v", "PX", "100");
+  ask("SET", "dead", "v", "PX", "100");
   ask("WATCH", "k");
   await time.run(100);
   ask("MULTI");
   assert.equal(ask("EXEC"), null, "its end is a change");
-  ask("WATCH", "k");
+  ask("WATCH", "dead");
   ask("MULTI");
   assert.deepEqual(ask("EXEC"), [], "one that was dead before is not");
 });
