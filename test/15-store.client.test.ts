@@ -518,8 +518,10 @@ test("StoreClient waits no longer than its patience for a store that it has lost
   await world.run();
 });
 
-test("StoreClient gives a call its own patience also when those before it were refused", async () => {
-  const { world, seen } = await scripted(([name]) => (name === "HELLO" ? "-WRONGPASS no\r\n" : ""));
+test("StoreClient gives a call its own patience, also when those before it were " +
+  "refused", async () => {
+  const { world, seen } = await scripted(([name]) =>
+    name === "HELLO" ? "-WRONGPASS no\r\n" : "");
   const client = new StoreClient({
     host: world.host("c"), url: "redis://:no@s", patienceMs: 1000,
   });

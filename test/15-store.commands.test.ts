@@ -281,6 +281,10 @@ test("sets: members, moves, combinations", () => play(`
   SMOVE nosuch t a => 0
   SMOVE s s b => 1
   SCARD t => 4
+  SMOVE t fresh a => 1
+  SMEMBERS fresh => [ 'a' ]
+  SMOVE fresh t a => 1
+  EXISTS fresh => 0
   SPOP s 0 => []
   SPOP s 10 => [ 'c', 'b' ]
   EXISTS s => 0
@@ -686,6 +690,29 @@ test("FLUSHALL and FLUSHDB are both logged, as the former", () => {
     ask("SET", "k", "v");
     assert.equal(ask(name), "OK");
     assert.deepEqual(groups, [[["set", "k", "v"]], [["flushall"]]]);
+  }
+});
+
+test("what another program could do in another way is logged as what it came to", () => {
+  const { ask, groups } = fixture();
+  ask("SADD", "s", "a");
+  ask("HSET", "h", "f", "1");
+  ask("SET", "k", "1");
+  for (const [line, ...words] of [
+    ["GETSET k 2", "set k 2"],
+    ["INCRBYFLOAT k 0.5", "set k 2.5 KEEPTTL"],
+    ["HINCRBYFLOAT h f 0.5", "hset h f 1.5"],
+    ["GETEX k EX 10", "pexpireat k 1704067210000"],
+    ["GETEX k PERSIST", "persist k"],
+    ["GETEX k PXAT 1", "del k"],
+    ["SET k v PXAT 1", "del k"],
+    ["SETEX k 10 v", "set k v PXAT 1704067210000"],
+    ["GETDEL k", "del k"],
+    ["SPOP s", "del s"],
+  ]) {
+    groups.length = 0;
+    ask(...line!.split(" "));
+    assert.deepEqual(groups, [words.map((each) => each.split(" "))], line);
   }
 });
 

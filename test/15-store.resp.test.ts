@@ -207,6 +207,7 @@ test("RespParser gives strangers little", () => {
   assert.deepEqual(parse([bytes(request("AUTH", "x".repeat(MAX_UNTRUSTED_BYTES + 1)))], stranger), [
     "unauthenticated bulk length",
   ]);
+  assert.deepEqual(parse([bytes(`${args(10).join(" ")}\r\n`)], stranger), [args(10)]);
   assert.deepEqual(parse([bytes(`${args(11).join(" ")}\r\n`)], stranger), [
     "unauthenticated multibulk length",
   ]);
@@ -225,6 +226,13 @@ test("RespParser gives strangers little", () => {
     parse([bytes(request("a".repeat(9000), "a".repeat(9000)))], stranger),
     ["command exceeds 17408 bytes"],
     "16 KiB in all, not each",
+  );
+  // Each costs 24 bytes more than it has.
+  const two = ["a".repeat(16 * 1024), "a".repeat(1024 - 2 * 24)];
+  assert.deepEqual(parse([bytes(request(...two))], stranger), [two]);
+  assert.deepEqual(
+    parse([bytes(request(two[0]!, `${two[1]!}a`))], stranger),
+    ["command exceeds 17408 bytes"],
   );
   const slow = new RespParser();
   slow.trusted = false;
@@ -450,6 +458,16 @@ test("RespWriter holds little more than the bytes that wait for a slow reader", 
   }
   const factor = (held() - before) / out.size;
   assert.ok(factor < 1.5, `${factor} bytes a byte`);
+});
+
+test("RespWriter gives an answer of exactly so many bytes as it keeps, and none of one more", () => {
+  const size = "$5000\r\n\r\n".length + 5000;
+  for (const [keepBytes, given] of [[size, size], [size - 1, 0]] as const) {
+    const out = new RespWriter(keepBytes);
+    out.bulk("v".repeat(5000));
+    assert.equal(out.size, size);
+    assert.equal(out.take().length, given);
+  }
 });
 
 test("RespWriter keeps nothing of an answer that its reader will not be sent, but its size", () => {

@@ -389,6 +389,23 @@ test("a command that finds nothing to do is no change: nothing is logged, nobody
   }
 });
 
+test("whatever takes something out of a collection, or puts something in, is a change", () => {
+  for (const change of [
+    "LPOP list", "RPOP list 2", "RPUSH list x", "LREM list 1 a", "LTRIM list 0 0",
+    "LMOVE list new LEFT LEFT", "SADD set x", "SREM set a", "SPOP set", "SPOP set 9",
+    "SMOVE set new a", "HSET hash x y", "HSET hash f y", "HDEL hash f", "HINCRBY hash n 1",
+  ]) {
+    const { ask } = fixture();
+    ask("RPUSH", "list", "a", "b", "c");
+    ask("SADD", "set", "a", "b", "c");
+    ask("HSET", "hash", "f", "a", "g", "b");
+    ask("WATCH", change.split(" ")[1]!);
+    ask(...change.split(" "));
+    ask("MULTI");
+    assert.equal(ask("EXEC"), null, change);
+  }
+});
+
 test("what a client keeps is counted once for each name, and given back", async () => {
   const { store, client, time } = fixture();
   const [first, other] = [client({ protocol: 3 }), client()];

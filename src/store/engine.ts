@@ -56,7 +56,7 @@ export class Engine extends Store {
 
   constructor(options: StoreOptions) {
     super(options);
-    this.#replay = new Session(0, { out: discard, since: 0, authenticated: true });
+    this.#replay = new Session(0, { out: discard, since: 0 });
   }
 
   /** A new client. Call `end` when it has gone. */
@@ -77,7 +77,6 @@ export class Engine extends Store {
     this.blocking.abandon(session);
     this.unwatch(session);
     this.subscriptions.leave(session);
-    session.queue = undefined;
     this.sessions.delete(session.id);
   }
 

@@ -248,10 +248,9 @@ export abstract class Store {
    */
   setAside(): () => void {
     const bringBack = this.keys.setAside();
-    this.changes.dirty = false;
     return () => {
       bringBack();
-      this.changes.dirty = false;
+      this.changes.dirty = false; // for REPLICAOF, if it is under way
     };
   }
 

@@ -169,7 +169,6 @@ export class StoreClient {
    * CLOSED if not.
    */
   close(): void {
-    if (this.#closed) return;
     this.#closed = true;
     this.#patience?.cancel();
     this.#redialer.stop();
@@ -209,7 +208,6 @@ export class StoreClient {
     this.#scheduled = true;
     this.#host.timers.soon(() => {
       this.#scheduled = false;
-      if (this.#closed) return;
       if (this.#ready) this.#send();
       else this.#wantConnection();
     });
@@ -229,7 +227,7 @@ export class StoreClient {
   }
 
   #wantConnection(): void {
-    if (this.#closed || this.#ready) return;
+    if (this.#closed) return;
     this.#watchPatience();
     if (this.#socket === undefined) void this.#dial();
   }

@@ -69,8 +69,6 @@ export class Expiry {
   }
 
   set(key: string, at: number): void {
-    const before = this.#deadlines.get(key);
-    if (before === at) return;
     this.#deadlines.set(key, at);
     this.#heap.push(key, at);
     if (this.#heap.size > 2 * this.#deadlines.size + SLACK) this.#rebuild();
@@ -95,7 +93,6 @@ export class Expiry {
   run(running: boolean): void {
     this.#running = running;
     this.#timer?.cancel();
-    this.#timer = undefined;
     this.#armedFor = Infinity;
     if (running) this.#arm();
   }
@@ -124,7 +121,6 @@ export class Expiry {
       Math.min(Math.max(next - this.#host.clock.wall(), CYCLE_PAUSE_MS), RECHECK_MS),
       () => {
         this.#armedFor = Infinity;
-        this.#timer = undefined;
         // The timer may have been clamped, and the wall clock may have been set back: then nothing
         // is due, and it is armed again.
         this.cycle(this.#host.clock.wall());
@@ -140,7 +136,6 @@ export class Expiry {
   #reset(): void {
     this.#heap = new TimerHeap();
     this.#timer?.cancel();
-    this.#timer = undefined;
     this.#armedFor = Infinity;
   }
 }

@@ -72,8 +72,6 @@ export class Snapshot {
 
   /** Ends the snapshot: nobody wants it any more. */
   abandon(): void {
-    this.#cursor = 0;
-    this.#open = undefined;
     this.#done();
   }
 

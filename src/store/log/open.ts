@@ -121,7 +121,6 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenStore> {
   try {
     await opened.openLog(dir, lock);
   } catch (error) {
-    opened.store.close();
     await lock.release();
     throw error;
   }

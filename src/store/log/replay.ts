@@ -83,18 +83,14 @@ export async function* dumpResp({
   dir: string;
 }): AsyncGenerator<Buffer, void> {
   const store = await readStore(host, `${dir}/log`);
-  try {
-    let text = "";
-    for (const argv of store.dump()) {
-      text += encodeCommand(argv);
-      if (text.length < DUMP_CHARS) continue;
-      yield Buffer.from(text, "latin1");
-      text = "";
-    }
+  let text = "";
+  for (const argv of store.dump()) {
+    text += encodeCommand(argv);
+    if (text.length < DUMP_CHARS) continue;
     yield Buffer.from(text, "latin1");
-  } finally {
-    store.close();
+    text = "";
   }
+  yield Buffer.from(text, "latin1");
 }
 
 /** A rewrite of a running store may delete files that are being read: then all is read again. */
@@ -106,7 +102,6 @@ async function readStore(host: Host, log: string): Promise<Engine> {
       await replayInto(store, host, log);
       return store;
     } catch (error) {
-      store.close();
       if (tries === 0 || (await host.storage.list(log)).join() === files) throw error;
     }
   }

@@ -254,7 +254,6 @@ export class ReplicaLink {
     const { store, applied, snapshots } = this.#options;
     this.#copying = undefined;
     this.#restore?.();
-    this.#restore = undefined;
     // An empty group is MULTI, EXEC. A reader of the log begins anew at this second MULTI, and
     // forgets the commands behind the first.
     applied([]);
