@@ -16,7 +16,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { wantReadable } from "../scripts/learn/own.ts";
 import { tellFailures, tellHeld } from "../scripts/learn/telling.ts";
-import { compileCopy, programArguments } from "../scripts/lib/compiled.mjs";
+import { compileCopy, programArguments, testFlags } from "../scripts/lib/compiled.mjs";
 import { checkTypes, tellTypes } from "../scripts/learn/types.ts";
 import { describeEndless, describeFailure, type Failure } from "../scripts/lib/failure.mjs";
 import { progressOn } from "../scripts/lib/progress.mjs";
@@ -237,6 +237,46 @@ test("a callback", (_, done) => {
   setImmediate(done);
 });
 `;
+
+/** Errors that nobody catches: of tests that run at once, beside an async describe, and late. */
+const WHOSE = `
+import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+const fail = (message) => { throw new Error(message); };
+describe("at once", { concurrency: true }, async () => {
+  await null;
+  test("throws", async () => { await null; setTimeout(fail, 20, "thrown"); await sleep(150); });
+  test("makes many", async () => { for (let n = 0; n < 70_000; n++) await null; });
+  test("rejects", async () => { await sleep(5); void fail.call(await null, "rejected"); });
+  test("drops", async () => { void sleep(20).then(() => fail("dropped")); await sleep(150); });
+});
+test("ends early", () => void setTimeout(fail, 30, "late"));
+test("stands by", () => sleep(150));
+`;
+
+test("whose an error is that nobody catches is known as Node knows it", () => {
+  const folder = mkdtempSync(join(tmpdir(), "titan-whose-"));
+  try {
+    const file = join(folder, "whose.test.mjs");
+    writeFileSync(file, WHOSE);
+    const told = (flags: readonly string[]): string[] => {
+      const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+      const args = [...flags, "--test-reporter=tap", file];
+      const { stdout, status } = spawnSync(process.execPath, args, { env, encoding: "utf8" });
+      return [...stdout.match(/^ *(not )?ok .*|^ *error: .*|^# Error: .*/gm) ?? [], `${status}`];
+    };
+    const found = told(testFlags(ROOT));
+    const failures = found.map((line) => line.trim()).filter((line) => /^not|'[a-z]/.test(line));
+    assert.deepEqual(failures, [
+      "not ok 1 - throws", "error: 'thrown'", "not ok 3 - rejects", "error: 'rejected'",
+      "not ok 4 - drops", "error: 'dropped'", "not ok 1 - at once",
+    ]);
+    assert.match(found.at(-2)!, /^# Error: Test "ends early" at .* the error "Error: late"/);
+    assert.deepEqual(found, told([]));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
 
 test("a test that waits for what never comes is ended by itself, and the others run", () => {
   const root = mkdtempSync(join(tmpdir(), "titan-waits-"));

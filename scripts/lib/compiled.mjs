@@ -42,6 +42,7 @@ export const shortLived = (v8) => (v8.startsWith("11.") ? ["--interrupt-budget=5
 
 export const SHORT_LIVED = shortLived(process.versions.v8);
 
+const OWNERS = new URL("owners.mjs", import.meta.url).href;
 const PLAIN_OK = new URL("plain-ok.mjs", import.meta.url).href;
 const STACKS = new URL("stacks.mjs", import.meta.url).href;
 
@@ -139,7 +140,7 @@ export function loaderFlags(root, { untraced = false } = {}) {
  * @param {{ untraced?: boolean }} [options] as loaderFlags() has them
  */
 export function testFlags(root, options = {}) {
-  const flags = loaderFlags(root, options);
+  const flags = [...loaderFlags(root, options), `--import=${OWNERS}`];
   return isCompiled(root) ? flags : [...flags, "--import", PLAIN_OK];
 }
 
