@@ -149,6 +149,7 @@ test("failureLines() says what broke, the least that it takes, what happened, an
     runs: 12,
     outcome: { ...outcome, violation },
     trace: false,
+    brief: false,
     command: "npm run sim -- --seed 8",
   });
   const text = lines.join("\n");
@@ -159,4 +160,39 @@ test("failureLines() says what broke, the least that it takes, what happened, an
   for (const line of planLines(small)) assert.ok(text.includes(line), line);
   for (const line of outcome.trace.slice(-60)) assert.ok(text.includes(line), line);
   assert.equal(lines.at(-1), "Again: npm run sim -- --seed 8");
+});
+
+test("failureLines() of a reader's own module fits a screen: the promise, the plan, the reader's " +
+  "line, and the end of the story", async () => {
+  const plan = generatePlan(8);
+  const { pipelines: [pipeline] } = plan;
+  const small = { ...plan, faults: [], steps: plan.steps.slice(0, 1), pipelines: [pipeline!] };
+  const message = "m died while starting: Cannot open log: it is missing";
+  const frames = "    at a (/srv/a b/src/host/x.ts:1:1)\n" +
+    "    at b (/srv/a b/own/log/open.ts:2:3)";
+  const before = ["    1.0  m serves", "    2.0  w1 runs k1/a#1", "    3.0  m is started again"];
+  const outcome = {
+    ...(await simulate(small)),
+    violation: { invariant: "no-crash" as const, message: `${message}\n${frames}`, atMs: 4 },
+    trace: [
+      ...Array.from({ length: 50 }, (_, at) => `    0.${at}  noise`), ...before,
+      `    4.0  ${message}`, `    4.0  BROKEN no-crash: ${message}`, "    9.0  all is mended",
+    ],
+  };
+  const failure = {
+    plan, small, runs: 12, outcome, trace: false, brief: true,
+    command: "npm run learn sim 5 -- --seed 8",
+  };
+  const lines = failureLines(failure);
+  assert.deepEqual(lines.slice(0, 4), [
+    "BROKEN: no-crash", `        ${INVARIANTS["no-crash"]}`, `seed 8, at 4 ms: ${message}`,
+    "    at b (own/log/open.ts:2:3)",
+  ]);
+  for (const line of planLines(small).slice(1)) assert.ok(lines.includes(`  ${line}`), line);
+  assert.ok(!lines.join("\n").includes("faults of this seed"));
+  assert.deepEqual(lines.slice(-5),
+    [...before, "", "All of it: npm run learn sim 5 -- --seed 8 --trace"]);
+  assert.ok(lines.length <= 25, `${lines.length} lines`);
+  const whole = failureLines({ ...failure, trace: true });
+  assert.ok(whole.includes("    0.0  noise"), "--trace shows all of it");
 });

@@ -321,7 +321,7 @@ test("learn start of a chapter with several files: own/log.ts passes on own/log/
   const lives = await program("sim 5");
   assert.equal(lives.code, 0, lives.out);
   assert.equal(lives.out, "log=YOURS, 1 other=reference\n" +
-    "a life on mine with --seeds 200 --power-first\n" +
+    "a life on mine with --seeds 200 --power-first --brief\n" +
     "Again: npm run learn sim 5 --\n");
   const { code, out } = await program("test 5");
   assert.equal(code, 1);
@@ -351,8 +351,8 @@ test("learn start of a chapter with several files: own/log.ts passes on own/log/
   const [chosen, byNpm] = await Promise.all([
     program("sim --own log,5 --seed 3"), program("sim", { env: { npm_config_own: "true" } }),
   ]);
-  assert.match(chosen.out, /a life on least 9 with --seed 3\n/);
-  assert.match(byNpm.out, /a life on least 9 with --seeds 200 --power-first\n/);
+  assert.match(chosen.out, /a life on least 9 with --brief --seed 3\n/);
+  assert.match(byNpm.out, /a life on least 9 with --seeds 200 --power-first --brief\n/);
   assert.match(byNpm.out, /\nAgain: npm run learn sim 5 --\n/);
   await broken("log/record.ts", "export const = 1;\n", /^Cannot load own\/log: [^]*record\.ts:\d+/);
   await broken("log/record.ts", 'throw new Error("Exercise: decode");\n', new RegExp("Cannot run " +

@@ -45,7 +45,8 @@ export async function runBugs(args: readonly string[]): Promise<number> {
   process.stdout.write(`${bug.diff.join("\n")}\n\nWhich promise does this break?\n${
     choices.map((choice, at) => `  ${at + 1}  ${choice}`).join("\n")}\n`);
   const guess = chosen(said ?? (await askPerson("Your guess")), choices);
-  const child = spawn(process.execPath, ["scripts/launch.mjs", "sim", "--bug", bug.name], {
+  const search = ["scripts/launch.mjs", "sim", "--bug", bug.name, "--brief"];
+  const child = spawn(process.execPath, search, {
     cwd: ROOT, stdio: ["ignore", "inherit", "inherit"],
   });
   const [code] = (await once(child, "exit")) as [number | null];

@@ -28,7 +28,7 @@ export async function runSim(args: readonly string[]): Promise<number> {
   const { chapters, options } = readArguments(args, "sim");
   const lives = options.some((option) => CHOOSES.test(option)) ? []
     : ["--seeds", String(LIVES), "--power-first"];
-  return await runOn(chapters, ["sim", ...lives, ...options]);
+  return await runOn(chapters, ["sim", ...lives, "--brief", ...options]);
 }
 
 export async function runCluster(args: readonly string[]): Promise<number> {

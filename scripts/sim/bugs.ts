@@ -139,8 +139,8 @@ function argumentsFor(bug: Bug, options: Options): string[] {
   const which = plan !== undefined ? ["--plan", resolve(plan)]
     : single ? ["--seed", String(from)] : ["--from", String(from), ...lives];
   const flags = [
-    options.trace && "--trace", !options.shrink && "--no-shrink", options.all && "--all",
-    options.json && "--json",
+    options.trace && "--trace", options.brief && "--brief", !options.shrink && "--no-shrink",
+    options.all && "--all", options.json && "--json",
   ];
   return [...which, ...flags.filter((flag) => flag !== false)];
 }

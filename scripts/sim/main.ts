@@ -49,7 +49,9 @@ async function main(options: Options): Promise<number> {
   if (options.json) {
     const { lives, ...sums } = totals;
     console.log(JSON.stringify({ lives, elapsedMs: Math.round(elapsedMs), ...sums }, null, 2));
-  } else console.log(totals.lines(elapsedMs).join("\n"));
+  } else if (!options.brief || totals.broken.length === 0) {
+    console.log(totals.lines(elapsedMs).join("\n"));
+  }
   const first = totals.broken.sort((a, b) => a.seed - b.seed)[0];
   if (first === undefined) return pool.stopped ? 130 : 0;
   if (!options.json) {
@@ -107,8 +109,9 @@ async function explain(
   }
   const { plan: small, runs } = options.shrink ? await smaller(plan, violation) : { plan, runs: 0 };
   const outcome = await simulate(small);
+  const { trace, brief } = options;
   console.log(
-    `\n${failureLines({ plan, small, runs, outcome, trace: options.trace, command }).join("\n")}`,
+    `\n${failureLines({ plan, small, runs, outcome, trace, brief, command }).join("\n")}`,
   );
 }
 

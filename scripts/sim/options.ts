@@ -3,14 +3,15 @@ import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 
 export const USAGE = `Usage: npm run sim -- [--seeds N] [--from S] [--seed S] [--plan FILE]
-                          [--trace] [--no-shrink] [--all] [--power-first] [--jobs N] [--json]
-                          [--bug NAME]
+                          [--trace] [--brief] [--no-shrink] [--all] [--power-first] [--jobs N]
+                          [--json] [--bug NAME]
 
   --seeds N     how many lives (default 200)
   --from S      the first seed (default 1)
   --seed S      this one life, with the plan that it follows
   --plan FILE   the life that a file describes (JSON, as --json prints it)
   --trace       of the life that is shown, all that happened, line by line
+  --brief       of a life that breaks something, no more than a screen holds
   --no-shrink   do not look for a smaller plan when something breaks
   --all         go on after something broke
   --power-first begin with lives in which the power of the master goes
@@ -28,6 +29,7 @@ export interface Options {
   readonly single: boolean;
   readonly plan: string | undefined;
   readonly trace: boolean;
+  readonly brief: boolean;
   readonly shrink: boolean;
   readonly all: boolean;
   /** Lives in which the master's power goes come first. */
@@ -61,6 +63,7 @@ export function readOptions(args: readonly string[]): Options | "help" {
     single,
     plan: values.plan,
     trace: values.trace ?? false,
+    brief: values.brief ?? false,
     shrink: !(values["no-shrink"] ?? false),
     all: values.all ?? false,
     powerFirst: values["power-first"] ?? false,
@@ -80,7 +83,7 @@ function parse(args: readonly string[]) {
       args: [...args],
       options: {
         seeds: text, from: text, seed: text, plan: text, jobs: text, bug: text, trace: flag,
-        "no-shrink": flag, all: flag, "power-first": flag, json: flag,
+        brief: flag, "no-shrink": flag, all: flag, "power-first": flag, json: flag,
         help: { type: "boolean", short: "h" },
       },
     });
