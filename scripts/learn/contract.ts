@@ -91,7 +91,7 @@ export async function contract(
   const tests = own.length > 0 ? judgesOf(opened) : chapter.tests;
   const isWhole = own.length > 0 && !options.name;
   const known = isWhole && !options.quiet ? new Known(project.root) : undefined;
-  const hash = known?.hashOf(opened) ?? "";
+  const taken = known?.take(opened);
   const result = await runTests(withName(project.root, tests, options.name ?? ""), {
     flags,
     ...(options.quiet ? { quiet: true } : { passed: true }),
@@ -107,7 +107,7 @@ export async function contract(
     process.stdout.write((await types?.note()) ?? "");
   }
   if (result.code === 0 && isWhole && !options.quiet) {
-    known?.keep(opened, hash, standingOf(opened, result)); // the map need not ask again
+    if (taken !== undefined) known?.keep(opened, taken, standingOf(opened, result)); // for the map
     process.stdout.write(offer(opened));
   }
   return result;

@@ -84,10 +84,10 @@ async function judge(opened: Opened, known: Known): Promise<Standing> {
   if (left.length > 0) {
     return { done: false, text: `begun: ${entries}; still to write: ${left.join(", ")}` };
   }
-  const hash = known.hashOf(opened);
-  const before = known.get(opened, hash);
+  const before = known.get(opened);
   if (before !== undefined) return before;
+  const taken = known.take(opened);
   const standing = standingOf(opened, await contract(opened, { side: "own", quiet: true }));
-  known.keep(opened, hash, standing);
+  known.keep(opened, taken, standing);
   return standing;
 }

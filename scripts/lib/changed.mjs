@@ -127,6 +127,27 @@ export function planFor(root, changed) {
   return plan;
 }
 
+/**
+ * The same graph walked forwards: these files, and all that they use in any way. Nothing else can
+ * change what they do.
+ * @param {string} root
+ * @param {readonly string[]} starts files of the project, or others in its folder
+ * @returns {Set<string> | undefined} undefined: git does not tell what belongs to the project
+ */
+export function usedFrom(root, starts) {
+  const files = projectFiles(root);
+  if (files.length === 0) return undefined;
+  files.push(...starts.filter((start) => !files.includes(start)));
+  /** @type {Map<string, string[]>} */
+  const uses = new Map();
+  for (const [used, users] of usersOf(root, files)) {
+    for (const user of users) uses.set(user, [...(uses.get(user) ?? []), used]);
+  }
+  const found = new Set(starts);
+  for (const file of found) for (const used of uses.get(file) ?? []) found.add(used);
+  return found;
+}
+
 /** As much of a way as a line can hold. */
 const STEPS_TOLD = 3;
 
