@@ -6,6 +6,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Client } from "#sdk";
+import type { Histogram } from "#wire";
 import {
   chainOf, completions, cpuMs, inPlace, jobs, pipeline, withCluster, type Options,
 } from "./programs.ts";
@@ -107,10 +108,12 @@ async function steps(bench: Bench, rounds: number): Promise<Row[]> {
 
 async function growth(bench: Bench, rounds: number): Promise<Row[]> {
   const [rates, pauses, before, cpu, own]: number[][] = [[], [], [], [], []];
+  const syncs: string[] = [];
   for (let round = 0; round < rounds; round++) {
     const chain = await startChain(bench.client);
     await pause(ALONE_MS);
     before!.push(chain.longestMs());
+    const { synced } = await bench.client.metrics();
     const result = await resultOf<{ rate: number; own: number; master: number }>(
       bench, GROW, [ADDED, BATCH, bench.master],
     );
@@ -118,6 +121,7 @@ async function growth(bench: Bench, rounds: number): Promise<Row[]> {
     own!.push((result.own * 1000) / ADDED);
     cpu!.push((result.master * 1000) / ADDED);
     pauses!.push(chain.longestMs());
+    syncs.push(slowest(synced, (await bench.client.metrics()).synced));
     await chain.end();
   }
   const list = (all: readonly number[]): string => all.map((ms) => ms.toFixed(0)).join(" ");
@@ -130,9 +134,18 @@ async function growth(bench: Bench, rounds: number): Promise<Row[]> {
       note: `it dispatches hops, too; of the program that adds it: ${list(own!)} µs`,
     }),
     row("the longest pause of another run meanwhile", [median(pauses!), "ms"], {
-      target: { atMost: 50 }, note: `${list(pauses!)}; in the second before: ${list(before!)}`,
+      target: { atMost: 50 },
+      note: `${list(pauses!)}; in the second before: ${list(before!)}; ` +
+        `the slowest fsync, of which a hop has one: ${syncs.join(" ")} ms`,
     }),
   ];
+}
+
+/** The longest that something took between two looks, as the histogram knows it: "5-10". */
+function slowest(before: Histogram, after: Histogram): string {
+  const at = after.counts.findLastIndex((count, index) => count > before.counts[index]!);
+  const bounds = [0, ...after.boundsUs].map((us) => us / 1000);
+  return at < 0 ? "-" : `${bounds[at]}-${bounds[at + 1] ?? ""}`;
 }
 
 /** What a program, which runs as a job, has written to its file. */
