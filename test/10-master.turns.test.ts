@@ -4,17 +4,24 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
+import { findRun, waitKind } from "#core";
 import { encodeFrame } from "#framing";
 import type { Clock, Host } from "#host";
+import { Router } from "#routing";
 import type { IncomingRequest, RpcConnection } from "#rpc";
 import {
   BLOB_CHUNK_BYTES, BlobPut, BlobRef, DeadPage, Empty, JobRef, OutputRequest, Op, RunRef, Why,
+  type JobInfo, type JobReason,
 } from "#wire";
 import {
   MAX_LONG_PER_PEER, MAX_PAGES_AT_ONCE, MAX_WATCHES, MAX_WATCHES_OF_RUN,
 } from "../src/master/limits.ts";
+import { rowsAt } from "../src/history/rows.ts";
+import type { Engine } from "../src/master/engine.ts";
+import { jobRows } from "../src/master/pages.ts";
 import { Turns } from "../src/master/turns.ts";
 import { CREDIT, MORE } from "../src/rpc/flags.ts";
+import { Bench } from "./10-master.core.ts";
 import { hello, MASTER, pipeline, refusal, report, Room, spec } from "./10-master.support.ts";
 
 /** A clock that moves only while pages are made. */
@@ -109,6 +116,25 @@ test("a peer that has had next to nothing need not wait for the next turn of the
   );
   while (turns.waiting > 0) await loop();
 });
+
+test("peers that have just come have had nothing, and do not fill a turn of the loop either",
+  async () => {
+    const { turns, spend, loop } = bench();
+    let made = 0;
+    for (let i = 0; i < 20; i++) {
+      void turns.send(reader(), {}, () => {
+        made += 1;
+        spend(5);
+        return Buffer.alloc(1);
+      });
+    }
+    for (let turn = 1; turn <= 10; turn++) {
+      await settled();
+      assert.equal(made, 2 * turn, "the second page passes twice the 4 ms");
+      await loop();
+    }
+    assert.deepEqual([turns.waiting, turns.peers], [0, 0]);
+  });
 
 test("what a peer has had counts half after a quarter of a second", async () => {
   const { turns, spend, loop } = bench();
@@ -441,3 +467,59 @@ test("a blob is read in pieces while others are served, " +
     assert.ok(most <= MAX_PAGES_AT_ONCE, `${most} files are open`);
     assert.equal(open, 0, "no reader keeps its file open while it has no room");
   }));
+
+/** The requirements for which the router is asked why no worker takes them. */
+async function asksOf(work: () => unknown): Promise<string[]> {
+  const { explain } = Router.prototype;
+  const asked: string[] = [];
+  Router.prototype.explain = function (key) {
+    asked.push(key);
+    return explain.call(this, key);
+  };
+  try {
+    await work();
+  } finally {
+    Router.prototype.explain = explain;
+  }
+  return asked;
+}
+
+test("a page of jobs asks once why no worker takes a requirement, the next page anew", async () => {
+  const life = new Bench();
+  const specs = Array.from({ length: 1200 }, (_, i) =>
+    spec(`j${i}`, i % 2 === 0 ? { requirement: ["GPU"] } : {}));
+  const run = findRun(life.state, life.submit(specs));
+  const engine = { state: life.state, context: { now: life.now } } as unknown as Engine;
+  const rows = jobRows(engine, run.jobs);
+  for (const [count, ...reasons] of [
+    [500, "no worker is connected", "no worker is connected"],
+    [500, "no worker has GPU", "is about to start"],
+    [200, "no worker has GPU", "is about to start"],
+  ] as const) {
+    let page: string[] = [];
+    const asked = await asksOf(() => {
+      page = Array.from({ length: count }, () => (rows.next().value as JobInfo).reason);
+    });
+    assert.deepEqual(page, page.map((_, at) => reasons[at % 2]));
+    assert.deepEqual(asked, reasons[1] === reasons[0] ? ["GPU", "GENERAL"] : ["GPU"]);
+    life.join();
+  }
+  assert.equal(rows.next().done, true);
+  assert.deepEqual(run.jobs.slice(0, 2).map((job) => waitKind(life.state, job)),
+    ["worker", "start"]);
+  const moment = { run, limit: 100, now: life.now };
+  assert.deepEqual(await asksOf(() => rowsAt(life.state, moment)), ["GPU"], "in the past, too");
+});
+
+test("an answer to WHY asks once for each requirement", () => Room.run(async (room) => {
+  await room.start();
+  const client = await room.client();
+  const { run } = await client.submitSpec(
+    pipeline(Array.from({ length: 100 }, (_, i) => spec(`j${i}`, { requirement: ["GPU"] }))));
+  let reasons: JobReason[] = [];
+  const asked = await asksOf(async () => {
+    reasons = await client.reasons(run, Array.from({ length: 100 }, (_, i) => i));
+  });
+  assert.equal(reasons.filter(({ reason }) => reason === "no worker is connected").length, 100);
+  assert.deepEqual(asked, ["GPU"]);
+}));

@@ -5,7 +5,9 @@
  * Left out: whether a worker was away. That is no fact, and in no log.
  * Test: test/10-master.history.test.ts
  */
-import { jobInfo, launchOf, listedJobs, runInfo, workerInfo, type Run, type State } from "#core";
+import {
+  jobInfo, launchOf, listedJobs, runInfo, workerInfo, type Run, type State, type Whys,
+} from "#core";
 import { plainKey } from "#routing";
 import { isOpenRun, type JobInfo, type QueueRow, type RunInfo, type WorkerInfo } from "#wire";
 
@@ -42,10 +44,11 @@ function jobRows(
   state: State, run: Run, { limit, now }: { limit: number; now: number },
 ): JobInfo[] {
   const rows: JobInfo[] = [];
+  const whys: Whys = new Map();
   let bytes = 0;
   for (const job of run.jobs) {
     if (rows.length === limit || bytes > MAX_RESULT_BYTES) break;
-    rows.push(jobInfo(state, job, now));
+    rows.push(jobInfo(state, job, now, whys));
     bytes += job.result?.length ?? 0;
   }
   return rows;

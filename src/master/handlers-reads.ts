@@ -6,7 +6,7 @@
  */
 import {
   findJob, findRun, isTerminal, launchOf, listedJobs, openGates, reasonOf, Refusal, runInfo,
-  waitKind, workerInfo, type Run, type State,
+  waitKind, workerInfo, type Run, type State, type Whys,
 } from "#core";
 import type { IncomingRequest } from "#rpc";
 import {
@@ -53,10 +53,7 @@ export async function status(
   await list(services, request, { peer, rows: jobRows(engine, jobs), bytesOf: jobBytes, encode });
 }
 
-/**
- * Costs what was asked for, whatever the size of the run. Many jobs of a queue have one reason: it
- * is worked out for each.
- */
+/** Costs what was asked for, whatever the size of the run. */
 export function why(
   { engine, turns }: Services, request: IncomingRequest, { connection }: Peer,
 ): Promise<void> {
@@ -72,12 +69,13 @@ export function why(
 
 function reasonsOf(engine: Services["engine"], run: Run, jobs: readonly number[]): JobReason[] {
   const reasons: JobReason[] = [];
+  const whys: Whys = new Map();
   let bytes = 0;
   for (const index of jobs) {
     const job = run.jobs[index];
-    const kind = job === undefined ? undefined : waitKind(engine.state, job);
+    const kind = job === undefined ? undefined : waitKind(engine.state, job, whys);
     if (job === undefined || kind === undefined) continue;
-    const reason = reasonOf(engine.state, job, engine.context.now);
+    const reason = reasonOf(engine.state, job, engine.context.now, whys);
     bytes += 3 * reason.length;
     if (bytes > MAX_WHY_BYTES) break;
     reasons.push({ index, kind, reason });

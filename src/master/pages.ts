@@ -9,7 +9,7 @@
  * that even "nothing" is an answer.
  * Test: test/10-master.server.test.ts
  */
-import { jobInfo, type AgentRow, type Job, type Run } from "#core";
+import { jobInfo, type AgentRow, type Job, type Run, type Whys } from "#core";
 import {
   DefinitionPage, JobSpec, type AgentInfo, type ArtifactInfo, type DeadLetter, type GateInfo,
   type JobChange, type JobInfo, type LaunchInfo, type PoolInfo, type RunInfo, type ServiceInfo,
@@ -43,9 +43,12 @@ export function* pages<T>(
 
 /** Jobs as rows, made as they are asked for: a page of them exists at a time. */
 export function* jobRows(engine: Engine, jobs: readonly Job[], from = 0): Generator<JobInfo> {
+  const whys: Whys = new Map();
   // By index: jobs may be added to the run while its pages travel.
   for (let index = from; index < jobs.length; index++) {
-    yield jobInfo(engine.state, jobs[index]!, engine.context.now);
+    // Pages lie apart in time. So a reason is at most a page old.
+    if ((index - from) % PAGE_ROWS === 0) whys.clear();
+    yield jobInfo(engine.state, jobs[index]!, engine.context.now, whys);
   }
 }
 

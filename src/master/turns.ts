@@ -16,8 +16,8 @@
  *
  * Invariants: no page is made for a reader without room; at most `atOnce` are in the making,
  * `perPeer` of one peer; in one turn of the event loop no page is begun once `msPerTurn` went into
- * others, but for a peer that has had next to nothing; the peer with the least of late is next,
- * and requests of one peer are served in order.
+ * others, but for a peer that has had next to nothing, and after twice that none at all; the peer
+ * with the least of late is next, and requests of one peer are served in order.
  * Test: test/10-master.turns.test.ts
  */
 import type { Host } from "#host";
@@ -187,7 +187,8 @@ export class Turns {
     if (this.#granting) return; // it is in the loop below, and comes round
     this.#granting = true;
     const { host: { clock, timers }, atOnce, msPerTurn } = this.#options;
-    while (this.#waiting > 0 && this.#busy < atOnce) {
+    // Twenty peers that have just come have all had nothing: they do not fill a turn either.
+    while (this.#waiting > 0 && this.#busy < atOnce && this.#spent < 2 * msPerTurn) {
       const isFull = this.#spent >= msPerTurn || this.#busy >= HEAVY_SHARE * atOnce;
       const next = this.#next(isFull ? LIGHT_MS : Infinity);
       // the next turn of the loop, or the end of a page, comes back here

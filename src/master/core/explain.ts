@@ -10,7 +10,7 @@
  * Test: test/10-master.test.ts
  */
 import { durationText, plural } from "#base";
-import { describe, GENERAL, parseKey, plainKey } from "#routing";
+import { describe, GENERAL, parseKey, plainKey, type Reason } from "#routing";
 import {
   type DeadLetter,
   type GateInfo,
@@ -49,10 +49,21 @@ const NAMED_PARENTS = 3;
 const NAMED_WAITS = 3;
 
 /**
+ * Of requirements, why their jobs wait for a worker. Thousands of a queue have one answer, which
+ * takes a look at all workers: it is worked out once for jobs that are looked at in one go.
+ */
+export type Whys = Map<string, WhyReady>;
+
+interface WhyReady {
+  readonly kind: WaitKind;
+  readonly why: string;
+}
+
+/**
  * What a PENDING or WAITING job waits for, or why one was skipped, as a sentence; empty for the
  * others. `now` in ms since 1970.
  */
-export function reasonOf(state: State, job: Job, now: number): string {
+export function reasonOf(state: State, job: Job, now: number, whys?: Whys): string {
   if (isPaused(job)) return sentence(whyPaused(job, now));
   if (job.status === "WAITING") {
     return sentence(`waits for ${whoIsMissing(job)}: ${job.spec.gate?.message ?? ""}`);
@@ -69,18 +80,32 @@ export function reasonOf(state: State, job: Job, now: number): string {
       : `delayed for another ${seconds} s`;
   }
   if (job.order === 0) return waitsForParents(job);
+  return whyReady(state, job, whys).why;
+}
+
+/** Why a job that could start has not yet. */
+function whyReady(state: State, job: Job, whys?: Whys): WhyReady {
   const key = readyKey(job);
-  if (state.router.hasFree(key)) return "is about to start";
-  const why = whyNobody(state, key);
+  const known = whys?.get(key);
+  if (known !== undefined) return known;
+  const found = look(state, key);
+  whys?.set(key, found);
+  return found;
+}
+
+function look(state: State, key: string): WhyReady {
+  if (state.router.hasFree(key)) return { kind: "start", why: "is about to start" };
+  const reason = state.router.explain(key);
+  const nobody = whyNobody(state, key, reason);
   const prospect = state.prospects.get(key);
-  return prospect === undefined ? why : `${why}; ${prospect}`;
+  const why = prospect === undefined ? nobody : `${nobody}; ${prospect}`;
+  return { kind: reason.kind === "no-capable-worker" ? "worker" : "slots", why };
 }
 
 /** Why no worker takes jobs of this requirement: all are busy, too old, or without its tags. */
-function whyNobody(state: State, key: string): string {
+function whyNobody(state: State, key: string, reason: Reason): string {
   const plain = plainKey(key);
   const need = parseKey(plain);
-  const reason = state.router.explain(key);
   if (plain === key) return describe(reason);
   const able = [...state.workers.values()].filter(({ id, tags, draining }) => !draining &&
     (need.pinned === undefined || id === need.pinned) &&
@@ -144,13 +169,12 @@ function whyService({ asked, reason }: ServiceRecord): string {
 }
 
 /** The same in a word. Undefined: it does not wait. */
-export function waitKind(state: State, job: Job): WaitKind | undefined {
+export function waitKind(state: State, job: Job, whys?: Whys): WaitKind | undefined {
   if (job.status === "WAITING") return pausedFor(job) ?? "person";
   if (job.status !== "PENDING") return undefined;
   if (job.dueAt > 0) return "time";
   if (job.order === 0) return "parents";
-  const { kind } = state.router.explain(readyKey(job));
-  return kind === "no-capable-worker" ? "worker" : kind === "no-free-slot" ? "slots" : "start";
+  return whyReady(state, job, whys).kind;
 }
 
 /** A person can do something about a question or a budget, and so this comes first. */
@@ -220,7 +244,7 @@ export function neverScheduled(state: State, jobs: readonly JobSpec[]): string[]
     // could run.
     if (state.workers.size === 0 && plainKey(key) === GENERAL) continue;
     const more = count > 1 ? ` (and ${count - 1} more)` : "";
-    const why = whyNobody(state, key);
+    const why = whyNobody(state, key, state.router.explain(key));
     warnings.push(`Cannot schedule job "${job}"${more} now: ${why}`);
   }
   return warnings;
@@ -243,12 +267,12 @@ export function runInfo(run: Run): RunInfo {
   };
 }
 
-export function jobInfo(state: State, job: Job, now: number): JobInfo {
+export function jobInfo(state: State, job: Job, now: number, whys?: Whys): JobInfo {
   return {
     index: job.index, id: job.spec.id, status: job.status, attempt: job.attempt,
     worker: workerName(state, job),
     startedAt: orNothing(job.startedAt), endedAt: orNothing(job.endedAt),
-    failure: job.failure, reason: reasonOf(state, job, now),
+    failure: job.failure, reason: reasonOf(state, job, now, whys),
     dependsOn: parentsOf(job), result: job.result, cancelling: job.cancelling,
     decision: job.decision, stoppedAt: orNothing(job.stoppedAt), retryAt: retryAtOf(job),
     lostOutput: job.lostOutput, service: serviceInfo(job),

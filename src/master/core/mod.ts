@@ -119,7 +119,7 @@ export {
 } from "./memory.ts";
 export {
   askInfo, deadLetters, gateInfo, jobChange, jobInfo, listedJobs, neverScheduled, openGates,
-  reasonOf, runInfo, servicesOf, serviceRow, stepInfo, waitKind, workerInfo,
+  reasonOf, runInfo, servicesOf, serviceRow, stepInfo, waitKind, workerInfo, type Whys,
 } from "./explain.ts";
 export { stepBlobs, stepName, type Step } from "./journal.ts";
 export { agentInfo, agentRows, questionsOf, type AgentRow } from "./explain-agents.ts";
