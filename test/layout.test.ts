@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { seededRandom } from "#host";
 import { chainsOf } from "../src/layout/chains.ts";
-import { straighten } from "../src/layout/straight.ts";
+import { rowsOf } from "../src/layout/straight.ts";
 import { inversions, isotonic, layout, type Layout } from "#layout";
 import { ROOT } from "../scripts/bootstrap.mjs";
 
@@ -161,27 +161,27 @@ test("isotonic() rises, and no small step makes it better", () => {
   }
 });
 
-test("jobs that have only each other to follow stand at one height, where there is room", () => {
-  const heightsOf = (graph: Graph, row: readonly number[]): number[] => {
-    const picture = layout(graph);
-    check(graph, picture);
-    return [...new Set(row.map((job) => picture.nodes[job]!.y))];
+test("rows of jobs that have only each other to follow are straight, and others make room", () => {
+  const bendOf = ({ nodes }: Layout, row: readonly number[]): number => {
+    const heights = row.map((job) => nodes[job]!.y);
+    return Math.max(...heights) - Math.min(...heights);
   };
   // One of two branches goes on: it bent towards their parent, less from job to job.
-  assert.equal(heightsOf([[], [0], [1], [2], [3], [0]], [1, 2, 3, 4]).length, 1);
-  // An edge that passes columns is straight between its ends.
-  const { edges } = layout([[], [0], [1], [2], [3, 0]]);
-  const long = edges.find(({ from, to }) => from === 0 && to === 4)!.points.slice(1, -1);
-  assert.ok(long.length >= 6);
-  assert.equal(new Set(long.map(([, y]) => y)).size, 1);
-  // Fifty jobs beside the middle of a row of three: both rows cannot be at the height of the fork.
-  const crowd: Graph = [[], [0], [1], [2], [0], [4], [5], ...Array.from({ length: 50 }, () => [0])];
-  assert.equal(heightsOf(crowd, [1, 2, 3]).length, 1);
-  assert.equal(heightsOf(crowd, [4, 5, 6]).length, 1);
-  // Where nothing is in the way, all move as little as they can.
-  const at = [4, 8, 9];
-  straighten(chainsOf([[], [0], [1]], Int32Array.of(0, 1, 2)), at, [[0], [0], [0]]);
-  assert.deepEqual(at, [7, 7, 7]);
+  const fork = layout([[], [0], [1], [2], [3], [0]]);
+  assert.ok(bendOf(fork, [1, 2, 3, 4]) < 1, String(fork.nodes.map(({ y }) => y)));
+  // Three branches side by side, and a job that stands below one of them and is in the way.
+  const graph: Graph = [[], [0], [0], [0], [3], [2], [], [4], [5], [7, 8, 6, 1]];
+  const release = layout(graph);
+  check(graph, release);
+  for (const row of [[2, 5, 8], [3, 4, 7]]) assert.ok(bendOf(release, row) < 1, String(row));
+  const lane = release.edges.find(({ from, to }) => from === 1 && to === 9)!.points.slice(0, -1);
+  const lines = lane.map(([, y]) => y);
+  assert.ok(lines.length >= 5 && Math.max(...lines) - Math.min(...lines) < 1, String(lines));
+  // A fork and a join are no row, and one alone is none.
+  const rows = (of: Graph, ranks: number[]): number[][] =>
+    rowsOf(chainsOf(of, Int32Array.from(ranks)));
+  assert.deepEqual(rows([[], [0], [0], [1, 2], [3], []], [0, 1, 1, 2, 3, 0]), [[3, 4]]);
+  assert.deepEqual(rows([[], [0], [1]], [0, 1, 2]), [[0, 1, 2]]);
 });
 
 test("a job with a thousand children far away has one lane", () => {

@@ -6,7 +6,7 @@
  *     order.ts       who stands above whom in a column                   (fewer crossings)
  *     crossings.ts   how many edges cross between two columns
  *     place.ts       how far down                                        (short, straight edges)
- *     straight.ts    a row without forks at one height
+ *     straight.ts    which of them form rows, to be drawn straight
  *     svg.ts         all of it as a file that browsers show
  *     types.ts       what a picture consists of
  *

@@ -10,20 +10,24 @@
  *     wanted   3 9 5 8     5 is below 9: pool them, (9 + 5) / 2
  *     placed   3 7 7 8
  *
- * Column by column to the right, then to the left, a few times, and all of it settles. Last,
- * `straighten` mends what bends without need.
+ * Column by column to the right, then to the left, a few times, and all of it settles. Then rows
+ * are drawn straight (straight.ts), and the others make room.
  *
  * Invariants: the order of a column stays; two neighbours are never closer than their sizes and the
  * gap between them.
  * Test: test/layout.test.ts
  */
 import type { Chains } from "./chains.ts";
-import { straighten } from "./straight.ts";
+import { rowsOf } from "./straight.ts";
 
 /** There and back, four times: after that nothing moves by much. */
 const SWEEPS = 8;
+/** As many again for rows: what they still bend then is less than a pixel. */
+const ROW_SWEEPS = 8;
 /** A waypoint's wish counts for more, because a lane that is straight is easy to follow. */
 const LANE_WEIGHT = 4;
+/** That of a row for more than those of all others. */
+const ROW_WEIGHT = 100;
 
 interface Sizes {
   readonly nodeHeight: number;
@@ -55,24 +59,37 @@ export function placeNodes(chains: Chains, sizes: Sizes): number[] {
     const half = (offsets[rank]!.at(-1) ?? 0) / 2;
     for (const [place, vertex] of layer.entries()) at[vertex] = offsets[rank]![place]! - half;
   }
-  for (let sweep = 0; sweep < SWEEPS; sweep++) {
+  const rows = rowsOf(chains);
+  for (let sweep = 0; sweep < SWEEPS + ROW_SWEEPS; sweep++) {
+    const level = sweep < SWEEPS ? [] : levelsOf(rows, at);
     const side = sweep % 2 === 0 ? "before" : "behind";
     const order = side === "before" ? [...layers.keys()] : [...layers.keys()].reverse();
     for (const rank of order) {
       const layer = layers[rank]!;
       const isLast = sweep >= SWEEPS - 2;
-      const wishes = layer.map((vertex) => wishOf(chains, vertex, { at, side, isLast }));
-      const weights = layer.map((vertex) => (vertex < jobs ? 1 : LANE_WEIGHT));
+      const wishes = layer.map((vertex) =>
+        level[vertex] ?? wishOf(chains, vertex, { at, side, isLast }));
+      const weights = layer.map((vertex) =>
+        level[vertex] !== undefined ? ROW_WEIGHT : vertex < jobs ? 1 : LANE_WEIGHT);
       const free = wishes.map((wish, place) => wish - offsets[rank]![place]!);
       for (const [place, value] of isotonic(free, weights).entries()) {
         at[layer[place]!] = value + offsets[rank]![place]!;
       }
     }
   }
-  straighten(chains, at, offsets);
   return at.map((middle, vertex) => middle - heightOf(vertex) / 2);
 }
 // #endregion
+
+/** Of each that stands in a row, where that stands in the mean. */
+function levelsOf(rows: readonly number[][], at: readonly number[]): number[] {
+  const levels: number[] = [];
+  for (const row of rows) {
+    const mean = row.reduce((sum, each) => sum + at[each]!, 0) / row.length;
+    for (const each of row) levels[each] = mean;
+  }
+  return levels;
+}
 
 /** The mean of the neighbours on one side; in the last sweeps, of all. */
 function wishOf(
