@@ -181,6 +181,27 @@ test("Workers: a table with what there is, and what to type for a pool", { skip 
     /No pool is set up.*titan master --pools pools\.yaml/);
 });
 
+test("Workers: in a narrow window the table has lines and no columns, each cell with its name", {
+  skip,
+}, async () => {
+  await page.find("heading", "Workers");
+  for (const width of [320, 390, 750, 1280]) {
+    await page.resize({ width, height: 800 });
+    const { tooWide, names } = await page.evaluate(() => {
+      const frame = document.querySelector<HTMLElement>(".table-frame")!;
+      const cells = [...frame.querySelectorAll("tbody td")];
+      return {
+        tooWide: frame.scrollWidth - frame.clientWidth,
+        names: cells.slice(0, 4).map((cell) => getComputedStyle(cell, "::before").content),
+      };
+    });
+    assert.equal(tooWide, 0, `${width}`);
+    assert.deepEqual(names, width <= 750 ? ['"State"', '"Slots"', '"Tags"', '"Heartbeat"'] :
+      ["none", "none", "none", "none"]);
+    keep(`workers-${width}`, await page.screenshot());
+  }
+});
+
 test("History: workers, queue and runs after any fact, and on from there into a run", { skip },
   async () => {
     await page.navigate(scene.url);

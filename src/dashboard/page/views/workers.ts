@@ -5,7 +5,9 @@
  */
 import { plural } from "#base";
 import { badge } from "../parts/badge.ts";
-import { button, command, empty, loading, pageWith, section } from "../parts/page.ts";
+import {
+  button, command, empty, loading, namedRow, pageWith, section,
+} from "../parts/page.ts";
 import { ago } from "../parts/time.ts";
 import {
   beatText, launchButtons, noWorker, slotBar, workerActions,
@@ -37,7 +39,8 @@ function workerTable(state: State, context: Context): Child {
   const found = answerOf<Worker[]>(state, "workers");
   if (found === undefined) return loading(state, "workers");
   if (found.length === 0) return noWorker(context);
-  return h("div", { class: "table-frame", tabindex: 0, role: "region", "aria-label": "Workers" },
+  const region = { tabindex: 0, role: "region", "aria-label": "Workers" };
+  return h("div", { class: "scrolls table-frame", ...region },
     h("table", { class: "table" },
       h("thead", null, h("tr", null, WORKER_HEADS.map((text) =>
         h("th", {
@@ -48,7 +51,7 @@ function workerTable(state: State, context: Context): Child {
 
 function workerRow(worker: Worker, { now }: State, context: Context): VNode {
   const { name, tags, slots, running, version, pool, joinedAt, remote } = worker;
-  return h("tr", { key: name, "data-row": true, tabindex: -1 },
+  return namedRow(WORKER_HEADS, { key: name, "data-row": true, tabindex: -1 },
     h("th", { scope: "row", title: remote }, name),
     h("td", null, badge(worker.state)),
     h("td", { class: "cell-slots" }, slotBar(running, slots, name)),
@@ -58,7 +61,7 @@ function workerRow(worker: Worker, { now }: State, context: Context): VNode {
     h("td", { class: "cell-version" }, version),
     h("td", null, pool ?? h("span", { class: "soft" }, "none")),
     h("td", { class: "cell-joined" }, ago(joinedAt, now)),
-    h("td", null, workerActions(worker, context)));
+    h("td", { class: "fall" }, workerActions(worker, context)));
 }
 
 function beatTitle({ beatLateMs, beatLateMaxMs }: Worker): string {
