@@ -77,6 +77,8 @@ test("whyOf() says why a job waits, also after it has failed", () => {
   const job = { ...row("a"), reason: "no free slot", failure };
   assert.equal(whyOf(job), "no free slot; before that: exited with code 2");
   assert.equal(whyOf({ ...job, failure: null }), "no free slot");
+  const again = { ...job, status: "RUNNING" as const, reason: "" };
+  assert.equal(whyOf(again), "runs again; before that: exited with code 2");
   for (const other of [{ ...job, status: "FAILED" as const }, { ...job, reason: "" }]) {
     assert.equal(whyOf(other), "exited with code 2");
   }

@@ -65,7 +65,7 @@ export function panelTree(props: PanelProps): VNode {
 }
 
 function lookOfWhy({ status, failure }: Job): string {
-  return failure === null || status === "PENDING" ? "pending" : "failed";
+  return failure === null || /PENDING|RUNNING/.test(status) ? "pending" : "failed";
 }
 
 function panelContent(props: PanelProps): Child {

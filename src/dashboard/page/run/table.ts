@@ -67,6 +67,6 @@ export function tookOf({ status, startedAt, tookMs }: Job, now: number): string 
 /** Why it does not run, or why it failed, in the words of the master. */
 export function whyOf({ status, reason, failure }: Job): string {
   if (failure === null) return reason;
-  const waits = status === "PENDING" && reason !== "";
-  return waits ? `${reason}; before that: ${failure.message}` : failure.message;
+  const now = status === "PENDING" ? reason : status === "RUNNING" ? "runs again" : "";
+  return now === "" ? failure.message : `${now}; before that: ${failure.message}`;
 }
