@@ -74,7 +74,9 @@ function keys({ keys: found, cursor }: StoreKeys, { url }: Context): Child {
       "Write one: ", command("titan kv set greeting hello"));
   }
   const chosen = url.searchParams.get("key");
-  const sorted = [...found].sort((a, b) => (a.key < b.key ? -1 : 1));
+  // What Titan keeps there for itself, such as drafts, comes last.
+  const rank = (key: string): string => `${Number(key.startsWith("titan:"))}${key}`;
+  const sorted = [...found].sort((a, b) => (rank(a.key) < rank(b.key) ? -1 : 1));
   return h("div", null,
     h("ul", { class: "store-keys", "aria-label": "Keys" }, sorted.map(({ key, type, ttlMs }) =>
       h("li", { key, "data-row": true },
