@@ -181,7 +181,7 @@ function press(event: KeyboardEvent): void {
   if (event.defaultPrevented || document.querySelector("dialog[open]") !== null) return;
   const { view, context } = current();
   const target = event.target as HTMLElement;
-  const isTyping = target.isContentEditable || /^(?:INPUT|TEXTAREA|SELECT)$/.test(target.tagName);
+  const isTyping = target.matches("[contenteditable], input:not([type=range]), textarea, select");
   const { key, ctrlKey, metaKey, altKey, shiftKey } = event;
   const meant = keys.read(
     { key, ctrlKey, metaKey, altKey, shiftKey, isTyping, at: performance.now() },

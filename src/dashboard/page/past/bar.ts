@@ -76,7 +76,7 @@ export function barTree({ travel, context, label, live, problem }: BarOptions): 
         turn("Last fact", "last", isLast, () => travel.go(course.count))),
       h("input", {
         type: "range", class: "past-slider", min: 1, max: course.count, step: 1, value: place,
-        "aria-label": label, "aria-valuetext": text,
+        "aria-label": label, "aria-valuetext": text, hook: { mount: begin },
         oninput: (event: InputEvent) =>
           travel.go(Number((event.target as HTMLInputElement).value)),
         onkeydown: (event: KeyboardEvent) => {
@@ -105,6 +105,11 @@ export function barTree({ travel, context, label, live, problem }: BarOptions): 
         h("span", { class: "soft" }, `#${fact.seq}`),
         h("strong", null, wordsOf(fact))]),
     problem);
+}
+
+/** The keyboard was at what has led here: now it is at the slider. */
+function begin(slider: HTMLElement): void {
+  if (document.activeElement === document.body) slider.focus({ preventScroll: true });
 }
 
 function turn(label: string, picture: string, disabled: boolean, run: () => void): VNode {

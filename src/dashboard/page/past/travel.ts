@@ -126,8 +126,9 @@ export class Travel {
     this.#redraw();
   }
 
-  /** The page is left. */
+  /** The page is left. A person who comes back goes by the address. */
   close(): void {
+    this.#told = null;
     clearTimeout(this.#rest);
     this.pause();
     clearTimeout(this.#rest);
