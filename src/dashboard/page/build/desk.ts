@@ -69,7 +69,7 @@ export const MAX_ZOOM = 2;
 const MARGIN = 40;
 const KEY = "build";
 
-export const START = `# Add jobs on the canvas, or write them here.
+export const START = `# Add jobs on the canvas, or here.
 name: my-pipeline
 jobs: []
 `;

@@ -52,7 +52,7 @@ export function toolbar(props: ToolbarProps): VNode {
       h("input", {
         type: "search",
         value: wish.search,
-        placeholder: "Search, as a pattern",
+        placeholder: "Search (regex)",
         spellcheck: "false",
         "aria-label": "Search the output",
         "aria-invalid": problem !== undefined,
