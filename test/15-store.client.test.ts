@@ -182,6 +182,12 @@ test("ReplyParser survives flipped bits and noise: values, an error, or a wait",
   for (let round = 0; round < 500; round++) attempt([Buffer.from(random.bytes(64))]);
 });
 
+test("ReplyParser that has refused a stream refuses whatever comes then", () => {
+  const parser = new ReplyParser();
+  parser.push(bytes("@\r\n"));
+  for (let i = 0; i < 2; i++) assert.throws(() => parser.next(), { code: "MALFORMED" });
+});
+
 for (const [text, target] of [
   ["redis://127.0.0.1:7000", { at: { host: "127.0.0.1", port: 7000 } }],
   ["redis://db", { at: { host: "db", port: 6379 } }],
@@ -725,6 +731,21 @@ test("StoreClient.subscribe() hears messages between replies, and again " +
   assert.deepEqual(seen.at(-1), ["UNSUBSCRIBE", "news"]);
   await world.settle(stopPattern());
   assert.deepEqual(seen.at(-1), ["PUNSUBSCRIBE", "n*"]);
+  client.close();
+  await world.run();
+});
+
+test("StoreClient keeps its connection when a listener throws, which its author " +
+  "sees", async () => {
+  const { world, sockets, connect } = await scripted(confirm);
+  const client = await world.settle(connect());
+  await world.settle(client.subscribe("news", () => {
+    throw new TypeError("a listener's");
+  }));
+  sockets[0]!.write(bytes(">3\r\n+message\r\n$4\r\nnews\r\n$2\r\nhi\r\n"));
+  await assert.rejects(world.run(world.now + 10), /a listener's/);
+  assert.equal(await world.settle(client.call("PING")), "PONG");
+  assert.equal(sockets.length, 1);
   client.close();
   await world.run();
 });

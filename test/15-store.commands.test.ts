@@ -292,6 +292,7 @@ test("sets: members, moves, combinations", () => play(`
   SPOP s 1 => []
   SPOP t -1 => '-ERR value is out of range, must be positive'
   SPOP t 1 1 => '-ERR syntax error'
+  SRANDMEMBER t 1 1 => '-ERR syntax error'
   SRANDMEMBER nosuch => null
   SRANDMEMBER nosuch 2 => []
   SRANDMEMBER t 0 => []
@@ -487,6 +488,15 @@ test("connection commands", () =>
   CLIENT GETNAME => 'me'
   CLIENT SETINFO lib-name x => 'OK'
   CLIENT SETINFO wat x => '-ERR Unrecognized option 'wat''
+  CLIENT NO-EVICT on => 'OK'
+  CLIENT NO-TOUCH OFF => 'OK'
+  CLIENT NO-TOUCH wat => '-ERR syntax error'
+  CONFIG RESETSTAT => 'OK'
+  AUTH a b c => '-ERR syntax error'
+  ROLE => [ 'master', 0, [] ]
+  BGREWRITEAOF => '-ERR this store lives in memory only'
+  REPLICAOF NO ONE => '-ERR this store lives in memory only'
+  TITAN.SYNC ? 0 => '-ERR this store lives in memory only'
   CLIENT NOSUCH => '-ERR unknown subcommand 'NOSUCH'. Try CLIENT HELP.'
   CLIENT LIST ID 1 => '-ERR wrong number of arguments for 'client|list' command'
   CLIENT ID x => '-ERR wrong number of arguments for 'client|id' command'
@@ -573,6 +583,15 @@ test("COMMAND names every command", () => {
   for (const name of ["set", "blpop", "exec", "psubscribe", "command"]) {
     assert.ok(names.includes(name), name);
   }
+});
+
+test("CONFIG RESETSTAT counts from here on", () => {
+  const { ask } = fixture();
+  for (let i = 0; i < 10; i++) ask("PING");
+  const counted = /connections_received:(\d+)\r\ntotal_commands_processed:(\d+)/;
+  assert.deepEqual(counted.exec(String(ask("INFO", "stats")))!.slice(1), ["1", "11"]);
+  ask("CONFIG", "RESETSTAT");
+  assert.deepEqual(counted.exec(String(ask("INFO", "stats")))!.slice(1), ["0", "1"]);
 });
 
 test("docs/store.md names every command, and no other", () => {
@@ -722,6 +741,12 @@ test("CLIENT SETINFO takes names of 256 bytes, and no longer ones", () => {
   assert.match(ask("CLIENT", "INFO") as string, / lib-name=n{256} /);
   const { text } = ask("CLIENT", "SETINFO", "lib-name", "n".repeat(257)) as Refusal;
   assert.equal(text, "ERR lib-name is at most 256 bytes long.");
+  assert.equal(ask("CLIENT", "SETINFO", "LIB-VER", "1.2.3"), "OK");
+  assert.match(ask("CLIENT", "INFO") as string, / lib-name=n{256} lib-ver=1\.2\.3\n$/);
+  assert.equal(
+    (ask("CLIENT", "SETINFO", "lib-ver", "1 2") as Refusal).text,
+    "ERR lib-ver cannot contain spaces, newlines or special characters.",
+  );
 });
 
 test("INFO has seven sections, each of which can be asked for by its name", () => {
@@ -773,6 +798,8 @@ test("a role decides who may write: a replica and a store that is loading refuse
   const { ask, client, store, time } = fixture();
   ask("SET", "k", "v", "PX", "100");
   store.role = "replica";
+  const hello = ask("HELLO") as Reply[];
+  assert.equal(hello[hello.indexOf("role") + 1], "replica");
   assert.deepEqual(
     ask("SET", "k", "w"),
     new Refusal("READONLY You can't write against a read only replica."),

@@ -396,6 +396,22 @@ test("openStore() refuses records that are not a store's", async () => {
   }
 });
 
+test("what an embedded client changes in a store that is closed goes nowhere, and breaks " +
+  "nothing", async () => {
+  const { world, open } = room();
+  const opened = await open();
+  const ask = asker(opened.store);
+  assert.deepEqual(ask("CONFIG", "GET", "append*"), [
+    "appendonly", "yes", "appendfsync", "everysec",
+  ]);
+  await world.settle(opened.close());
+  assert.equal(ask("SET", "k", "v"), "OK");
+  await world.run();
+  const again = await open();
+  assert.equal(asker(again.store)("GET", "k"), null);
+  await world.settle(again.close());
+});
+
 test("openStore() makes its folder, takes it, reads the snapshot, and then the " +
   "records", async (t) => {
   const { world, host } = room();

@@ -120,6 +120,11 @@ test("a replica gets a copy, then the changes; it answers reads and refuses writ
   assert.equal(replicas[0]![2], String(offset));
   assert.equal(primary.info("connected_slaves"), "1");
   assert.equal(primary.info("master_replid"), replica.info("master_replid"));
+  for (const [each, of] of [[primary, ""], [replica, `p ${PORT}`]] as const) {
+    assert.deepEqual(each.ask("CONFIG", "GET", "replicaof"), ["replicaof", of]);
+  }
+  assert.equal(replica.ask("REPLICAOF", "p", String(PORT)), "OK");
+  assert.equal(replica.info("master_link_status"), "up", "it does so already");
   await replica.over();
   await primary.over();
 });
@@ -877,6 +882,21 @@ test("a change of the turn in which a copy begins is in the copy, and not told a
     socket.destroy();
     await world.run(world.now + 100);
   }
+  await primary.over();
+});
+
+test("TITAN.SYNC comes behind the answers to what was asked before, and is refused when " +
+  "something comes behind it", async () => {
+  const world = new SimWorld({ seed: 12 });
+  const primary = await node(world, "p");
+  const [polite, hasty] = [await speak(world, "p"), await speak(world, "p")];
+  polite.socket.write(Buffer.from("PING\r\nTITAN.SYNC ? 0\r\n"));
+  hasty.socket.write(Buffer.from("TITAN.SYNC ? 0\r\nPING\r\n"));
+  await world.run(world.now + 100);
+  assert.match(polite.state.text, /^\+PONG\r\n\*3\r\n\$10\r\ntitan.full/);
+  assert.deepEqual([hasty.state.text, hasty.state.closed], ["", true]);
+  polite.socket.destroy();
+  await world.run(world.now + 100);
   await primary.over();
 });
 

@@ -263,7 +263,13 @@ test("startStore() cuts off a subscriber that never reads, at 32 MiB, and not th
   await over();
 });
 
-test("a client that takes nothing gets no write before its socket has drained", async () => {
+for (const afterCommit of [undefined, () => Promise.resolve()]) {
+  test("a client that takes nothing gets no write before its socket has drained, " +
+    `${afterCommit === undefined ? "without" : "with"} a log`, () =>
+    takesNothing(afterCommit === undefined ? {} : { afterCommit }));
+}
+
+async function takesNothing(options: Pick<StoreServerOptions, "afterCommit">): Promise<void> {
   const world = new SimWorld({ seed: 1 });
   const host = world.host("s");
   /** Since the socket has said that it is full. */
@@ -291,7 +297,7 @@ test("a client that takes nothing gets no write before its socket has drained", 
   const store = new Engine({ host });
   const listen = { host: "127.0.0.1", port: 6479 };
   const server = await world.settle(startStore({
-    host: { ...host, network }, listen, store, maxClientsBytes: 10 * 1024 * 1024,
+    host: { ...host, network }, listen, store, maxClientsBytes: 10 * 1024 * 1024, ...options,
   }));
   const socket = await world.settle(world.host("c").network.dial({ host: "s", port: 6479 }));
   let heard = "";
@@ -313,7 +319,7 @@ test("a client that takes nothing gets no write before its socket has drained", 
   await world.settle(server.close());
   store.close();
   await world.run();
-});
+}
 
 test("startStore() cuts off whoever asks for more in one answer than 256 MiB", async () => {
   const { dial, over } = await room();

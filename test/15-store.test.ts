@@ -32,6 +32,26 @@ test("Store.execute() refuses unknown commands and wrong argument counts in Redi
   );
 });
 
+test("an error of the store's own is no answer, whatever ran: it is thrown", (t) => {
+  const { ask, store, client, heard } = fixture();
+  const own = (): never => {
+    throw new TypeError("our own");
+  };
+  store.info.set("Stats", own);
+  assert.throws(() => ask("INFO"), TypeError);
+  ask("MULTI");
+  ask("INFO");
+  assert.throws(() => ask("EXEC"), TypeError);
+  store.inTransaction = false;
+  store.execute(client().session, ["BLPOP", "l", "0"]);
+  t.mock.method(store.keys, "updated", own);
+  assert.throws(() => ask("RPUSH", "l", "x"), TypeError);
+  assert.throws(() => store.load(["rpush", "l", "y"]), TypeError);
+  t.mock.restoreAll();
+  heard();
+  assert.equal(ask("LLEN", "l"), 1, "and the store goes on, as well as it can");
+});
+
 test("Store.execute() keeps any bytes, in keys, members, fields and values", () => {
   const { ask } = fixture();
   const bytes = String.fromCharCode(...Array.from({ length: 256 }, (_, i) => i));

@@ -362,6 +362,12 @@ test("WATCH sees every kind of change, and none where there is none", async () =
   ask("WATCH", "dead");
   ask("MULTI");
   assert.deepEqual(ask("EXEC"), [], "one that was dead before is not");
+  store.role = "replica"; // which only hides it
+  store.load(["set", "hidden", "v", "PXAT", String(store.host.clock.wall() + 10)]);
+  ask("WATCH", "hidden");
+  await time.run(time.now + 10);
+  ask("MULTI");
+  assert.equal(ask("EXEC"), null);
 });
 
 test("a command that finds nothing to do is no change: nothing is logged, nobody is told", () => {
