@@ -198,6 +198,10 @@ for (const [text, target] of [
   test(`parseStoreUrl() reads ${text}`, () => assert.deepEqual(parseStoreUrl(text), target));
 }
 
+test("parseStoreUrl() says what is wrong with a URL for TLS", () => {
+  assert.throws(() => parseStoreUrl("rediss://db"), /TLS is not supported; use redis:/);
+});
+
 for (const text of [
   "",
   "db:6379",
@@ -312,10 +316,10 @@ test("StoreClient.connect() says AUTH, and a wrong password at once", async () =
       name === "HELLO"
         ? "-WRONGPASS invalid username-password pair or user is disabled.\r\n"
         : undefined,
-    { url: "redis://:no@s" },
+    { url: "redis://:n%C3%B6@s" },
   );
   await assert.rejects(world.settle(connect()), { code: "WRONGPASS" });
-  assert.deepEqual(seen, [["HELLO", "3", "AUTH", "default", "no"]]);
+  assert.deepEqual(seen, [["HELLO", "3", "AUTH", "default", "n\xc3\xb6"]]);
   assert.ok(world.now < 100);
   await world.run();
 });
@@ -486,6 +490,75 @@ test("StoreClient counts no silence while it has asked nothing, and counts it ag
   await world.run();
 });
 
+test("StoreClient counts silence from the last byte, or from the question if that " +
+  "is later", async () => {
+  const { world, connect, sockets } = await scripted(
+    ([name]) => (name === "ECHO" ? "+a\r\n" : undefined),
+    { silenceMs: 1000 },
+  );
+  const client = await world.settle(connect());
+  const start = world.now;
+  assert.equal(await world.settle(client.call("ECHO", "a")), "a");
+  await world.run(start + 990);
+  const answer = client.call("GET", "k");
+  for (const [ms, piece] of [[1700, "$"], [2500, "1"], [3300, "\r\nv\r\n"]] as const) {
+    await world.run(start + ms);
+    sockets[0]!.write(bytes(piece));
+  }
+  assert.equal(await world.settle(answer), "v");
+  client.close();
+  await world.run();
+});
+
+test("StoreClient dials a store that it has lost at once, and one that refuses it not " +
+  "all the time", async () => {
+  const { world, connect, boot, sockets } = await scripted(() => undefined);
+  world.kill("s");
+  world.host("s");
+  const connecting = connect();
+  await world.run(world.now + 500);
+  await boot();
+  const client = await world.settle(connecting);
+  world.cut("c", "s");
+  const before = world.now;
+  assert.equal(await world.settle(client.call("PING")), "PONG");
+  assert.ok(world.now - before < 20, `${world.now - before} ms`);
+  client.close();
+  const deaf = await scripted(([name]) => (name === "HELLO" ? "-ERR no\r\n" : undefined));
+  await assert.rejects(deaf.world.settle(deaf.connect()), { code: "UNREACHABLE" });
+  assert.ok(deaf.sockets.length < 30, `${deaf.sockets.length} dials in ten seconds`);
+  assert.equal(sockets.length, 2);
+  await world.run();
+  await deaf.world.run();
+});
+
+test("StoreClient.close() leaves no timer for what stood behind a full socket", async () => {
+  const { world, sockets, connect } = await scripted(() => undefined);
+  const client = await world.settle(connect());
+  sockets[0]!.pause();
+  const calls = [client.call("SET", "k", Buffer.alloc(1024 * 1024))];
+  await world.run(world.now + 10);
+  calls.push(client.call("SET", "k", 1));
+  await world.run(world.now + 10);
+  client.close();
+  assert.deepEqual(world.open("c"), []);
+  const codes = calls.map((each) => each.catch((error: StoreError) => error.code));
+  assert.deepEqual(await world.settle(Promise.all(codes)), ["LOST", "CLOSED"]);
+  await world.run();
+});
+
+test("StoreClient.subscribe() hands out messages as Buffers when asked to", async () => {
+  const { world, sockets, connect } = await scripted(confirm, { buffers: true });
+  const client = await world.settle(connect());
+  const heard: unknown[] = [];
+  await world.settle(client.subscribe("news", (...message) => heard.push(message)));
+  sockets[0]!.write(bytes(">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$2\r\n\xff\0\r\n"));
+  await world.run(world.now + 10);
+  assert.deepEqual(heard, [[Buffer.of(255, 0), "news"]]);
+  client.close();
+  await world.run();
+});
+
 test("StoreClient gives up a store that takes the connection after a cut and does not greet, and " +
   "dials again", async () => {
   const { world, connect, sockets } = await scripted(
@@ -531,7 +604,9 @@ test("StoreClient gives a call its own patience, also when those before it were 
   const client = new StoreClient({
     host: world.host("c"), url: "redis://:no@s", patienceMs: 1000,
   });
-  await assert.rejects(world.settle(client.call("PING")), { code: "WRONGPASS" });
+  const refused = [client.call("PING"), client.call("PING")].map((each) =>
+    each.catch((error: StoreError) => error.code));
+  assert.deepEqual(await world.settle(Promise.all(refused)), ["WRONGPASS", "WRONGPASS"]);
   assert.equal(seen.length, 1);
   world.crash("s");
   world.host("s");
@@ -583,6 +658,12 @@ test("StoreClient bounds what is pending, and refuses what cannot share a connec
     assert.rejects(client.call("GET", "k"), { code: "CLOSED" }),
   );
   await assert.rejects(client.call("GET", "k"), { code: "LIMIT" });
+  const size = "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n".length;
+  await assert.rejects(
+    client.call("GET", "k"),
+    { message: `Cannot call GET: 10 calls (${10 * size} bytes) are pending` },
+    "what was answered is not among it",
+  );
   for (const [name, ...rest] of [
     ["SUBSCRIBE", "x"],
     ["monitor"],
@@ -597,6 +678,30 @@ test("StoreClient bounds what is pending, and refuses what cannot share a connec
   client.close();
   await Promise.all(pending);
   await assert.rejects(client.call("GET", "k"), { code: "CLOSED" });
+  await world.run();
+});
+
+test("StoreClient counts the bytes of what is pending, whatever became of the rest", async () => {
+  const { world, connect, sockets } = await scripted(
+    ([name, ...rest], socket) => (name === "ECHO" ? "+a\r\n" : confirm([name!, ...rest], socket)),
+    { maxPendingCalls: 4 },
+  );
+  const client = await world.settle(connect());
+  await world.settle(client.subscribe("news", () => undefined));
+  const lost = Promise.allSettled([client.call("GET", "k"), client.call("GET", "k")]);
+  await world.run(world.now + 10);
+  sockets[0]!.destroy();
+  await world.settle(lost);
+  await world.run(world.now + 1000);
+  assert.equal(sockets.length, 2, "it listens again");
+  const [echo] = [client.call("ECHO", "a"), client.call("GET", "k"), client.call("GET", "k")]
+    .map((each) => each.catch((error: StoreError) => error.code));
+  assert.equal(client.pending, 3);
+  assert.equal(await world.settle(echo!), "a");
+  assert.equal(client.pending, 2);
+  for (let i = 0; i < 2; i++) void client.call("GET", "k").catch(() => undefined);
+  await assert.rejects(client.call("PING"), { message: / 4 calls \(80 bytes\) are pending$/ });
+  client.close();
   await world.run();
 });
 

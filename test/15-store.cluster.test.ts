@@ -537,6 +537,21 @@ test("openGateway(): close() answers at once what waits for a connection", async
   await world.run();
 });
 
+test("openGateway() counts what is under way, and no longer what was answered", async () => {
+  const world = new SimWorld({ seed: 1 });
+  world.host("s"); // where nobody listens
+  const gateway = openGateway({ host: world.host("c"), url: "redis://s", patienceMs: 20 });
+  for (let round = 0; round < 2; round++) {
+    const calls = Array.from({ length: MAX_GATEWAY_CALLS }, () => gateway.call(args("GET", "k")));
+    const refused = String(read(await gateway.call(args("GET", "k"))));
+    assert.match(refused, /: 10240 calls \(40960 bytes\) are pending$/);
+    const answers = await world.settle(Promise.all(calls));
+    assert.ok(answers.every((each) => storeError("UNREACHABLE")(read(each))));
+  }
+  gateway.close();
+  await world.run();
+});
+
 test("openGateway() says that its password is wrong and asks again when asked again", async (t) => {
   const opened = await openStore({ host, requirepass: "secret" });
   const server = await startStore({ host, listen: LOOPBACK, store: opened.store });

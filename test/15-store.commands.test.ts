@@ -258,6 +258,8 @@ test("sets: members, moves, combinations", () => play(`
   SADD t b c d => 3
   SINTER s t => [ 'b', 'c' ]
   SINTER s nosuch => []
+  COPY s copied => 1
+  SMEMBERS copied => [ 'a', 'b', 'c' ]
   SUNION s t nosuch => [ 'a', 'b', 'c', 'd' ]
   SDIFF s t => [ 'a' ]
   SDIFF nosuch s => []
@@ -628,8 +630,8 @@ test("COMMAND INFO does not convert a name that is longer than any", (t) => {
   assert.ok(!mock.calls.some((call) => String(call.this) === long));
 });
 
-test("HELLO switches the protocol, INFO and CLIENT LIST describe", () => {
-  const { ask, session, client, store } = fixture();
+test("HELLO switches the protocol, INFO and CLIENT LIST describe", async () => {
+  const { ask, session, client, store, time } = fixture();
   assert.deepEqual((ask("HELLO") as Reply[]).slice(4, 6), ["proto", 2]);
   const map = ask("HELLO", "3", "SETNAME", "me") as Map<Reply, Reply>;
   assert.equal(map.get("proto"), 3);
@@ -659,6 +661,8 @@ test("HELLO switches the protocol, INFO and CLIENT LIST describe", () => {
     /^id=1 .*qbuf=26 .*cmd=client\|list /,
     "a family says which of its members",
   );
+  await time.run(5000);
+  assert.match(ask("INFO", "server") as string, /uptime_in_seconds:5\r\n/);
   ask("SET", "k", "v", "EX", "10");
   store.info.set("Persistence", () => ({ aof_enabled: 1 }));
   assert.match(

@@ -168,6 +168,8 @@ test("afterCommit resolves after the write under everysec, and a killed process 
   const first = await open();
   asker(first.store)("SET", "k", "v");
   await commit(first);
+  assert.equal(first.afterCommit(), undefined, "it is safe already");
+  assert.equal(info(asker(first.store), "loading"), "0");
   first.store.close();
   world.kill("s");
   const second = await open();
@@ -789,6 +791,7 @@ test("a rewrite right after another, and one of an empty log, are done at once",
 });
 
 test("close() in the midst of a rewrite gives it up, and nothing is lost", async () => {
+  let givenUp = 0;
   for (let delay = 0; delay < 12; delay++) {
     const { world, open, commit } = room(delay + 1);
     const opened = await open({ durability: "always" });
@@ -802,10 +805,25 @@ test("close() in the midst of a rewrite gives it up, and nothing is lost", async
     await world.settle(opened.close());
     await world.settle(done);
     if (error !== "none") assert.match(String(error), /the log is closed/);
+    if (error !== "none") givenUp++;
     const again = await open();
     assert.equal(asker(again.store)("DBSIZE"), 10);
     await world.settle(again.close());
   }
+  assert.ok(givenUp > 0);
+});
+
+test("openStore() writes segments of the size that it is given", async () => {
+  const { world, host, open, commit } = room();
+  const opened = await open({ segmentBytes: 64 * 1024 });
+  const ask = asker(opened.store);
+  for (let i = 0; i < 5; i++) {
+    ask("SET", "k", "v".repeat(40 * 1024));
+    await commit(opened);
+  }
+  const names = await world.settle(host.storage.list(`${DIR}/log`));
+  assert.ok(names.filter(isSegment).length >= 4, names.join());
+  await world.settle(opened.close());
 });
 
 test("a snapshot writes a huge collection in batches, and the rest before it changes", async () => {

@@ -142,6 +142,7 @@ test("startStore() answers all that arrived with one write", async () => {
     "+OK\r\n$1\r\nv\r\n:1\r\n$-1\r\n",
   );
   assert.equal(peer.chunks.length, 1);
+  assert.match(await peer.ask(request("CLIENT", "INFO")), / addr=c:\d+ laddr=s:6479 /);
   await over();
 });
 

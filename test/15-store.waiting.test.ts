@@ -297,7 +297,7 @@ test("a transaction that is given up, in whatever way, watches nothing any more"
     ask("MULTI");
     ask(...end);
     client().ask("SET", "k", "v");
-    ask("MULTI");
+    assert.equal(ask("MULTI"), "OK");
     assert.deepEqual(ask("EXEC"), [], end.join(" "));
   }
 });
@@ -412,6 +412,16 @@ test("whatever takes something out of a collection, or puts something in, is a c
   }
 });
 
+test("SMOVE changes both sets", () => {
+  const { ask } = fixture();
+  ask("SADD", "set", "a", "b");
+  ask("SADD", "other", "c");
+  ask("WATCH", "other");
+  ask("SMOVE", "set", "other", "a");
+  ask("MULTI");
+  assert.equal(ask("EXEC"), null);
+});
+
 test("what a client keeps is counted once for each name, and given back", async () => {
   const { store, client, time } = fixture();
   const [first, other] = [client({ protocol: 3 }), client()];
@@ -459,4 +469,9 @@ test("MULTI holds back a bounded amount", () => {
   const rest = 128 * 1024 * 1024 - 3 * (big.length + 76) - 76;
   assert.equal(ask("SET", "k", big.slice(0, rest)), "QUEUED");
   assert.match((ask("PING") as Refusal).text, /^ERR transaction exceeds/);
+  for (let round = 0; round < 2; round++) {
+    ask("DISCARD");
+    ask("MULTI");
+    for (let i = 0; i < 3; i++) assert.equal(ask("SET", "k", big), "QUEUED", "counted anew");
+  }
 });

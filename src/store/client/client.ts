@@ -263,7 +263,6 @@ export class StoreClient {
       },
     });
     const hello = ["HELLO", 3, ...(password === undefined ? [] : ["AUTH", username, password])];
-    this.#heardAt = this.#host.clock.monotonic();
     this.#sent.push({
       name: "HELLO",
       bytes: "",

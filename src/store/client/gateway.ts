@@ -80,7 +80,6 @@ export function openGateway(options: GatewayOptions): Gateway {
 
 class SharedGateway implements Gateway {
   readonly #client: StoreClient;
-  #closed = false;
   #calls = 0;
   #bytes = 0;
 
@@ -116,7 +115,6 @@ class SharedGateway implements Gateway {
   }
 
   close(): void {
-    this.#closed = true;
     this.#client.close();
   }
 
@@ -127,9 +125,6 @@ class SharedGateway implements Gateway {
           "that are answered at once; for others connect to the store itself",
         "REFUSED",
       );
-    }
-    if (this.#closed) {
-      return new StoreError(`Cannot call ${name}: the way to the store is closed`, "CLOSED");
     }
     if (this.#calls < MAX_GATEWAY_CALLS && this.#bytes + bytes <= MAX_GATEWAY_BYTES) {
       return undefined;
