@@ -559,8 +559,8 @@ test("writes are refused while too much waits for the disk and nothing of it is 
   await world.settle(opened.close());
 });
 
-test("a write waits when more waits for the disk than may; a log is rewritten at the " +
-  "least size: not a byte before", async () => {
+test("a write waits when more waits for the disk than may, and a log is rewritten when it has " +
+  "the least size: not a byte before", async () => {
   let behind = 1000;
   for (const [less, second] of [[0, "OK"], [0, "OK"], [1, "BUSY"]] as const) {
     const { world, open } = room();

@@ -460,7 +460,7 @@ test("RespWriter holds little more than the bytes that wait for a slow reader", 
   assert.ok(factor < 1.5, `${factor} bytes a byte`);
 });
 
-test("RespWriter gives an answer of exactly as many bytes as it keeps, none of one more", () => {
+test("RespWriter gives an answer of exactly so many bytes as it keeps, none of one more", () => {
   const size = "$5000\r\n\r\n".length + 5000;
   for (const [keepBytes, given] of [[size, size], [size - 1, 0]] as const) {
     const out = new RespWriter(keepBytes);
