@@ -223,9 +223,28 @@ test("a primary that lives in memory only has replicas all the same", async () =
   assert.deepEqual(world.open("p"), []);
 });
 
+test("a replica that was away is told the rest at once, though nothing changes " +
+  "any more", async () => {
+  const world = new SimWorld({ seed: 2 });
+  const primary = await node(world, "p");
+  const replica = await node(world, "r", FOLLOW);
+  await converge(world, primary, replica);
+  part(world);
+  primary.ask("SET", "k", "v");
+  await world.run(world.now + 100);
+  heal(world);
+  await until(world, "connected", () => replica.info("master_link_status") === "up");
+  await world.run(world.now + 10);
+  assert.equal(replica.ask("GET", "k"), "v");
+  assert.equal(primary.info("sync_partial_ok"), "1");
+  await replica.over();
+  await primary.over();
+});
+
 test("a replica that was away for longer than the backlog gets a copy again", async () => {
   const world = new SimWorld({ seed: 2 });
   const primary = await node(world, "p", { backlogBytes: 64 * 1024 });
+  assert.deepEqual(primary.ask("CONFIG", "GET", "repl-*"), ["repl-backlog-size", "65536"]);
   const replica = await node(world, "r", FOLLOW);
   await converge(world, primary, replica);
   part(world);
@@ -417,6 +436,7 @@ test("REPLICAOF makes a replica of a primary and a primary of a replica", async 
   const b = await node(world, "r");
   a.ask("SET", "from", "a");
   b.ask("SET", "own", "is lost");
+  const own = b.info("master_replid");
   const { socket, state } = await speak(world, "r");
   socket.write(Buffer.from("BLPOP q 0\r\n"));
   await world.run(world.now + 50);
@@ -429,7 +449,9 @@ test("REPLICAOF makes a replica of a primary and a primary of a replica", async 
   assert.equal(b.ask("GET", "own"), null);
   const nested = b.ask("TITAN.SYNC", "?", "0");
   assert.ok(nested instanceof Refusal && /^ERR a replica has no replicas/.test(nested.text));
+  assert.equal(b.info("master_sync_in_progress"), "0");
   assert.equal(b.ask("REPLICAOF", "NO", "ONE"), "OK");
+  assert.notEqual(b.info("master_replid"), own, "it tells another story from here on");
   assert.equal(b.ask("SET", "from", "b"), "OK");
   assert.equal(a.info("repl_backlog_active"), "1");
   assert.equal(a.ask("REPLICAOF", "r", String(PORT)), "OK");
@@ -763,6 +785,7 @@ test("a copy that is cut short is never seen by a client, and is made again", as
     const answer = replica.ask("GET", "key1");
     assert.ok(answer instanceof Refusal && /^LOADING /.test(answer.text));
     assert.equal(replica.info("role"), "slave");
+    assert.equal(replica.info("master_sync_in_progress"), "1");
     if (seed % 3 === 0) {
       await world.settle(Promise.resolve(replica.opened.afterCommit()));
       replica.store.close();

@@ -428,8 +428,12 @@ test("startStore() bounds what all clients together have waiting for the disk", 
 });
 
 test("startStore() refuses a client too many, and takes the next when one has gone", async () => {
-  const { dial, over, world } = await room({ maxClients: 2 });
+  const { dial, over, world } = await room({ maxClients: 2, maxClientsBytes: 5_000_000 });
   const [first] = [await dial(), await dial()];
+  assert.equal(
+    await first.ask(request("CONFIG", "GET", "max*clients*")),
+    "*4\r\n$17\r\nmaxmemory-clients\r\n$7\r\n5000000\r\n$10\r\nmaxclients\r\n$1\r\n2\r\n",
+  );
   const third = await dial();
   await world.run(world.now + 20);
   assert.equal(third.text, "-ERR max number of clients reached\r\n");
