@@ -30,7 +30,7 @@ after(() => rmSync(project, { recursive: true, force: true }));
 
 writeFileSync(join(project, "m.mjs"), `
   import { spawn } from "node:child_process";
-  import { existsSync, writeSync } from "node:fs";
+  import { closeSync, existsSync, writeSync } from "node:fs";
   export const double = (n) => n * 2;
   export const pid = () => process.pid;
   export const later = (ms) => new Promise((resolve) => setTimeout(resolve, ms, "done"));
@@ -96,6 +96,7 @@ writeFileSync(join(project, "m.mjs"), `
   export const spin = (_, { log }) => { log(process.pid); for (;;); };
   export const large = () => Buffer.alloc(7e7, 1).length;
   export const forge = () => { writeSync(4, "nonsense"); return later(1e6); };
+  export const mute = () => { closeSync(5); process.exit(3); };
   export const quiet = () => { writeSync(5, "{"); process.kill(process.pid, "SIGKILL"); };
 `);
 
@@ -495,6 +496,7 @@ test("a call that writes into the pipes of its process harms itself only", async
   assert.deepEqual([brief(quiet), quiet.message, quiet.signal], [
     "failed signal", "crashed its process: ended by SIGKILL", "SIGKILL",
   ]);
+  assert.equal(brief(await end(calls, "mute")), "failed signal", "it ends without its last word");
   assert.equal(String((await end(calls, "double", {}, "3")).result), "6");
 });
 
