@@ -511,6 +511,8 @@ test("connection commands", () =>
   PUBSUB HELP =>
     [ 'PUBSUB <subcommand> [<arg> [value] [opt] ...]. Subcommands are:', 'CHANNELS',
       'NUMSUB', 'NUMPAT', 'HELP' ]
+  PUBSUB CHANNELS a b =>
+    '-ERR unknown subcommand or wrong number of arguments for 'CHANNELS'. Try PUBSUB HELP.'
   PUBSUB HELP x => '-ERR wrong number of arguments for 'pubsub|help' command'
   CONFIG SET nosuch 1 => '-ERR Unknown option or number of arguments for CONFIG SET - 'nosuch''
   CONFIG SET save x =>

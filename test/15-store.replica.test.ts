@@ -746,12 +746,11 @@ test("a replica that does not read because its disk is slow takes its primary fo
   await world.run(world.now + 100);
   world.disk("r").slowSync([70_000, 70_000]);
   sockets[0]!.write(Buffer.from(encodeCommand(["set", "large", "v".repeat(2000)])));
-  await world.run(world.now + 10);
+  await world.run(world.now + 80_000);
+  assert.equal(sockets.length, 1);
   sockets[0]!.write(Buffer.from(encodeCommand(["incr", "a"])));
-  await world.run(world.now + 65_000);
-  assert.deepEqual([sockets.length, replica.ask("GET", "a")], [1, "1"]);
-  await world.run(world.now + 10_000);
-  assert.deepEqual([sockets.length, replica.ask("GET", "a")], [1, "2"]);
+  await world.run(world.now + 10);
+  assert.equal(replica.ask("GET", "a"), "2");
   world.disk("r").slowSync(undefined);
   await replica.over();
 });
