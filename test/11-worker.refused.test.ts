@@ -37,6 +37,8 @@ class Desk {
   /** What each HELLO said that it runs, and how long it was. */
   readonly running: number[][] = [];
   readonly hellos: number[] = [];
+  /** What the worker called itself. */
+  readonly names: string[] = [];
   output = "";
   /** What it calls the worker. */
   called = "w";
@@ -94,7 +96,8 @@ class Desk {
   }
 
   #welcome(request: IncomingRequest): void {
-    const { running } = Hello.decode(request.body);
+    const { running, name } = Hello.decode(request.body);
+    this.names.push(name);
     request.reply(
       Welcome.encode({
         protocol: this.protocol,
@@ -113,14 +116,16 @@ class Desk {
     if (running.length === 0) this.dispatch();
   }
 
-  /** Gives out all its jobs. */
+  /** Gives out all its jobs, each in a frame of its own. */
   dispatch(): void {
     const items = Array.from({ length: this.jobs }, (_, job) => ({
       run: 1, job, attempt: 1, runId: "r1", jobId: "abc"[job]!, timeoutMs: 0, env: {}, inputs: [],
       action: { type: "command" as const, argv: ["true"] }, project: undefined,
       files: { inputs: [], outputs: this.outputs },
     }));
-    this.connection.notify(Op.DISPATCH, Dispatch.encode({ items }));
+    for (const item of items) {
+      this.connection.notify(Op.DISPATCH, Dispatch.encode({ items: [item] }));
+    }
   }
 
   for(ms: number): Promise<void> {
@@ -445,6 +450,7 @@ test("a job is told the name its master gave; a KILL of what has ended harms nob
   await desk.for(100);
   const [a, b] = desk.executor.jobs;
   assert.deepEqual([a!.request.worker, desk.notes], ["w7", ["registered as w7"]]);
+  assert.deepEqual(desk.names, ["w"], "it had asked for its own");
   a!.end();
   await desk.for(10);
   const items = [0, 1].map((job) => ({ run: 1, job, attempt: 1 }));

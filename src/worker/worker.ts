@@ -58,7 +58,6 @@ class WorkerProcess implements Worker {
       throw new WorkerError("INVALID", "Cannot start a worker: the token is blank");
     }
     this.#options = options;
-    this.#name = options.name ?? "";
     this.#cluster = clusterEndpoints(options.master);
     this.#instance = Buffer.from(options.host.random.bytes(12)).toString("hex");
     this.#link = new MasterLink({
