@@ -433,7 +433,9 @@ let golden: string;
 const folder = tempFolder();
 const env = { TITAN_TOKEN: "s3cret" };
 /** Compiled once for all processes, and not beside the sources. */
-const PYTHON = { PYTHONPATH: SDK, PYTHONPYCACHEPREFIX: join(folder, "pycache") };
+const PYTHON = {
+  PYTHONPATH: SDK, PYTHONPYCACHEPREFIX: join(folder, "pycache"), PYTHONDONTWRITEBYTECODE: "",
+};
 const UP = ["--workers", "1", "--slots", "4", "--state", "state"];
 let cluster: Up;
 
