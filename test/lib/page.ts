@@ -146,18 +146,19 @@ export class Page {
 
   /** The accessibility tree, without what it ignores. */
   async tree(): Promise<Node[]> {
-    const { nodes } = await this.call("Accessibility.getFullAXTree");
-    return (nodes as Answer[]).filter(({ ignored }) => !ignored).map((node) => ({
-      role: String(node.role?.value ?? ""), name: String(node.name?.value ?? ""),
-      states: Object.fromEntries((node.properties ?? [])
-        .map(({ name, value }: Answer) => [name, value.value])),
-      backend: node.backendDOMNodeId as number,
-    }));
+    return nodesOf(await this.call("Accessibility.getFullAXTree"));
   }
 
+  /**
+   * Asked for by their role: a whole tree has 200 kB, which the browser writes and we read, for
+   * each look of one who waits.
+   */
   async all(role: string, name: Name = /(?:)/): Promise<Node[]> {
-    return (await this.tree()).filter((node) => node.role === role &&
-      (typeof name === "string" ? node.name === name : name.test(node.name)));
+    const { result } = await this.call("Runtime.evaluate", { expression: "document" });
+    const { objectId } = result;
+    const found = nodesOf(await this.call("Accessibility.queryAXTree", { objectId, role }));
+    return found.filter((node) =>
+      typeof name === "string" ? node.name === name : name.test(node.name));
   }
 
   /** The first element of this role and name; waits for it. */
@@ -259,6 +260,16 @@ export class Page {
       this.#complaints.push(`request: ${url}`);
     }
   }
+}
+
+/** As the protocol has them, in the order of the document. */
+function nodesOf({ nodes }: Answer): Node[] {
+  return (nodes as Answer[]).filter(({ ignored }) => !ignored).map((node) => ({
+    role: String(node.role?.value ?? ""), name: String(node.name?.value ?? ""),
+    states: Object.fromEntries((node.properties ?? [])
+      .map(({ name, value }: Answer) => [name, value.value])),
+    backend: node.backendDOMNodeId as number,
+  }));
 }
 
 /** A browser tells of every request that finds nobody, and no page can help it. */
