@@ -189,6 +189,40 @@ for (let n = 0; n < 12; n++) test("busy " + n, () => {
   }
 });
 
+test("a turn that ends while somebody looks at it was a long one, and a loop behind it is found",
+  () => {
+    const root = mkdtempSync(join(tmpdir(), "titan-endless-"));
+    try {
+      for (const folder of ["own", "test"]) mkdirSync(join(root, folder));
+      const used = "const used = () => process.cpuUsage().user + process.cpuUsage().system;\n";
+      const compute = `${used}export function compute(ms) {
+  for (const end = used() + ms * 1000; used() < end;);
+}
+`;
+      for (const name of ["own/mine.mjs", "test/ours.mjs"]) {
+        writeFileSync(join(root, name), compute);
+      }
+      writeFileSync(join(root, "test/long.test.mjs"), `import { test } from "node:test";
+import { compute } from "../own/mine.mjs";
+import { compute as ours } from "./ours.mjs";
+test("a long one", () => ours(1500));
+for (let n = 0; n < 5; n++) test("a short one " + n, () => compute(300));
+test("a loop", () => compute(Infinity));
+`);
+      const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+      const { signal } = spawnSync(process.execPath,
+        [`--import=${join(ROOT, "scripts/lib/endless.mjs")}`, "test/long.test.mjs"], {
+          cwd: root, timeout: 100_000,
+          env: { ...env, TITAN_ENDLESS: root, TITAN_ENDLESS_CPU_MS: "1000" },
+        });
+      assert.equal(signal, "SIGKILL");
+      const [report = ""] = readdirSync(root).filter((name) => name.startsWith("endless-"));
+      assert.equal(JSON.parse(readFileSync(join(root, report), "utf8")).name, "a loop");
+    } finally {
+      rmSync(root, { recursive: true, force: true });
+    }
+  });
+
 test("the files beside one with a loop without an end are not waited for", () => {
   const root = mkdtempSync(join(tmpdir(), "titan-endless-"));
   try {
