@@ -223,6 +223,37 @@ test("a loop", () => compute(Infinity));
     }
   });
 
+test("of a reader's code the first file is tested alone, and then the others", () => {
+  const root = mkdtempSync(join(tmpdir(), "titan-alone-"));
+  try {
+    const begin = 'import { test } from "node:test";\nimport fs from "node:fs";\n';
+    const later = "new Promise((resolve) => setTimeout(resolve, 300))";
+    writeFileSync(join(root, "one.test.mjs"),
+      `${begin}test("one", async () => { await ${later}; fs.writeFileSync("over", ""); });\n`);
+    for (const name of ["two", "three"]) {
+      writeFileSync(join(root, `${name}.test.mjs`),
+        `${begin}const isAlone = fs.existsSync("over");
+test("${name}", () => { if (!isAlone) throw new Error("too early"); });\n`);
+    }
+    const report = join(root, "summary.json");
+    const job = {
+      files: ["one", "two", "three"].map((name) => join(root, `${name}.test.mjs`)), names: [],
+      report, flags: [], concurrency: 3, timeoutMs: 100_000, fileTimeoutMs: 100_000,
+      output: "passed", endless: true,
+    };
+    const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+    const { status, stdout, stderr } = spawnSync(process.execPath,
+      [join(ROOT, "scripts/lib/test-runner.mjs"), JSON.stringify(job)],
+      { cwd: root, timeout: 100_000, encoding: "utf8", env });
+    assert.equal(status, 0, stdout + stderr);
+    const { passed } = JSON.parse(readFileSync(report, "utf8"));
+    assert.deepEqual(passed.map(({ name }: { name: string }) => name).sort(),
+      ["one", "three", "two"]);
+  } finally {
+    rmSync(root, { recursive: true, force: true });
+  }
+});
+
 test("the files beside one with a loop without an end are not waited for", () => {
   const root = mkdtempSync(join(tmpdir(), "titan-endless-"));
   try {

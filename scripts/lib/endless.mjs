@@ -86,7 +86,7 @@ function computedMs() {
   return mainThreadMs() ?? (user + system) / 1000;
 }
 
-/** From Linux, which counts in hundredths of a second, and gives the main thread the process' id. */
+/** Linux counts in hundredths of a second, and gives the main thread the id of the process. */
 function mainThreadMs() {
   try {
     const stat = readFileSync(`/proc/self/task/${process.pid}/stat`, "latin1");

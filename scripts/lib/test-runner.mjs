@@ -12,6 +12,7 @@
 import { channel } from "node:diagnostics_channel";
 import { existsSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { Readable } from "node:stream";
 import { run } from "node:test";
 import { spec as Spec } from "node:test/reporters";
 import { noteChildren } from "./cpu-time.mjs";
@@ -45,19 +46,22 @@ const options = {
 const costs = noteChildren();
 const held = job.endless ? endHolders() : () => [];
 if (job.endless) stopAtEndless();
-const tests = run(options);
-tests.on("test:fail", ({ todo }) => {
+const tests = job.endless ? Readable.from(firstAlone()) : run(options);
+/** @param {string} name @param {(data: any) => void} listener */
+const on = (name, listener) =>
+  void tests.on("data", ({ type, data }) => type === name && listener(data));
+on("test:fail", ({ todo }) => {
   if (todo === undefined || todo === false) process.exitCode = 1;
 });
 const told = tests.compose(new Spec());
 if (job.output === "now") told.pipe(process.stdout);
 const progress = progressOn(process.stdout);
 if (job.output === "passed") {
-  tests.on("test:pass", ({ name, nesting, skip, todo }) => {
+  on("test:pass", ({ name, nesting, skip, todo }) => {
     const isLeftOut = skip !== undefined || todo !== undefined || /\.test\.[jt]s$/.test(name);
     if (nesting === 0 && !isLeftOut) progress.pass();
   });
-  tests.on("test:fail", ({ name, details }) => {
+  on("test:fail", ({ name, details }) => {
     const { unwritten, isNotRun } = describeFailure(details.error, process.cwd());
     if (isNoTest(name, details.error) || unwritten !== undefined || isNotRun) return;
     progress.fail(name);
@@ -71,6 +75,16 @@ const [text, summary] = await Promise.all([
 progress.end();
 process.stdout.write(text);
 writeFileSync(job.report, JSON.stringify({ ...JSON.parse(summary), costs: costs(), held: held() }));
+
+/**
+ * A first draft is mostly wrong where the first file already sees it. A loop without an end would
+ * be one in each file, and so it has the processor to itself.
+ */
+async function* firstAlone() {
+  const [first = "", ...rest] = job.files;
+  yield* run({ ...options, files: [first] });
+  if (rest.length > 0 && !enough.signal.aborted) yield* run({ ...options, files: rest });
+}
 
 /** A loop without an end in one process is one in others, too: nobody should wait for each. */
 function stopAtEndless() {
