@@ -1,5 +1,6 @@
 /**
- * `titan up` and `titan master`: a cluster with or without workers, until somebody stops it.
+ * Runs a cluster in this process, with or without workers, until somebody stops it: what `titan up`
+ * and `titan master` have in common. They read their own flags and call `serve`.
  *
  * Test: test/cli.cluster.test.ts
  */

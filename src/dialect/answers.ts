@@ -1,5 +1,6 @@
 /**
- * Each request of version 1, and its answer.
+ * Lesson 01: a request of a client of Titan 1, by its operation, and the text that answers it. The
+ * door (door.ts) reads the frame, and hands the request to `Answers`.
  *
  * Invariants: a request has one answer; what goes wrong is said in words that begin with ERROR,
  * since old clients look at the text; data is never taken for an error.

@@ -1,6 +1,7 @@
 /**
- * Lesson 19: time travel: what was true at a moment, and the facts that led there, each with its
- * number in the log.
+ * Lesson 19: the routes under /api/v1/history: the rows of a moment in the past, and the facts that
+ * led there, each with its number in the log. The page's time travel asks them; `titan replay` asks
+ * the master without HTTP, or reads the log in a folder.
  *
  * Test: test/http.history.test.ts
  */

@@ -1,5 +1,6 @@
 /**
- * Lesson 18: requests of people about agent runs: lists, budgets, an end.
+ * Lesson 18: the handlers for what people ask about agent runs (`titan agents`): to list them, to
+ * raise a budget, to cancel one. handlers.ts has them in its table of all requests.
  *
  * Test: test/18-agents.rows.test.ts
  */

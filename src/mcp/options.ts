@@ -1,5 +1,5 @@
 /**
- * Lesson 20: what a server is told when it is started.
+ * Lesson 20: what the dispatcher (dispatch.ts) is told when a server of MCP is started.
  *
  * Test: test/20-mcp.test.ts
  */

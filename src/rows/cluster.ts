@@ -1,5 +1,6 @@
 /**
- * Workers, pools and dead letters as plain JSON.
+ * Lesson 00: workers, pools and dead letters as plain JSON: the rows that `titan … --json` and the
+ * HTTP interface give to programs.
  *
  * Test: test/cli.cluster.test.ts, test/13-scaling.pools.test.ts
  */

@@ -1,5 +1,7 @@
 /**
- * Lesson 19: the rows as schemas.
+ * Lesson 19: what a row of each kind has, as JSON schemas: its fields, and the values of each. The
+ * functions that make rows stand in the other files of this folder. The HTTP interface describes
+ * its answers with these schemas (OpenAPI), and tests hold the answers against them.
  *
  * Test: test/http.test.ts
  */

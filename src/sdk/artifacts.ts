@@ -1,5 +1,7 @@
 /**
- * Lesson 11: artifacts, for programs: the methods of the client.
+ * Lesson 11: sends artifacts to the master and fetches them. An artifact is a file that a run hands
+ * on, or that lives by its name. These functions are behind the methods of the client (client.ts)
+ * and of a job (job-artifacts.ts).
  *
  * Test: test/10-master.artifacts.test.ts
  */

@@ -1,5 +1,6 @@
 /**
- * Lesson 22: pools at random, the load that makes them grow, and a cloud that keeps few promises.
+ * Lesson 22: the part of a random plan (generate.ts) that is about pools of workers (lesson 13):
+ * the pools, a load that makes them grow, and a cloud that is late, fails, or lets workers die.
  *
  * Test: test/22-simulation.pools.test.ts
  */

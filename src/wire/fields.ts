@@ -1,5 +1,6 @@
 /**
- * Lesson 10: fields that messages of all kinds have.
+ * Lesson 10: fields that messages of all kinds have, each with its longest value. The schemas in
+ * this folder are made of them.
  *
  * Private to src/wire.
  * Test: test/10-master.test.ts

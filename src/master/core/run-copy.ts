@@ -1,6 +1,6 @@
 /**
- * Lesson 10: a run as it was, in memory: what may change of it and of its jobs, beside what does
- * not (copy.ts).
+ * Lesson 10: a copy of one run, for a snapshot that is written while the master goes on (copy.ts):
+ * what may change of the run and of its jobs is copied, what does not change is shared.
  *
  * Test: test/10-master.copy.test.ts
  */

@@ -1,5 +1,6 @@
 /**
- * Lesson 10: the parts of a snapshot are neither many nor large.
+ * Lesson 10: cuts the jobs of a run, or their steps, into the blocks of a snapshot. A block is
+ * encoded in one turn of the event loop, so blocks are neither many nor large.
  *
  * Test: test/10-master.memory.test.ts
  */

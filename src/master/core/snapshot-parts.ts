@@ -1,5 +1,6 @@
 /**
- * Lesson 10: what can be learned from the parts of a snapshot without making a state of them.
+ * Lesson 10: what can be learned from the parts of a snapshot without making a state of them: the
+ * names of workers, runs and jobs, and how much memory a state would take.
  *
  * Test: test/10-master.memory.test.ts
  */

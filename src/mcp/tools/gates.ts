@@ -1,5 +1,6 @@
 /**
- * Lesson 20: gates: what waits for a person, and their answer.
+ * Lesson 20: the tools about gates (lesson 16): one lists what waits for a person, and two bring
+ * the person's answer, a yes or a no. A model may call them, but it does not decide (person.ts).
  *
  * Test: test/20-mcp.tools.test.ts
  */

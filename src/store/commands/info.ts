@@ -1,5 +1,6 @@
 /**
- * Lesson 15: INFO, the text that people and monitoring read.
+ * Lesson 15: the text that the command INFO answers (connection.ts): sections of fields, which
+ * people and monitoring read.
  * Test: test/15-store.commands.test.ts
  */
 import type { Store } from "../store.ts";
