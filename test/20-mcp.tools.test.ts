@@ -1,8 +1,10 @@
 /** Chapter 20: the tools: what they answer, refuse, and ask people, in virtual time. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Host } from "#host";
 import { KNOWN_KEYS } from "#pipeline";
 import { mismatch, type Schema } from "#rows";
+import { linePattern } from "../src/mcp/line-pattern.ts";
 import { Stage, type Json, type Pipe } from "./20-mcp.stage.ts";
 
 const SHOP = `
@@ -301,4 +303,25 @@ test("prompts are for people: what they need, and what they say then", async () 
     }
     assert.equal((await pipe.ask("prompts/get", { name: "none" }))["error"].code, -32_602);
   });
+});
+
+test("linePattern() tries a second time, for a machine that gave it no time at first", () => {
+  let tries = 0;
+  const slow = (times: number): readonly string[] => {
+    tries = 0;
+    const map = (): boolean[] => {
+      tries += 1;
+      if (tries <= times) for (;;);
+      return [true];
+    };
+    return { map } as unknown as readonly string[];
+  };
+  const host = { clock: { monotonic: () => 0 } } as unknown as Host;
+  assert.deepEqual(linePattern("a", host)(slow(1)), [true]);
+  assert.equal(tries, 2);
+  assert.throws(() => linePattern("a", host)(slow(5)), /it takes too long; write it simpler/);
+  assert.equal(tries, 2);
+  let now = 0;
+  const late = { clock: { monotonic: () => (now += 1500) } } as unknown as Host;
+  assert.throws(() => linePattern("a", late)(["a"]), /it takes too long/, "of all batches");
 });
