@@ -142,7 +142,8 @@ test("readEvents() yields the same events wherever their bytes are cut", async (
   const bytes = Buffer.from(": hello\r\n\r\ndata: Wär\r\ndata:me\r\n\r\ndata: [DONE]\n\n");
   const expected = ["Wär\nme", "[DONE]"];
   for (let at = 0; at <= bytes.length; at++) {
-    assert.deepEqual(await events(bytes.subarray(0, at), bytes.subarray(at)), expected, `${at}`);
+    const found = await events(bytes.subarray(0, at), bytes.subarray(at));
+    assert.deepEqual(found, expected, `cut behind byte ${at}`);
   }
   assert.deepEqual(await events(...[...bytes].map((byte) => Uint8Array.of(byte))), expected);
 });
