@@ -7,7 +7,7 @@
  *     style/*.css    ────▶  style.css
  *
  * A file that is compressed by itself cannot say "as above": together they are a fifth smaller, and
- * a browser asks a sixth as often. Names stay, lines stay without their deeper indents, and what
+ * a browser asks a sixth as often. Names stay, lines stay without their indents, and what
  * `import()` brings later still comes later. The packages of chapter 24 are made in the same way.
  *
  * Test: test/19-dashboard.shell.test.ts
@@ -40,7 +40,7 @@ export async function collect(
   const texts = await textsOf(own, read);
   const scripts = [...texts].filter(([path]) => path.endsWith(".js"));
   for (const [path] of scripts) texts.delete(path);
-  for (const [path, text] of merged(new Map(scripts))) texts.set(path, reindent(text, 1));
+  for (const [path, text] of merged(new Map(scripts))) texts.set(path, reindent(text, 0));
   return withSheet(texts);
 }
 
