@@ -631,6 +631,22 @@ test("a draft that is saved when its author has left brings nobody back", { skip
   await page.until("it has its name", () => /Draft left: saved/.test(document.body.textContent!));
 });
 
+test("a draft that could not be saved is saved as soon as it can be", { skip }, async () => {
+  await page.navigate(`${scene.url}/constructor`);
+  await page.find("textbox", "YAML");
+  await write("name: away\njobs:\n  - {id: a, run: x}\n");
+  await said(/Draft away: saved/);
+  await page.evaluate(() => {
+    const { setItem } = Storage.prototype;
+    Object.assign(window, { allow: () => void (Storage.prototype.setItem = setItem) });
+    Storage.prototype.setItem = () => { throw new Error("there is no room"); };
+  });
+  await write("name: away\njobs:\n  - {id: b, run: y}\n");
+  await said(/Draft away: could not be saved: there is no room/);
+  await page.evaluate(() => (window as unknown as { allow(): void }).allow());
+  await said(/Draft away: saved/);
+});
+
 test("a draft is saved by itself, and two windows do not overwrite each other", { skip },
   async () => {
     await page.navigate(`${scene.url}/constructor`);

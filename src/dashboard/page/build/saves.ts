@@ -14,6 +14,8 @@ import { currentDesk, fitted, newDesk, update, type Change, type DraftState } fr
 import { DraftConflict } from "./drafts.ts";
 import { freshId } from "./jobs.ts";
 
+const AGAIN_MS = 5_000;
+
 let saving: Promise<void> | undefined;
 
 function withDraft(draft: Partial<DraftState>): Change {
@@ -60,6 +62,10 @@ async function saveNow(context: Context, anyway: boolean): Promise<void> {
   } catch (error) {
     const status = error instanceof DraftConflict ? "conflict" : "failed";
     update(context, withDraft({ name, status, why: (error as Error).message }));
+    // The master may be back by then.
+    setTimeout(() => {
+      if (currentDesk().draft.status === "failed") void save(context);
+    }, AGAIN_MS);
   }
 }
 
