@@ -69,6 +69,12 @@ test("Overview shows a run begin and end, without being loaded again", { skip },
 });
 
 test("Overview says what waits and why, and a worker drains at a key", { skip }, async () => {
+  const alone = await submit({
+    name: "gpu", jobs: [{ id: "a", run: "true", requirement: "GPU" }],
+  });
+  await page.until("one job is no jobs", () =>
+    /^Pending1 job$/.test(document.querySelector(".tile-pending")!.textContent));
+  await scene.titan.cancel(alone);
   const id = await submit({
     name: "gpu", jobs: ["a", "b", "c"].map((job) =>
       ({ id: job, run: "true", requirement: "GPU" })),

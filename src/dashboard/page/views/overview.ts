@@ -74,10 +74,13 @@ function tiles(state: State): VNode {
   return h("dl", { class: "tiles" },
     tile("Running", { value: now.RUNNING ?? 0, unit: `of ${plural(slots, "slot")}` }, running),
     tile("Finished", { value: round(rate), unit: "jobs a minute" }, rates),
-    tile("Pending", { value: (now.PENDING ?? 0).toLocaleString(), unit: "jobs" }, pending),
+    tile("Pending", counted(now.PENDING ?? 0), pending),
     tile("Wait", waitText(hasStarts(samples) ? seconds.at(-1) : undefined), seconds),
-    tile("Failed", { value: failed(now).toLocaleString(), unit: "jobs" },
-      samples.map(({ jobs }) => failed(jobs))));
+    tile("Failed", counted(failed(now)), samples.map(({ jobs }) => failed(jobs))));
+}
+
+function counted(count: number): { value: string; unit: string } {
+  return { value: count.toLocaleString(), unit: count === 1 ? "job" : "jobs" };
 }
 
 /** Of a job, from when it could start until it did. */
