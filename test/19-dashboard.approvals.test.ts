@@ -308,7 +308,13 @@ test("a key of the store is found by its prefix, and overwritten after a second 
   await titan.kv("SET", "note:a", NOTE);
   await titan.kv("SADD", "note:b", "x", "y");
   await titan.kv("SET", "other", "1");
-  const page = await open("/store?prefix=note");
+  await titan.kv("SET", "titan:own", "1");
+  await titan.kv("SET", "zebra", "1");
+  const page = await open("/store");
+  await page.find("link", /zebra/);
+  assert.match(await page.evaluate(() =>
+    [...document.querySelectorAll(".store-keys .mono")].at(-1)!.textContent), /^titan:/);
+  await page.navigate(`${scene.url}/store?prefix=note`);
   await page.find("link", /note:b/);
   assert.equal((await page.all("link", /other/)).length, 0);
   await page.click("link", /note:a/);
