@@ -317,6 +317,15 @@ test("a key of the store is found by its prefix, and overwritten after a second 
   await page.navigate(`${scene.url}/store?prefix=note`);
   await page.find("link", /note:b/);
   assert.equal((await page.all("link", /other/)).length, 0);
+  // The pieces of drafts are many, and say nothing to a person who has not asked for them.
+  await titan.kv("SET", "titan:draft-parts:shop:x.0", "text");
+  await page.navigate(`${scene.url}/store`);
+  await page.find("link", /other/);
+  await page.until("it says so", () => /1 piece of drafts/.test(document.body.innerText));
+  assert.equal((await page.all("link", /titan:draft-parts/)).length, 0);
+  await page.navigate(`${scene.url}/store?prefix=titan%3Adraft-p`);
+  await page.find("link", /titan:draft-parts:shop:x/);
+  await page.navigate(`${scene.url}/store?prefix=note`);
   await page.click("link", /note:a/);
   await page.focus("textbox", "value of note:a");
   await page.press("Control+a");

@@ -3,6 +3,7 @@
  *
  * Test: test/19-dashboard.approvals.test.ts
  */
+import { plural } from "#base";
 import { button, command, empty, loading, page, problem } from "../parts/page.ts";
 import { withQuery } from "../router.ts";
 import { answerOf, type State } from "../state.ts";
@@ -29,6 +30,9 @@ interface StoreValue extends StoreKey {
   /** False: it was cut, and cannot be changed here. */
   readonly whole: boolean;
 }
+
+/** Of drafts of the constructor (build/drafts.ts): of each as many as twenty versions have. */
+const PIECES = "titan:draft-parts:";
 
 function listPath({ url }: Context): string {
   const query = new URLSearchParams({ prefix: url.searchParams.get("prefix") ?? "" });
@@ -68,15 +72,18 @@ function searchForm({ url, navigate }: Context): VNode {
 }
 
 function keys({ keys: found, cursor }: StoreKeys, { url }: Context): Child {
+  const prefix = url.searchParams.get("prefix") ?? "";
   if (found.length === 0) {
-    const isAll = (url.searchParams.get("prefix") ?? "") === "";
-    return empty(isAll ? "The store is empty." : "No key begins so.",
+    return empty(prefix === "" ? "The store is empty." : "No key begins so.",
       "Write one: ", command("titan kv set greeting hello"));
   }
   const chosen = url.searchParams.get("key");
   // What Titan keeps there for itself, such as drafts, comes last.
   const rank = (key: string): string => `${Number(key.startsWith("titan:"))}${key}`;
-  const sorted = [...found].sort((a, b) => (rank(a.key) < rank(b.key) ? -1 : 1));
+  const isAsked = prefix.startsWith("titan:draft-");
+  const sorted = found.filter(({ key }) => isAsked || !key.startsWith(PIECES))
+    .sort((a, b) => (rank(a.key) < rank(b.key) ? -1 : 1));
+  const pieces = found.length - sorted.length;
   return h("div", null,
     h("ul", { class: "store-keys", "aria-label": "Keys" }, sorted.map(({ key, type, ttlMs }) =>
       h("li", { key, "data-row": true },
@@ -84,6 +91,8 @@ function keys({ keys: found, cursor }: StoreKeys, { url }: Context): Child {
           href: withQuery(url, { key }), "aria-current": key === chosen ? "true" : undefined,
         }, h("span", { class: "mono" }, key),
           h("span", { class: "soft" }, ttlMs === null ? type : `${type}, ${left(ttlMs)}`))))),
+    pieces === 0 ? null
+      : h("p", { class: "soft" }, `${plural(pieces, "piece")} of drafts: type ${PIECES}`),
     cursor === "0" ? null
       : h("p", { class: "soft" }, "There are more: type more of the name."));
 }
