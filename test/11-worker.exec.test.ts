@@ -532,6 +532,33 @@ test("call: runs a module's function in a thread, with input, context " +
   assert.equal(String((await end(call("old#twice", '"ab"'), { project })).result), '"abab"');
 });
 
+test("an attempt whose program the system refuses to start fails by the kind of the " +
+  "refusal", async () => {
+  for (const [code, kind] of [
+    ["ENOENT", "not-found"],
+    ["EACCES", "not-executable"],
+    ["EPERM", "not-executable"],
+    ["ENOEXEC", "not-executable"],
+    ["E2BIG", "bad-input"],
+    ["EINVAL", "bad-input"],
+    ["EAGAIN", "internal"],
+  ] as const) {
+    const spawn = ({ onExit }: SpawnOptions): Child => {
+      const error = Object.assign(new Error(`spawn ${code}`), { code });
+      setImmediate(() => onExit({ code: null, signal: null, error }));
+      return { pid: undefined, signal() {}, pause() {}, resume() {} };
+    };
+    const refusing = createExecutor({
+      host: { ...host, processes: { spawn } },
+      workDir: join(folder, "refused"),
+    });
+    const { running } = start(shell("true"), { executor: refusing });
+    const { status, kind: told } = await running.done;
+    assert.deepEqual([status, told], ["failed", kind], code);
+    await refusing.close();
+  }
+});
+
 test("a program that has ended gets no signal, and leaves no timer", async () => {
   const signals: string[] = [];
   const timers = new Set<Timer>();

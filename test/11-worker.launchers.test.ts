@@ -424,6 +424,24 @@ test("Sweeper believes the environment of an orphan in a busy group " +
   assert.ok(poisoned && stay, "the job's own and the young one stay");
 });
 
+test("Sweeper spares what a running job has put into a group of its own", { skip }, async (t) => {
+  const mark = `${4_000_000 + process.pid}.15`;
+  // It makes itself the leader of a group.
+  const leader = spawnNode("/bin/sh", ["-c", `timeout 1000 sleep ${mark} & wait`], {
+    detached: true, stdio: "ignore", env: { PATH },
+  });
+  const own = () => readProcesses().find(({ group, session }) =>
+    session === leader.pid && group !== leader.pid);
+  t.after(async () => {
+    process.kill(-own()!.group, "SIGKILL");
+    await eventually("all are gone", () => !isRunning(mark));
+  });
+  await eventually("it sleeps", () => isAsleep(mark) && own() !== undefined);
+  const group = { busy: true, attempt: undefined, poison: () => assert.fail("it is no stray") };
+  new Sweeper(new Map([[leader.pid!, group]])).sweep();
+  assert.ok(isRunning(mark));
+});
+
 test("Sweeper ends all that is in the group of an idle launcher, or of one whose next job has " +
   "not begun", { skip }, async (t) => {
   for (const busy of [false, true]) {

@@ -173,6 +173,25 @@ test("pipes of which one end cannot be opened leave no descriptor", { skip }, (t
   assert.equal(stockedPipes(), stocked);
 });
 
+test("a child for which no pipes can be made gets Node's own, and no input either", async (t) => {
+  if (!skip) while (stockedPipes() > 1) takeTwo();
+  const none = t.mock.method(fs, "openSync", () => {
+    throw Object.assign(new Error("no descriptor is left"), { code: "EMFILE" });
+  });
+  syncBuiltinESMExports();
+  let text = "";
+  const ended = new Promise<number | null>((resolve) => {
+    new OutputChild(
+      { file: "/bin/sh", args: ["-c", "cat; echo out"], env: { PATH }, stdin: "ignore" },
+      { onOutput: (_stream, bytes) => { text += String(bytes); }, onExit: resolve },
+    ).process.ref();
+    none.mock.restore();
+    syncBuiltinESMExports();
+  });
+  assert.equal(await ended, 0);
+  assert.equal(text, "out\n");
+});
+
 test("a job keeps its process alive with a timer that fires in weeks", async (t) => {
   const { mock } = t.mock.method(globalThis, "setInterval");
   const code = await new Promise((resolve) => {
