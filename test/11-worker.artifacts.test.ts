@@ -16,7 +16,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { createExecutor, type ExecOutcome, type ExecRequest, type Executor } from "#exec";
-import { nodeHost, removeTree } from "#host";
+import { nodeHost, nodeWorkFolders, removeTree } from "#host";
 import { startMaster, type Master } from "#master";
 import { parsePipeline } from "#pipeline";
 import { nodeWorkerHost } from "#process";
@@ -151,6 +151,26 @@ test("a cached file that somebody has changed is fetched again; many jobs " +
   assert.equal(status, "COMPLETED");
   assert.equal(await printed(id, "r0"), "same");
   assert.equal(readFileSync(join(folder, "w2", "cache", "files", name), "utf8"), "same");
+});
+
+test("inputs are laid out in a folder that has been made", async () => {
+  const order: string[] = [];
+  const workDir = join(folder, "slow");
+  const real = nodeWorkFolders(workDir);
+  const make: typeof real.make = async (...args) => {
+    await new Promise((resolve) => setImmediate(resolve));
+    await real.make(...args);
+    order.push("made");
+  };
+  const executor = createExecutor({ host, workDir, folders: { ...real, make } });
+  const action: ExecRequest["action"] = { type: "command", argv: ["true"] };
+  await executor.start({
+    run: "r", job: "j", worker: "w", attempt: 1, timeoutMs: 0, env: {}, inputs: [], action,
+    project: mkdtempSync(join(folder, "project-")),
+    prepare: async () => void order.push("laid out"),
+  }, () => undefined).done;
+  assert.deepEqual(order, ["made", "laid out"]);
+  await executor.close();
 });
 
 test("a timeout and a cancel end the laying out and the collecting, too", async () => {

@@ -315,6 +315,14 @@ test("a launcher with a stray in its group lets its job end and takes no other, 
   }
 });
 
+test("a job whose launcher has ended by itself counts as killed", async () => {
+  const launcher = new Launcher({ idle: () => {}, dead: () => {} });
+  let ending: Ending | undefined;
+  launcher.run("exit 7\n", { onOutput: () => {}, onEnd: (how) => void (ending = how) });
+  await eventually("the job has ended", () => ending !== undefined);
+  assert.deepEqual([ending!.status, ending!.signal, ending!.unstarted], [null, "SIGKILL", true]);
+});
+
 test("a launcher whose idle pipes bring bytes ends, with the stray that wrote them", async (t) => {
   let isDead = false;
   const launcher = new Launcher({ idle: () => {}, dead: () => void (isDead = true) });

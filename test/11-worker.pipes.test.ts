@@ -192,6 +192,16 @@ test("a child for which no pipes can be made gets Node's own, and no input eithe
   assert.equal(text, "out\n");
 });
 
+test("a child that cannot be started ends with the system's error", async () => {
+  const how = await new Promise<unknown[]>((resolve) => {
+    new OutputChild(
+      { file: join(folder, "none"), args: [], env: { PATH }, stdin: "ignore" },
+      { onOutput() {}, onExit: (...end) => resolve(end) },
+    );
+  });
+  assert.deepEqual([...how.slice(0, 2), (how[2] as { code?: string }).code], [null, null, "ENOENT"]);
+});
+
 test("a job keeps its process alive with a timer that fires in weeks", async (t) => {
   const { mock } = t.mock.method(globalThis, "setInterval");
   const code = await new Promise((resolve) => {
