@@ -503,6 +503,9 @@ test("a reaper is deaf to what ends this process' group: it has to outlive that"
       const ignored = Number.parseInt(/^SigIgn:\t[0-9a-f]*([0-9a-f]{8})$/m.exec(status)![1]!, 16);
       return (ignored & deaf) === deaf;
     });
+    // No SIGKILL of our group, and no end of our terminal, reaches another session.
+    const { reaper } = processCounts();
+    assert.deepEqual([readEntry(reaper!)!.group, readEntry(reaper!)!.session], [reaper, reaper]);
     job.child.signal("SIGKILL");
     await job.ended;
   });
