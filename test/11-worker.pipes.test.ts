@@ -199,7 +199,8 @@ test("a child that cannot be started ends with the system's error", async () => 
       { onOutput() {}, onExit: (...end) => resolve(end) },
     );
   });
-  assert.deepEqual([...how.slice(0, 2), (how[2] as { code?: string }).code], [null, null, "ENOENT"]);
+  const { code } = how[2] as { code?: string };
+  assert.deepEqual([...how.slice(0, 2), code], [null, null, "ENOENT"]);
 });
 
 test("a job keeps its process alive with a timer that fires in weeks", async (t) => {
