@@ -117,9 +117,10 @@ function settled(pasted: Document, target: Document): Document {
   }
   const names = new Map<string, string>();
   for (const { id } of after.jobs) {
-    const name = taken.has(id!) ? freshId(`${id}-copy`, new Set([...taken, ...seen])) : id!;
+    const name = taken.has(id!) ? freshId(`${id}-copy`, known) : id!;
     if (name !== id) names.set(id!, name);
     taken.add(name);
+    known.add(name);
   }
   return names.size === 0 ? after : edit(after, renames(after, names, after.jobs));
 }
