@@ -259,12 +259,13 @@ test("the files beside one with a loop without an end are not waited for", () =>
   try {
     const begin = 'import { test } from "node:test";\n';
     const long = "setTimeout(resolve, 120_000)";
-    writeFileSync(join(root, "loop.test.mjs"), `${begin}test("loops", () => { for (;;); });\n`);
+    mkdirSync(join(root, "own")); // where it is looked for
+    writeFileSync(join(root, "own/loop.test.mjs"), `${begin}test("loops", () => { for (;;); });\n`);
     writeFileSync(join(root, "long.test.mjs"),
       `${begin}test("is long", () => new Promise((resolve) => ${long}));\n`);
     const report = join(root, "summary.json");
     const job = {
-      files: ["loop", "long"].map((name) => join(root, `${name}.test.mjs`)), names: [], report,
+      files: ["own/loop", "long"].map((name) => join(root, `${name}.test.mjs`)), names: [], report,
       flags: [`--import=${join(ROOT, "scripts/lib/endless.mjs")}`], concurrency: 2,
       timeoutMs: 200_000, fileTimeoutMs: 200_000, output: "passed", endless: true,
     };
