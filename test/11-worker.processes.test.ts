@@ -18,7 +18,7 @@ import { seededRandom, type Child, type Exit, type SpawnOptions } from "#host";
 import { nodeProcesses, MarkReader, markText } from "#process";
 import { pauseAfter, Sweeper } from "../src/process/sweep.ts";
 import "./leaks.support.ts";
-import { PATH } from "./processes.support.ts";
+import { EVAL, PATH } from "./processes.support.ts";
 
 const processes = nodeProcesses();
 const folder = mkdtempSync(join(tmpdir(), "titan-processes-"));
@@ -551,7 +551,7 @@ function inNode(text: string): {
 } {
   const child = spawnNode(
     process.execPath,
-    ["--import", "tsx", "-C", "source", "--input-type=module", "-e", text],
+    [...EVAL, text],
     { stdio: ["ignore", "pipe", "inherit"] },
   );
   programs.add(child.once("exit", () => programs.delete(child)));

@@ -25,6 +25,7 @@ import { endOrphans, orphansOf, type Witness } from "../src/process/orphans.ts";
 import { readEntry } from "../src/process/sweep.ts";
 import { lock } from "../src/host/lock.ts";
 import "./leaks.support.ts";
+import { EVAL } from "./processes.support.ts";
 
 const PATH = process.env["PATH"] ?? "/usr/bin:/bin";
 const temp = realpathSync(mkdtempSync(join(tmpdir(), "titan-orphans-")));
@@ -146,7 +147,7 @@ async function startWorker(
     }
     console.log("folder " + folder);
     setInterval(() => {}, 1000);`;
-  const args = ["--import", "tsx", "-C", "source", "--input-type=module", "-e", text];
+  const args = [...EVAL, text];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   started.add(child);
   let out = "";

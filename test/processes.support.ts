@@ -2,7 +2,8 @@
 
 import { accessSync, constants } from "node:fs";
 import { createServer } from "node:net";
-import { delimiter } from "node:path";
+import { delimiter, join } from "node:path";
+import { loaderFlags } from "../scripts/lib/compiled.mjs";
 
 /**
  * Where programs are looked for by jobs of tests: in whatever of this process' own PATH may be
@@ -19,6 +20,9 @@ export const PATH = (process.env["PATH"] ?? "/usr/bin:/bin")
     }
   })
   .join(delimiter);
+
+/** What stands before the text of a program that uses the project, in a Node of its own. */
+export const EVAL = [...loaderFlags(join(import.meta.dirname, "..")), "--input-type=module", "-e"];
 
 /** Nothing here takes long; on a busy machine everything does. */
 const PATIENCE_MS = 40_000;

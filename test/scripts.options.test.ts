@@ -3,14 +3,14 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { test } from "node:test";
+import { programArguments } from "../scripts/lib/compiled.mjs";
 
 const ROOT = join(import.meta.dirname, "..");
 
 function run(name: string, ...args: string[]): { status: number | null; stderr: string } {
-  const program = join(ROOT, `scripts/${name}/main.ts`);
-  const flags = ["--import", "tsx", "--conditions", "source"];
+  const program = programArguments(ROOT, `scripts/${name}/main.ts`);
   const options = { cwd: ROOT, encoding: "utf8", timeout: 60_000 } as const;
-  return spawnSync(process.execPath, [...flags, program, ...args], options);
+  return spawnSync(process.execPath, [...program, ...args], options);
 }
 
 test("replay and book refuse what they do not know in one line", () => {
