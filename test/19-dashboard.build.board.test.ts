@@ -225,6 +225,14 @@ test("5,000 jobs of any shape are drawn, edited, pasted and taken back in bounde
   }
 });
 
+test("copies of jobs whose ids are as long as may be have ids of their own", () => {
+  const ids = ["1", "2"].map((end) => "j".repeat(127) + end);
+  const { document } = openBoard(
+    `name: n\njobs:\n${ids.map((id) => `  - {id: ${id}, run: x}\n`).join("")}`);
+  const { keys } = pasteJobs(document, copyJobs(document, ids));
+  assert.equal(new Set([...ids, ...keys]).size, 4, keys.join());
+});
+
 function assertApart(positions: Board["positions"], name: string): void {
   assert.equal(positions.size, 5_000, name);
   const seen = new Set<string>();
