@@ -277,15 +277,56 @@ function bareFacts() {
   const turns = { send: async (_request: unknown, _peer: unknown, make: () => Buffer) =>
     pages.push(make()) };
   const log = { nextSeq: 9, durableSeq: 8, onSync: () => undefined };
-  const facts = new Facts({ log, turns, engine: () => engine } as never);
+  const time = { now: 0, timers: new Map<() => void, number>() };
+  const after = (ms: number, fn: () => void): { cancel(): void } => {
+    time.timers.set(fn, ms);
+    return { cancel: () => void time.timers.delete(fn) };
+  };
+  const host = { clock: { monotonic: () => time.now }, timers: { after } };
+  const facts = new Facts({ host, log, turns, engine: () => engine } as never);
   const follow = (details = true): (() => void) => {
     let leave = (): void => undefined;
     const onCancel = (fn: () => void): void => void (leave = fn);
     facts.follow({ onCancel, over: false } as never, {}, { from: undefined, details });
     return leave;
   };
-  return { facts, follow, runs, workers, durable, pages, log };
+  return { facts, follow, runs, workers, durable, pages, log, engine, time };
 }
+
+test("of a busy log pages come fifty times a second, the first at once, each with all until then",
+  async () => {
+    const { facts, follow, durable, pages, log, engine, time } = bareFacts();
+    const leave = follow();
+    const happen = async (seq: number): Promise<void> => {
+      log.nextSeq = seq + 1;
+      engine.group += 1;
+      facts.after(seq, [{ type: "TimePassed", at: seq }]);
+      log.durableSeq = seq;
+      durable.splice(0).forEach((fn) => fn());
+      await new Promise((resolve) => setImmediate(resolve));
+    };
+    const told = (): number[] => pages.splice(0).map((page) => FactsPage.decode(page).facts.length);
+    await happen(9);
+    assert.deepEqual(told(), [0, 1], "the first page says from where on; the first fact is told");
+    time.now = 3;
+    for (const seq of [10, 11, 12]) await happen(seq);
+    assert.deepEqual([told(), [...time.timers.values()]], [[], [17]]);
+    const [pump] = time.timers.keys();
+    time.timers.clear();
+    time.now = 20;
+    pump!();
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(told(), [3]);
+    time.now = 39;
+    await happen(13);
+    assert.deepEqual([told(), [...time.timers.values()]], [[], [1]]);
+    leave();
+    assert.equal(time.timers.size, 0, "nobody waits for it any more");
+    follow();
+    time.now = 40;
+    await happen(14);
+    assert.deepEqual(told().at(-1), 1);
+  });
 
 test("a fact of before is not told to one who has begun since", async () => {
   const { facts, follow, durable, pages, log } = bareFacts();

@@ -6,7 +6,8 @@
  *     followers, by the next number:     C         A, D
  *     B is behind all of them  ──▶ reads its gap from the log on disk (past.ts)
  *
- * A follower gets every fact once, in order, at its own pace: pages are made when it has room. One
+ * A follower gets every fact once, in order, at its own pace: pages are made when it has room, and
+ * of a busy log not after each group, but fifty times a second. One
  * that asks for facts that cannot be told any more, because a snapshot has taken their place or
  * because they are too many, is told so, and goes on with those that happen from then on.
  *
@@ -21,6 +22,7 @@
  * Test: test/10-master.facts.test.ts
  */
 import { runOf, type Event, type EventNames, type Job, type Run, type State } from "#core";
+import type { Host, Timer } from "#host";
 import type { Log } from "#log";
 import { RpcError, type IncomingRequest } from "#rpc";
 import { FactsPage, isDetail, type FactsAsked, type Touched } from "#wire";
@@ -36,6 +38,11 @@ export const MAX_FOLLOWS = 8;
 /** Positions of jobs that one group names of a run; beyond, all of them may have changed. */
 const MAX_TOUCHED = 1000;
 const PAGE_BYTES = 128 * 1024;
+/**
+ * A busy log has a group of events each millisecond, and a page for each would cost a master with
+ * an open dashboard a tenth of its time. A page that is told to people can wait for so long.
+ */
+const PACE_MS = 20;
 
 /** What one group of events has changed, by the numbers of runs. */
 type Changed = Map<number, { readonly id: string; readonly jobs: Set<number>; all: boolean }>;
@@ -64,6 +71,7 @@ interface Follower {
 }
 
 export interface FactsOptions {
+  readonly host: Host;
   readonly log: Log;
   readonly turns: Turns;
   readonly engine: () => Engine;
@@ -83,6 +91,8 @@ export class Facts {
   #detailedFrom = 0;
   #batch: Batch | undefined;
   #group = -1;
+  #pacedAt = -Infinity;
+  #pacing: Timer | undefined;
   /** Names of what has been forgotten since somebody follows. */
   readonly #runs = new Map<number, string>();
   readonly #workers = new Map<number, string>();
@@ -197,7 +207,21 @@ export class Facts {
     }
     const last = this.#recent.at(-1);
     if (last !== undefined) last.touched.push(...touchedOf(changed));
-    this.#pumpAll();
+    this.#pumpInTime();
+  }
+
+  /** At once, if the last pages are long enough ago. */
+  #pumpInTime(): void {
+    if (this.#pacing !== undefined) return;
+    const { clock, timers } = this.#options.host;
+    const pump = (): void => {
+      this.#pacing = undefined;
+      this.#pacedAt = clock.monotonic();
+      this.#pumpAll();
+    };
+    const ms = this.#pacedAt + PACE_MS - clock.monotonic();
+    if (ms <= 0) pump();
+    else this.#pacing = timers.after(ms, pump);
   }
 
   #keep(fact: KeptFact): void {
@@ -256,6 +280,8 @@ export class Facts {
     if (follower.details) this.#detailed -= 1;
     this.#followers.delete(follower);
     if (this.#followers.size > 0) return;
+    this.#pacing?.cancel();
+    this.#pacing = undefined;
     this.#recent = [];
     this.#bytes = 0;
     this.#batch = undefined;

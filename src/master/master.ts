@@ -281,7 +281,7 @@ function makeServices(
   const turns = new Turns({ ...pages, atOnce: MAX_PAGES_AT_ONCE, perPeer: MAX_PAGES_PER_PEER });
   const specs = new Turns({ ...pages, atOnce: 1, perPeer: 1 });
   const watchers = new Watchers(() => engine, turns, host.timers.soon);
-  const facts = new Facts({ log, turns, engine: () => engine });
+  const facts = new Facts({ host, log, turns, engine: () => engine });
   const past = new PastDesk(host, dir, options.past);
   const tellLost = lossTeller(output, () => engine);
   const attemptOver = (key: AttemptKey): void => {
