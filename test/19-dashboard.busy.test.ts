@@ -7,7 +7,7 @@ import { test as nodeTest, type TestContext } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { ApiError, type Api } from "../src/dashboard/page/api.ts";
-import { Needs } from "../src/dashboard/page/needs.ts";
+import { Needs, type Followed } from "../src/dashboard/page/needs.ts";
 import { Pace } from "../src/dashboard/page/pace.ts";
 import type { Job, Run } from "../src/dashboard/page/rows.ts";
 import { EMPTY, reduce, type Action, type State } from "../src/dashboard/page/state.ts";
@@ -61,6 +61,8 @@ class Page {
   readonly types: string[] = [];
   /** The headers with which it came, the latest last. */
   readonly came: Headers[] = [];
+  /** What it asked its streams for. */
+  readonly asked: string[] = [];
   readonly stream: Stream;
   #pieces!: ReadableStreamDefaultController<Uint8Array>;
   readonly #encoder = new TextEncoder();
@@ -73,6 +75,7 @@ class Page {
     globalThis.fetch = async (url, options): Promise<Response> => {
       if (String(url) === "/healthz") throw new TypeError("there is no network");
       this.came.push(new Headers(options?.headers));
+      this.asked.push(new URL(String(url), "http://t").search);
       const body = new ReadableStream<Uint8Array>({
         start: (control) => void (this.#pieces = control),
         pull: () => this.#onTaken(),
@@ -93,7 +96,7 @@ class Page {
       ({ run: runOf(path.replace("runs/", "")), jobs: [] });
     const api = { get } as unknown as Api;
     this.stream = new Stream({ api, dispatch });
-    this.stream.follow(runs);
+    this.stream.follow({ ids: runs, isBrief: false });
     void this.stream.run();
   }
 
@@ -127,6 +130,22 @@ function sizeOf(value: unknown): number {
 
 const HELLO = { seq: 1, now: 1_764_000_000_000, version: "1", startedAt: 1 };
 
+test("a run that was followed in brief is read anew once all of its facts are wanted", async () => {
+  const greeting = message("hello", HELLO) + message("snapshot", { seq: 1, runs: [runOf("r")] }, 1);
+  const page = new Page({ answers: [greeting, greeting, greeting] });
+  const followed = async (isBrief: boolean): Promise<string[]> => {
+    const streams = page.asked.length;
+    page.types.length = 0;
+    page.stream.follow({ ids: ["r"], isBrief });
+    page.stream.follow({ ids: ["r"], isBrief });
+    await until("it is back", () => page.asked.length === streams + 1);
+    return page.types.filter((type) => type === "run" || type === "unfollow");
+  };
+  await until("it is live", () => page.state.connection === "live");
+  assert.deepEqual([await followed(true), page.asked.at(-1)], [["run"], "?run=r&facts=few"]);
+  assert.deepEqual([await followed(false), page.asked.at(-1)], [["unfollow", "run"], "?run=r"]);
+});
+
 test("200,000 facts of runs that come, are followed and are forgotten: nothing piles up",
   async (told) => {
     const greeting = message("hello", HELLO) + message("snapshot", { seq: 1, runs: [] }, 1);
@@ -141,7 +160,7 @@ test("200,000 facts of runs that come, are followed and are forgotten: nothing p
         jobs: ids.map((id) => ({ run: id, ...jobOf(`j-${piece % 20}`, "COMPLETED") })),
         gone: [`r-${piece - 300}`] };
       if (piece % 25 === 0) {
-        page.stream.follow(ids);
+        page.stream.follow({ ids, isBrief: false });
         await until("it is back", () => page.came.length === piece / 25 + 2);
         for (const id of ids) page.dispatch({ type: "ui", key: `run.history ${id}`, value: ids });
       }
@@ -201,6 +220,18 @@ test("answers to what nobody looks at any more are forgotten, all but the last",
   assert.ok(state.loaded.has("definition"), "it is still needed");
   assert.ok(state.loaded.has("runs/x/jobs/498"), "a person may go back");
   needs.set([], "/");
+});
+
+test("an Overview follows runs in brief; whoever wants all facts of one gets those of all", () => {
+  const followed: string[] = [];
+  const follow = ({ ids, isBrief }: Followed): void =>
+    void followed.push(`${ids.join()} ${isBrief ? "brief" : "whole"}`);
+  const needs = new Needs({ api: apiOf(async () => undefined), dispatch: () => undefined, follow });
+  const brief = overview.needs!({} as Context, { ...EMPTY, runs: new Map([["r", runOf("r")]]) });
+  needs.set(brief.filter(({ type }) => type === "run"), "/");
+  needs.set([{ type: "run", id: "r", brief: true }, { type: "run", id: "x" }], "/runs/x");
+  needs.set([], "/runs");
+  assert.deepEqual(followed, ["r brief", "r,x whole", " brief"]);
 });
 
 test("a tab that nobody sees asks for the gates now and then, and for nothing else", async (t) => {

@@ -7,8 +7,10 @@ import { isDetail, type FactsPage, type RowsPage, type Touched } from "#wire";
 import { MAX_GAP_FACTS } from "../src/http/catch-up.ts";
 import { EventHub } from "../src/http/events.ts";
 import { news, NO_ROWS, type SeenFact } from "../src/http/frames.ts";
-import { MAX_UNREAD_BYTES, SLOW_MS } from "../src/http/reader.ts";
+import { MAX_UNREAD_BYTES, Reader, SLOW_MS } from "../src/http/reader.ts";
 import { MAX_KEPT_CHARS, RecentFacts } from "../src/http/recent.ts";
+import type { Live } from "../src/http/route.ts";
+import { STREAMS } from "../src/http/streams.ts";
 import { FakeOutlet } from "./http.hub.support.ts";
 
 const fact = (seq: number, type = "RunSubmitted", more: object = {}): SeenFact => ({
@@ -133,6 +135,25 @@ test("news() has rows first, and each id only when all before it was told", () =
     facts: [fact(6, "StepDone")], rows: NO_ROWS, end: 6,
   });
   assert.match(followed, /^id: 6\nevent: fact\n/);
+  const few = news({ all: false, runs: ["r-1"], details: false }, {
+    facts: [fact(6, "StepDone"), fact(7)], end: 7,
+    rows: { ...NO_ROWS, jobs: new Map([["r-1", ['{"id":"a"}']]]) },
+  });
+  assert.match(few, /^id: 6\nevent: rows\ndata: \{"seq":6,"jobs":\[\{"id":"a"\}\]\}\n\nid: 7\n/);
+});
+
+test("?facts= says which details a stream wants", async () => {
+  const { run } = STREAMS.find(({ path }) => path === "/api/v1/events")!;
+  const found: unknown[] = [];
+  const hub = { isFull: false, open: (_: unknown, interest: unknown) => found.push(interest) };
+  for (const query of ["", "run=a&facts=few", "facts=all"]) {
+    const live = await run({ hub, query: new URLSearchParams(query) } as never) as Live;
+    live.open(new FakeOutlet() as never);
+  }
+  assert.deepEqual(found, [
+    { all: false, runs: [], details: true }, { all: false, runs: ["a"], details: false },
+    { all: true, runs: [], details: true },
+  ]);
 });
 
 test("RecentFacts keeps a bounded number, without a hole", () => {
@@ -298,6 +319,15 @@ test("details are asked for while somebody wants them, who gets those of before,
   hub.open(new FakeOutlet(), { all: false, runs: ["r-1"] });
   await pass();
   assert.deepEqual(master.wishes.slice(3), [true, false, true], "a run's page wants them");
+  hub.close();
+  const other = hall();
+  other.hub.open(new FakeOutlet(), { all: false, runs: ["r-1"], details: false });
+  await other.pass();
+  assert.deepEqual(other.master.wishes, [false], "an Overview does not");
+  const keys = [true, false].map((details) =>
+    new Reader(new FakeOutlet() as never, { all: false, runs: ["r-1"], details }, {}).key);
+  assert.notEqual(keys[0], keys[1], "the two are not told the same");
+  other.hub.close();
 });
 
 test("what a reader wants is looked at when it comes and goes, no more often", async () => {

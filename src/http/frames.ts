@@ -16,8 +16,10 @@ import { isDetail } from "#wire";
 export interface Interest {
   /** Details of all runs. */
   readonly all: boolean;
-  /** Details of these runs, with the rows of their jobs. */
+  /** The rows of these runs' jobs… */
   readonly runs: readonly string[];
+  /** …and, unless it is false, their details. */
+  readonly details?: boolean;
 }
 
 /** A fact as it came, with its number. */
@@ -52,12 +54,13 @@ export function message(event: string, data: string, id?: number): string {
   return `${id === undefined ? "" : `id: ${id}\n`}event: ${event}\ndata: ${data}\n\n`;
 }
 
-export function isWanted({ all, runs }: Interest, fact: SeenFact): boolean {
-  return all || !isDetail(fact) || (fact.run !== undefined && runs.includes(fact.run));
+export function isWanted({ all, runs, details }: Interest, fact: SeenFact): boolean {
+  if (all || !isDetail(fact)) return true;
+  return details !== false && fact.run !== undefined && runs.includes(fact.run);
 }
 
-export function wantsDetails({ all, runs }: Interest): boolean {
-  return all || runs.length > 0;
+export function wantsDetails({ all, runs, details }: Interest): boolean {
+  return all || (details !== false && runs.length > 0);
 }
 
 /** One that the reader wants came without its text: nobody had asked for such when it happened. */

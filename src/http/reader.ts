@@ -47,7 +47,7 @@ export class Reader {
     this.#outlet = outlet;
     this.interest = interest;
     this.once = once;
-    this.key = JSON.stringify([interest.all, interest.runs]);
+    this.key = JSON.stringify([interest.all, interest.runs, interest.details]);
     this.at = at;
   }
 

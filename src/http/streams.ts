@@ -18,7 +18,7 @@ export const STREAMS: readonly Route[] = [
     query: {
       run: `also all that happens in this run, with its jobs (again for more, at most ` +
         `${MAX_FOLLOWED})`,
-      facts: "all: attempts and steps of all runs, too",
+      facts: "all: attempts and steps of all runs, too; few: not even of those that are followed",
       lastEventId: "go on behind this message, as the header Last-Event-ID says",
       once: "1: it ends as soon as all has been told that there is to tell",
     },
@@ -48,6 +48,7 @@ function events({ hub, query, lastEventId }: Asked): Live {
       `Cannot open an event stream: ${MAX_STREAMS} are open, and no more may be`,
       { "retry-after": "10" });
   }
-  const interest = { all: query.get("facts") === "all", runs };
+  const facts = query.get("facts");
+  const interest = { all: facts === "all", runs, details: facts !== "few" };
   return new Live((outlet) => hub.open(outlet, interest, { at, once: query.get("once") === "1" }));
 }

@@ -32,11 +32,16 @@ interface Asked {
   isAgain?: boolean;
 }
 
+/** The runs whose jobs are needed, and whether the facts of their attempts are not. */
+export interface Followed {
+  readonly ids: readonly string[];
+  readonly isBrief: boolean;
+}
+
 export interface NeedsOptions {
   readonly api: Api;
   dispatch(action: Action): void;
-  /** The runs whose jobs are needed. */
-  follow(runs: readonly string[]): void;
+  follow(runs: Followed): void;
 }
 
 export class Needs {
@@ -44,8 +49,8 @@ export class Needs {
   readonly #asked = new Map<string, Asked>();
   /** Paths that are needed no more, the one that was left first at the beginning. */
   readonly #left = new Set<string>();
-  #wanted: readonly string[] = [];
-  #followed: readonly string[] = [];
+  #wanted: Followed = { ids: [], isBrief: true };
+  #followed = this.#wanted;
   #place = "";
   #pause: ReturnType<typeof setTimeout> | undefined;
 
@@ -58,7 +63,9 @@ export class Needs {
 
   /** `place`: the view that is shown. */
   set(needs: readonly Need[], place: string): void {
-    this.#follow(needs.flatMap((need) => (need.type === "run" ? [need.id] : [])), place);
+    const runs = needs.filter((need) => need.type === "run");
+    const isBrief = runs.every(({ brief }) => brief === true);
+    this.#follow({ ids: runs.map(({ id }) => id), isBrief }, place);
     const wanted = new Map(
       needs.flatMap((need) => (need.type === "get" ? [[need.path, need] as const] : [])),
     );
@@ -90,9 +97,10 @@ export class Needs {
   }
 
   /** At once in another view; in one that looks at whatever runs, not more often than it says. */
-  #follow(runs: readonly string[], place: string): void {
+  #follow(runs: Followed, place: string): void {
     this.#wanted = runs;
-    const isSoon = place === this.#place && this.#pause !== undefined && this.#followed.length > 0;
+    const isSoon = place === this.#place && this.#pause !== undefined &&
+      this.#followed.ids.length > 0;
     if (isSoon) return;
     this.#place = place;
     this.#followed = runs;

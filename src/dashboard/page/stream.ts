@@ -15,6 +15,7 @@
  * Test: test/19-dashboard.shell.test.ts
  */
 import { ApiError, sinceAnswer, type Api } from "./api.ts";
+import type { Followed } from "./needs.ts";
 import type { Fact, Job, Run } from "./rows.ts";
 import { takeSeat } from "./seats.ts";
 import { SseReader, type Message } from "./sse.ts";
@@ -38,6 +39,8 @@ export interface StreamOptions {
 export class Stream {
   readonly #options: StreamOptions;
   #runs: readonly string[] = [];
+  /** Without the facts of their attempts. */
+  #isBrief = true;
   #lastId = "";
   /** That have come and are not told yet. */
   #facts: Fact[] = [];
@@ -78,14 +81,20 @@ export class Stream {
   }
 
   /** Runs whose jobs are wanted, too. Another set is another connection. */
-  follow(runs: readonly string[]): void {
-    const sorted = [...runs].sort();
-    if (sorted.join("\n") === this.#runs.join("\n")) return;
-    const left = this.#runs.filter((id) => !sorted.includes(id));
-    for (const run of left) this.#options.dispatch({ type: "unfollow", run });
-    for (const run of sorted) if (!this.#runs.includes(run)) this.#unread.add(run);
-    for (const run of left) this.#unread.delete(run);
+  follow({ ids, isBrief }: Followed): void {
+    const sorted = [...ids].sort();
+    // Of runs that were followed in brief some facts are missing: they are read as new ones.
+    const isSame = isBrief === this.#isBrief;
+    if (isSame && sorted.join("\n") === this.#runs.join("\n")) return;
+    const kept = isSame ? this.#runs.filter((id) => sorted.includes(id)) : [];
+    for (const run of this.#runs) {
+      if (kept.includes(run)) continue;
+      this.#options.dispatch({ type: "unfollow", run });
+      this.#unread.delete(run);
+    }
+    for (const run of sorted) if (!kept.includes(run)) this.#unread.add(run);
     this.#runs = sorted;
+    this.#isBrief = isBrief;
     this.#connection?.abort();
     this.#wake();
   }
@@ -129,9 +138,10 @@ export class Stream {
   }
 
   async #listen(connection: AbortController): Promise<void> {
-    const isBrief = this.#leave === undefined;
+    const isOnce = this.#leave === undefined;
     const query = new URLSearchParams(this.#runs.map((id) => ["run", id]));
-    if (isBrief) query.set("once", "1");
+    if (this.#isBrief) query.set("facts", "few");
+    if (isOnce) query.set("once", "1");
     const headers = this.#lastId === "" ? {} : { "last-event-id": this.#lastId };
     const { signal } = connection;
     const watch = new Watch(() => {
@@ -155,7 +165,7 @@ export class Stream {
         for (const message of messages.read(read.value)) if (!signal.aborted) this.#take(message);
         this.#tell();
       }
-      if (!isBrief) throw new ApiError(0, "The connection ended");
+      if (!isOnce) throw new ApiError(0, "The connection ended");
     } finally {
       watch.stop();
       // After an error of ours the connection would stay, one of the six.

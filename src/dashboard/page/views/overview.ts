@@ -33,7 +33,7 @@ export const overview: View = {
   needs: (_, { runs }): Need[] => [
     // As often as the frame asks for gates: all of them are one question.
     ...["workers", "pools", WAITS].map((path): Need => ({ type: "get", path, everyMs: 2_000 })),
-    ...activeRuns(runs).map(({ id }): Need => ({ type: "run", id })),
+    ...activeRuns(runs).map(({ id }): Need => ({ type: "run", id, brief: true })),
   ],
   render(state, context) {
     const pools = answerOf<Pool[]>(state, "pools") ?? [];

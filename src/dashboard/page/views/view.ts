@@ -35,8 +35,11 @@ import type { VNode } from "../vdom.ts";
 
 /** What has to be loaded, and kept up to date, while a view is shown. */
 export type Need =
-  /** Everything of one run: its jobs come in `state.jobs`, its facts in `state.facts`. */
-  | { readonly type: "run"; readonly id: string }
+  /**
+   * Everything of one run: its jobs come in `state.jobs`, its facts in `state.facts`. If all that
+   * are followed are `brief`, facts of attempts are left out: they cost the master the most.
+   */
+  | { readonly type: "run"; readonly id: string; readonly brief?: boolean }
   /**
    * The answer to a GET below /api/v1/: it comes in `state.loaded`, by its path.
    * `hiddenMs`: also while nobody sees the tab.
