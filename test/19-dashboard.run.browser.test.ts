@@ -103,6 +103,9 @@ async function lateness(): Promise<number[]> {
   // The last one is not the last to end: four chains run side by side.
   await page.until("all of them are told", () =>
     /60 completed/.test(document.querySelector("main")!.innerText));
+  // The picture may be drawn a moment after the words.
+  await page.until("all of them are drawn", () =>
+    Object.keys((globalThis as unknown as { seen: object }).seen).length === 60);
   const seen = await page.evaluate(() =>
     (globalThis as unknown as { seen: Record<string, number> }).seen);
   const rows = (await titan.status(run)).jobs.slice(4);
