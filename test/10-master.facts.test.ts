@@ -144,7 +144,9 @@ test("texts of details are made while somebody wants them; one who comes later h
     const lean: Fact[] = [];
     const leaning = (async () => {
       const wish = { from: 1, details: false, signal: leaving.signal };
-      for await (const page of client.facts(wish)) lean.push(...page.facts);
+      for await (const { facts } of client.facts(wish)) {
+        for (const fact of facts) for (let n = 0; n < fact.times; n++) lean.push(fact);
+      }
     })().catch(() => undefined);
     /** A run to its end; what the lean follower has got of it. */
     const runOne = async (): Promise<{ details: boolean[]; others: boolean[] }> => {
@@ -327,6 +329,40 @@ test("of a busy log pages come fifty times a second, the first at once, each wit
     await happen(14);
     assert.deepEqual(told().at(-1), 1);
   });
+
+test("details without texts that are the same in a row are told as one with a number", async () => {
+  const { facts, follow, runs, durable, pages, log, engine, time } = bareFacts();
+  runs.set(2, { number: 2, id: "r-2" });
+  follow(false);
+  const detail = (run: number, type: "StepStarted" | "StepFailed" = "StepStarted"): Event =>
+    ({ type, run, job: 0, at: 1 } as unknown as Event);
+  const passed: Event = { type: "WorkerLost", worker: 4, reason: "", at: 1 };
+  let seq = 9;
+  /** What becomes durable together. */
+  const group = (...events: Event[]): void => {
+    engine.group += 1;
+    facts.after(seq, events);
+    seq += events.length;
+    log.durableSeq = seq - 1;
+    durable.splice(0).forEach((fn) => fn());
+  };
+  time.now = 1;
+  group(detail(1), detail(1), detail(1), detail(2), passed, detail(2), detail(2, "StepFailed"));
+  group(detail(2, "StepFailed"), detail(2, "StepFailed"), passed, passed);
+  const [pump] = time.timers.keys();
+  pump?.();
+  await new Promise((resolve) => setImmediate(resolve));
+  const told = pages.map((page) => FactsPage.decode(page));
+  assert.deepEqual(told.flatMap((page) => page.facts.map(({ type, run, times, text }) =>
+    [type, run, times, text === "" ? 0 : JSON.parse(text).seq])), [
+    ["StepStarted", "r-1", 3, 0], ["StepStarted", "r-2", 1, 0], ["WorkerLost", undefined, 1, 13],
+    ["StepStarted", "r-2", 1, 0], ["StepFailed", "r-2", 3, 0],
+    ["WorkerLost", undefined, 1, 18], ["WorkerLost", undefined, 1, 19],
+  ]);
+  const touched = told.flatMap((page) => page.touched.map(({ run }) => run));
+  assert.deepEqual(touched, ["r-1", "r-2", "r-2"], "each group says it once");
+  assert.equal(told[0]!.first, 9);
+});
 
 test("a fact of before is not told to one who has begun since", async () => {
   const { facts, follow, durable, pages, log } = bareFacts();

@@ -48,7 +48,7 @@ class FakeMaster {
     while (!(signal?.aborted ?? false)) {
       const facts = this.log.slice(next - 1).map((pad, at) => {
         const [type, run] = ["RunSubmitted", "r-1"];
-        return { type, run, text: JSON.stringify({ seq: next + at, type, run, pad }) };
+        return { type, run, text: JSON.stringify({ seq: next + at, type, run, pad }), times: 1 };
       });
       const touched = [{ run: "r-1", jobs: [], all: false }];
       if (facts.length > 0) yield { reset: false, first: next, facts, touched };

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Client } from "#sdk";
 import { SimWorld } from "#simhost";
-import { isDetail, type FactsPage, type RowsPage, type Touched } from "#wire";
+import { isDetail, type Fact, type FactsPage, type RowsPage, type Touched } from "#wire";
 import { MAX_GAP_FACTS } from "../src/http/catch-up.ts";
 import { EventHub } from "../src/http/events.ts";
 import { news, NO_ROWS, type SeenFact } from "../src/http/frames.ts";
@@ -86,12 +86,16 @@ class FakeMaster {
     yield { reset, first: next, facts: [], touched: [] };
     signal?.addEventListener("abort", () => this.#wake(), { once: true });
     while (!(signal?.aborted ?? false)) {
-      const facts = this.log.slice(next - 1).map(({ type, pad }, at) =>
-        ({ type, run: "r-1", text: details || !isDetail({ type })
-          ? JSON.stringify({ seq: next + at, type, pad }) : "" }));
+      const facts: Fact[] = [];
+      for (const [at, { type, pad }] of this.log.slice(next - 1).entries()) {
+        const isBare = !details && isDetail({ type });
+        const text = isBare ? "" : JSON.stringify({ seq: next + at, type, pad });
+        if (isBare && facts.at(-1)?.type === type) facts.at(-1)!.times += 1;
+        else facts.push({ type, run: "r-1", text, times: 1 });
+      }
       const touched = [{ run: "r-1", jobs: [], all: false }];
       if (facts.length > 0) yield { reset: false, first: next, facts, touched };
-      next += facts.length;
+      next = this.log.length + 1;
       if (this.log.length >= next) continue;
       if (this.#cut) {
         this.#cut = false;

@@ -26,6 +26,6 @@ export function pastFact(
   const number = runOf(event);
   return {
     type: event.type, run: number === undefined ? undefined : names.run(number),
-    text: JSON.stringify({ seq, ...eventJson(event, names), text, ...more }),
+    text: JSON.stringify({ seq, ...eventJson(event, names), text, ...more }), times: 1,
   };
 }

@@ -189,10 +189,11 @@ export class EventHub {
       this.#pending = [];
       this.#touches = new Touches();
     }
-    for (const [at, { type, run, text }] of facts.entries()) {
-      this.#pending.push({ seq: first + at, type, run, text });
+    let seq = first;
+    for (const { type, run, text, times } of facts) {
+      for (const end = seq + times; seq < end; seq++) this.#pending.push({ seq, type, run, text });
     }
-    this.#seen = first + facts.length - 1;
+    this.#seen = seq - 1;
     this.#touches.add(touched);
     this.#soon();
   }

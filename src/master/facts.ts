@@ -12,7 +12,8 @@
  * because they are too many, is told so, and goes on with those that happen from then on.
  *
  * Most facts are details of attempts, and as JSON they are a tenth of what a small job costs the
- * master. While nobody asks for these texts they are not made.
+ * master. While nobody asks for these texts they are not made, and those in a row that are the same
+ * without them are told as one with a number.
  *
  * With each page comes which runs and jobs look different now: much that follows from a fact (that
  * a child is skipped, say) is no fact of its own.
@@ -28,7 +29,7 @@ import { RpcError, type IncomingRequest } from "#rpc";
 import { FactsPage, isDetail, type FactsAsked, type Touched } from "#wire";
 import type { Engine } from "./engine.ts";
 import { Meter } from "./meter.ts";
-import { keptFact, readPast, type KeptFact, type KnownNames } from "./past.ts";
+import { bareFact, inRows, keptFact, readPast, type KeptFact, type KnownNames } from "./past.ts";
 import type { Turns } from "./turns.ts";
 
 /** Ten seconds of a busy cluster: 2,000 facts a second, of 200 bytes each. */
@@ -203,10 +204,15 @@ export class Facts {
       // Somebody who began to follow meanwhile gets what was under way from the disk.
       if (seq < this.#first) continue;
       const hasText = this.#detailed > 0 || !isDetail(event);
-      this.#keep(keptFact(seq, event, names, hasText));
+      this.#keep(
+        hasText ? keptFact(seq, event, names) : bareFact(event, names, this.#recent.at(-1)),
+      );
     }
-    const last = this.#recent.at(-1);
-    if (last !== undefined) last.touched.push(...touchedOf(changed));
+    const last = this.#recent.pop();
+    if (last !== undefined) {
+      // A new object: the old one may stand for others, too.
+      this.#recent.push({ ...last, touched: [...last.touched, ...touchedOf(changed)] });
+    }
     this.#pumpInTime();
   }
 
@@ -374,6 +380,6 @@ function touchedOf(changed: Changed): Touched[] {
 }
 
 function pageOf(first: number, page: readonly KeptFact[], reset = false): Buffer {
-  const facts = page.map(({ fact }) => fact);
-  return FactsPage.encode({ reset, first, facts, touched: page.flatMap((each) => each.touched) });
+  const touched = page.flatMap((each) => each.touched);
+  return FactsPage.encode({ reset, first, facts: inRows(page), touched });
 }

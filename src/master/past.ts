@@ -123,13 +123,41 @@ class PastNames implements EventNames {
 /** Of a fact in memory, beside its text. */
 const KEPT_BYTES = 200;
 
-/** With its number in front, as it is told; or with no text. */
-export function keptFact(
-  seq: number, event: Event, names: EventNames, hasText = true,
-): KeptFact {
-  const text = hasText ? JSON.stringify({ seq, ...eventJson(event, names) }) : "";
+/** With its number in front, as it is told. */
+export function keptFact(seq: number, event: Event, names: EventNames): KeptFact {
+  const text = JSON.stringify({ seq, ...eventJson(event, names) });
+  return kept({ type: event.type, run: runIdOf(event, names), text, times: 1 });
+}
+
+/**
+ * Without its text. One that is like the one before is the same object: a busy master has
+ * thousands of them in a second.
+ */
+export function bareFact(event: Event, names: EventNames, before?: KeptFact): KeptFact {
+  const bare = { type: event.type, run: runIdOf(event, names), text: "", times: 1 };
+  return before?.touched.length === 0 && isSame(before.fact, bare) ? before : kept(bare);
+}
+
+function kept(fact: Fact): KeptFact {
+  return { fact, bytes: KEPT_BYTES + 2 * fact.text.length, touched: [] };
+}
+
+function runIdOf(event: Event, names: EventNames): string | undefined {
   const number = runOf(event);
-  const run = number === undefined ? undefined : names.run(number);
-  const fact: Fact = { type: event.type, run, text };
-  return { fact, bytes: KEPT_BYTES + 2 * text.length, touched: [] };
+  return number === undefined ? undefined : names.run(number);
+}
+
+/** Bare ones in a row that are the same, as one. */
+export function inRows(facts: readonly KeptFact[]): Fact[] {
+  const rows: Fact[] = [];
+  let last: Fact | undefined;
+  for (const { fact } of facts) {
+    if (last !== undefined && isSame(last, fact)) last.times += 1;
+    else rows.push(last = { ...fact });
+  }
+  return rows;
+}
+
+function isSame(one: Fact, other: Fact): boolean {
+  return one.text === "" && other.text === "" && one.type === other.type && one.run === other.run;
 }

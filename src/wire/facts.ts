@@ -37,6 +37,8 @@ export const Fact = message("Fact", {
   run: [2, optional(name)],
   /** All of it, as JSON. Empty: left out. */
   text: [3, string(MAX_FACT_BYTES)],
+  /** It stands for so many in a row, which without their texts are all the same. */
+  times: [4, withDefault(u32(), 1)],
 });
 export type Fact = Infer<typeof Fact>;
 
