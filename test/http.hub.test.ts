@@ -283,7 +283,7 @@ test("details are asked for while somebody wants them, who gets those of before,
   master.add(2, "JobStarted");
   master.add(1);
   await pass(10);
-  assert.deepEqual([master.wishes, overview.seqs("fact")], [[false], [3]]);
+  assert.deepEqual([master.wishes, overview.seqs("fact"), overview.lastId], [[false], [3], 3]);
   // One is on its way to those who do not want it when somebody comes who does.
   let page = overview;
   master.meanwhile = async () => {
