@@ -394,6 +394,19 @@ test("pictures of what happens take a third of the time, and nobody waits for on
   assert.ok(drawn.length >= 10 && drawn.length <= 12, `${drawn.length} pictures that nobody sees`);
 });
 
+test("Overview says how many jobs end in a minute, one or more", () => {
+  const textOf = (node: unknown): string => {
+    if (Array.isArray(node)) return node.map(textOf).join("");
+    if (typeof node !== "object" || node === null) return `${node ?? ""}`;
+    return textOf((node as { children?: unknown }).children);
+  };
+  for (const [ended, text] of [[1, "1 job a minute"], [2, "2 jobs a minute"]] as const) {
+    const samples = [0, ended].map((COMPLETED, at) => ({ at: at * 60_000, jobs: { COMPLETED } }));
+    const shown = textOf(overview.render({ ...EMPTY, samples }, {} as Context));
+    assert.match(shown, new RegExp(`Finished${text}`));
+  }
+});
+
 test("views hold no run that is forgotten, whatever they keep for the next picture", async () => {
   setFlagsFromString("--expose-gc");
   const gc = runInNewContext("gc") as () => void;

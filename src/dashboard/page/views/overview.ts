@@ -73,7 +73,7 @@ function tiles(state: State): VNode {
   const pending = samples.map(({ jobs }) => jobs.PENDING ?? 0);
   return h("dl", { class: "tiles" },
     tile("Running", { value: now.RUNNING ?? 0, unit: `of ${plural(slots, "slot")}` }, running),
-    tile("Finished", { value: round(rate), unit: "jobs a minute" }, rates),
+    tile("Finished", finished(round(rate)), rates),
     tile("Pending", counted(now.PENDING ?? 0), pending),
     tile("Wait", waitText(hasStarts(samples) ? seconds.at(-1) : undefined), seconds),
     tile("Failed", counted(failed(now)), samples.map(({ jobs }) => failed(jobs))));
@@ -81,6 +81,10 @@ function tiles(state: State): VNode {
 
 function counted(count: number): { value: string; unit: string } {
   return { value: count.toLocaleString(), unit: count === 1 ? "job" : "jobs" };
+}
+
+function finished(value: string): { value: string; unit: string } {
+  return { value, unit: value === "1" ? "job a minute" : "jobs a minute" };
 }
 
 /** Of a job, from when it could start until it did. */
