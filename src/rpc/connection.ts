@@ -17,6 +17,7 @@ import { SLICE_FRAMES, SLICE_MS, withDefaults, type RpcLimits } from "./limits.t
 import type { RpcOptions } from "./options.ts";
 import { Outbox } from "./outbox.ts";
 import { Pending } from "./pending.ts";
+import { Rests } from "./rests.ts";
 import { Serving } from "./serving.ts";
 import { StallWatchdog } from "./stall-watchdog.ts";
 import { StreamCall, type Call, type RpcStream, type StreamOptions } from "./stream.ts";
@@ -60,6 +61,7 @@ export class RpcConnection {
   readonly #pending: Pending;
   /** The peer's, waiting for ours. */
   readonly #serving = new Serving();
+  readonly #rests: Rests;
   /** Other connections are served before the rest of the bytes that have arrived here. */
   #resting = false;
   #closing = false;
@@ -73,6 +75,7 @@ export class RpcConnection {
     this.#limits = withDefaults(options.limits);
     this.#decoder = new FrameDecoder({ maxBodyBytes: this.#limits.maxBodyBytes });
     this.#deadlines = new Deadlines(options.host);
+    this.#rests = Rests.of(options.host);
     this.#account = new Account(this, options.budget);
     this.#pending = new Pending({
       remote: this.remote, deadlines: this.#deadlines, firstId: options.firstId ?? 1,
@@ -261,7 +264,7 @@ export class RpcConnection {
   // #region read
   /** Handles the frames that have arrived, until its slice of time ends. */
   #read(): void {
-    const { clock, timers } = this.#options.host;
+    const { clock } = this.#options.host;
     const until = clock.monotonic() + SLICE_MS;
     let count = 0;
     for (let frame = this.#decoder.next(); frame !== undefined; frame = this.#decoder.next()) {
@@ -275,9 +278,8 @@ export class RpcConnection {
       if (late < 0) continue;
       this.#resting = true;
       this.#socket.pause();
-      const goOn = (): void => this.#goOn();
       // After a slice of twice its length the others have a whole turn of the loop for themselves.
-      return timers.soon(late < SLICE_MS ? goOn : () => timers.soon(goOn));
+      return this.#rests.add(() => this.#goOn(), late >= SLICE_MS);
     }
   }
   // #endregion

@@ -16,7 +16,7 @@
  *     stall-watchdog.ts             peers that fall silent, or take nothing
  *     redialer.ts                   a connection that is dialled again and again
  *     limits.ts · budget.ts         what one peer may cost us, and what all of them may;
- *     account.ts                    what the budget is told of one
+ *     account.ts · rests.ts         what the budget is told of one; whose slice of time is next
  *     windows.ts                    how much of a stream may be under way, where there are many
  *     flags.ts · errors.ts          what a frame is for; the ways in which a request can fail
  *
