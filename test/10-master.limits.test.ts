@@ -21,7 +21,7 @@ import {
 import { specBytes } from "../src/master/core/check.ts";
 import type { Engine } from "../src/master/engine.ts";
 import { StoreDesk } from "../src/master/kv.ts";
-import { MAX_KV_WAITING_BYTES, STRANGER_LIMITS } from "../src/master/limits.ts";
+import { MAX_KV_AT_ONCE, MAX_KV_WAITING_BYTES, STRANGER_LIMITS } from "../src/master/limits.ts";
 import { Turns } from "../src/master/turns.ts";
 import { MAX_BACKLOG, MAX_BACKLOGS, Watchers } from "../src/master/watch.ts";
 import { hello, pipeline, refusal, report, Room, spec } from "./10-master.support.ts";
@@ -73,55 +73,111 @@ test("a stranger may have eight requests under way, and bodies of two HELLOs", a
   await at.close();
 });
 
-test("large answers of the store wait for one client up to MAX_KV_WAITING_BYTES, and " +
-  "are its own", async () => {
-  const whole = MAX_KV_WAITING_BYTES / MAX_KV_BYTES;
-  assert.equal(whole, 16, "they fill it to the byte");
-  const sizes = [
-    ...Array<number>(whole - 1).fill(MAX_KV_BYTES),
-    MAX_KV_BYTES - 5000,
-    5001,
-    5000,
-    5000,
-  ];
-  const large = Buffer.alloc(MAX_KV_BYTES);
+/** A client's commands, an answer for each of them, and what it takes. */
+function kvLine() {
+  const large = Buffer.alloc(MAX_KV_BYTES + 1);
+  const atStore: { name: string; answer: (bytes: number) => void }[] = [];
   const store = {
     url: "redis://127.0.0.1:1",
-    call: async ([size]: readonly Buffer[]) => large.subarray(0, Number(String(size))),
+    call: ([name]: readonly Buffer[]) => new Promise<Buffer>((resolve) => void atStore.push({
+      name: String(name), answer: (bytes) => resolve(large.subarray(0, bytes)),
+    })),
   };
   const desk = new StoreDesk(store);
-  const room = deferred();
-  let held = 0;
+  const line = { atStore, held: 0, rooms: [] as (() => void)[], told: [] as string[], ask };
   const connection = {
-    drained: () => room.promise,
-    hold: (bytes: number) => void (held += bytes),
+    drained: () => new Promise<void>((resolve) => void line.rooms.push(resolve)),
+    hold: (bytes: number) => void (line.held += bytes),
   } as unknown as RpcConnection;
-  const told: string[] = [];
-  const answers: Promise<void>[] = [];
-  for (const [at, size] of sizes.entries()) {
+  function ask(name: string, options: { over?: boolean } = {}): Promise<void> {
     const request = {
-      body: KvRequest.encode({ args: [Buffer.from(`${size}`)] }),
-      reply: () => void (told[at] = "answered"), fail: (code: string) => void (told[at] = code),
+      over: false, ...options, body: KvRequest.encode({ args: [Buffer.from(name)] }),
+      reply: () => void line.told.push(name),
+      fail: (code: string) => void line.told.push(`${name} ${code}`),
     } as unknown as IncomingRequest;
-    answers.push(desk.ask(request, connection));
-    await new Promise(setImmediate);
+    return desk.ask(request, connection);
   }
-  assert.deepEqual(Object.entries(told), [
-    [`${whole}`, "TOO_LARGE"],
-    [`${whole + 2}`, "TOO_LARGE"],
-  ]);
-  assert.equal(held, MAX_KV_WAITING_BYTES);
-  room.resolve();
-  await Promise.all(answers);
-  assert.equal(told.filter((each) => each === "answered").length, whole + 1);
-  assert.equal(held, 0);
+  return line;
+}
+
+const moment = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+test("of one client's commands the store has one, then twice as many after each small answer, up " +
+  "to MAX_KV_AT_ONCE, in order", async () => {
+  assert.equal(MAX_KV_AT_ONCE * MAX_KV_BYTES, MAX_KV_WAITING_BYTES, "the largest fill it");
+  const line = kvLine();
+  const names = Array.from({ length: 40 }, (_, i) => `${i}`);
+  const all = names.map((name) => line.ask(name));
+  const most: number[] = [];
+  const came: string[] = [];
+  for (let i = 0; i < 40; i++) {
+    await moment();
+    most.push(line.atStore.length);
+    const { name, answer } = line.atStore.shift()!;
+    came.push(name);
+    answer(1);
+  }
+  await Promise.all(all);
+  assert.deepEqual(most.slice(0, 6), [1, 2, 4, 8, 16, 16]);
+  assert.equal(Math.max(...most), MAX_KV_AT_ONCE);
+  assert.deepEqual([came, line.told, line.held], [names, names, 0]);
 });
 
-function deferred(): { promise: Promise<void>; resolve: () => void } {
-  let resolve = (): void => undefined;
-  const promise = new Promise<void>((done) => (resolve = done));
-  return { promise, resolve };
-}
+test("after a large answer of the store a client's next command waits until it has been taken, " +
+  "and that of another client does not", async () => {
+  const [line, other] = [kvLine(), kvLine()];
+  const all = ["small", "a", "b", "c", "d"].map((name) => line.ask(name));
+  await moment();
+  line.atStore.shift()!.answer(1);
+  await moment();
+  assert.deepEqual(line.atStore.map(({ name }) => name), ["a", "b"]);
+  for (const { answer } of line.atStore.splice(0)) answer(MAX_KV_BYTES);
+  await moment();
+  // Two wait, one for the other: it has not come to `c`.
+  assert.deepEqual([line.atStore, line.held, line.rooms.length], [[], 2 * MAX_KV_BYTES, 1]);
+  const steps: [string[], number][] = [];
+  for (let i = 0; i < 4; i++) {
+    line.rooms.shift()!();
+    await moment();
+    steps.push([line.told.slice(1), line.held / MAX_KV_BYTES]);
+  }
+  assert.deepEqual(steps, [[["a"], 1], [["a"], 1], [["a", "b"], 0], [["a", "b"], 0]]);
+  assert.deepEqual(line.atStore.map(({ name }) => name), ["c"], "one again");
+  void other.ask("x");
+  await moment();
+  assert.equal(other.atStore.length, 1);
+  line.atStore.shift()!.answer(1);
+  await moment();
+  line.atStore.shift()!.answer(1);
+  await Promise.all(all);
+});
+
+test("an answer of the store that is too large to pass on makes a client's commands single " +
+  "again", async () => {
+  const line = kvLine();
+  const all = ["a", "b", "c", "d"].map((name) => line.ask(name));
+  const left: string[][] = [];
+  for (const bytes of [1, MAX_KV_BYTES + 1, 1, 1]) {
+    await moment();
+    left.push(line.atStore.map(({ name }) => name));
+    line.atStore.shift()!.answer(bytes);
+  }
+  await Promise.all(all);
+  assert.deepEqual(left, [["a"], ["b", "c"], ["c"], ["d"]]);
+  assert.deepEqual(line.told, ["a", "b TOO_LARGE", "c", "d"]);
+});
+
+test("a command of the store whose client has given up while it waited is not asked", async () => {
+  const line = kvLine();
+  const all = [line.ask("a"), line.ask("b", { over: true }), line.ask("c")];
+  for (const name of ["a", "c"]) {
+    await moment();
+    assert.deepEqual(line.atStore.map((each) => each.name), [name]);
+    line.atStore.shift()!.answer(1);
+  }
+  await Promise.all(all);
+  assert.deepEqual(line.told, ["a", "c"]);
+});
 
 test("changes wait for the watchers of all runs up to MAX_BACKLOGS; beyond it the run that has " +
   "more to tell tells all anew", () => {

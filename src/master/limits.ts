@@ -34,6 +34,8 @@ export const MAX_WORKERS_BYTES = 64 * MAX_FRAME_BODY_BYTES;
  * below all clients' bytes.
  */
 export const MAX_KV_WAITING_BYTES = MAX_CLIENTS_BYTES - 4 * MAX_FRAME_BODY_BYTES;
+/** Commands of one client that the store has at a time: the largest answers to them fill that. */
+export const MAX_KV_AT_ONCE = Math.floor(MAX_KV_WAITING_BYTES / MAX_KV_BYTES);
 
 /**
  * Long answers in the making, each a page of 256 KiB or a reply of 4 MiB: 64 MiB at worst. Each may
@@ -191,8 +193,8 @@ function relate(ok: boolean, why: string): void {
   if (!ok) throw new Error(`Limits disagree: ${why}`);
 }
 relate(
-  MAX_KV_WAITING_BYTES >= 12 * MAX_KV_BYTES,
-  "a client that reads may wait for a dozen of the largest answers of the store",
+  MAX_KV_AT_ONCE >= 12,
+  "the store answers a client that sends many small commands by the dozen",
 );
 relate(
   MAX_KV_WAITING_BYTES + 2 * MAX_FRAME_BODY_BYTES < MAX_CLIENTS_BYTES,

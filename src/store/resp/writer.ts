@@ -69,13 +69,21 @@ export class RespWriter implements Replies {
     const { length } = latin1;
     if (length < SMALL_INTEGERS) this.#add(`${BULK_HEADERS[length]!}${latin1}\r\n`);
     else if (length < LARGE_CHARS) this.#add(`$${length}\r\n${latin1}\r\n`);
-    else {
-      this.#text += `$${length}\r\n`;
-      this.#pack();
-      this.#packed.push(latin1);
-      this.#packedBytes += length;
-      this.#text = "\r\n";
-    }
+    else this.#large(latin1);
+  }
+
+  /** The same for bytes, which are not changed until `take`. */
+  bulkBytes(bytes: Buffer): void {
+    if (bytes.length < LARGE_CHARS) this.bulk(bytes.toString("latin1"));
+    else this.#large(bytes);
+  }
+
+  #large(value: string | Buffer): void {
+    this.#text += `$${value.length}\r\n`;
+    this.#pack();
+    this.#packed.push(value);
+    this.#packedBytes += value.length;
+    this.#text = "\r\n";
   }
 
   verbatim(latin1: string): void {
