@@ -320,6 +320,43 @@ test("read() of a damaged file gives its pieces, then an error in place of the e
   await assert.rejects(store.load(hash), blobError(/was damaged/));
 });
 
+test("read() and load() use the same memory for each piece", async () => {
+  const world = new SimWorld({ seed: 1 });
+  const real = world.host("m");
+  const used = new Set<ArrayBufferLike>();
+  const open: Host["storage"]["open"] = async (...args) => {
+    const file = await real.storage.open(...args);
+    const read: typeof file.read = async (offset, length, into) => {
+      const bytes = await file.read(offset, length);
+      used.add(into!.buffer);
+      into!.set(bytes);
+      return into!.subarray(0, bytes.length);
+    };
+    return new Proxy(file, {
+      get: (_, name) => {
+        const value: unknown = name === "read" ? read : Reflect.get(file, name, file);
+        return typeof value === "function" ? value.bind(file) as unknown : value;
+      },
+    });
+  };
+  const storage = new Proxy(real.storage, {
+    get: (_, name) => {
+      const value: unknown = name === "open" ? open : Reflect.get(real.storage, name);
+      return typeof value === "function" ? value.bind(real.storage) as unknown : value;
+    },
+  });
+  const store = new BlobStore({ ...real, storage }, DIR);
+  const bytes = Buffer.from(Array.from({ length: 5 * BLOB_CHUNK_BYTES + 9 }, (_, i) => i >> 9));
+  await world.settle(put(new Uploads(store), bytes, { step: BLOB_CHUNK_BYTES }));
+  const hash = hashOf(bytes);
+  assert.deepEqual(await store.load(hash), bytes);
+  let at = 0;
+  for await (const piece of store.read(hash)) {
+    assert.equal(piece.compare(bytes, at, at += piece.length), 0);
+  }
+  assert.deepEqual([at, used.size], [bytes.length, 1]);
+});
+
 test("read() takes one turn for a piece, and stops when its pace does; load() refuses one byte " +
   "more than it may", async () => {
   const { world, store, uploads } = setUp();

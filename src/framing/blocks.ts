@@ -30,8 +30,8 @@ const LEAST_BLOCK_BYTES = 16 * 1024;
 const SMALL: Size = {
   bytes: BLOCK_BYTES, leastBytes: LEAST_BLOCK_BYTES, mostSpares: 48, spares: [],
 };
-/** A piece of a file (256 KiB), with what is around it. One is read while one is written. */
-const LARGE: Size = { bytes: 257 * 1024, leastBytes: 128 * 1024, mostSpares: 4, spares: [] };
+/** A piece of a file (256 KiB), with what is around it. A master reads up to sixteen at a time. */
+const LARGE: Size = { bytes: 257 * 1024, leastBytes: 128 * 1024, mostSpares: 16, spares: [] };
 invariant(SMALL.bytes < LARGE.leastBytes, "bytes are of one size, or of none");
 
 /** Blocks that are somebody's, or spare. */

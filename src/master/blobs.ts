@@ -20,6 +20,7 @@
  * Test: test/10-master.blobs.test.ts
  */
 import { createHash } from "node:crypto";
+import { letGo, takeBlock } from "#framing";
 import type { Host } from "#host";
 import { BLOB_CHUNK_BYTES, MAX_BLOB_BYTES } from "#wire";
 import { isPartial, makeBlobFile, type BlobFile } from "./blob-file.ts";
@@ -140,9 +141,10 @@ export class BlobStore {
   // #region read
   /**
    * The blob in pieces, as they travel: a reader holds one of them, and a file that is open no
-   * longer than it takes to read it. Each piece waits for its `pace`. Nobody can check a piece
-   * before it leaves: the hash is that of the whole. So the reader is told at the end, by an error
-   * in place of the end, and what it has is worth nothing until then.
+   * longer than it takes to read it. Each piece waits for its `pace`, and is lent until the reader
+   * asks for the next: the memory is used again. Nobody can check a piece before it leaves: the
+   * hash is that of the whole. So the reader is told at the end, by an error in place of the end,
+   * and what it has is worth nothing until then.
    */
   async *read(
     hash: string,
@@ -171,8 +173,9 @@ export class BlobStore {
     for (let offset = 0; ;) {
       const done = await pace?.();
       if (pace !== undefined && done === undefined) return;
+      const block = takeBlock(BLOB_CHUNK_BYTES);
       try {
-        const { piece, size } = await this.#piece(hash, offset);
+        const { piece, size } = await this.#piece(hash, offset, block);
         if (size > maxBytes) {
           throw new BlobError(
             `Cannot read blob ${hash}: its ${size} bytes are more than ${maxBytes}`,
@@ -183,6 +186,7 @@ export class BlobStore {
         if (piece.length > 0) yield piece;
         if (piece.length === 0 || offset >= size) break;
       } finally {
+        letGo(block);
         done?.();
       }
     }
@@ -196,10 +200,12 @@ export class BlobStore {
     );
   }
 
-  async #piece(hash: string, offset: number): Promise<{ piece: Buffer; size: number }> {
+  async #piece(
+    hash: string, offset: number, into: Buffer,
+  ): Promise<{ piece: Buffer; size: number }> {
     const file = await this.#host.storage.open(this.#path(hash), { readOnly: true });
     try {
-      return { piece: await file.read(offset, BLOB_CHUNK_BYTES), size: file.size };
+      return { piece: await file.read(offset, BLOB_CHUNK_BYTES, into), size: file.size };
     } finally {
       await file.close();
     }
