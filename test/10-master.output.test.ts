@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Host } from "#host";
 import { SimWorld } from "#simhost";
 import { BLOB_CHUNK_BYTES, type AttemptKey, type OutputChunk } from "#wire";
 import { Holes, MAX_HOLES } from "../src/master/holes.ts";
@@ -157,6 +158,29 @@ test("what is known of outputs is bounded, and never too far", () => {
   assert.equal(reached.near("1999/0.1", 5).seen, 0);
 });
 
+/** As a process that starts. */
+async function reopened(host: Host): Promise<OutputStore> {
+  const store = new OutputStore(host, "/out");
+  await store.keepOnly({ has: () => true });
+  return store;
+}
+
+test("those who read what a run without output will print do not look at the disk", async () => {
+  const real = world().host("m");
+  let looks = 0;
+  const storage = new Proxy(real.storage, { get: (_, name) => {
+    looks += 1;
+    const value: unknown = Reflect.get(real.storage, name);
+    return typeof value === "function" ? value.bind(real.storage) as unknown : value;
+  } });
+  const store = new OutputStore({ ...real, storage }, "/out");
+  const readers = [0, 1, 2].map((job) => readAll(store, keyOf(job)));
+  assert.deepEqual([await Promise.all(readers), looks], [[[], [], []], 0]);
+  await store.append(keyOf(0), [chunk("first")]);
+  assert.equal(textOf(await readAll(store, keyOf(0))), "first");
+  assert.ok(looks > 0);
+});
+
 test("append() keeps MAX_OUTPUT_BYTES and then one line, however often the file " +
   "is opened again", async () => {
   const room = world();
@@ -169,7 +193,7 @@ test("append() keeps MAX_OUTPUT_BYTES and then one line, however often the file 
   for (let again = 0; again < 3; again++) {
     await store.append(key, [chunk("more"), chunk(full)]);
     await store.close();
-    store = new OutputStore(room.host("m"), "/out");
+    store = await reopened(room.host("m"));
   }
   const chunks = await readAll(store, key);
   const note = chunks.at(-1)!;
@@ -247,7 +271,7 @@ test("a record torn at any byte costs that record only, and what is printed " +
     const key = keyOf(0, 100 + cut);
     await storage.writeFile(`/out/1/0.${key.attempt}`, whole.subarray(0, cut));
     const kept = cut < 16 ? "" : cut < whole.length ? "first" : "firstsecond";
-    const again = new OutputStore(room.host("m"), "/out");
+    const again = await reopened(room.host("m"));
     assert.equal(textOf(await readAll(again, key)), kept, `cut at ${cut}`);
     await again.append(key, [chunk("third")]);
     assert.equal(textOf(await readAll(again, key)), `${kept}third`, `cut at ${cut}`);
@@ -271,7 +295,7 @@ test("zeros and any flipped bit in a file are never read as more memory than the
   for (const [i, bytes] of damaged.entries()) {
     const key = keyOf(1, i);
     await storage.writeFile(`/out/1/1.${i}`, bytes);
-    const again = new OutputStore(room.host("m"), "/out");
+    const again = await reopened(room.host("m"));
     assert.ok(
       (await readAll(again, key)).reduce((sum, { data }) => sum + data.length, 0) <= bytes.length,
     );
@@ -279,7 +303,7 @@ test("zeros and any flipped bit in a file are never read as more memory than the
     assert.match(textOf(await readAll(again, key)), /third$/);
   }
   assert.equal(
-    textOf(await readAll(new OutputStore(room.host("m"), "/out"), keyOf(1, 0))),
+    textOf(await readAll(await reopened(room.host("m")), keyOf(1, 0))),
     "firstsecondthird",
   );
 });
@@ -340,7 +364,7 @@ test("a file that is being closed is not opened a second time before that is don
     store.ended(keyOf(0));
   }
   await room.settle(Promise.all(appends).then(() => store.close()));
-  assert.equal(textOf(await readAll(new OutputStore(real, "/out"), keyOf(0))), "one two three");
+  assert.equal(textOf(await readAll(await reopened(real), keyOf(0))), "one two three");
 });
 
 test("a disk that is full for a moment costs what was printed then, and the output says so where " +

@@ -364,11 +364,11 @@ export class OutputStore {
 
   /** What follows a position, which moves. */
   async #page(name: string, at: Position): Promise<OutputChunk[]> {
-    if (this.#removals.has(name.slice(0, name.indexOf("/")))) return [];
-    const { storage } = this.#host;
-    const path = this.#pathOf(name);
-    const chunks = this.#isEndless(keyFrom(name))
-      ? await readOn(storage, path, at) : await readFirst(storage, path, at);
+    // Without a folder no job of the run has printed anything, or all of it is being removed.
+    const key = keyFrom(name);
+    if (!this.#folders.has(key.run)) return [];
+    const read = this.#isEndless(key) ? readOn : readFirst;
+    const chunks = await read(this.#host.storage, this.#pathOf(name), at);
     this.#reached.note(name, at);
     return chunks;
   }
