@@ -18,6 +18,7 @@ import {
 } from "../src/master/limits.ts";
 import { rowsAt } from "../src/history/rows.ts";
 import type { Engine } from "../src/master/engine.ts";
+import { why } from "../src/master/handlers-reads.ts";
 import { jobRows } from "../src/master/pages.ts";
 import { Turns } from "../src/master/turns.ts";
 import { CREDIT, MORE } from "../src/rpc/flags.ts";
@@ -509,6 +510,19 @@ test("a page of jobs asks once why no worker takes a requirement, the next page 
     ["worker", "start"]);
   const moment = { run, limit: 100, now: life.now };
   assert.deepEqual(await asksOf(() => rowsAt(life.state, moment)), ["GPU"], "in the past, too");
+});
+
+test("a question of WHY is decoded in its turn: it may be as long as its answer", () => {
+  let [looks, asked] = [0, 0];
+  const turns = { reply: () => void (asked += 1) };
+  const request = {
+    get body() {
+      looks += 1;
+      return Why.encode({ run: "none", jobs: [1, 2, 3] });
+    },
+  };
+  void why({ turns } as never, request as never, {} as never);
+  assert.deepEqual([asked, looks], [1, 0]);
 });
 
 test("an answer to WHY asks once for each requirement", () => Room.run(async (room) => {

@@ -53,13 +53,16 @@ export async function status(
   await list(services, request, { peer, rows: jobRows(engine, jobs), bytesOf: jobBytes, encode });
 }
 
-/** Costs what was asked for, whatever the size of the run. */
+/**
+ * Costs what was asked for, whatever the size of the run. The question is as long as the answer, so
+ * it is decoded in its turn, too.
+ */
 export function why(
   { engine, turns }: Services, request: IncomingRequest, { connection }: Peer,
 ): Promise<void> {
-  const { run: id, jobs } = Why.decode(request.body);
-  const run = findRun(engine.state, id);
   return turns.reply(request, connection, async () => {
+    const { run: id, jobs } = Why.decode(request.body);
+    const run = findRun(engine.state, id);
     const body = Reasons.encode({ reasons: reasonsOf(engine, run, jobs) });
     // The reasons may follow from events that are not durable yet.
     await engine.readable();
