@@ -71,6 +71,17 @@ const REPLIES: readonly (readonly [string, Value | Push])[] = [
   [">2\r\n+message\r\n%1\r\n+a\r\n:1\r\n", new Push(["message", new Map([["a", 1]])])],
 ];
 
+test("ReplyParser copies a value out of a chunk that has much else, and no other", () => {
+  const parser = new ReplyParser({ buffers: true });
+  const large = "x".repeat(60_000);
+  const chunk = Buffer.from(`$5\r\nhello\r\n$60000\r\n${large}\r\n`);
+  parser.push(chunk);
+  const [small, most] = [parser.next() as Buffer, parser.next() as Buffer];
+  assert.deepEqual([small.toString(), most.toString()], ["hello", large]);
+  assert.ok(small.buffer.byteLength < 10_000);
+  assert.equal(most.buffer, chunk.buffer);
+});
+
 test("ReplyParser.next() yields every shape of RESP2 and RESP3, for every cut", () => {
   const text = REPLIES.map(([wire]) => wire).join("");
   const expected = REPLIES.map(([, value]) => value);

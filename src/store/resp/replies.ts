@@ -143,10 +143,10 @@ export class ReplyParser {
     this.#bulkBytes = NONE;
     if (this.#bulkKind === "!") return new StoreError(block.toString("utf8", 0, count));
     const start = this.#bulkKind === "=" ? Math.min(4, count) : 0; // "txt:"
-    // A copy: a view of a few bytes would keep the whole chunk.
-    return this.#asBuffers
-      ? Buffer.from(block.subarray(start, count))
-      : block.toString("utf8", start, count);
+    if (!this.#asBuffers) return block.toString("utf8", start, count);
+    const bytes = block.subarray(start, count);
+    // A copy, unless it is most of its memory: a view of a few bytes would keep the whole chunk.
+    return 2 * bytes.length >= bytes.buffer.byteLength ? bytes : Buffer.from(bytes);
   }
 
   #open(kind: Frame["kind"], line: string): Value | undefined {
