@@ -5,33 +5,38 @@ import { encodeFrame } from "#framing";
 import type { Host, Socket } from "#host";
 import { RpcConnection } from "#rpc";
 import { SimWorld } from "#simhost";
-import { Rests } from "../src/rpc/rests.ts";
+import { Rests, SLICES_PER_TURN } from "../src/rpc/rests.ts";
 
-test("of connections that rest one goes on in a turn, in order; after a long slice a turn is " +
-  "free", async () => {
+test("of connections that rest four go on in a turn, in order; after a long slice its place is " +
+  "free for a turn", async () => {
   const world = new SimWorld({ seed: 1 });
   const host = world.host("a");
   const rests = Rests.of(host);
   assert.equal(Rests.of(host), rests);
   let turn = 0;
-  const went: string[] = [];
+  const went: string[][] = [];
   const look = (): void => void (++turn < 10 && host.timers.soon(look));
   const goOn = (name: string, again: (() => void) | undefined = undefined) => (): void => {
-    went.push(`${name} in turn ${turn}`);
+    (went[turn] ??= []).push(name);
     again?.();
   };
   host.timers.soon(look);
-  rests.add(goOn("a", () => rests.add(goOn("a"), true)), false);
-  rests.add(goOn("b"), false);
+  rests.add(goOn("a", () => rests.add(goOn("a again"), true)), false);
+  for (const name of ["b", "c", "d", "e", "f", "g", "h", "i"]) rests.add(goOn(name), false);
   await world.run(world.now + 1);
-  assert.deepEqual(went, ["a in turn 1", "b in turn 3", "a in turn 4"]);
-  rests.add(goOn("c"), false);
+  // In turn 2 the place of `a` is free.
+  const inTurns = [["a", "b", "c", "d"], ["e", "f", "g"], ["h", "i", "a again"]];
+  assert.deepEqual(went.slice(1), inTurns);
+  rests.add(goOn("j"), true);
+  rests.add(goOn("k"), false);
+  [turn, went.length] = [0, 0];
+  host.timers.soon(look);
   await world.run(world.now + 1);
-  assert.equal(went.length, 4, "it begins again");
+  assert.deepEqual(went.map(String), ["j", "k"], "in order, and it begins again");
 });
 
-test("of twenty peers with long requests one is served in a turn of the loop, and each has its " +
-  "share", async () => {
+test("of twenty peers with long requests four are served in a turn of the loop, and each has " +
+  "its share", async () => {
   const world = new SimWorld({ seed: 1 });
   const real = world.host("server");
   let [now, turn] = [0, 0];
@@ -60,5 +65,6 @@ test("of twenty peers with long requests one is served in a turn of the loop, an
   await world.run(world.now + 1);
   assert.deepEqual(counts, Array(20).fill(10));
   // All are read as they come. From then on each has a slice now and then, and of this length.
-  assert.deepEqual([served[0], Math.max(...served.slice(1).filter(Boolean))], [20, 1]);
+  const most = Math.max(...served.slice(1).filter(Boolean));
+  assert.deepEqual([served[0], most], [20, SLICES_PER_TURN]);
 });
