@@ -20,6 +20,7 @@ import { rowsAt } from "../src/history/rows.ts";
 import type { Engine } from "../src/master/engine.ts";
 import { why } from "../src/master/handlers-reads.ts";
 import { jobRows } from "../src/master/pages.ts";
+import { Session } from "../src/master/session.ts";
 import { Turns } from "../src/master/turns.ts";
 import { CREDIT, MORE } from "../src/rpc/flags.ts";
 import { Bench } from "./10-master.core.ts";
@@ -510,6 +511,37 @@ test("a page of jobs asks once why no worker takes a requirement, the next page 
     ["worker", "start"]);
   const moment = { run, limit: 100, now: life.now };
   assert.deepEqual(await asksOf(() => rowsAt(life.state, moment)), ["GPU"], "in the past, too");
+});
+
+test("of long requests that wait none is begun that is over", async () => {
+  const begun: unknown[] = [];
+  const ends: (() => void)[] = [];
+  const send = (request: unknown): Promise<boolean> => {
+    begun.push(request);
+    return new Promise((resolve) => void ends.push(() => resolve(false)));
+  };
+  const services = {
+    version: "", workers: { lease: { beatMs: 1, leaseMs: 4 } }, turns: { send },
+    doors: { admit: () => undefined }, engine: { state: { runs: new Map() } },
+  };
+  const session = new Session(services as never, {} as never);
+  const ask = (opcode: number, body: Buffer): { over: boolean } => {
+    const request = { opcode, body, over: false, reply: () => undefined, end: () => undefined,
+      fail: (_: string, why: string) => assert.fail(why) };
+    session.request(request as never);
+    return request;
+  };
+  ask(Op.HELLO, hello());
+  const none = Empty.encode({});
+  const asked = Array.from({ length: 3 * MAX_LONG_PER_PEER }, () => ask(Op.RUNS, none));
+  await settled();
+  assert.deepEqual(begun, asked.slice(0, MAX_LONG_PER_PEER));
+  // As when a peer goes; but one stays.
+  for (const request of asked.slice(0, -1)) request.over = true;
+  ends[0]!();
+  await settled();
+  assert.equal(begun.length, MAX_LONG_PER_PEER + 1);
+  assert.equal(begun.at(-1), asked.at(-1));
 });
 
 test("a question of WHY is decoded in its turn: it may be as long as its answer", () => {

@@ -106,7 +106,9 @@ export class Session implements Peer {
     const done = async (): Promise<void> => handler(this.#services, request, this);
     done().catch((error: unknown) => this.#failed(request, error)).finally(() => {
       this.#longs -= 1;
-      const next = this.#waiting.shift();
+      let next = this.#waiting.shift();
+      // A peer that has gone leaves a thousand of them: none is begun to find out that it is over.
+      while (next?.[0].over === true) next = this.#waiting.shift();
       if (next !== undefined) this.#long(...next);
     });
   }
