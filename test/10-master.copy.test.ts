@@ -2,14 +2,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  apply, Copier, Event, hashState, readSnapshot, State, stateOf, writeSnapshot,
+  apply, Copier, Event, hashState, MAX_REQUIREMENTS, readSnapshot, sleepingToo, State, stateOf,
+  writeSnapshot,
 } from "#core";
+import { GENERAL } from "#routing";
 import { Checkpoints } from "../src/history/checkpoints.ts";
 import { stepOn, type Cursor } from "../src/history/cursor.ts";
+import { rowsAt } from "../src/history/rows.ts";
 import { columnOf, numbersOf } from "../src/master/core/columns.ts";
 import { FinishedOver, LateIndex, RunsOver } from "../src/master/core/copy-tables.ts";
 import { Late } from "../src/master/core/late.ts";
-import { copyOfRun, runOfCopy, type RunHeader } from "../src/master/core/run-copy.ts";
+import { LateReady } from "../src/master/core/late-ready.ts";
+import { copyOfRun, JobBlock } from "../src/master/core/run-copy.ts";
 import { headerOf } from "../src/master/core/snapshot.ts";
 import { Run } from "../src/master/core/state.ts";
 import { Bench, checkIndexes, NO_ROOM, randomLife, spec } from "./10-master.core.ts";
@@ -83,19 +87,175 @@ function checkCopies(log: readonly Buffer[], every: number): number {
     points.look(0);
     most = Math.max(most, freezeShared(tip));
   }
-  let spare: State | undefined;
   const order = [...hashes.keys()].filter((seq) => seq % every === 0);
   for (const seq of [...order, ...order.reverse()]) {
-    const cursor = points.restore(points.before(seq), spare);
+    const cursor = points.restore(points.before(seq));
     checkIndexes(cursor.state);
     for (const end = Math.min(log.length, seq + 3 * every); ; goOn(cursor)) {
       assert.equal(hashState(cursor.state), hashes[cursor.seq], `fact ${cursor.seq}`);
       if (cursor.seq === end) break;
     }
-    spare = cursor.state;
   }
   return most;
 }
+
+/** The states of a log behind each so many facts, and how to make one that stands at a fact. */
+function copiesOf(log: readonly Buffer[], every: number) {
+  const place = { segment: 1, offset: 32, seq: 1 };
+  const stepTo = (cursor: Cursor, end: number, look = (): void => undefined): void => {
+    while (cursor.seq < end) {
+      const event = Event.decode(log[cursor.seq]!);
+      const at = { ...place, seq: cursor.seq + 1 };
+      stepOn(cursor, { event, place: at, next: at, bytes: 0 });
+      look();
+    }
+  };
+  const tip: Cursor = { state: new State(), seq: 0, place };
+  const points = new Checkpoints(tip, { every, maxBytes: 1e9 });
+  stepTo(tip, log.length, () => points.look(0));
+  /** Of what is before it, nobody looks at more than the facts themselves do. */
+  return (seq: number): State => {
+    const cursor = points.restore(points.before(seq));
+    stepTo(cursor, seq);
+    return cursor.state;
+  };
+}
+
+function foldOf(log: readonly Buffer[]): State {
+  const state = new State();
+  for (const body of log) apply(state, Event.decode(body));
+  return state;
+}
+
+/** The jobs of a worker stand in no order. */
+function rowsOf(state: State): ReturnType<typeof rowsAt> {
+  const rows = rowsAt(state, { run: undefined, limit: 3, now: state.at });
+  for (const { jobs } of rows.workers) {
+    jobs.sort((a, b) => (a.run + a.job < b.run + b.job ? -1 : 1));
+  }
+  return rows;
+}
+
+function isAsleep(run: unknown): boolean {
+  return !(run instanceof Run);
+}
+
+test("rows and hash of a state are those of its facts, also while most of its runs sleep", () => {
+  let [slept, late] = [0, 0];
+  for (let seed = 21; seed <= 32; seed++) {
+    // Many runs wait for their turn for a while.
+    const more = (bench: Bench): (() => void)[] => Array.from({ length: 4 }, () => () => {
+      const needs = bench.random() < 0.2 ? ["GPU"] : [];
+      bench.submit([spec("a"), spec("b", { dependsOn: [0], affinity: 0, requirement: needs })]);
+    });
+    const { log, random } = randomLife(seed, 150, () => undefined, {
+      services: seed % 4 === 0, journals: seed % 2 === 0, more,
+    });
+    const stateAt = copiesOf(log, 32);
+    for (let visit = 0; visit < 12; visit++) {
+      const seq = Math.floor(random() * (log.length + 1));
+      const state = stateAt(seq);
+      const expected = foldOf(log.slice(0, seq));
+      assert.deepEqual(rowsOf(state), rowsOf(expected), `seed ${seed}, fact ${seq}`);
+      if ([...sleepingToo(state)].some(isAsleep)) slept += 1;
+      if (state.ready instanceof LateReady && !state.ready.isMade) late += 1;
+      assert.equal(hashState(state), hashState(expected), `seed ${seed}, fact ${seq}`);
+      if (visit % 4 === 0) checkIndexes(state);
+    }
+  }
+  assert.ok(slept > 20 && late > 40, `${slept} with a run that slept, ${late} with a late queue`);
+});
+
+test("half a million jobs that wait are no objects until somebody asks for their run", () => {
+  const bench = new Bench();
+  bench.join({ slots: 2 });
+  for (let n = 0; n < 20; n++) {
+    bench.submit(Array.from({ length: 5 }, (_, at) => spec(`job-${at}`)), { key: `key-${n}` });
+  }
+  const started = bench.schedule();
+  for (const job of started) bench.finish(job);
+  const state = copiesOf(bench.log, 8)(bench.log.length);
+  const asleep = (): number => [...sleepingToo(state)].filter(isAsleep).length;
+  assert.deepEqual(rowsOf(state).queue, [{ need: GENERAL, ready: 98, waiting: 0, running: 0 }]);
+  assert.equal(asleep(), 16, "one has been worked at, and three are told");
+  const [, second] = [...bench.state.runs.values()];
+  assert.equal(state.runs.get(2)!.id, second!.id);
+  assert.equal(state.runs.get(2), state.runs.get(2));
+  assert.equal(state.runsById.get(second!.id), state.runs.get(2));
+  assert.equal(state.runsByKey.get("key-2"), state.runs.get(3));
+  assert.equal(asleep(), 14);
+  assert.ok(state.runs.has(4) && !state.runs.has(21));
+  assert.equal(asleep(), 14, "to ask whether there is one wakes none");
+  assert.equal(state.ready.peek(GENERAL), state.runs.get(1)!.jobs[2]);
+  assert.deepEqual([state.ready.size, asleep()], [98, 0], "the queue has all of them");
+  checkIndexes(state);
+});
+
+test("a run of which nothing has changed is the copy before it", () => {
+  const run = runNumbered(1);
+  run.addJob(spec("a"));
+  const copy = copyOfRun(run, headerOf(run));
+  const next = () => copyOfRun(run, headerOf(run), { copy, changed: undefined });
+  assert.equal(next(), copy);
+  run.cancelling = true;
+  assert.deepEqual([next() === copy, next().header.cancelling], [false, true]);
+  run.cancelling = false;
+  run.bytes += 1;
+  assert.notEqual(next(), copy);
+  run.bytes -= 1;
+  assert.equal(next(), copy);
+  const changed = copyOfRun(run, headerOf(run), { copy, changed: new Set([0]) });
+  assert.deepEqual([changed === copy, changed.blocks[0] === copy.blocks[0]], [false, false]);
+});
+
+test("a job wants no worker of its own when there are many queues, also when they are late", () => {
+  for (const classes of [MAX_REQUIREMENTS - 1, MAX_REQUIREMENTS]) {
+    const bench = new Bench();
+    bench.join({ slots: 1 });
+    bench.submit([spec("a"), spec("b", { dependsOn: [0], affinity: 0 })]);
+    const [first] = bench.schedule();
+    bench.submit([spec("c")]);
+    for (let n = 1; n < classes; n++) bench.submit([spec("d", { requirement: [`tag-${n}`] })]);
+    bench.finish(first!);
+    const state = copiesOf(bench.log, 100)(bench.log.length);
+    const { pinned } = state.runs.get(1)!.job(1)!;
+    assert.equal(pinned, classes < MAX_REQUIREMENTS ? first!.worker : 0, `${classes} queues`);
+    assert.equal(hashState(state), hashState(bench.state));
+    checkIndexes(state);
+  }
+});
+
+test("of a large run only the blocks are made that somebody asks for", () => {
+  const bench = new Bench();
+  bench.join({ slots: 40 });
+  bench.submit(Array.from({ length: 2500 }, (_, at) => spec(`job-${at}`)));
+  for (let jobs = 0; jobs < 2400; jobs += 40) {
+    for (const job of bench.schedule()) bench.finish(job);
+  }
+  const { restore } = JobBlock.prototype;
+  let restored = 0;
+  JobBlock.prototype.restore = function (...asked) {
+    restored += 1;
+    return restore.apply(this, asked);
+  };
+  try {
+    const stateAt = copiesOf(bench.log, 50);
+    for (const [seq, made] of [[1000, 1024], [2045, 1024 * 2], [4700, 452]] as const) {
+      restored = 0;
+      const state = stateAt(seq);
+      const expected = foldOf(bench.log.slice(0, seq));
+      assert.deepEqual(rowsOf(state), rowsOf(expected));
+      const run = state.runs.get(1)!;
+      assert.deepEqual([run.size, run.job(2500), restored], [2500, undefined, made], `fact ${seq}`);
+      assert.equal(run.after(2400).length, 100);
+      assert.equal(hashState(state), hashState(expected), `fact ${seq}`);
+      assert.equal(restored, 2500, "each of them once");
+      checkIndexes(state);
+    }
+  } finally {
+    JobBlock.prototype.restore = restore;
+  }
+});
 
 function runNumbered(number: number): Run {
   const pipeline = { name: "a", version: undefined, project: undefined, jobs: [spec("a")] };
@@ -112,9 +272,10 @@ function tablesOver() {
   const copied = runs.map((run) => run.isShared ? run : copyOfRun(run, headerOf(run)));
   // Not in the order of their numbers; the first one that is not shared may be forgotten, too.
   const ended = [...runs.filter(({ isShared }) => isShared).reverse(), made[0]!];
+  const over = new RunsOver(copied, new Map());
   const tables = {
-    runs: new RunsOver(copied),
-    ids: new LateIndex(copied, ({ id }) => id),
+    runs: over,
+    ids: new LateIndex(copied, over, ({ id }) => id),
     finished: new FinishedOver(ended.map((run) => run.isShared ? run : run.number), {
       shared: copied, made: new Map(made.map((run) => [run.number, run])),
     }),
@@ -275,19 +436,4 @@ test("a run that is over is a state's own before it changes", () => {
     for (let n = 0; n < 3; n++) bench.submit([spec("c")]);
     assert.equal(checkCopies(bench.log, 2) > 2, true, name);
   }
-});
-
-test("a run that is set to another moment keeps nothing of the one before", () => {
-  const bench = new Bench();
-  bench.submit([spec("a"), spec("b", { dependsOn: [0] })]);
-  const run = [...bench.state.runs.values()][0]!;
-  const header = { ...run, budget: JSON.stringify(run.budget), jobs: 2 } as unknown as RunHeader;
-  const plain = copyOfRun(run, header);
-  run.carried = new Map([["0/a", []]]);
-  run.edges = [[0, 1]] as unknown as Run["edges"];
-  const full = copyOfRun(run, header);
-  const spare = runOfCopy(full);
-  assert.deepEqual([spare.carried.size, spare.edges.length], [1, 1]);
-  assert.equal(runOfCopy(plain, spare), spare);
-  assert.deepEqual([spare.carried.size, spare.edges.length, spare.jobs.length], [0, 0, 2]);
 });

@@ -22,7 +22,7 @@ class Agents extends Bench {
     this.join({ slots: 1000 });
   }
 
-  agent(count: number, budget: Budget | undefined, id?: string): Job[] {
+  agent(count: number, budget: Budget | undefined, id?: string): readonly Job[] {
     const agent: Agent = { id, budget };
     const run = this.submit(Array.from({ length: count }, (_, i) => spec(`j${i}`)), { agent });
     this.schedule();

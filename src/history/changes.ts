@@ -42,12 +42,12 @@ export class ToldChanges {
   /** Takes the next fact: one that is about the run, or has changed it, is kept. */
   step(cursor: Cursor, fact: Written): void {
     const { event } = fact;
-    const before = cursor.state.runs.get(this.#number)?.jobs.length ?? 0;
+    const before = cursor.state.runs.get(this.#number)?.size ?? 0;
     const touched = touchedJobs(cursor, fact, this.#number);
     if (touched === undefined && !runsOf(event).includes(this.#number)) return;
     this.#facts.push(pastFact(fact, this.#names));
     const run = cursor.state.runs.get(this.#number);
-    const jobs = new Set([...(touched ?? []), ...(run?.jobs.slice(before) ?? [])]);
+    const jobs = new Set([...(touched ?? []), ...(run?.after(before) ?? [])]);
     const changed = run === undefined ? NOTHING : rowsOf(cursor.state, run, jobs);
     this.#changed.push(changed);
     this.#rows += changed.jobs.length;
@@ -82,7 +82,7 @@ function rowsOf(state: State, run: Run, jobs: ReadonlySet<Job>): ChangedRows {
     run: runInfo(run), all: false,
     jobs: [...jobs].sort((a, b) => a.index - b.index).map((job) => {
       const info = { ...jobInfo(state, job, state.at), result: undefined };
-      return { info, parents: info.dependsOn.map((index) => run.jobs[index]!.spec.id) };
+      return { info, parents: info.dependsOn.map((index) => run.job(index)!.spec.id) };
     }),
   };
 }

@@ -12,7 +12,7 @@
  *
  * Test: test/10-master.history.test.ts
  */
-import { Copier, stateOf, type Run, type State, type StateCopy } from "#core";
+import { Copier, stateOf, type Run, type StateCopy } from "#core";
 import type { LogPlace } from "#log";
 import type { Cursor } from "./cursor.ts";
 
@@ -121,8 +121,8 @@ export class Checkpoints {
     return found;
   }
 
-  /** A state of its own that stands there. `spare`: one that nobody needs any more. */
-  restore({ seq, place, copy }: Checkpoint, spare?: State): Cursor {
-    return { state: stateOf(copy, spare), seq, place };
+  /** A state of its own that stands there. */
+  restore({ seq, place, copy }: Checkpoint): Cursor {
+    return { state: stateOf(copy), seq, place };
   }
 }

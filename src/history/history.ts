@@ -198,7 +198,7 @@ export class History {
     const old = this.#cursor;
     const isNear = old !== undefined && old.seq <= from && old.seq >= near.seq;
     this.#cursor = undefined; // two of them at once need not fit
-    const cursor = this.#cursor = isNear ? old : checkpoints.restore(near, old?.state);
+    const cursor = this.#cursor = isNear ? old : checkpoints.restore(near);
     await goOn(cursor, this.#view, (seq, event) => seq <= from || isIn(seq, event));
     return cursor;
   }

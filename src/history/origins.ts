@@ -88,7 +88,7 @@ export function effectsOf(state: State, event: Event): ToldEffect[] {
     case "JobsAdded": case "JobsInserted": case "JobsSpawned": case "ServiceScaled":
       return [told("Notify", "watchers of the run hear of the new jobs")];
     case "JobSucceeded":
-      return announces(state.runs.get(event.run)?.jobs[event.job]?.spec.gate);
+      return announces(state.runs.get(event.run)?.job(event.job)?.spec.gate);
     case "AskOpened": return announces(event.gate);
     case "LaunchOrdered": return [told("StartWorker", `${event.name} is to be started`)];
     case "LaunchStopped": return [told("StopWorker", `${event.name} is to be ended`)];
@@ -121,7 +121,7 @@ function told(type: EffectType, text: string): ToldEffect {
 
 /** How many of these jobs (default: all) run. */
 function running(run: Run | undefined, jobs: readonly number[] = [...run?.jobs.keys() ?? []]) {
-  return jobs.filter((index) => run?.jobs[index]?.status === "RUNNING").length;
+  return jobs.filter((index) => run?.job(index)?.status === "RUNNING").length;
 }
 
 function kills(attempts: number): ToldEffect[] {

@@ -6,10 +6,11 @@
  * Test: test/10-master.history.test.ts
  */
 import {
-  jobInfo, launchOf, listedJobs, runInfo, workerInfo, type Run, type State, type Whys,
+  jobInfo, launchOf, listedJobs, runInfo, sleepingToo, workerInfo, workOf, type Run, type State,
+  type Whys,
 } from "#core";
 import { plainKey } from "#routing";
-import { isOpenRun, type JobInfo, type QueueRow, type RunInfo, type WorkerInfo } from "#wire";
+import type { JobInfo, QueueRow, RunInfo, WorkerInfo } from "#wire";
 
 /** Of results, in one answer. */
 const MAX_RESULT_BYTES = 16 * 1024 * 1024;
@@ -27,16 +28,14 @@ export interface MomentRows {
 export function rowsAt(
   state: State, { run, limit, now }: { run: Run | undefined; limit: number; now: number },
 ): MomentRows {
-  const all = [...state.runs.values()];
+  const numbers = run === undefined ? [...state.runs.keys()].reverse() : [run.number];
   const jobs = run === undefined ? [] : jobRows(state, run, { limit, now });
-  const queue = queueRows(all);
-  const runs = run === undefined ? all.reverse() : [run];
   return {
-    runs: runs.slice(0, limit).map(runInfo), jobs,
+    runs: numbers.slice(0, limit).map((number) => runInfo(state.runs.get(number)!)), jobs,
     workers: [...state.workers.values()].map((worker) => workerRow(state, worker)),
-    queue,
-    moreRuns: Math.max(0, runs.length - limit),
-    moreJobs: (run?.jobs.length ?? 0) - jobs.length,
+    queue: queueRows(state),
+    moreRuns: Math.max(0, numbers.length - limit),
+    moreJobs: (run?.size ?? 0) - jobs.length,
   };
 }
 
@@ -46,8 +45,8 @@ function jobRows(
   const rows: JobInfo[] = [];
   const whys: Whys = new Map();
   let bytes = 0;
-  for (const job of run.jobs) {
-    if (rows.length === limit || bytes > MAX_RESULT_BYTES) break;
+  for (let index = 0; index < Math.min(limit, run.size) && bytes <= MAX_RESULT_BYTES; index++) {
+    const job = run.job(index)!;
     rows.push(jobInfo(state, job, now, whys));
     bytes += job.result?.length ?? 0;
   }
@@ -62,18 +61,16 @@ function workerRow(state: State, worker: Parameters<typeof workerInfo>[0]): Work
 }
 
 /** By requirement, those with the most to do first. */
-function queueRows(runs: readonly Run[]): QueueRow[] {
+function queueRows(state: State): QueueRow[] {
   const found = new Map<string, QueueRow>();
-  for (const run of runs) {
-    if (!isOpenRun(run.status)) continue;
-    for (const { status, order, requirement } of run.jobs) {
-      const kind = status === "RUNNING" ? "running" : status === "WAITING" ? "waiting"
-        : status !== "PENDING" ? undefined : order > 0 ? "ready" : "waiting";
-      if (kind === undefined) continue;
+  for (const run of sleepingToo(state)) {
+    for (const [requirement, { ready, waiting, running }] of workOf(run)) {
       const need = plainKey(requirement);
-      const row = found.get(need);
-      if (row === undefined) found.set(need, { need, ready: 0, waiting: 0, running: 0, [kind]: 1 });
-      else row[kind] += 1;
+      let row = found.get(need);
+      if (row === undefined) found.set(need, row = { need, ready: 0, waiting: 0, running: 0 });
+      row.ready += ready;
+      row.waiting += waiting;
+      row.running += running;
     }
   }
   return [...found.values()].sort((a, b) =>

@@ -34,7 +34,7 @@ export function sayChanges(cursor: Cursor, fact: Written, names: PastNames): Sai
   const { state } = cursor;
   const { event } = fact;
   const known = new Map(runsOf(event).slice(0, MAX_TOLD).map((number) =>
-    [number, state.runs.get(number)?.jobs.length ?? 0]));
+    [number, state.runs.get(number)?.size ?? 0]));
   const before = rowsOf(state, event, names);
   const jobs = new Map<Job, string>();
   let more = 0;
@@ -56,7 +56,7 @@ export function sayChanges(cursor: Cursor, fact: Written, names: PastNames): Sai
     if (was !== is) changes.push({ what, before: was, after: is });
   }
   for (const [number, length] of known) {
-    const news = state.runs.get(number)?.jobs.slice(length) ?? [];
+    const news = state.runs.get(number)?.after(length) ?? [];
     for (const job of news.slice(0, MAX_TOLD)) {
       changes.push({ what: nameOf(job), before: null, after: jobText(state, job) });
     }
@@ -92,7 +92,7 @@ function rowsOf(state: State, event: Event, names: PastNames): Map<string, strin
   if (group !== undefined) rows.set(`limits of ${group.id}`, JSON.stringify(group.limits));
   if ("ordinal" in event) {
     const { run, job, name, ordinal } = event;
-    const step = state.runs.get(run)?.jobs[job]?.journal?.get(name, ordinal);
+    const step = state.runs.get(run)?.job(job)?.journal?.get(name, ordinal);
     if (step !== undefined) rows.set(`step ${stepName(step)}`, step.status);
   }
   rows.set("queue", `${state.ready.size} ready`);

@@ -53,7 +53,7 @@ export function askOf(job: Job, key: string): AskRecord | undefined {
 
 export function isMetWait(job: Job, wait: Wait, at: number): boolean {
   switch (wait.type) {
-    case "jobs": return wait.jobs.every((index) => isOver(job.run.jobs[index]!));
+    case "jobs": return wait.jobs.every((index) => isOver(job.run.job(index)!));
     case "ask": return askOf(job, wait.key)?.decision !== undefined;
     case "time": return wait.at <= at;
     case "budget": return hasRoom(job.run, wait.need, at);
@@ -72,7 +72,7 @@ export function wakesAt({ agent }: Job): number | undefined {
 /** How many jobs have added each other until one has added this one. */
 export function depthOf(job: Job): number {
   let depth = 0;
-  for (let next = job.spawner; next !== undefined; next = job.run.jobs[next]!.spawner) depth += 1;
+  for (let next = job.spawner; next !== undefined; next = job.run.job(next)!.spawner) depth += 1;
   return depth;
 }
 
@@ -84,7 +84,7 @@ export function watch(state: State, job: Job): void {
     if (wait.type !== "jobs") return -1;
     const place = nextOpen(job, wait.jobs, 0);
     invariant(place !== undefined, "a wait that is met pauses nobody");
-    watchers(state, job.run.jobs[wait.jobs[place]!]!).add(job);
+    watchers(state, job.run.job(wait.jobs[place]!)!).add(job);
     return place;
   });
   state.paused.set(job, places);
@@ -105,7 +105,7 @@ function watchers({ watched }: State, target: Job): Set<Job> {
 function nextOpen({ run }: Job, jobs: readonly number[], from: number): number | undefined {
   for (let step = 0; step < jobs.length; step++) {
     const place = (from + step) % jobs.length;
-    if (!isOver(run.jobs[jobs[place]!]!)) return place;
+    if (!isOver(run.job(jobs[place]!)!)) return place;
   }
   return undefined;
 }
@@ -117,7 +117,7 @@ export function unwatch(state: State, job: Job): void {
   state.paused.delete(job);
   job.run.group?.waiting.delete(job);
   for (const [index, wait] of agentOf(job).waits.entries()) {
-    if (wait.type === "jobs") dropWatcher(state, job.run.jobs[wait.jobs[places[index]!]!]!, job);
+    if (wait.type === "jobs") dropWatcher(state, job.run.job(wait.jobs[places[index]!]!)!, job);
   }
 }
 
@@ -143,7 +143,7 @@ export function metBy(state: State, target: Job): readonly Job[] {
       if (next === undefined) isMet = true;
       else {
         places[index] = next;
-        watchers(state, job.run.jobs[wait.jobs[next]!]!).add(job);
+        watchers(state, job.run.job(wait.jobs[next]!)!).add(job);
       }
     }
     if (isMet) met.push(job);

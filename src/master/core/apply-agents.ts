@@ -17,16 +17,16 @@ import { type AskRecord, type Job, type Run, type State } from "./state.ts";
 
 export function jobsSpawned(state: State, run: Run, event: EventOf<"JobsSpawned">): void {
   const { job: spawner, key, stage, jobs, edges, at } = event;
-  const job = run.jobs[spawner]!;
+  const job = run.job(spawner)!;
   // A copy: decoded bytes are views (lesson 02).
   const digest = Buffer.from(event.digest);
-  const spawn = { key, digest, from: run.jobs.length, count: jobs.length, stage };
+  const spawn = { key, digest, from: run.size, count: jobs.length, stage };
   const agent = agentOf(job);
   leave(state, job, { agent: { ...agent, spawns: [...agent.spawns, spawn] } });
   addJobs(state, run, { specs: jobs, edges, at, spawner });
   if (run.carried.size === 0) return;
   for (let which = 0; which < spawn.count; which++) {
-    takeCarried(state, run.jobs[spawn.from + which]!, placeOf(job, spawn, which));
+    takeCarried(state, run.job(spawn.from + which)!, placeOf(job, spawn, which));
   }
 }
 

@@ -67,7 +67,7 @@ function newGroup(id: string, startedAt: number): AgentGroup {
 
 function enter(state: State, run: Run, group: AgentGroup): void {
   link(state, run, group);
-  group.used = plus(group.used, { jobs: run.jobs.length });
+  group.used = plus(group.used, { jobs: run.size });
 }
 // #endregion
 

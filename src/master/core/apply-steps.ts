@@ -78,7 +78,7 @@ export function takePrefix(
   const { own, carried } = prefixOf(from.run, from.event);
   run.steps = from.event.step;
   for (const [index, steps] of own.entries()) {
-    for (const step of steps) keep(state, run.jobs[index]!, step);
+    for (const step of steps) keep(state, run.job(index)!, step);
   }
   if (!from.event.carries) return;
   run.carried = new Map(carried);

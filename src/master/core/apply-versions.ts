@@ -56,7 +56,7 @@ function endUpdate(state: State, run: Run, end: Pick<Update, "outcome" | "reason
 export function serviceScaled(state: State, run: Run, event: EventOf<"ServiceScaled">): void {
   const { jobs: specs, drained, at } = event;
   if (specs.length > 0) addJobs(state, run, { specs, at });
-  retire(state, drained.map((index) => run.jobs[index]!), { as: "drain", at });
+  retire(state, drained.map((index) => run.job(index)!), { as: "drain", at });
 }
 
 // #region retired
@@ -65,7 +65,7 @@ export function replicasRetired(
   state: State, run: Run, event: EventOf<"ReplicasRetired">,
 ): void {
   const { how: as, at } = event;
-  const jobs = event.jobs.map((index) => run.jobs[index]!);
+  const jobs = event.jobs.map((index) => run.job(index)!);
   if (as === "drain") for (const job of jobs) scaledAway(state, job, at);
   retire(state, jobs, { as, at, unstarted: "COMPLETED" });
 }

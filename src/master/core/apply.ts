@@ -109,14 +109,14 @@ function runOf(state: State, number: number): Run {
 }
 
 function jobOf(state: State, event: { run: number; job: number }): Job {
-  const job = runOf(state, event.run).jobs[event.job];
+  const job = runOf(state, event.run).job(event.job);
   invariant(job !== undefined, () => `run ${event.run} has no job ${event.job}`);
   return job;
 }
 
 /** The job of an event about a running attempt, checked: one attempt has one ending. */
 function running(state: State, event: { run: number; job: number; attempt: number }): Job {
-  const job = runOf(state, event.run).jobs[event.job];
+  const job = runOf(state, event.run).job(event.job);
   invariant(
     job?.status === "RUNNING" && job.attempt === event.attempt,
     () => `attempt ${event.run}/${event.job}/${event.attempt} is not running`,
@@ -149,14 +149,13 @@ function jobsAdded(state: State, event: EventOf<"JobsAdded" | "JobsInserted">): 
 
 // #region started
 function jobStarted(state: State, event: EventOf<"JobStarted">): void {
-  const job = runOf(state, event.run).jobs[event.job];
+  const job = runOf(state, event.run).job(event.job);
   const worker = state.workers.get(event.worker);
   invariant(
     job?.status === "PENDING" && job.order > 0 && worker !== undefined,
     "only a ready job starts, on a registered worker",
   );
-  const first = state.ready.pop(readyKey(job));
-  invariant(first === job, "the job that starts is the first of its queue");
+  state.ready.start(readyKey(job), job);
   unqueue(state, job);
   job.attempt = event.attempt;
   job.worker = worker.id;
@@ -249,13 +248,13 @@ function serviceHealth(state: State, event: EventOf<"ServiceHealth">): void {
 
 function servicesStopped(state: State, event: EventOf<"ServicesStopped">): void {
   const run = runOf(state, event.run);
-  retire(state, event.jobs.map((index) => run.jobs[index]!), { as: "stop", at: event.at });
+  retire(state, event.jobs.map((index) => run.job(index)!), { as: "stop", at: event.at });
 }
 
 function servicesRestarted(state: State, event: EventOf<"ServicesRestarted">): void {
   const run = runOf(state, event.run);
   for (const index of event.jobs) {
-    const job = run.jobs[index]!;
+    const job = run.job(index)!;
     if (job.status === "RUNNING") ask(state, job, { asked: "restart", at: event.at });
     else if (job.status === "PENDING" && job.service !== undefined) hasten(state, job, event.at);
   }
@@ -297,7 +296,7 @@ function ended(kind: Failure["kind"], message: string): Failure {
 }
 
 function outputLost(state: State, event: EventOf<"OutputLost">): void {
-  const job = runOf(state, event.run).jobs[event.job];
+  const job = runOf(state, event.run).job(event.job);
   invariant(job?.attempt === event.attempt, "only the latest attempt of a job is spoken of");
   const bytes = (job.lostOutput?.bytes ?? 0) + event.bytes;
   leave(state, job, { lostOutput: { bytes, why: event.why } });
@@ -325,7 +324,7 @@ function jobsCancelled(state: State, event: EventOf<"JobsCancelled" | "JobsMarke
   if (event.whole) run.cancelling = true;
   const waiting: Job[] = [];
   for (const index of event.jobs) {
-    const job = run.jobs[index]!;
+    const job = run.job(index)!;
     if (isTerminal(job.status)) continue;
     touch(state, job);
     job.cancelling = true;
@@ -348,7 +347,7 @@ function jobsCancelled(state: State, event: EventOf<"JobsCancelled" | "JobsMarke
 
 /** The job behind whose last attempt a gate is open. */
 function atGate(state: State, event: { run: number; job: number }): Job {
-  const job = runOf(state, event.run).jobs[event.job];
+  const job = runOf(state, event.run).job(event.job);
   invariant(job?.status === "WAITING", "a gate is answered while it is open");
   return job;
 }
@@ -424,7 +423,7 @@ function runsForgotten(state: State, event: EventOf<"RunsForgotten" | "RunsLetGo
     state.runsById.delete(run.id);
     if (run.key !== undefined) state.runsByKey.delete(run.key);
     if (state.finished.delete(run)) state.finishedBytes -= run.bytes;
-    state.jobs -= run.jobs.length;
+    state.jobs -= run.size;
     state.bytes -= run.bytes;
     forgetVersions(state, run);
     leaveGroup(state, run);

@@ -9,6 +9,10 @@
  *     gone                 ×  ×
  *     own                        3'       6' 7    copied, made since: they win
  *
+ * A run that goes on, and of which no list has anything but the queue of ready jobs, sleeps: it is
+ * made of its copy when somebody asks for it. Of half a million jobs that wait, a visit looks at
+ * some thousands.
+ *
  * What only commands look at, ids and keys, is not there until somebody looks: changes wait in
  * line.
  *
@@ -16,7 +20,7 @@
  * Test: test/10-master.copy.test.ts
  */
 import { Late } from "./late.ts";
-import type { RunCopy } from "./run-copy.ts";
+import { runOfCopy, type RunCopy } from "./run-copy.ts";
 import { Part } from "./snapshot-format.ts";
 import { rememberAll } from "./snapshot-reader.ts";
 import {
@@ -26,8 +30,20 @@ import {
 /** Runs of a copy: shared, or as they were. */
 export type CopiedRuns = readonly (RunCopy | Run)[];
 
+/** What both of them have. */
+type NamedRun = Pick<Run, "number" | "id" | "key">;
+
+function headOf(run: RunCopy | Run): NamedRun {
+  return run instanceof Run ? run : run.header;
+}
+
 function numberOf(run: RunCopy | Run): number {
-  return run instanceof Run ? run.number : run.header.number;
+  return headOf(run).number;
+}
+
+/** Of a state: a run that sleeps is as its copy. It goes on sleeping. */
+export function sleepingToo({ runs }: { runs: RunTable }): Iterable<Run | RunCopy> {
+  return runs instanceof RunsOver ? runs.sleepingToo() : runs.values();
 }
 
 /** Of this number; undefined: the copy has none. */
@@ -44,18 +60,19 @@ function runOf(runs: CopiedRuns, number: number): RunCopy | Run | undefined {
   return undefined;
 }
 
-/** Those that are not shared are to be set before anybody asks. */
 export class RunsOver implements RunTable {
   readonly #copied: CopiedRuns;
   /** The highest number of the copy: a run that comes later has a higher one. */
   readonly #last: number;
-  readonly #own = new Map<number, Run>();
+  readonly #own: Map<number, Run>;
   readonly #gone = new Set<number>();
   /** Of `#own`, those that came later. */
   #later = 0;
 
-  constructor(copied: CopiedRuns) {
+  /** `made`: what those have become that are neither shared nor asleep. */
+  constructor(copied: CopiedRuns, made: ReadonlyMap<number, Run>) {
     this.#copied = copied;
+    this.#own = new Map(made);
     this.#last = copied.length === 0 ? 0 : numberOf(copied.at(-1)!);
   }
 
@@ -67,11 +84,18 @@ export class RunsOver implements RunTable {
     const own = this.#own.get(number);
     if (own !== undefined || number > this.#last || this.#gone.has(number)) return own;
     const found = runOf(this.#copied, number);
-    return found instanceof Run ? found : undefined;
+    return found === undefined || found instanceof Run ? found : this.#wake(found);
+  }
+
+  #wake(copy: RunCopy): Run {
+    const run = runOfCopy(copy);
+    this.#own.set(run.number, run);
+    return run;
   }
 
   has(number: number): boolean {
-    return this.get(number) !== undefined;
+    if (this.#own.has(number)) return true;
+    return !this.#gone.has(number) && runOf(this.#copied, number) !== undefined;
   }
 
   set(number: number, run: Run): void {
@@ -88,14 +112,17 @@ export class RunsOver implements RunTable {
   }
 
   *keys(): Generator<number> {
-    for (const { number } of this.values()) yield number;
+    for (const run of this.sleepingToo()) yield numberOf(run);
   }
 
   *values(): Generator<Run> {
+    for (const run of this.sleepingToo()) yield run instanceof Run ? run : this.#wake(run);
+  }
+
+  *sleepingToo(): Generator<Run | RunCopy> {
     for (const each of this.#copied) {
       const number = numberOf(each);
-      const run = this.#own.get(number) ?? each;
-      if (run instanceof Run && !this.#gone.has(number)) yield run;
+      if (!this.#gone.has(number)) yield this.#own.get(number) ?? each;
     }
     for (const [number, run] of this.#own) if (number > this.#last) yield run;
   }
@@ -155,21 +182,27 @@ export class FinishedOver implements FinishedRuns {
 
 /** Runs by their ids, or by their keys. */
 export class LateIndex implements RunIndex {
-  readonly #late: Late<Map<string, Run>>;
+  readonly #late: Late<Map<string, NamedRun>>;
+  readonly #runs: RunsOver;
 
-  constructor(copied: CopiedRuns, nameOf: (run: Run) => string | undefined) {
+  constructor(
+    copied: CopiedRuns, runs: RunsOver, nameOf: (run: NamedRun) => string | undefined,
+  ) {
+    this.#runs = runs;
     this.#late = new Late(() => {
-      const index = new Map<string, Run>();
+      const index = new Map<string, NamedRun>();
       for (const run of copied) {
-        const name = run instanceof Run ? nameOf(run) : undefined;
-        if (name !== undefined) index.set(name, run as Run);
+        const head = headOf(run);
+        const name = nameOf(head);
+        if (name !== undefined) index.set(name, head);
       }
       return index;
     });
   }
 
   get(name: string): Run | undefined {
-    return this.#late.now.get(name);
+    const found = this.#late.now.get(name);
+    return found === undefined || found instanceof Run ? found : this.#runs.get(found.number);
   }
 
   has(name: string): boolean {

@@ -6,7 +6,8 @@
  *
  *     a run that is over      the run itself, in all copies and in the states that are made of them
  *     one that goes on        specs, results, graph; and its jobs in blocks: a block in which
- *                             nothing has changed since the copy before is that copy's block
+ *                             nothing has changed since the copy before is that copy's block,
+ *                             and such a run is that copy's run
  *
  *     copy 1   | block a | block b | block c |
  *     copy 2   |    a    | block d |    c    |     a job of b has changed between the two
@@ -14,17 +15,23 @@
  * Sometimes a run that is over changes: a person retries it, or an agent run takes it in. Then the
  * state in which that happens gets a copy of its own first (`ownRuns`).
  *
+ * A state that is made of a copy may have half a million jobs, of which the facts that follow
+ * change some thousands. So its runs and its blocks of jobs sleep: each is made when somebody asks
+ * for it.
+ *
  * Invariants: a state made of a copy has the hash that the copied one had; neither changes with the
- * other; copies cost what has changed between them, and so do the states that are made of them:
- * neither copies a run that is over.
+ * other; copies cost what has changed between them, and the states that are made of them what
+ * somebody looks at.
  * Left out: whatever is small is kept as the parts of a snapshot.
  * Test: test/10-master.copy.test.ts
  */
 import { invariant } from "#base";
 import { isOpenRun } from "#wire";
 import type { Event } from "./events.ts";
+import { claimRequirements } from "./jobs.ts";
+import { LateReady } from "./late-ready.ts";
 import {
-  BLOCK_JOBS, copyOfRun, runOfCopy, type RunCopy, type RunHeader,
+  BLOCK_JOBS, copyOfRun, runOfCopy, type JobBlock, type RunCopy, type RunHeader,
 } from "./run-copy.ts";
 import { FinishedOver, LateIndex, LateKeys, RunsOver } from "./copy-tables.ts";
 import { headerOf, Picture } from "./snapshot.ts";
@@ -103,7 +110,7 @@ export class Copier implements Keeper {
     const old = this.#last.get(run);
     const changed = this.#changed.get(run);
     const copy = copyOfRun(run, header, old && { copy: old, changed });
-    this.#cost += RUN_BYTES + (copy.dag === old?.dag ? 0 : NODE_BYTES * run.jobs.length);
+    this.#cost += RUN_BYTES + (copy.dag === old?.dag ? 0 : NODE_BYTES * run.size);
     const known = new Set(old?.blocks);
     for (const block of copy.blocks) if (!known.has(block)) this.#cost += block.bytes;
     return copy;
@@ -122,9 +129,10 @@ function isDone({ status, service, agent }: Job): boolean {
 
 /**
  * To be called before a fact about these runs is applied, unless it only forgets them: other states
- * may have them, too, and are not to change with this one.
+ * may have them, too, and are not to change with this one. And its queue of ready jobs may be late.
  */
 export function ownRuns(state: State, event: Event, numbers: readonly number[]): void {
+  if (state.ready instanceof LateReady) state.ready.prepare(numbers.map((n) => state.runs.get(n)));
   for (const number of numbers) {
     const run = state.runs.get(number);
     own(state, run);
@@ -147,43 +155,43 @@ function own(state: State, run: Run | undefined): void {
 }
 
 /**
- * A state of its own. `spare`: one that nobody needs any more; its objects are used again where
- * they can be.
+ * A state of its own. A run of which lists have something is made at once, with the blocks of those
+ * jobs; all others sleep until somebody asks for them.
  */
-export function stateOf(copy: StateCopy, spare?: State): State {
-  const made = new Map<number, Run>();
-  const sizes: (readonly [Run, number])[] = [];
-  for (const run of copy.runs) {
-    if (run instanceof Run) continue;
-    const { number } = run.header;
-    const own = runOfCopy(run, spareRun(spare, number));
-    made.set(number, own);
-    sizes.push([own, run.sums.bytes]);
-  }
-  const reader = new SnapshotReader(new State(tablesOf(copy, made)));
+// #region stateOf
+export function stateOf(copy: StateCopy): State {
+  const copies = copy.runs.flatMap((run) => run instanceof Run ? [] : run);
+  const awake = copies.filter(({ isPlain }) => !isPlain);
+  const made = new Map(awake.map((each) => [each.header.number, runOfCopy(each)]));
+  const ready = new LateReady(() => state);
+  const reader = new SnapshotReader(new State({ ...tablesOf(copy, made), ready }));
   for (const part of copy.head) reader.part(part);
-  for (const run of made.values()) reader.enter(run);
+  for (const { header, blocks } of awake) reader.enter(made.get(header.number)!, listed(blocks));
   for (const part of copy.tail) reader.part(part);
-  const state = reader.finish();
+  const state: State = reader.finish();
+  for (const { isPlain, sums } of copies) if (isPlain) claimRequirements(state, sums);
   // Where it was counted again, it comes to the same.
-  for (const [run, bytes] of sizes) run.bytes = bytes;
+  for (const { header, sums } of awake) made.get(header.number)!.bytes = sums.bytes;
   return Object.assign(state, copy.sums);
+}
+// #endregion
+
+/** The numbers of jobs that lists have, with their neighbours. */
+function listed(blocks: readonly JobBlock[]): number[] {
+  return blocks.flatMap(({ isPlain, length }, place) => isPlain ? []
+    : Array.from({ length }, (_, at) => place * BLOCK_JOBS + at));
 }
 
 /** Runs that are over are not entered: they are where the copy has them. */
 function tablesOf(
   { runs, finished, keys }: StateCopy, made: ReadonlyMap<number, Run>,
-): Tables {
+): Omit<Tables, "ready"> {
+  const over = new RunsOver(runs, made);
   return {
-    runs: new RunsOver(runs),
-    runsById: new LateIndex(runs, ({ id }) => id),
-    runsByKey: new LateIndex(runs, ({ key }) => key),
+    runs: over,
+    runsById: new LateIndex(runs, over, ({ id }) => id),
+    runsByKey: new LateIndex(runs, over, ({ key }) => key),
     finished: new FinishedOver(finished, { shared: runs, made }),
     keys: new LateKeys(keys),
   };
-}
-
-function spareRun(spare: State | undefined, number: number): Run | undefined {
-  const run = spare?.runs.get(number);
-  return run?.isShared === true ? undefined : run;
 }

@@ -134,7 +134,7 @@ export function findAsk(
   for (let colon = rest.indexOf(":"); colon >= 0; colon = rest.indexOf(":", colon + 1)) {
     const index = run.dag.indexOf(rest.slice(0, colon));
     if (index === undefined) continue;
-    const job = run.jobs[index]!;
+    const job = run.job(index)!;
     const [, key, attempt] = /^(.*?)(?:#(\d{1,10}))?$/s.exec(rest.slice(colon + 1))!;
     const ask = askOf(job, rest.slice(colon + 1)) ?? askOf(job, key!);
     if (ask === undefined) {

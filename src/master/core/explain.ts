@@ -145,7 +145,7 @@ function whyPaused(job: Job, now: number): string {
 
 /** "a (RUNNING), b (PENDING) and 3 more", of so many jobs. */
 function openJobs({ run }: Job, jobs: readonly number[]): string {
-  const open = jobs.map((index) => run.jobs[index]!).filter((job) => !isOver(job));
+  const open = jobs.map((index) => run.job(index)!).filter((job) => !isOver(job));
   const named = open.slice(0, NAMED_PARENTS).map(({ spec, status }) => `${spec.id} (${status})`);
   const more = open.length > NAMED_PARENTS ? ` and ${open.length - NAMED_PARENTS} more` : "";
   return `${named.join(", ")}${more}`;
@@ -196,8 +196,8 @@ function whySkipped({ run, index, spec, decision }: Job): string {
   let first: Job | undefined;
   let count = 0;
   run.dag.forEachParent(index, (parent) => {
-    if (isMet(run.jobs[parent]!)) return;
-    first ??= run.jobs[parent]!;
+    if (isMet(run.job(parent)!)) return;
+    first ??= run.job(parent)!;
     count += 1;
   });
   if (spec.when === "failure") {
@@ -213,7 +213,7 @@ function waitsForParents(job: Job): string {
   const open: string[] = [];
   let count = 0;
   job.run.dag.forEachParent(job.index, (index) => {
-    const parent = job.run.jobs[index]!;
+    const parent = job.run.job(index)!;
     if (isTerminal(parent.status) || isServing(parent)) return;
     const how = parent.service?.phase ?? parent.status;
     if (count < NAMED_PARENTS) open.push(`${parent.spec.id} (${how})`);

@@ -17,7 +17,7 @@ export function findRun(state: State, id: string): Run {
 
 export function findJob(run: Run, id: string): Job {
   const index = run.dag.indexOf(id);
-  if (index !== undefined) return run.jobs[index]!;
+  if (index !== undefined) return run.job(index)!;
   throw new Refusal("NOT_FOUND", `Cannot find job "${id}" in run ${run.id}`);
 }
 
@@ -36,7 +36,7 @@ export function runsAfter(state: State, number: number): Run[] {
 
 /** The job of this attempt, if the attempt runs. */
 export function runningAttempt(state: State, key: AttemptKey): Job | undefined {
-  const job = state.runs.get(key.run)?.jobs[key.job];
+  const job = state.runs.get(key.run)?.job(key.job);
   return job?.status === "RUNNING" && job.attempt === key.attempt ? job : undefined;
 }
 

@@ -86,10 +86,11 @@ export function hasRoom({ group }: Run, need: Spent, at: number): boolean {
  * Some job waits for the budget, and nothing else in the run goes on by itself or by an answer that
  * somebody was asked for.
  */
-export function isStuck({ group, jobs }: Run): boolean {
+export function isStuck(run: Run): boolean {
+  const { group } = run;
   if (group === undefined || group.waiting.size === 0) return false;
   let waits = false;
-  for (const job of jobs) {
+  for (const job of run.jobs) {
     if (goesOn(job)) return false;
     if (group.waiting.has(job)) waits = true;
   }
@@ -108,10 +109,10 @@ function goesOn({ status, order, dueAt, agent }: Job): boolean {
 
 /** Which limit keeps a run PAUSED, and what raises it. */
 export function pauseReason(run: Run): string | undefined {
-  const { group, jobs, status } = run;
+  const { group, status } = run;
   if (group === undefined || status !== "PAUSED") return undefined;
   const isLate = reachedOf(group, "deadline") >= FULL_PERCENT;
-  for (const job of jobs) {
+  for (const job of run.jobs) {
     if (!group.waiting.has(job)) continue;
     const short = obstacle(group, needOf(job) ?? { steps: 1 }, isLate ? Infinity : 0);
     if (short === undefined) continue;

@@ -39,7 +39,7 @@ export function addJobs(
     specs: readonly JobSpec[]; edges?: readonly Edge[]; at: number; spawner?: number;
   },
 ): void {
-  const from = run.jobs.length;
+  const from = run.size;
   const { edges = [], spawner } = options;
   state.jobs += options.specs.length;
   countJobs(run, options.specs.length);
@@ -47,7 +47,7 @@ export function addJobs(
   if (isOpenRun(run.status)) releaseRequirements(state, run);
   for (const spec of options.specs) {
     // A run's first jobs came with its graph; one added later depends only on jobs before it.
-    if (run.jobs.length >= run.spec.jobs.length) run.dag.addJob(spec.id, spec.dependsOn);
+    if (run.size >= run.spec.jobs.length) run.dag.addJob(spec.id, spec.dependsOn);
     const job = run.addJob(ownSpec(spec));
     job.spawner = spawner;
     run.counts[STATUS_INDEX.PENDING]! += 1;
@@ -59,12 +59,12 @@ export function addJobs(
   // Before anybody's turn comes: a new job may end at once, and with it the wait of its children.
   for (const edge of edges) {
     run.addEdge(edge);
-    unqueue(state, run.jobs[edge.child]!);
+    unqueue(state, run.job(edge.child)!);
   }
   if (edges.length > 0) dropDead(state);
   claimRequirements(state, run);
-  for (let index = from; index < run.jobs.length; index++) {
-    if (run.isReady(index)) consider(state, run.jobs[index]!, options.at);
+  for (let index = from; index < run.size; index++) {
+    if (run.isReady(index)) consider(state, run.job(index)!, options.at);
   }
   finishIfDone(state, run, options.at);
 }
@@ -133,7 +133,7 @@ export function settle(state: State, job: Job, end: { as: JobStatus; at: number 
     if (current.agent !== undefined) agentEnds(state, current);
     current.run.open -= 1;
     for (const index of freed) {
-      const child = current.run.jobs[index]!;
+      const child = current.run.job(index)!;
       if (child.status !== "PENDING") continue;
       if (itsTurn(child)) enqueue(state, child, end.at);
       else work.push([child, whyNot(child)]);
@@ -148,7 +148,7 @@ export function settle(state: State, job: Job, end: { as: JobStatus; at: number 
 /** A service is ready for the first time: for its children it is as if it had completed. */
 export function serve(state: State, job: Job, at: number): void {
   const { run } = job;
-  for (const index of run.serve(job.index)) consider(state, run.jobs[index]!, at);
+  for (const index of run.serve(job.index)) consider(state, run.job(index)!, at);
   for (const waiter of metBy(state, job)) wake(state, waiter, at);
   finishIfDone(state, run, at);
 }
@@ -220,7 +220,7 @@ function itsTurn(job: Job): boolean {
   let failed = false;
   let completed = true;
   run.dag.forEachParent(job.index, (index) => {
-    const parent = run.jobs[index]!;
+    const parent = run.job(index)!;
     if (!isMet(parent)) completed = false;
     if (hasFailed(parent)) failed = true;
   });
@@ -265,8 +265,8 @@ export function readyKey(job: Job): string {
  */
 function wantedWorker(state: State, job: Job): number {
   if (job.spec.affinity === undefined) return 0;
-  const worker = job.run.jobs[job.spec.affinity]!.worker;
-  if (state.ready.classes >= MAX_REQUIREMENTS) return 0;
+  const worker = job.run.job(job.spec.affinity)!.worker;
+  if (state.ready.hasClasses(MAX_REQUIREMENTS)) return 0;
   if (worker === 0 || !state.workers.has(worker)) return 0;
   const key = requirementKey(job.spec.requirement, worker);
   return state.router.canEver(key) ? worker : 0;
@@ -328,23 +328,17 @@ export function registerWorker(state: State, worker: Worker): void {
 
 /** A worker has left, or takes nothing new: what waited for this very one may run anywhere. */
 export function freePinned(state: State, worker: number): void {
-  const freed: Job[] = [];
-  for (const [key, queue] of [...state.ready]) {
-    if (queue.peek()?.pinned !== worker) continue;
-    for (;;) {
-      const job = state.ready.pop(key);
-      if (job === undefined) break;
-      freed.push(job);
-    }
-    state.router.forget(key);
-  }
+  const freed = state.ready.takePinned(worker);
+  for (const key of new Set(freed.map(readyKey))) state.router.forget(key);
   freed.sort((a, b) => a.order - b.order);
   for (const job of freed) makeReady(state, job);
 }
 
 /** Counts a run that goes on among those that have its requirements… */
-export function claimRequirements(state: State, run: Run): void {
-  for (const key of run.requirements) {
+export function claimRequirements(
+  state: State, { requirements }: Pick<Run, "requirements">,
+): void {
+  for (const key of requirements) {
     state.requirements.set(key, (state.requirements.get(key) ?? 0) + 1);
   }
 }

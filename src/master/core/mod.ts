@@ -52,11 +52,12 @@
  *         snapshot-parts.ts     what its parts say by themselves; snapshot-blocks.ts their size
  *         snapshot-pools.ts     of pools; snapshot-groups.ts of agent runs
  *         copy.ts · run-copy.ts copies in memory, for somebody who comes back; columns.ts
- *         copy-tables.ts        which runs there are in a state made of one; late.ts what is made
- *                               when somebody looks
+ *         copy-tables.ts        which runs there are in a state made of one; late.ts and
+ *                               late-ready.ts what is made when somebody looks
  *         snapshot-agents.ts    of jobs that ask, wait, or have added others;
  *         snapshot-indexes.ts   and how the indexes are rebuilt
- *     explain.ts                the state as people ask for it: why a job waits;
+ *     ready-jobs.ts             the jobs that could start, by what they ask for
+ *     explain.ts                the state as people ask for it: why a job waits; work.ts how much;
  *         explain-agents.ts     how an agent run is, and what it has used
  *     event-text.ts             events as lines of text; event-json.ts as JSON
  *
@@ -129,4 +130,6 @@ export { Forecast } from "./forecast.ts";
 export { hashState, Picture, writeSnapshot } from "./snapshot.ts";
 export { readSnapshot, SnapshotReader } from "./snapshot-reader.ts";
 export { Copier, ownRuns, stateOf, type StateCopy } from "./copy.ts";
+export { sleepingToo } from "./copy-tables.ts";
+export { workOf } from "./work.ts";
 export { learnPart, weighPart } from "./snapshot-parts.ts";

@@ -18,7 +18,7 @@ export function newNotice(gate: Gate, at: number): Notice | undefined {
 
 /** The message about this gate, if it is to be sent: now, or later. */
 export function dueNotice(state: State, ref: NoticeRef): Notice | undefined {
-  const job = state.runs.get(ref.run)?.jobs[ref.job];
+  const job = state.runs.get(ref.run)?.job(ref.job);
   const notice = job && noticeAt(job, ref);
   return (notice?.dueAt ?? 0) > 0 ? notice : undefined;
 }

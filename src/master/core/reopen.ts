@@ -20,13 +20,13 @@ export function reopen(
 ): void {
   const { jobs, at } = options;
   for (const index of jobs) {
-    const job = run.jobs[index]!;
+    const job = run.job(index)!;
     if (isTerminal(job.status)) reopenJob(state, job, at);
     else callBack(state, job);
   }
   dropDead(state);
   run.dag.reopen(jobs);
-  for (const index of jobs) beginAnew(state, run.jobs[index]!);
+  for (const index of jobs) beginAnew(state, run.job(index)!);
   if (!isOpenRun(run.status)) {
     run.status = "RUNNING";
     run.endedAt = 0;
@@ -37,7 +37,7 @@ export function reopen(
     state.observer?.run(run);
   }
   for (const index of jobs) {
-    if (run.isReady(index)) consider(state, run.jobs[index]!, at);
+    if (run.isReady(index)) consider(state, run.job(index)!, at);
   }
   finishIfDone(state, run, at);
 }

@@ -7,10 +7,10 @@
 import type { Dag } from "#dag";
 import { RetryBudget } from "#retry";
 import {
-  JOB_STATUSES, type JobSpec, type PipelineSpec, type RunStatus, type UpdateInfo,
+  isOpenRun, JOB_STATUSES, type JobSpec, type PipelineSpec, type RunStatus, type UpdateInfo,
 } from "#wire";
 import { columnOf, numbersOf, type Column } from "./columns.ts";
-import { Run, type Job } from "./state.ts";
+import { isReady, Job, Run, type SleepingJobs } from "./run.ts";
 
 /** What of a run may change beside its jobs. `jobs` is their number, `budget` JSON. */
 export interface RunHeader {
@@ -29,7 +29,7 @@ export interface RunHeader {
   readonly steps: number | undefined;
 }
 
-/** A run as it was. Nothing of it changes any more. */
+/** A run as it was. Nothing of it changes any more, and so it may be that of several copies. */
 export interface RunCopy {
   readonly header: RunHeader;
   readonly spec: PipelineSpec;
@@ -40,6 +40,8 @@ export interface RunCopy {
   readonly specs: readonly JobSpec[];
   readonly blocks: readonly JobBlock[];
   readonly sums: RunSums;
+  /** It goes on, and no list of the state has it, or one of its jobs, but the queue. */
+  readonly isPlain: boolean;
 }
 
 type RunSums = Pick<
@@ -53,11 +55,17 @@ export const BLOCK_JOBS = 1024;
 export class JobBlock {
   readonly length: number;
   readonly bytes: number;
+  /** No list of the state has one of them but the queue of those that are ready… */
+  readonly isPlain: boolean;
+  /** …which has so many. */
+  readonly ready: number;
   readonly #columns: ReturnType<typeof columnsOf>;
 
   constructor(jobs: readonly Job[]) {
     this.length = jobs.length;
     this.#columns = columnsOf(jobs);
+    this.isPlain = jobs.every(isPlain);
+    this.ready = jobs.filter(isReady).length;
     this.bytes = Object.values(this.#columns).reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
@@ -88,6 +96,11 @@ export class JobBlock {
     job.agent = columns.agent.at(index);
     job.spawner = columns.spawner.at(index);
   }
+}
+
+function isPlain({ status, spec, agent, dueAt, pinned }: Job): boolean {
+  return status !== "RUNNING" && status !== "WAITING" && status !== "DEAD" &&
+    spec.service === undefined && agent === undefined && dueAt === 0 && pinned === 0;
 }
 
 type JobFields = Omit<Job, "run" | "index" | "spec" | "requirement" | "status">;
@@ -135,12 +148,27 @@ export function copyOfRun(
   const sums = {
     counts: [...counts], open, serving, requirements, resultBytes, stepBytes, bytes: run.bytes,
   };
+  if (isSame && isAsBefore(run, { header, sums }, old.copy)) return old.copy;
+  const blocks = isSame ? old.copy.blocks : blocksOf(jobs, old);
+  const isAlone = run.version === 0 && run.group === undefined && run.artifacts.size === 0;
   return {
-    header, spec, sums, edges: [...edges], carried: new Map(run.carried),
+    header, spec, sums, blocks, edges: [...edges], carried: new Map(run.carried),
     specs: grown ? jobs.map((job) => job.spec) : old.copy.specs,
     dag: isSame ? old.copy.dag : run.copyOfGraph(),
-    blocks: isSame ? old.copy.blocks : blocksOf(jobs, old),
+    isPlain: isOpenRun(run.status) && isAlone && blocks.every((block) => block.isPlain),
   };
+}
+
+/** None of its jobs has changed: has anything else? */
+function isAsBefore(
+  { carried, group, artifacts }: Run, now: Pick<RunCopy, "header" | "sums">, old: RunCopy,
+): boolean {
+  const isSame = <T extends object>(one: T, other: T): boolean =>
+    (Object.keys(one) as (keyof T)[]).every((key) => one[key] === other[key]);
+  const [{ counts, ...sums }, { counts: _, ...before }] = [now.sums, old.sums];
+  return carried.size === 0 && old.carried.size === 0 && group === undefined &&
+    artifacts.size === 0 && isSame(now.header, old.header) && isSame(sums, before) &&
+    isSame(counts, old.sums.counts);
 }
 
 function blocksOf(
@@ -156,27 +184,47 @@ function blocksOf(
   return blocks;
 }
 
-/**
- * A run that goes on from there. `spare`: one that nobody needs any more, at another moment of the
- * same run: a million new jobs cost more than to set the fields of old ones.
- */
-export function runOfCopy(copy: RunCopy, spare?: Run): Run {
-  const { header, spec, dag, edges, carried, specs, blocks, sums: { counts, ...sums } } = copy;
+/** The jobs of a copy: a block of them is made when somebody asks for one. */
+class SleepingBlocks implements SleepingJobs {
+  readonly #run: Run;
+  readonly #copy: RunCopy;
+  ready = 0;
+
+  constructor(run: Run, copy: RunCopy) {
+    this.#run = run;
+    this.#copy = copy;
+    for (const { ready } of copy.blocks) this.ready += ready;
+  }
+
+  get length(): number {
+    return this.#copy.specs.length;
+  }
+
+  wake(index: number): Job[] {
+    const { specs, blocks } = this.#copy;
+    const place = Math.floor(index / BLOCK_JOBS);
+    const block = blocks[place]!;
+    this.ready -= block.ready;
+    return Array.from({ length: block.length }, (_, at) => {
+      const next = place * BLOCK_JOBS + at;
+      const job = new Job(this.#run, next, specs[next]!);
+      block.restore(job, at);
+      return job;
+    });
+  }
+}
+
+/** A run that goes on from there. Its jobs sleep. */
+export function runOfCopy(copy: RunCopy): Run {
+  const { header, spec, dag, edges, carried, sums: { counts, ...sums } } = copy;
   const { number, id, key, by, submittedAt, budget, version = 0, update, steps = 0 } = header;
-  const graph = dag?.copy();
-  spare?.rewind(specs.length, graph);
-  const run = spare ?? new Run({ number, id, key, by, spec, submittedAt }, graph);
+  const run = new Run({ number, id, key, by, spec, submittedAt }, dag?.copy());
   const { endedAt, status, cancelling } = header;
   Object.assign(run, { endedAt, status, cancelling, version, update, steps, ...sums });
   if (edges.length > 0) run.edges = [...edges];
   if (carried.size > 0) run.carried = new Map(carried);
   for (const [at, count] of counts.entries()) run.counts[at] = count;
   run.budget = RetryBudget.fromJSON(JSON.parse(budget));
-  let index = 0;
-  for (const block of blocks) {
-    for (let at = 0; at < block.length; at++, index++) {
-      block.restore(run.jobs[index] ?? run.addJob(specs[index]!), at);
-    }
-  }
+  run.beginWith(new SleepingBlocks(run, copy));
   return run;
 }

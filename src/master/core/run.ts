@@ -129,6 +129,20 @@ type AddedEdge = Edge & { readonly jobs: number };
 /** Of most runs. */
 const NO_EDGES: AddedEdge[] = [];
 
+/** It has a place in the queue. */
+export function isReady({ status, order }: Job): boolean {
+  return status === "PENDING" && order > 0;
+}
+
+/** Jobs of a copy (run-copy.ts), which are made when somebody asks for them. */
+export interface SleepingJobs {
+  readonly length: number;
+  /** Makes the job at `index`, and others beside it: each of them once. */
+  wake(index: number): readonly Job[];
+  /** Of those that sleep still, how many have a place in the queue. */
+  readonly ready: number;
+}
+
 export class Run {
   readonly number: number;
   readonly id: string;
@@ -138,7 +152,8 @@ export class Run {
   /** The person who submitted it, as far as anybody said. */
   readonly by: string | undefined;
   #dag: Dag | undefined;
-  readonly jobs: Job[] = [];
+  readonly #jobs: Job[] = [];
+  #asleep: SleepingJobs | undefined = undefined;
   /** Jobs per status, in the order of JOB_STATUSES. */
   readonly counts: number[] = NO_JOBS.slice();
   budget = new RetryBudget();
@@ -193,18 +208,47 @@ export class Run {
     return this.#dag?.copy();
   }
 
-  /** It is to be as it was with so many jobs: of a copy (run-copy.ts) comes all the rest. */
-  rewind(jobs: number, dag: Dag | undefined): void {
-    this.#dag = dag;
-    this.jobs.length = Math.min(this.jobs.length, jobs);
-    this.edges = NO_EDGES;
-    this.carried = NO_CARRIED;
-    this.services = NO_SERVICES;
-    this.artifacts = NO_ARTIFACTS;
-    this.group = undefined;
-    if (this.#replicas === undefined) return;
-    this.#replicas = undefined;
-    for (const job of this.jobs) this.#listReplica(job);
+  // #region jobs
+  /** All of them. Those that sleep are made for that: where one is enough, ask for one. */
+  get jobs(): readonly Job[] {
+    if (this.#asleep === undefined) return this.#jobs;
+    for (let index = 0; index < this.#asleep.length; index++) this.job(index);
+    this.#asleep = undefined;
+    return this.#jobs;
+  }
+
+  job(index: number): Job | undefined {
+    const job = this.#jobs[index];
+    if (job !== undefined || this.#asleep === undefined || index >= this.size) return job;
+    for (const made of this.#asleep.wake(index)) {
+      this.#jobs[made.index] = made;
+      this.#listReplica(made);
+    }
+    return this.#jobs[index];
+  }
+  // #endregion
+
+  /** How many jobs there are. */
+  get size(): number {
+    return this.#jobs.length;
+  }
+
+  /** All behind the first so many. */
+  after(jobs: number): Job[] {
+    return Array.from({ length: this.size - jobs }, (_, at) => this.job(jobs + at)!);
+  }
+
+  /** The first jobs, of a run that has none so far. */
+  beginWith(jobs: SleepingJobs): void {
+    this.#asleep = jobs;
+    this.#jobs.length = jobs.length;
+  }
+
+  /** How many have a place in the queue. Nobody is made for that. */
+  get ready(): number {
+    let ready = this.#asleep?.ready ?? 0;
+    for (const job of this.#jobs) if (job !== undefined && isReady(job)) ready += 1;
+    return ready;
   }
 
   /**
@@ -215,7 +259,7 @@ export class Run {
   get dag(): Dag {
     if (this.#dag !== undefined) return this.#dag;
     this.#dag = buildGraph(this.spec.jobs);
-    const [first] = this.jobs;
+    const first = this.job(0);
     if (first !== undefined && (isTerminal(first.status) || first.service?.settled === true)) {
       this.#dag.settle(0);
     }
@@ -229,8 +273,8 @@ export class Run {
 
   /** The next job, with no place in the graph or in a queue yet. */
   addJob(spec: JobSpec): Job {
-    const job = new Job(this, this.jobs.length, spec);
-    this.jobs.push(job);
+    const job = new Job(this, this.size, spec);
+    this.#jobs.push(job);
     this.#listReplica(job);
     return job;
   }
@@ -272,7 +316,7 @@ export class Run {
   addEdge(edge: Edge): void {
     this.dag.addEdge(edge.parent, edge.child);
     if (this.edges === NO_EDGES) this.edges = [];
-    this.edges.push({ ...edge, jobs: this.jobs.length });
+    this.edges.push({ ...edge, jobs: this.size });
   }
 
   /** The jobs that this one waits for: as it was declared, unless others came in between. */
@@ -291,13 +335,13 @@ export class Run {
   /** Not over, and no parent left to wait for. */
   isReady(index: number): boolean {
     return this.#dag === undefined
-      ? !isTerminal(this.jobs[index]!.status)
+      ? !isTerminal(this.job(index)!.status)
       : this.#dag.isReady(index);
   }
 
   /** A job is about to be over. Returns the children for whom it was the last parent. */
   settle(index: number, as: JobStatus): readonly number[] {
-    if (this.jobs[index]!.service?.settled === true) {
+    if (this.job(index)!.service?.settled === true) {
       // Its children were freed when it became ready.
       this.serving -= 1;
       return NOBODY;
@@ -305,7 +349,7 @@ export class Run {
     if (this.#dag === undefined) return NOBODY;
     // A cancelled job does not wait for its parents, nor does a service that somebody stops before
     // its turn has come. For every other job, open parents would be a bug.
-    const mayBeEarly = as === "CANCELLED" || this.jobs[index]!.spec.service !== undefined;
+    const mayBeEarly = as === "CANCELLED" || this.job(index)!.spec.service !== undefined;
     return mayBeEarly ? this.#dag.settleEarly(index) : this.#dag.settle(index);
   }
 

@@ -48,7 +48,7 @@ export function index(state: State, job: Job): void {
 /** Its children know it again, and its open questions are found by their names. */
 export function indexAgent(state: State, job: Job, { spawns, asks }: AgentRecord): void {
   for (const { from, count } of spawns) {
-    for (let index = from; index < from + count; index++) job.run.jobs[index]!.spawner = job.index;
+    for (let index = from; index < from + count; index++) job.run.job(index)!.spawner = job.index;
   }
   for (const ask of asks) if (ask.decision === undefined) openAsk(state, job, ask);
 }

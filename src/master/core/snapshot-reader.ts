@@ -31,8 +31,8 @@ export class SnapshotReader {
   #edges: Run["edges"] = [];
   readonly #names: NameRecord[] = [];
   readonly #artifacts: ArtifactRecord[] = [];
-  /** Runs that came whole. */
-  readonly #whole = new Set<Run>();
+  /** Runs that came whole, and their jobs that are to be entered into lists. */
+  readonly #whole = new Map<Run, readonly number[]>();
   /** All that have been read or entered. */
   readonly #own: Run[] = [];
   /** A run of which not all specs have been read: its graph can be built once they are there. */
@@ -97,7 +97,7 @@ export class SnapshotReader {
   }
 
   #addSteps(run: Run, { job: index, steps }: Extract<Part, { type: "Steps" }>): void {
-    const job = run.jobs[index]!;
+    const job = run.job(index)!;
     job.journal ??= new Journal();
     for (const step of steps.map(fromRecord)) {
       job.journal.put(step);
@@ -108,7 +108,7 @@ export class SnapshotReader {
 
   #addJobs(run: Run, part: Extract<Part, { type: "Jobs" }>): void {
     for (const [offset, record] of part.jobs.entries()) {
-      const job = Object.assign(run.jobs[part.from + offset]!, record);
+      const job = Object.assign(run.job(part.from + offset)!, record);
       // A view of the whole block otherwise, as in `ownSpec`.
       if (job.result !== undefined) job.result = Buffer.from(job.result);
       if (job.votes.length === 0) job.votes = NO_VOTES;
@@ -146,7 +146,7 @@ export class SnapshotReader {
 
   /** At the same point as in life: the order of a job's children is that of its edges. */
   #addEdges(run: Run): void {
-    while (this.#edges[0]?.jobs === run.jobs.length) {
+    while (this.#edges[0]?.jobs === run.size) {
       run.addEdge(this.#edges.shift()!);
       this.#charge(run, edgesMemory(1));
     }
@@ -157,11 +157,11 @@ export class SnapshotReader {
     this.#state.bytes += bytes;
   }
 
-  /** In the place of a run's parts. */
-  enter(run: Run): void {
-    this.#expected += run.jobs.length;
+  /** In the place of a run's parts. `jobs`: those that may be in more lists than the ready ones. */
+  enter(run: Run, jobs: readonly number[]): void {
+    this.#expected += run.size;
     linkAgain(this.#state, run);
-    this.#whole.add(run);
+    this.#whole.set(run, jobs);
     this.#enter(run);
   }
 
@@ -183,13 +183,14 @@ export class SnapshotReader {
     const waiting: Job[] = [];
     let jobs = 0;
     for (const run of this.#own) {
-      jobs += run.jobs.length;
-      const isWhole = this.#whole.has(run);
-      if (!isWhole) for (const job of run.jobs) run.require(job.requirement);
+      jobs += run.size;
+      const whole = this.#whole.get(run);
+      if (whole === undefined) for (const job of run.jobs) run.require(job.requirement);
       if (isOpenRun(run.status)) claimRequirements(state, run);
-      const inOrder = isWhole ? [] : run.isAlone ? [0] : run.dag.topologicalOrder();
-      for (const index of inOrder) countAgain(run, run.jobs[index]!);
-      for (const job of run.jobs) if (isToBeIndexed(state, job)) waiting.push(job);
+      const inOrder = whole !== undefined ? [] : run.isAlone ? [0] : run.dag.topologicalOrder();
+      for (const index of inOrder) countAgain(run, run.job(index)!);
+      const listed = whole?.map((index) => run.job(index)!) ?? run.jobs;
+      for (const job of listed) if (isToBeIndexed(state, job)) waiting.push(job);
     }
     state.jobs = jobs;
     restoreNames(state, this.#names, this.#own);

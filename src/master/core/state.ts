@@ -18,13 +18,14 @@
  * Test: test/10-master.test.ts
  */
 import { FreshMap, FreshSet } from "#base";
-import { MAX_REQUIREMENT_CLASSES, RequirementQueues, TimerHeap } from "#queue";
+import { MAX_REQUIREMENT_CLASSES, TimerHeap } from "#queue";
 import { DeadLetters, IdempotencyKeys } from "#retry";
 import { Router } from "#routing";
 import type { PoolHistory } from "#scaling";
 import type { DeadLetter, LaunchPhase } from "#wire";
 import type { AskRecord } from "./job-records.ts";
 import { MAX_KEPT_KEYS } from "./limits.ts";
+import { ReadyQueues, type ReadyJobs } from "./ready-jobs.ts";
 import type { AgentGroup, Artifact, Job, Run } from "./run.ts";
 
 export { isTerminal } from "#wire";
@@ -152,6 +153,7 @@ export interface Tables {
   readonly runsByKey: RunIndex;
   readonly finished: FinishedRuns;
   readonly keys: KeptKeys;
+  readonly ready: ReadyJobs;
 }
 
 export const newKeys = (): IdempotencyKeys<string> =>
@@ -228,7 +230,7 @@ export class State {
   readonly keys: KeptKeys;
   /** Requirements of the runs that go on, and how many runs have each. */
   readonly requirements = new Map<string, number>();
-  readonly ready = new RequirementQueues<Job>();
+  readonly ready: ReadyJobs;
   readonly delayed = new TimerHeap<Job>();
   /**
    * Entries of `delayed` that wait for nothing any more: the deadlines of gates that were answered.
@@ -249,6 +251,7 @@ export class State {
     this.runsByKey = tables?.runsByKey ?? new FreshMap();
     this.finished = tables?.finished ?? new FreshSet();
     this.keys = tables?.keys ?? newKeys();
+    this.ready = tables?.ready ?? new ReadyQueues();
   }
 }
 
