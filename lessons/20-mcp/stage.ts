@@ -7,13 +7,13 @@ import assert from "node:assert/strict";
 import type { ExecOutcome, Executor } from "#exec";
 import type { Mount, MountedAnswer } from "#http";
 import { startMaster } from "#master";
-import { mcpOverHttp, mcpOverLines, toolNames, type DispatcherOptions } from "#mcp";
+import { loadHeavy, mcpOverHttp, mcpOverLines, type DispatcherOptions } from "#mcp";
 import { connect, type Client } from "#sdk";
 import { SimWorld } from "#simhost";
 import { startWorker } from "#worker";
 
 // Loading takes real time, and virtual time would pass meanwhile.
-await toolNames();
+await loadHeavy();
 
 const AT = { host: "m", port: 9090 };
 const HEADERS = {

@@ -1,29 +1,28 @@
 /**
  * Lesson 20: one dispatcher for all eras and transports. It knows nothing of versions, headers or
- * streams, and loads what it offers (offer.ts) when somebody asks for it.
+ * streams.
+ *
+ * What is offered (offer.ts) is words and schemas, and there from the start. The code with which
+ * tools work is loaded later (heavy.ts).
  *
  * Test: test/20-mcp.test.ts
  */
 import type { Host } from "#host";
 import type { Client } from "#sdk";
 import type { Caller } from "./caller.ts";
+import { loadHeavy } from "./heavy.ts";
 import { INSTRUCTIONS } from "./instructions.ts";
 import type { Params } from "./json-rpc.ts";
+import { Offer } from "./offer.ts";
 import type { DispatcherOptions } from "./options.ts";
-
-/** Once for all connections: later calls wait for nothing. */
-let loading: Promise<typeof import("./offer.ts")> | undefined;
-
-export function loadOffer(): Promise<typeof import("./offer.ts")> {
-  return (loading ??= import("./offer.ts"));
-}
 
 export class Dispatcher {
   readonly #options: DispatcherOptions;
-  #offer: Promise<{ dispatch: Dispatcher["dispatch"] }> | undefined;
+  readonly #offer: Offer;
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
+    this.#offer = new Offer(options);
   }
 
   get serverInfo(): object {
@@ -46,16 +45,12 @@ export class Dispatcher {
     return this.#options.session();
   }
 
-  /** Begins to load what will be asked for. If that fails, the first request says so. */
+  /** Begins to load what the first call needs. If that fails, the call says so. */
   warm(): void {
-    this.#load().catch(() => undefined);
+    loadHeavy().catch(() => undefined);
   }
 
-  async dispatch(method: string, params: Params, caller: Caller): Promise<object> {
-    return (await this.#load()).dispatch(method, params, caller);
-  }
-
-  #load(): Promise<{ dispatch: Dispatcher["dispatch"] }> {
-    return (this.#offer ??= loadOffer().then(({ Offer }) => new Offer(this.#options)));
+  dispatch(method: string, params: Params, caller: Caller): Promise<object> {
+    return this.#offer.dispatch(method, params, caller);
   }
 }

@@ -13,12 +13,13 @@
  *                        answers that take a while, sessions.ts the handshake eras there
  *     caller.ts          who asks, as far as the dispatcher knows; options.ts what it was told
  *     request-state.ts   what a client carries from a question to its answer
- *     offer.ts           all that is offered, loaded when it is asked for:
+ *     heavy.ts           the code with which tools work, loaded when it is needed
+ *     offer.ts           all that is offered:
  *     tools/             a group of tools in each file, and the list of all
  *     resources.ts       what can be read; uris.ts its names; subscriptions.ts its news
  *     prompts.ts         what a person picks; instructions.ts what a model reads first
  *     pipeline-schema.ts every key of a pipeline
- *     names.ts           what a model means by a run, a job, a gate
+ *     names.ts           what a model means by a run, a job, a gate; rpc-error.ts refusals
  *     output-text.ts     as much of a log as a model reads; line-pattern.ts patterns on a leash
  *
  * It acts through a client of the master, like any other program (chapter 10).
@@ -29,18 +30,15 @@
  * Test: test/20-mcp.test.ts
  */
 import type { Mount } from "#http";
-import { Dispatcher, loadOffer } from "./dispatch.ts";
+import { Dispatcher } from "./dispatch.ts";
 import { HttpEndpoint } from "./http.ts";
 import type { DispatcherOptions } from "./options.ts";
 import { RequestStates } from "./request-state.ts";
 import { StdioConnection } from "./stdio.ts";
 
+export { loadHeavy } from "./heavy.ts";
+export { TOOL_NAMES } from "./offer.ts";
 export type { DispatcherOptions } from "./options.ts";
-
-/** Of all tools. This loads all that is offered. */
-export async function toolNames(): Promise<readonly string[]> {
-  return (await loadOffer()).TOOL_NAMES;
-}
 
 /** A server for one client at the ends of a pipe. `write` gets lines without their ends. */
 export function mcpOverLines(

@@ -10,7 +10,8 @@
  * Test: test/20-mcp.tools.test.ts
  */
 import { didYouMean } from "#base";
-import { RpcError, type Client, type GateInfo, type JobInfo, type RunInfo } from "#sdk";
+import type { Client, GateInfo, JobInfo, RunInfo } from "#sdk";
+import { isRpcError } from "./rpc-error.ts";
 import { ToolProblem } from "./tools/tool.ts";
 
 /** Runs that are asked for a job at a time. */
@@ -67,7 +68,7 @@ async function firstOf(
     try {
       return await jobOf(titan, run, name);
     } catch (error) {
-      if (!(error instanceof RpcError && error.code === "NOT_FOUND")) throw error;
+      if (!isRpcError(error, "NOT_FOUND")) throw error;
     }
   }
   return undefined;

@@ -1,6 +1,6 @@
 /**
- * Lesson 20: all that a client can use: tools, resources and prompts. It is loaded when the first
- * request needs it: a client that starts a server to ask for its versions waits for none of it.
+ * Lesson 20: all that a client can use: tools, resources and prompts. A client that starts a server
+ * to ask for its versions waits for this, too: so it imports types of the SDK, and no code of it.
  *
  * Invariants: a tool that fails is a result that says so, and what to do next; an error of the
  * protocol is one that no other arguments would mend; lists are the same for every connection.

@@ -6,10 +6,11 @@
  */
 import type { Host } from "#host";
 import { jobJson, runJson } from "#rows";
-import { RpcError, type Client } from "#sdk";
+import type { Client } from "#sdk";
 import { CODES, RpcFailure, type Params } from "./json-rpc.ts";
 import { readPage } from "./output-text.ts";
 import { PIPELINE_SCHEMA } from "./pipeline-schema.ts";
+import { isRpcError } from "./rpc-error.ts";
 import { parseUri, runUri, SCHEMA_URI, type Place } from "./uris.ts";
 
 /** The newest runs. Others can be read by their names all the same. */
@@ -56,7 +57,7 @@ export async function readResource(
   try {
     return { contents: [{ uri, ...(await contentOf(place, titan, host)) }] };
   } catch (error) {
-    if (error instanceof RpcError && error.code === "NOT_FOUND") throw gone(error.message);
+    if (isRpcError(error, "NOT_FOUND")) throw gone(error.message);
     throw error;
   }
 }

@@ -27,6 +27,8 @@ import type { RequestStates } from "./request-state.ts";
 
 /** Twice the largest body of the HTTP door: arguments that are too long are named, by tool. */
 export const MAX_LINE_BYTES = 16 * 1024 * 1024;
+/** Without a request. Clients ask for their lists at once, and a model calls no tool so soon. */
+const QUIET_MS = 200;
 /** At once. A model calls a few tools at a time. */
 const MAX_REQUESTS = 1000;
 
@@ -51,6 +53,7 @@ export class StdioConnection {
   readonly #listening = new Set<Id>();
   readonly #host: Host;
   readonly #dispatcher: Dispatcher;
+  #warming: { cancel(): void } | undefined;
   #closed = false;
   #idle: () => void = () => undefined;
 
@@ -92,6 +95,7 @@ export class StdioConnection {
       this.#send(endOfListening(id));
     }
     this.#closed = true;
+    this.#warming?.cancel();
     for (const stop of this.#open.values()) stop.abort();
     this.#legacy.close();
   }
@@ -140,8 +144,11 @@ export class StdioConnection {
     const { message } = await edge.answer(request, link);
     this.#listening.delete(id);
     this.#open.delete(id);
-    // A client that shakes hands stays, and asks for the tools next. One that only probes does not.
-    if (method === "initialize") this.#host.timers.after(0, () => this.#dispatcher.warm());
+    // A client that shakes hands stays, and calls a tool some time. One that only probes does not.
+    this.#warming?.cancel();
+    if (this.#legacy.version !== undefined) {
+      this.#warming = this.#host.timers.after(QUIET_MS, () => this.#dispatcher.warm());
+    }
     return stop.signal.aborted ? undefined : message;
   }
   // #endregion

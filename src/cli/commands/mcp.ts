@@ -79,11 +79,10 @@ async function optionsOf(call: Call): Promise<Omit<DispatcherOptions, "session">
 }
 
 async function checkTools(names: readonly string[]): Promise<void> {
-  const { toolNames } = await import("#mcp");
-  const known = await toolNames();
-  const unknown = names.find((name) => !known.includes(name));
+  const { TOOL_NAMES } = await import("#mcp");
+  const unknown = names.find((name) => !TOOL_NAMES.includes(name));
   if (unknown === undefined) return;
-  const hint = meantHint(unknown, known);
+  const hint = meantHint(unknown, TOOL_NAMES);
   throw new UsageError(`Cannot use --allow ${unknown}: there is no such tool${hint}`);
 }
 
@@ -97,7 +96,8 @@ function sessions(call: Call): () => Promise<Client> {
     const client = await known?.catch(() => undefined);
     if (client !== undefined && !client.closed) return client;
     if (current === known) {
-      const { connect } = await import("#sdk");
+      const { loadHeavy } = await import("#mcp");
+      const { connect } = await loadHeavy();
       // Somebody else may have dialled while this was loaded.
       if (current === known) {
         const { host } = call.context;

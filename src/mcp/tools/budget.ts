@@ -4,9 +4,10 @@
  * Test: test/20-mcp.tools.test.ts
  */
 import { agentJson, any, boolean, limitsJson, text } from "#rows";
-import { RpcError, type BudgetChange } from "#sdk";
+import type { BudgetChange } from "#sdk";
 import { MICROS_PER_USD } from "#wire";
 import { personOf } from "../caller.ts";
+import { isRpcError } from "../rpc-error.ts";
 import { agreed } from "./person.ts";
 import {
   fields, REPLACES, textOf, ToolProblem, whole, words, type Args, type Tool, type ToolContext,
@@ -42,7 +43,7 @@ export const agentBudget: Tool = {
     const { titan } = context;
     const typed = textOf(args, "agent_run_id")!;
     const { agent } = await titan.agent(typed).catch((error: unknown) => {
-      if (!(error instanceof RpcError && error.code === "NOT_FOUND")) throw error;
+      if (!isRpcError(error, "NOT_FOUND")) throw error;
       throw new ToolProblem(
         `Cannot find agent run "${typed}": there is none of this name, and no ` +
           "run with this id is one",

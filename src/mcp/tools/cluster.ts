@@ -15,8 +15,9 @@ import {
   text,
   workerJson,
 } from "#rows";
-import { RpcError, type JobInfo } from "#sdk";
+import type { JobInfo } from "#sdk";
 import { findJob, findRun } from "../names.ts";
+import { isRpcError } from "../rpc-error.ts";
 import { fields, READS, textOf, words, type Tool } from "./tool.ts";
 
 /** Jobs that are asked about at a time: what the first of them wait for is what all wait for. */
@@ -116,7 +117,7 @@ export const explainPending: Tool = {
         asked.map(({ at }) => at),
       )
       .catch((error: unknown) => {
-        if (error instanceof RpcError && error.code === "NOT_FOUND") return [];
+        if (isRpcError(error, "NOT_FOUND")) return [];
         throw error;
       });
     const waiting = asked.map(({ job, at }) =>

@@ -4,7 +4,8 @@
  *
  * Test: test/20-mcp.tools.test.ts
  */
-import { ConnectError, PipelineError, RpcError, type RpcErrorCode } from "#sdk";
+import type { PipelineError, RpcErrorCode } from "#sdk";
+import { isRpcError } from "../rpc-error.ts";
 import { ToolProblem } from "./tool.ts";
 
 /** Advice to the caller for each. */
@@ -25,17 +26,18 @@ const PLAIN: ReadonlySet<string> = new Set([
 /** Undefined: it is no failure of the call, but of this server. */
 export function failureText(error: unknown, { master }: { master: string }): string | undefined {
   if (error instanceof ToolProblem) return error.message;
-  if (error instanceof PipelineError) {
+  if (!(error instanceof Error)) return undefined;
+  if (error.name === "PipelineError") {
     const next = "Mend the text and call again; titan://pipelines/schema has every key.";
-    return `${error.format()}\n${next}`;
+    return `${(error as PipelineError).format()}\n${next}`;
   }
-  if (error instanceof ConnectError || (error instanceof RpcError && AWAY.has(error.code))) {
+  if (error.name === "ConnectError" || (isRpcError(error) && AWAY.has(error.code))) {
     const where = master === "" ? "" : ` (${master})`;
     return `${error.message}\nNext: ask the person to start Titan${where}: titan up`;
   }
-  if (error instanceof RpcError) {
+  if (isRpcError(error)) {
     const next = NEXT[error.code];
     return next === undefined ? error.message : `${error.message}\nNext: ${next}`;
   }
-  return error instanceof Error && PLAIN.has(error.name) ? error.message : undefined;
+  return PLAIN.has(error.name) ? error.message : undefined;
 }

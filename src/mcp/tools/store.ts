@@ -4,9 +4,9 @@
  * Test: test/20-mcp.tools.test.ts
  */
 import { artifactJson, boolean, integer, orNull, text } from "#rows";
-import { RpcError } from "#sdk";
 import { personOf } from "../caller.ts";
 import { findRun } from "../names.ts";
+import { isRpcError } from "../rpc-error.ts";
 import {
   fields, READS, REPLACES, textOf, ToolProblem, words, type Tool, type ToolContext,
 } from "./tool.ts";
@@ -109,7 +109,7 @@ export const getArtifact: Tool = {
     const { info, bytes } = await titan
       .getArtifact(name, { run, orKept: run !== undefined })
       .catch(async (error: unknown) => {
-        if (!(error instanceof RpcError && error.code === "NOT_FOUND")) throw error;
+        if (!isRpcError(error, "NOT_FOUND")) throw error;
         throw new ToolProblem(`${error.message}. ${await thereAre(run, titan)}`);
       });
     const { content, truncated } = await headOf(bytes);

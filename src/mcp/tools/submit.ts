@@ -12,13 +12,11 @@
 import { createHash } from "node:crypto";
 import { dirname, resolve } from "node:path";
 import { plural } from "#base";
-import { packFiles } from "#project";
 import { boolean, integer, list, mapOf, text } from "#rows";
-import {
-  definePipeline, parsePipeline, toSpec, type PipelineDefinition,
-} from "#sdk";
+import type { PipelineDefinition } from "#sdk";
 import type { Submitted } from "#wire";
 import { personOf } from "../caller.ts";
+import { loadHeavy } from "../heavy.ts";
 import { runUri } from "../uris.ts";
 import { readJobs, scriptFiles, type ScriptFile } from "./scripts.ts";
 import {
@@ -53,7 +51,7 @@ export const submitSingle: Tool = {
   async run(args, context) {
     const id = textOf(args, "job_id")!;
     const jobs = readJobs([args], "submit_single_job");
-    const definition = define({ name: id, jobs: jobs.map(({ job }) => job) });
+    const definition = await define({ name: id, jobs: jobs.map(({ job }) => job) });
     const submitted = await submit(definition, scriptFiles(jobs), { args, context });
     return answerOf(submitted, { job_id: id }, `job ${submitted.run}/${id}`);
   },
@@ -88,7 +86,8 @@ export const submitDag: Tool = {
     const name = textOf(args, "dag_name")!;
     const jobs = readJobs(parseJobs(textOf(args, "jobs_json")!), "jobs_json");
     const group = textOf(args, "agent_run_id") || newGroup(name, args, context);
-    const definition = define({ name, agent_run_id: group, jobs: jobs.map(({ job }) => job) });
+    const described = { name, agent_run_id: group, jobs: jobs.map(({ job }) => job) };
+    const definition = await define(described);
     const submitted = await submit(definition, scriptFiles(jobs), { args, context });
     const { run } = submitted;
     const more = {
@@ -141,7 +140,8 @@ export const submitYaml: Tool = {
 
 // ── reading ──────────────────────────────────────────────────────────────────────────────────────
 
-function define(value: object): PipelineDefinition {
+async function define(value: object): Promise<PipelineDefinition> {
+  const { definePipeline } = await loadHeavy();
   return definePipeline(value, { file: "arguments" });
 }
 
@@ -181,6 +181,7 @@ export async function readSource(
   if ((path === undefined) === (yaml === undefined)) {
     throw new ToolProblem("Cannot read the pipeline: give one of yaml_path and yaml");
   }
+  const { parsePipeline } = await loadHeavy();
   if (yaml !== undefined) {
     const given = Object.entries((args["files"] ?? {}) as Record<string, string>);
     const files = given.map(([name, content]) =>
@@ -215,6 +216,7 @@ async function submit(
     throw new ToolProblem(`Cannot submit pipeline "${definition.name}" without its folder: ` +
       `${what}; give the files in files, or the path of the pipeline in yaml_path`);
   }
+  const { packFiles, toSpec } = await loadHeavy();
   const project = files.length === 0 ? undefined
     : await titan.shipPacked(await packFiles(host, files));
   const key = textOf(args, "idempotency_key");

@@ -8,8 +8,9 @@
  * Test: test/20-mcp.tools.test.ts
  */
 import { integer, boolean, list, runJson, shapes, text } from "#rows";
-import { RpcError, type RunEvent, type RunInfo } from "#sdk";
+import type { RunEvent, RunInfo } from "#sdk";
 import { findRun } from "../names.ts";
+import { isRpcError } from "../rpc-error.ts";
 import { ended, isNews, nextOf, runText } from "./runs.ts";
 import { fields, READS, textOf, whole, words, type Tool, type ToolContext } from "./tool.ts";
 
@@ -67,6 +68,6 @@ async function waitFor(
     await titan.wait(id, { timeoutMs, signal, onEvent });
   } catch (error) {
     if (signal.aborted) return;
-    if (!(error instanceof RpcError && error.code === "DEADLINE")) throw error;
+    if (!isRpcError(error, "DEADLINE")) throw error;
   }
 }
