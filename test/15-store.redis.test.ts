@@ -196,8 +196,9 @@ async function compare(commands: readonly (readonly string[])[], note = ""): Pro
   });
 }
 
-const KEYS = ["k1", "k2", "k3", "k4", "k5", "k\0\xff\r\n"];
-const MEMBERS = ["a", "b", "c", "d", "e", "\0\x80\xff", "", "10", "long".repeat(30)];
+/** Some are members, counts and values too: an argument in the wrong place is not to go unseen. */
+const KEYS = ["k1", "k2", "k3", "k4", "k5", "1", "k\0\xff\r\n"];
+const MEMBERS = ["a", "b", "c", "d", "e", "k1", "\0\x80\xff", "", "10", "long".repeat(30)];
 const INTEGERS = [
   "0",
   "1",
@@ -658,4 +659,41 @@ test("what the store dumps and what it propagates, redis-server takes, and holds
       ),
     );
   }
+});
+
+/** Flags that say what our engine makes of a command. Redis has more of them. */
+const FLAGS = new Set([
+  "write", "readonly", "denyoom", "admin", "pubsub", "noscript", "loading", "stale", "fast",
+  "blocking",
+]);
+
+test("COMMAND says of every command what redis-server says", only, async () => {
+  const names = (command: readonly string[]): Shape[] =>
+    (askTitan([command])[0] as Shape[]).slice(1);
+  const own = /^\$(?:delex|titan\.sync)$/;
+  const asked = (names(["COMMAND", "LIST"]) as string[])
+    .filter((name) => !name.includes("|") && !own.test(name))
+    .map((name) => name.slice(1));
+  const command = ["COMMAND", "INFO", ...asked];
+  const [theirs, ours] = [(await askRedis([command]))[0]!, askTitan([command])[0]!];
+  asked.forEach((name, i) => {
+    const shown = (answer: Shape): unknown[] => {
+      const [, , arity, flags, ...keys] = (answer as Shape[])[i + 1] as Shape[];
+      const known = (flags as string[]).map((flag) => flag.slice(1)).filter((f) => FLAGS.has(f));
+      // Families have theirs on each member there. A replica that loads may be told to stop here.
+      const isOther = /^(?:client|config|pubsub|replicaof)$/.test(name);
+      return [arity, isOther ? [] : known.sort(), keys.slice(0, 3)];
+    };
+    assert.deepEqual(shown(ours), shown(theirs), name);
+  });
+});
+
+test("KEYS finds by any pattern what redis-server finds", only, async () => {
+  const random = seededRandom(15);
+  const word = (letters: string, most: number): string =>
+    Array.from({ length: random.u32() % (most + 1) }, () =>
+      letters[random.u32() % letters.length]!).join("");
+  const keys = Array.from({ length: 300 }, () => ["SET", `k${word("abc-]^*", 4)}`, "v"]);
+  const asked = Array.from({ length: 1000 }, () => ["KEYS", `k${word("ab*?[]\\^-", 7)}`]);
+  await compare([["FLUSHALL"], ...keys, ...asked]);
 });
