@@ -6,7 +6,9 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { inspect } from "node:util";
 import { seededRandom } from "#host";
-import { MAX_BULK_BYTES, MAX_COMMAND_BYTES, Refusal, type Reply } from "#store";
+import {
+  Engine, MAX_BULK_BYTES, MAX_COMMAND_BYTES, Refusal, ReplyBuffer, type Reply,
+} from "#store";
 import { fixture } from "./15-store.support.ts";
 
 const shown = (reply: Reply): Reply =>
@@ -123,6 +125,10 @@ test("counters accept the one spelling of an integer, and floats are added as de
   INCR n => '-ERR value is not an integer or out of range'
   SET n 9223372036854775808
   INCR n => '-ERR value is not an integer or out of range'
+  SET n 5:
+  INCR n => '-ERR value is not an integer or out of range'
+  SET n 5/
+  INCR n => '-ERR value is not an integer or out of range'
   SET n ""
   INCR n => '-ERR value is not an integer or out of range'
   INCRBY m 1.5 => '-ERR value is not an integer or out of range'
@@ -187,6 +193,7 @@ test("keys: deleting, asking, renaming, copying", () => play(`
   COPY h h3 WAT => '-ERR syntax error'
   FLUSHALL ASYNC => 'OK'
   FLUSHDB WAT => '-ERR syntax error'
+  FLUSHDB SYNC SYNC => '-ERR syntax error'
   DBSIZE => 0
   RANDOMKEY => null
   SET only v
@@ -231,6 +238,7 @@ test("EXPIRE and its family obey NX, XX, GT and LT", () => play(`
   EXPIRE k 10 NX XX => '-ERR NX and XX, GT or LT options at the same time are not compatible'
   EXPIRE k 10 GT LT => '-ERR GT and LT options at the same time are not compatible'
   EXPIRE k 10 WAT => '-ERR Unsupported option WAT'
+  EXPIRE k 10 NX XX WAT NX => '-ERR Unsupported option WAT'
   EXPIRE k x => '-ERR value is not an integer or out of range'
   EXPIRE k 9223372036854775807 => '-ERR invalid expire time in 'expire' command'
   EXPIRE k -1 => 1
@@ -277,6 +285,7 @@ test("sets: members, moves, combinations", () => play(`
   SINTERCARD 3 s t => '-ERR Number of keys can't be greater than number of args'
   SINTERCARD 1 s LIMIT -1 => '-ERR LIMIT can't be negative'
   SINTERCARD 1 s WAT => '-ERR syntax error'
+  SINTERCARD 1 s OTHER 1 => '-ERR syntax error'
   SINTERCARD 1 s WAT 1 => '-ERR syntax error'
   SMOVE s t a => 1
   SMOVE s t a => 0
@@ -287,6 +296,12 @@ test("sets: members, moves, combinations", () => play(`
   SMEMBERS fresh => [ 'a' ]
   SMOVE fresh t a => 1
   EXISTS fresh => 0
+  SADD one m => 1
+  SPOP one => 'm'
+  EXISTS one => 0
+  SADD one a one => 2
+  SREM one m => 0
+  SMEMBERS one => [ 'a', 'one' ]
   SPOP s 0 => []
   SPOP s 10 => [ 'c', 'b' ]
   EXISTS s => 0
@@ -312,7 +327,11 @@ test("SPOP and SRANDMEMBER draw different members; a negative count may draw one
     assert.equal(new Set(drawn).size, drawn.length);
     assert.ok(drawn.every((each) => members.includes(each)));
   }
-  assert.equal((ask("SRANDMEMBER", "s", "-500") as string[]).length, 500);
+  for (const count of [1, 2, 500]) {
+    const drawn = ask("SRANDMEMBER", "s", String(-count)) as string[];
+    assert.equal(drawn.length, count);
+    assert.ok(drawn.every((each) => members.includes(each)));
+  }
   assert.ok(members.includes(ask("SRANDMEMBER", "s") as string));
   assert.equal(ask("SCARD", "s"), 100);
   const popped = [ask("SPOP", "s") as string, ...(ask("SPOP", "s", "59") as string[])];
@@ -391,6 +410,8 @@ test("lists", () =>
   LINDEX l 0 => 'y'
   LINDEX l -1 => 'c'
   LINDEX l 5 => null
+  LINDEX l -5 => 'y'
+  LINDEX l -6 => null
   LINDEX l x => '-ERR value is not an integer or out of range'
   LPOP l => 'y'
   RPOP l => 'c'
@@ -539,6 +560,37 @@ test("a float of 5,119 characters is read, as in Redis, and a longer one is none
     "-ERR value is not a valid float");
 });
 
+test("CLIENT LIST describes every client in Redis's fields", async () => {
+  const { ask, client, time } = fixture();
+  const other = client({ protocol: 3 });
+  other.ask("SET", "k", "v");
+  other.ask("WATCH", "k");
+  other.ask("MULTI");
+  other.ask("GET", "k");
+  await time.run(5999);
+  client();
+  const line = (...own: (string | number)[]): string => {
+    const [id, name, age, flags, multi, watch, qbuf, cmd, resp] = own;
+    return `id=${id} addr= laddr= fd=-1 name=${name} age=${age} idle=0 flags=${flags} db=0 sub=0 ` +
+      `psub=0 ssub=0 multi=${multi} watch=${watch} qbuf=${qbuf} qbuf-free=0 argv-mem=0 ` +
+      "multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r " +
+      `cmd=${cmd} user=default redir=-1 resp=${resp} lib-name= lib-ver=\n`;
+  };
+  ask("CLIENT", "SETNAME", "me");
+  const first = line(1, "me", 5, "N", -1, 0, 26, "client|list", 2);
+  const second = line(2, "", 5, "x", 1, 1, 0, "get", 3);
+  assert.equal(ask("CLIENT", "LIST"), first + second + line(3, "", 0, "N", -1, 0, 0, "NULL", 2));
+  const { clock } = time;
+  Object.assign(clock, { wall: () => 0 });
+  assert.match(ask("CLIENT", "INFO") as string, / age=0 /, "a clock that was set back");
+});
+
+test("TIME is in seconds and microseconds", async () => {
+  const { ask, time } = fixture();
+  await time.run(1234);
+  assert.deepEqual(ask("TIME"), ["1704067201", "234000"]);
+});
+
 test("CLIENT LIST says who waits, who listens, and who is in a transaction", () => {
   const { ask, client, store } = fixture();
   const clients = [client(), client(), client()];
@@ -589,13 +641,71 @@ test("COMMAND names every command", () => {
   }
 });
 
-test("CONFIG RESETSTAT counts from here on", () => {
+test("RANDOMKEY draws any key; a replica, where none dies, gives up after 100 draws", async (t) => {
+  const { ask, store, time } = fixture();
+  const keys = ["a", "b", "c"];
+  for (const key of keys) ask("SET", key, "v", "PX", "10");
+  const drawn = new Set(Array.from({ length: 50 }, () => ask("RANDOMKEY")));
+  assert.deepEqual([...drawn].sort(), keys);
+  store.role = "replica";
+  await time.run(20);
+  const { mock } = t.mock.method(store.host.random, "unit");
+  assert.equal(ask("RANDOMKEY"), null);
+  assert.equal(mock.callCount(), 100);
+});
+
+test("an option that EXPIRE does not know is quoted, its first 128 characters", () => {
   const { ask } = fixture();
-  for (let i = 0; i < 10; i++) ask("PING");
-  const counted = /connections_received:(\d+)\r\ntotal_commands_processed:(\d+)/;
-  assert.deepEqual(counted.exec(String(ask("INFO", "stats")))!.slice(1), ["1", "11"]);
+  for (const length of [127, 128, 129]) {
+    const { text } = ask("EXPIRE", "k", "1", "x".repeat(length)) as Refusal;
+    assert.equal(text, `ERR Unsupported option ${"x".repeat(Math.min(length, 128))}`);
+  }
+});
+
+test("INFO tells roles, the time since the start, and whatever it is asked for", async () => {
+  const { time } = fixture();
+  await time.run(3000);
+  const host = { clock: time.clock, timers: time.timers, random: seededRandom(1) };
+  const store = new Engine({ host });
+  const out = new ReplyBuffer();
+  const session = store.session({ out });
+  const info = (...sections: string[]): string => {
+    store.execute(session, ["INFO", ...sections]);
+    return String(out.take()[0]);
+  };
+  await time.run(4999);
+  assert.match(info("server"), /uptime_in_seconds:1\r\n$/);
+  const sections = (text: string): string[] => text.match(/^# \w+/gm) ?? [];
+  assert.equal(sections(info()).length, 7);
+  for (const word of ["default", "ALL", "everything"]) {
+    assert.deepEqual(sections(info(word)), sections(info()), word);
+    assert.deepEqual(sections(info("nosuch", word)), sections(info()), word);
+  }
+  assert.deepEqual(sections(info("stats", "CLIENTS", "nosuch")), ["# Clients", "# Stats"]);
+  assert.equal(info("nosuch"), "");
+  for (const [role, loading, name] of [
+    ["primary", 0, "master"], ["replica", 0, "slave"], ["loading", 1, "master"],
+  ] as const) {
+    store.role = role;
+    assert.equal(
+      info("persistence", "replication", "keyspace"),
+      `# Persistence\r\nloading:${loading}\r\naof_enabled:0\r\n\r\n# Replication\r\n` +
+        `role:${name}\r\nconnected_slaves:0\r\n\r\n# Keyspace\r\n`,
+    );
+  }
+  store.close();
+});
+
+test("CONFIG RESETSTAT counts from here on", async () => {
+  const { ask, time } = fixture();
+  ask("SET", "k", "v", "PX", "1");
+  await time.run(2);
+  for (let i = 0; i < 9; i++) ask("PING");
+  const counted =
+    /connections_received:(\d+)\r\ntotal_commands_processed:(\d+)\r\nexpired_keys:(\d+)/;
+  assert.deepEqual(counted.exec(String(ask("INFO", "stats")))!.slice(1), ["1", "11", "1"]);
   ask("CONFIG", "RESETSTAT");
-  assert.deepEqual(counted.exec(String(ask("INFO", "stats")))!.slice(1), ["0", "1"]);
+  assert.deepEqual(counted.exec(String(ask("INFO", "stats")))!.slice(1), ["0", "1", "0"]);
 });
 
 test("docs/store.md names every command, and no other", () => {
@@ -636,8 +746,10 @@ test("HELLO switches the protocol, INFO and CLIENT LIST describe", async () => {
   const { ask, session, client, store, time } = fixture();
   assert.deepEqual((ask("HELLO") as Reply[]).slice(4, 6), ["proto", 2]);
   const map = ask("HELLO", "3", "SETNAME", "me") as Map<Reply, Reply>;
-  assert.equal(map.get("proto"), 3);
-  assert.equal(map.get("server"), "redis");
+  assert.deepEqual(Object.fromEntries(map as Map<string, Reply>), {
+    server: "redis", version: "7.4.0", proto: 3, id: 1, mode: "standalone", role: "master",
+    modules: [],
+  });
   assert.equal(session.name, "me");
   assert.deepEqual(ask("HELLO", "4"), new Refusal("NOPROTO unsupported protocol version"));
   assert.deepEqual(
@@ -645,6 +757,13 @@ test("HELLO switches the protocol, INFO and CLIENT LIST describe", async () => {
     new Refusal("ERR Protocol version is not an integer or out of range"),
   );
   assert.deepEqual(ask("HELLO", "2", "WAT"), new Refusal("ERR Syntax error in HELLO option 'WAT'"));
+  for (const words of ["AUTH", "AUTH default", "AUTH default any SETNAME", "SETNAME", "secret"]) {
+    const option = words.split(" ").findLast((word) => /^[A-Zs]+/.test(word))!;
+    assert.deepEqual(
+      ask("HELLO", "2", ...words.split(" ")),
+      new Refusal(`ERR Syntax error in HELLO option '${option}'`),
+    );
+  }
   assert.equal(session.protocol, 3, "a refused HELLO changes nothing");
   client();
   assert.equal((ask("CLIENT", "LIST") as string).split("\n").length, 3);
@@ -692,13 +811,17 @@ test("AUTH comes first when there is a password, and compares whatever the lengt
     assert.match((ask("AUTH", wrong) as Refusal).text, /^WRONGPASS /);
   }
   assert.match((ask("AUTH", "someone", "secret") as Refusal).text, /^WRONGPASS /);
+  assert.match((ask("AUTH", "default", "default") as Refusal).text, /^WRONGPASS /);
   assert.match((ask("HELLO", "3", "AUTH", "default", "wrong") as Refusal).text, /^WRONGPASS /);
   assert.equal(session.protocol, 2);
   assert.equal(ask("AUTH", "secret"), "OK");
   assert.equal(ask("GET", "k"), null);
   assert.equal(ask("RESET"), "RESET");
   assert.deepEqual(ask("GET", "k"), new Refusal("NOAUTH Authentication required."));
-  assert.ok(ask("HELLO", "2", "AUTH", "default", "secret"));
+  assert.ok(Array.isArray(ask("HELLO", "2", "SETNAME", "me", "AUTH", "default", "secret")));
+  assert.equal(session.name, "me");
+  assert.equal(ask("RESET"), "RESET");
+  assert.equal(ask("AUTH", "default", "secret"), "OK");
   assert.equal(ask("CONFIG", "SET", "requirepass", "other"), "OK");
   assert.equal(ask("GET", "k"), null, "who is in, stays in");
   const open = fixture();

@@ -302,8 +302,13 @@ test("a value takes as many entries as may be, and not one more", () => {
   assert.equal(ask("SADD", "s", ...names(0, 10)), 10);
   assert.deepEqual(ask("SADD", "s", "m9", "m10"), OOM);
   assert.equal(ask("SADD", "s", ...names(0, 10)), 0, "those that are there are no more");
+  assert.equal(ask("SREM", "s", "m9"), 1);
+  assert.deepEqual(ask("SADD", "s", "m10", "m11"), OOM);
+  assert.equal(ask("SADD", "s", "m9"), 1);
   assert.equal(ask("HSET", "h", ...pairs(0, 10)), 10);
   assert.deepEqual(ask("HSET", "h", ...pairs(9, 11)), OOM);
+  assert.deepEqual(ask("HSET", "new", ...pairs(0, 11)), OOM);
+  assert.equal(ask("EXISTS", "new"), 0, "no part of it");
   assert.equal(ask("HDEL", "h", "m9"), 1);
   assert.deepEqual(ask("HSET", "h", "m10", "v", "m11", "v"), OOM);
   assert.equal(ask("HLEN", "h"), 9, "neither of the two");
@@ -318,6 +323,9 @@ test("a value takes as many entries as may be, and not one more", () => {
   assert.equal(ask("LMOVE", "l", "l", "LEFT", "RIGHT"), "m0");
   ask("RPUSH", "one", "x");
   assert.deepEqual(ask("LMOVE", "one", "l", "LEFT", "RIGHT"), OOM);
+  assert.equal(ask("RPOP", "l"), "m0");
+  assert.equal(ask("RPOPLPUSH", "one", "l"), "x");
+  assert.equal(ask("RPUSH", "one", "x"), 1);
   ask("SADD", "t", "other");
   assert.deepEqual(ask("SUNIONSTORE", "u", "s", "t"), OOM);
   assert.equal(ask("SUNIONSTORE", "u", "s", "s"), 10);

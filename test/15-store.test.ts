@@ -257,8 +257,17 @@ test("KEYS matches globs as Redis does and a pattern bomb costs pattern times te
     ["*aab", "aaab", true],
     ["a*a*a", "aa", false],
     ["\x00*", "\x00\xff", true],
+    ["\\*b", "*b", true],
+    ["\\*b", "*", false],
+    ["[\\]-]b", "-b", true],
+    ["[^a]b", "cb", true],
+    ["[a-c]d", "bd", true],
   ];
-  for (const [pattern, text, matches] of table) {
+  // A long pattern is rewritten before it is matched.
+  const prefix = "x".repeat(1024);
+  const longer = table.map(([pattern, text, matches]) =>
+    [`${prefix}${pattern}`, `${prefix}${text}`, matches] as const);
+  for (const [pattern, text, matches] of [...table, ...longer]) {
     ask("FLUSHALL");
     ask("SET", text, "v");
     assert.deepEqual(
