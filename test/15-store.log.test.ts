@@ -587,6 +587,66 @@ test("a write waits when more waits for the disk than may, and a log is rewritte
   }
 });
 
+test("writes go on when half of what may wait is on disk, and no sooner", async () => {
+  // The first time tells what the second record counts.
+  let record = 0;
+  for (const [less, afterMs] of [[undefined, 400], [0, 200], [1, 400]] as const) {
+    const { world, open, commit } = room();
+    const maxBehindBytes = less === undefined ? 1000 : 2 * record - less;
+    const opened = await open({ durability: "always", maxBehindBytes });
+    const ask = asker(opened.store);
+    assert.equal(opened.caughtUp(), undefined);
+    world.disk("s").slowSync([200, 200]);
+    const start = world.now;
+    for (const size of [600, 500]) {
+      const before = Number(info(ask, "aof_buffer_length"));
+      ask("SET", "k", "v".repeat(size));
+      void opened.afterCommit();
+      record = Number(info(ask, "aof_buffer_length")) - before;
+      await world.run(world.now + 50);
+    }
+    await world.settle(opened.caughtUp()!);
+    assert.equal(Math.round((world.now - start) / 100) * 100, afterMs);
+    assert.equal(opened.caughtUp(), undefined);
+    await commit(opened);
+    assert.equal(opened.afterCommit(), undefined, "all of it is safe");
+    await world.settle(opened.close());
+  }
+});
+
+test("a log is rewritten at twice its size after the last rewrite: not a byte before", async () => {
+  for (const less of [1, 0]) {
+    const { world, open, commit } = room();
+    const opened = await open({ rewriteMinBytes: 1000 });
+    const ask = asker(opened.store);
+    ask("SET", "k", "v".repeat(2000));
+    await world.settle(opened.rewrite().catch(() => {}));
+    await world.run(world.now + 100);
+    const base = Number(info(ask, "aof_base_size"));
+    assert.ok(base > 2000 && Number(info(ask, "aof_current_size")) === base);
+    const around = encodeCommand(["set", "x", "v".repeat(1000)]).length - 1000;
+    ask("SET", "x", "v".repeat(base - around - less));
+    void opened.afterCommit();
+    assert.equal(Number(info(ask, "aof_current_size")), 2 * base - less);
+    assert.equal(info(ask, "aof_rewrite_in_progress"), less === 0 ? "1" : "0");
+    await commit(opened);
+    await world.run(world.now + 100);
+    await world.settle(opened.close());
+  }
+});
+
+test("INFO says what the log of a new store is like", async () => {
+  const { world, open } = room();
+  const opened = await open();
+  assert.equal(
+    asker(opened.store)("INFO", "persistence"),
+    ["# Persistence", "loading:0", "aof_enabled:1", "aof_rewrite_in_progress:0",
+      "aof_last_bgrewrite_status:ok", "aof_last_write_status:ok", "aof_current_size:0",
+      "aof_base_size:0", "aof_buffer_length:0", "aof_rewrite_buffer_length:0", ""].join("\r\n"),
+  );
+  await world.settle(opened.close());
+});
+
 test("BGREWRITEAOF keeps the moment it began, while commands go on, and what " +
   "comes after it", async () => {
   for (let seed = 1; seed <= 3; seed++) {
@@ -764,6 +824,7 @@ test("a rewrite that waits is told that the disk has failed", async () => {
   asker(opened.store)("REPLICAOF", "p", "1"); // of half a copy no copy is made
   await world.run(world.now + 100);
   assert.equal(opened.store.role, "loading");
+  assert.equal(info(asker(opened.store), "loading"), "1");
   await assert.rejects(world.settle(opened.rewrite()), /the log is closed/);
   assert.ok(world.now < 1000, "at once, and not when the primary counts as silent");
   await world.settle(opened.close().catch(() => {}));

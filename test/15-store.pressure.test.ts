@@ -163,6 +163,13 @@ test("of the turn that finds the disk full, who has only read is answered, and w
   await all.close();
 });
 
+test("nobody waits for a disk that is full: a write is refused at once", async () => {
+  const all = await room({ maxBehindBytes: 1 });
+  await fill(all, await all.dial());
+  assert.equal(all.opened.caughtUp(), undefined);
+  await all.close();
+});
+
 test("a client that was waiting is not answered with what found no room on the disk", async () => {
   const all = await room();
   const [waiting, pusher] = [await all.dial(), await all.dial()];

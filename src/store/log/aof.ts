@@ -147,7 +147,7 @@ export class StoreLog {
   /** Half is enough: clients go on while the disk still has something to do. */
   async #drain(): Promise<void> {
     // The write that is under way.
-    await this.#log.durable(Math.min(this.#safeSeq + 1, this.#log.nextSeq - 1));
+    await this.#log.durable(this.#safeSeq + 1);
     if (this.#behindBytes > this.#maxBehindBytes / 2) await this.commit();
   }
 
@@ -182,8 +182,7 @@ export class StoreLog {
    * the least size once more: otherwise each turn would try again on a full disk.
    */
   get #rewriteAtBytes(): number {
-    const again = this.#failedAtBytes === 0 ? 0 : this.#failedAtBytes + this.#rewriteMinBytes;
-    return Math.max(this.#rewriteMinBytes, 2 * this.#baseBytes, again);
+    return Math.max(this.#failedAtBytes + this.#rewriteMinBytes, 2 * this.#baseBytes);
   }
 
   /** Hands over the pieces that #log has room for: one command may be larger than that. */
@@ -220,7 +219,7 @@ export class StoreLog {
     }
     const seq = this.#log.nextSeq - 1;
     await this.#log.durable(seq);
-    if (seq > this.#safeSeq) this.#safeSeq = seq;
+    this.#safeSeq = Math.max(this.#safeSeq, seq);
   }
 
   /**
