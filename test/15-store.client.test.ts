@@ -38,6 +38,7 @@ function read(
 const REPLIES: readonly (readonly [string, Value | Push])[] = [
   ["+OK\r\n", "OK"],
   ["-WRONGTYPE Operation\r\n", new StoreError("WRONGTYPE Operation")],
+  ["-gr\xc3\xb6\xc3\x9fe\r\n", new StoreError("größe", "ERR")],
   ["!11\r\nERR a\r\nb c\n\r\n", new StoreError("ERR a\r\nb c\n")],
   [":0\r\n", 0],
   [":-12\r\n", -12],
@@ -122,6 +123,8 @@ for (const [what, text] of [
   ["an empty integer", ":\r\n"],
   ["a bulk of -2 bytes", "$-2\r\n"],
   ["a bulk without its end", "$1\r\nabc\r\n"],
+  ["a bulk without its CR", "$1\r\na\n\n"],
+  ["a bulk without its LF", "$1\r\na\r\r"],
   ["a length of letters", "$x\r\n"],
   ["a length with zeros in front", "$01\r\n"],
   ["a count of -2", "*-2\r\n"],
@@ -171,6 +174,40 @@ test("ReplyParser bounds depth, bytes, elements and lines", () => {
   );
 });
 
+test("ReplyParser takes a reply of exactly so many bytes: 96 a value, and its line", () => {
+  for (const [text, cost] of [
+    ["+abc\r\n", 96 + 4],
+    ["$5\r\nhello\r\n", 96 + 2 + 5],
+    ["*2\r\n:1\r\n:2\r\n", 96 + 2 + 2 + 2 * (96 + 2)],
+    ["%1\r\n:1\r\n:2\r\n", 96 + 2 + 2 + 2 * (96 + 2)],
+  ] as const) {
+    const wire = [bytes(text), bytes(text)];
+    assert.equal(read(wire, { maxReplyBytes: cost }).length, 2, text);
+    const message = `Cannot read reply: it exceeds ${cost - 1} bytes`;
+    assert.throws(() => read(wire, { maxReplyBytes: cost - 1 }), { message });
+  }
+  const line = (length: number) => [bytes(`+${"x".repeat(length - 1)}\r\n`)];
+  assert.equal(read(line(64 * 1024)).length, 1);
+  assert.throws(() => read(line(64 * 1024 + 1)), { code: "TOO_LARGE" });
+});
+
+test("ReplyParser quotes the first 32 characters of what it cannot read", () => {
+  for (const length of [31, 32, 33]) {
+    const found = "?".repeat(Math.min(length, 32));
+    const message = `Cannot read reply: found "${found}"`;
+    assert.throws(() => read([bytes(`${"?".repeat(length)}\r\n`)]), { message });
+  }
+});
+
+test("StoreError has the first word for its code, if that is one", () => {
+  for (const [message, code] of [
+    ["NOPERM x", "NOPERM"], ["A1", "A1"], ["größe", "ERR"], ["", "ERR"], ["Err x", "ERR"],
+  ]) {
+    const { name, code: found } = new StoreError(message!);
+    assert.deepEqual([name, found], ["StoreError", code], message);
+  }
+});
+
 test("ReplyParser survives flipped bits and noise: values, an error, or a wait", () => {
   const seed = 4;
   const random = seededRandom(seed);
@@ -208,6 +245,16 @@ for (const [text, target] of [
 ] as const) {
   test(`parseStoreUrl() reads ${text}`, () => assert.deepEqual(parseStoreUrl(text), target));
 }
+
+test("parseStoreUrl() says what is wrong with a scheme, and with a database", () => {
+  for (const [text, why] of [
+    ["http://db", "its scheme is http, not redis"],
+    ["redis://db/10", "the database is 10; there is only 0"],
+  ] as const) {
+    const message = `Cannot read store URL: ${why}`;
+    assert.throws(() => parseStoreUrl(text), { name: "StoreUrlError", message });
+  }
+});
 
 test("parseStoreUrl() says what is wrong with a URL for TLS", () => {
   assert.throws(() => parseStoreUrl("rediss://db"), /TLS is not supported; use redis:/);

@@ -388,6 +388,8 @@ test("hashes", () => play(`
   HINCRBYFLOAT h c 0.5 => '42.5'
   HINCRBYFLOAT h text 1 => '-ERR hash value is not a float'
   HINCRBYFLOAT h c x => '-ERR value is not a valid float'
+  HSET h inf -Infinity => 1
+  HINCRBYFLOAT h inf 1 => '-ERR increment would produce NaN or Infinity'
 `));
 
 test("RESP3 has maps and one nil", () => play(`
@@ -403,6 +405,10 @@ test("lists", () =>
   LPUSH l z y => 5
   LRANGE l 0 -1 => [ 'y', 'z', 'a', 'b', 'c' ]
   LRANGE l -2 100 => [ 'b', 'c' ]
+  LRANGE l -6 0 => [ 'y' ]
+  LRANGE l -7 -5 => [ 'y' ]
+  LRANGE l 0 -6 => []
+  BLPOP nosuch -0.0001 => '-ERR timeout is negative'
   LRANGE l 3 1 => []
   LRANGE nosuch 0 -1 => []
   LLEN l => 5

@@ -389,6 +389,9 @@ test("a copy of a value that would be too much is refused before it is made", ()
   assert.equal(ask("DEL", "c"), 1);
   ask("SADD", "b", "m");
   assert.equal(ask("SUNIONSTORE", "c", "a", "b"), 4001);
+  ask("FLUSHALL");
+  ask("SET", "s", "x".repeat(1_000_000));
+  assert.deepEqual(ask("COPY", "s", "c"), OOM);
 });
 
 test("a store whose log holds more than it may have comes up, reads, and takes again when there " +

@@ -15,6 +15,11 @@ import {
   RespParser,
   RespWriter,
 } from "#store";
+import { RespInput } from "../src/store/resp/input.ts";
+
+/** As in resp.ts: how many arguments, and how long a word, are read the quick way. */
+const QUICK_ARGUMENTS = 1024;
+const WORD_BYTES = 24;
 
 const bytes = (latin1: string): Buffer => Buffer.from(latin1, "latin1");
 const request = (...argv: string[]): string =>
@@ -35,7 +40,9 @@ function parse(
     }
   } catch (error) {
     assert.ok(error instanceof RespError, String(error));
-    assert.throws(() => parser.next(), error); // for ever
+    const isLarge = /too big|unauthenticated|exceeds/.test(error.message);
+    const [name, code] = ["RespError", isLarge ? "TOO_LARGE" : "MALFORMED"];
+    assert.throws(() => parser.next(), { name, code, message: error.message }); // for ever
     assert.throws(() => parser.push(bytes("*1\r\n$4\r\nPING\r\n")), error);
     out.push(error.message.replace("Protocol error: ", ""));
   }
@@ -99,6 +106,33 @@ test("RespParser.next() never takes one short argument for another", () => {
     assert.deepEqual(parse([bytes(request(...argv))]), [argv], `seed ${seed}, round ${round}`);
   }
 });
+
+test("RespParser.next() reads commands that are whole the quick way: no line, no short word anew",
+  (t) => {
+    const word = (length: number): string => "qwertyuiopasdfghjklzxcvbnm".slice(0, length);
+    const one = ["SET", word(8), word(9), ""];
+    const commands = [
+      ["PING"], one, [...one, ...one, "x"], [...one, ...one, "x", "y"],
+      Array.from({ length: 19 }, () => "GET"), Array.from({ length: 90 }, () => "GET"),
+      Array.from({ length: QUICK_ARGUMENTS }, () => "1"),
+      Array.from({ length: WORD_BYTES }, (_, i) => word(i + 1)),
+      ["SET", "ka", "kd", "kc", "xkc", "ykc", "xykc", "a", "b"],
+      ...[19, 90, 99, 100, 109, 1000].map((length) => ["SET", "k", "v".repeat(length)]),
+    ];
+    const chunks = [...commands.map((argv) => [argv]), commands]
+      .map((group) => bytes(group.map((argv) => request(...argv)).join("")));
+    const asked = [...commands, ...commands];
+    const lines = t.mock.method(RespInput.prototype, "line").mock;
+    assert.deepEqual(parse(chunks), asked);
+    assert.equal(lines.callCount(), 0, "lines");
+    const made = t.mock.method(Buffer.prototype, "toString").mock;
+    assert.deepEqual(parse(chunks), asked);
+    const longer = asked.flat().filter((arg) => arg.length > WORD_BYTES);
+    assert.equal(made.callCount(), longer.length, "strings");
+    const many = Array.from({ length: QUICK_ARGUMENTS + 1 }, () => "1");
+    assert.deepEqual(parse([bytes(request(...many))]), [many]);
+    assert.equal(lines.callCount(), many.length + 1);
+  });
 
 test("RespParser.next() takes any number of spaces around the words of a line", () => {
   for (const line of ["SET k v", " SET k v", "SET  k   v", "SET k v ", "  SET k  v  "]) {

@@ -259,6 +259,8 @@ test("KEYS matches globs as Redis does and a pattern bomb costs pattern times te
     ["\x00*", "\x00\xff", true],
     ["\\*b", "*b", true],
     ["\\*b", "*", false],
+    ["\\**", "*ab", true],
+    ["\\**", "ab", false],
     ["[\\]-]b", "-b", true],
     ["[^a]b", "cb", true],
     ["[a-c]d", "bd", true],
@@ -294,7 +296,10 @@ test("KEYS matches globs as Redis does and a pattern bomb costs pattern times te
     `a*${"\\a".repeat(513)}*`,
     `a[${"a".repeat(1024)}]`,
     `a[^]${"[a".repeat(1000)}`,
+    // A star in a class begins nothing.
+    `a[\\]${"b".repeat(30)}*${"a".repeat(1000)}]`,
   ];
+  assert.deepEqual(found(`[^-]${"b".repeat(30)}*${"a".repeat(1000)}]`), []);
   for (const pattern of costly) {
     assert.match(
       (ask("KEYS", pattern) as Refusal).text,
