@@ -21,6 +21,7 @@ import {
   type StoreServer,
 } from "#store";
 import { encodeCommand } from "../src/store/log/text.ts";
+import { Backlog } from "../src/store/replication/backlog.ts";
 import { contents } from "./15-store.support.ts";
 
 const PORT = 6479;
@@ -990,3 +991,37 @@ function heal(world: SimWorld): void {
   world.release("p", "r");
   world.release("r", "p");
 }
+
+test("a backlog gives back what it keeps, from any byte on, and drops whole blocks only", () => {
+  const block = 64 * 1024;
+  const all = Buffer.from(Array.from({ length: 5 * block }, (_, i) => i * 7 + (i >> 8)));
+  const backlog = new Backlog();
+  let end = 0;
+  for (const size of [1, block - 2, 1, 1, 2 * block + 5, 100]) {
+    backlog.append(all.subarray(end, (end += size)));
+  }
+  const check = (start: number): void => {
+    assert.deepEqual([backlog.start, backlog.end], [start, end]);
+    for (const from of [start, start + 1, start + block - 1, 3 * block - 1, 3 * block, end - 1]) {
+      const inBlock = Math.min(block - (from % block), end - from);
+      assert.deepEqual(backlog.read(from), all.subarray(from, from + inBlock), `from ${from}`);
+    }
+    assert.deepEqual(backlog.read(end), Buffer.alloc(0));
+    for (const wrong of [start - 1, end + 1, end - 0.5]) {
+      assert.equal(backlog.has(wrong), false);
+      assert.equal(backlog.read(wrong), undefined);
+    }
+  };
+  check(0);
+  backlog.trim(end);
+  backlog.trim(end - block + 1);
+  check(0);
+  backlog.trim(end - block);
+  check(block);
+  backlog.trim(end);
+  check(block);
+  backlog.trim(block);
+  check(2 * block);
+  backlog.append(all.subarray(end, (end += block)));
+  check(2 * block);
+});
