@@ -79,6 +79,7 @@ test("strings: the rest of the family", () => play(`
   MSET a 1 b => '-ERR wrong number of arguments for 'mset' command'
   MSETNX b 9 c 9 => 0
   MSETNX c 3 d 4 => 1
+  MSETNX fresh a fresher b => 1
   MGET a c nosuch => [ '1', '3', null ]
   SADD set m
   MGET set a => [ null, '1' ]
@@ -88,6 +89,9 @@ test("strings: the rest of the family", () => play(`
   GETRANGE text -5 -1 => 'World'
   GETRANGE text 5 3 => ''
   GETRANGE text -1 -5 => ''
+  GETRANGE c -1 -2 => ''
+  GETRANGE c -2 -2 => '3'
+  GETRANGE text 0 -100 => 'H'
   GETRANGE text 0 9223372036854775807 => 'HelloWorld'
   SETRANGE text 5 ____ => 10
   GET text => 'Hello____d'

@@ -647,6 +647,26 @@ test("INFO says what the log of a new store is like", async () => {
   await world.settle(opened.close());
 });
 
+test("REPLICAOF takes a host and a port, or NO ONE", async () => {
+  const { world, open } = room();
+  const opened = await open();
+  const { store } = opened;
+  const ask = asker(store);
+  for (const [host, port, answer, role] of [
+    ["h", "65535", "OK", "replica"], ["no", "ONE", "OK", "primary"],
+    ["no", "1", "OK", "replica"], ["No", "oNe", "OK", "primary"],
+    ["h", "65536", "ERR Invalid master port", "primary"],
+    ["h", "one", "ERR Invalid master port", "primary"],
+    ["no", "two", "ERR Invalid master port", "primary"],
+    ["h", "01", "ERR Invalid master port", "primary"],
+  ] as const) {
+    const reply = ask("REPLICAOF", host, port);
+    const found = [reply instanceof Refusal ? reply.text : reply, store.role];
+    assert.deepEqual(found, [answer, role], `${host} ${port}`);
+  }
+  await world.settle(opened.close());
+});
+
 test("BGREWRITEAOF keeps the moment it began, while commands go on, and what " +
   "comes after it", async () => {
   for (let seed = 1; seed <= 3; seed++) {

@@ -10,6 +10,7 @@ import {
   memoryCeiling, openStore, parseMemory, ReplyBuffer, Refusal, type Reply, type Session, Engine,
 } from "#store";
 import { BigMap } from "../src/store/data/big-map.ts";
+import { batches } from "../src/store/data/dump.ts";
 import { List } from "../src/store/data/list.ts";
 import { fixture } from "./15-store.support.ts";
 
@@ -349,6 +350,36 @@ test("there are as many keys as may be, and not one more", () => {
   assert.deepEqual(ask("SET", "d", "v"), OOM);
   assert.equal(ask("DEL", "a"), 1);
   assert.equal(ask("SET", "d", "v"), "OK");
+});
+
+test("an empty store costs what its table does, also after FLUSHALL", () => {
+  const { ask, store } = fixture();
+  assert.equal(store.keys.bytes, 128 + 2 * 192);
+  ask("SADD", "s", "m");
+  ask("FLUSHALL");
+  assert.equal(store.keys.bytes, 128 + 2 * 192);
+});
+
+test("a transaction queues so many bytes: 24 an argument, and its own", () => {
+  const { ask } = fixture();
+  const most = 128 * MIB - (24 + "ECHO".length) - 24;
+  for (const [length, answer] of [[most, "QUEUED"], [most + 1, "ERR"], [most, "QUEUED"]] as const) {
+    assert.equal(ask("MULTI"), "OK");
+    const found = ask("ECHO", "x".repeat(length));
+    assert.equal(found instanceof Refusal ? found.text.slice(0, 3) : found, answer);
+    assert.equal(ask("DISCARD"), "OK");
+  }
+});
+
+test("a batch ends with the pair that makes it a mebibyte", () => {
+  const sizes = (...lengths: number[]): number[][] =>
+    [...batches(["h"], lengths.map((length) => "x".repeat(length)))]
+      .map(([, ...items]) => items.map(({ length }) => length));
+  assert.deepEqual(sizes(MIB - 1, 1, 1), [[MIB - 1, 1], [1]]);
+  assert.deepEqual(sizes(MIB - 2, 1, 1, 1, MIB - 1, 1), [[MIB - 2, 1, 1, 1], [MIB - 1, 1]]);
+  assert.deepEqual(sizes(MIB - 2, 1), [[MIB - 2, 1]]);
+  assert.deepEqual(sizes(MIB - 1, 1, MIB - 2, 1, 1), [[MIB - 1, 1], [MIB - 2, 1, 1]]);
+  assert.deepEqual(sizes(MIB, 1), [[MIB, 1]]);
 });
 
 test("a value is dumped in commands of 64 elements, or of a mebibyte", () => {

@@ -255,6 +255,8 @@ test("a client that writes faster than the disk is slowed down, not refused, " +
   const { world, opened } = all;
   world.disk("s").slowSync([200, 200]);
   const [writer, reader, transaction] = [await all.dial(), await all.dial(), await all.dial()];
+  const queued = await all.dial();
+  await queued.ask(request("MULTI") + request("GET", "a0") + request("SET", "queued", "1"));
   writer.socket.write(Buffer.from(pieces("a") + request("INCR", "n") + request("GET", "n")));
   while (opened.caughtUp() === undefined) await world.run(world.now + 1);
   // It is behind now: a write waits, a read does not; a refusal is for who has no connection.
@@ -271,11 +273,13 @@ test("a client that writes faster than the disk is slowed down, not refused, " +
   );
   await world.run(world.now + 10);
   assert.equal(opened.store.stats.commands, seen + 4, "STRLEN; MULTI, STRLEN, EXEC");
+  assert.equal(await queued.ask(request("EXEC")), "");
   assert.equal(opened.store.keys.has("late"), false);
   assert.equal(opened.store.keys.has("n"), false);
   await world.run(world.now + 20_000);
   assert.equal(writer.text, `${"+OK\r\n".repeat(PIECES)}:1\r\n$1\r\n1\r\n`);
   assert.equal(reader.text, `:${PIECE_BYTES}\r\n+OK\r\n+PONG\r\n`);
+  assert.ok(queued.text.endsWith("\r\n+OK\r\n"), "an EXEC that writes waits, and is done");
   assert.equal(transaction.text, `+OK\r\n+QUEUED\r\n*1\r\n:${PIECE_BYTES}\r\n`);
   await all.close();
 });

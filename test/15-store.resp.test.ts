@@ -92,7 +92,46 @@ test("RespParser.next() yields the same commands when chunks wait to be read", (
   }
 });
 
+test("RespParser.next() reads digits only as a number", () => {
+  const few = "$1\r\na\r\n";
+  for (const [text, error] of [
+    [`*1/\r\n${few.repeat(9)}`, "invalid multibulk length"],
+    [`*1:\r\n${few.repeat(20)}`, "invalid multibulk length"],
+    [`*:\r\n${few.repeat(10)}`, "invalid multibulk length"],
+    [`*1\r\n$1/\r\n${"a".repeat(9)}\r\n`, "invalid bulk length"],
+    [`*1\r\n$1:\r\n${"a".repeat(20)}\r\n`, "invalid bulk length"],
+    [`*1\r\n$:\r\n${"a".repeat(10)}\r\n`, "invalid bulk length"],
+    ["*1\r\n$0/\r\n\r\n", "invalid bulk length"],
+  ] as const) {
+    assert.deepEqual(parse([bytes(text)]), [error], JSON.stringify(text));
+  }
+});
+
+test("RespParser says whether it is inside a command, and what it holds of it", () => {
+  const parser = new RespParser();
+  const cost = 24;
+  const held = (text: string): [boolean, number] => {
+    parser.push(bytes(text));
+    while (parser.next() !== undefined);
+    return [parser.isInside, parser.heldBytes];
+  };
+  assert.deepEqual([parser.isInside, parser.heldBytes], [false, 0]);
+  assert.deepEqual(held("*2\r\n"), [true, 0]);
+  assert.deepEqual(held("$3\r\n"), [true, cost]);
+  assert.deepEqual(held("abc\r\n"), [true, cost + 3]);
+  assert.deepEqual(held("$5\r\n"), [true, 2 * cost + 3]);
+  assert.deepEqual(held("hello\r\n"), [false, 0]);
+  assert.equal(held("*")[0], true);
+  assert.deepEqual(held("1\r\n"), [true, 0]);
+  assert.deepEqual(held("$0\r\n\r\n*1\r\n$1\r\na\r\n"), [false, 0]);
+  assert.equal(held("PI")[0], true);
+  assert.deepEqual(held("NG\r\n"), [false, 0]);
+});
+
 test("RespParser.next() never takes one short argument for another", () => {
+  // These two have the same place among the words.
+  const pair = ["1b", "qb", "1b"];
+  assert.deepEqual(parse([bytes(request(...pair))]), [pair]);
   const seed = 24;
   const random = seededRandom(seed);
   const letters = ["", "a", "b", "\x00", "\xff", "key:", "key;", "0"];
@@ -511,6 +550,7 @@ test("RespWriter keeps nothing of an answer that its reader will not be sent, bu
   assert.equal(out.size, 30_000 * 3009);
   assert.ok(process.memoryUsage().arrayBuffers - before < 32 * 1024 * 1024, "90 MB were kept");
   assert.equal(out.take().length, 0);
+  assert.equal(out.size, 0);
   out.ok();
   assert.equal(out.take().toString(), "+OK\r\n");
 });

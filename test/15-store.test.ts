@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { seededRandom } from "#host";
 import {
   MAX_BEHIND_BYTES, MAX_GATEWAY_BYTES, MAX_GATEWAY_CALLS, MAX_REPLY_DEPTH, MAX_STRING_BYTES,
-  memoryCeiling, Refusal,
+  memoryCeiling, Refusal, ReplyBuffer, RespWriter,
 } from "#store";
 import * as client from "../src/store/client/options.ts";
 import { REDIS_PORT } from "../src/store/client/url.ts";
@@ -432,6 +432,15 @@ test("Store.load() of what was propagated rebuilds the same keyspace", () => {
     for (const argv of store.dump()) dumped.store.load(argv);
     assert.deepEqual(contents(dumped.store), contents(store), `seed ${seed}, dump`);
   }
+});
+
+test("a store begins as a primary, an answer in RESP2; who listens twice counts twice", () => {
+  const { ask, store } = fixture();
+  assert.equal(store.role, "primary");
+  assert.deepEqual([new ReplyBuffer().protocol, new RespWriter().protocol], [2, 2]);
+  ask("SUBSCRIBE", "news");
+  ask("PSUBSCRIBE", "n*");
+  assert.equal(store.counts().channels, 2);
 });
 
 test("the limits and delays of the store are what this table says: none changes by a slip", () => {

@@ -12,6 +12,17 @@ test("BLPOP takes at once what is there, from the first of its keys that has som
   assert.deepEqual(groups.slice(1), [[["lpop", "b"]], [["rpop", "b"]]]);
 });
 
+test("a wait of a millisecond, or of a part of one, ends after a millisecond", async () => {
+  for (const seconds of ["0.001", "0.0001"]) {
+    const { store, session, time, heard } = fixture();
+    store.execute(session, ["BLPOP", "l", seconds]);
+    await time.run(0.5);
+    assert.deepEqual(heard(), []);
+    await time.run(1);
+    assert.deepEqual(heard(), [null]);
+  }
+});
+
 test("BLPOP waits, and who came first is served first", () => {
   const { store, client, groups } = fixture();
   const [first, second, third, pusher] = [client(), client(), client(), client()];
