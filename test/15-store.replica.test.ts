@@ -579,8 +579,11 @@ test("both ends notice a line that is silent", async () => {
   assert.ok(lag() <= 1, `it says something once a second: ${lag()} s ago`);
   world.hold("p", "r");
   world.hold("r", "p");
-  await world.run(world.now + 30_000);
-  assert.ok(lag() >= 29 && lag() <= 31, `it has said nothing for ${lag()} s`);
+  for (let i = 0; i < 4000 && lag() < 2; i++) await world.run(world.now + 1);
+  await world.run(world.now + 27_999);
+  assert.equal(lag(), 29, "to the millisecond");
+  await world.run(world.now + 1);
+  assert.equal(lag(), 30);
   await world.run(world.now + 28_000);
   assert.equal(replica.info("master_link_status"), "up", "a minute is as long as in Redis");
   assert.equal(primary.info("connected_slaves"), "1");
@@ -1024,4 +1027,44 @@ test("a backlog gives back what it keeps, from any byte on, and drops whole bloc
   check(2 * block);
   backlog.append(all.subarray(end, (end += block)));
   check(2 * block);
+});
+
+test("INFO and ROLE say of both ends what they are, to the letter", async () => {
+  const world = new SimWorld({ seed: 1 });
+  const primary = await node(world, "p");
+  const told = (of: Node): string[] =>
+    String(of.ask("INFO", "replication")).trim().split("\r\n").slice(1);
+  const [id] = /[0-9a-f]{40}/.exec(String(primary.ask("INFO", "replication")))!;
+  const backlog = (active: number, size: number, full: number): string[] => [
+    `repl_backlog_active:${active}`, "repl_backlog_size:16777216",
+    "repl_backlog_first_byte_offset:0", `repl_backlog_histlen:${size}`, `sync_full:${full}`,
+    "sync_partial_ok:0",
+  ];
+  assert.deepEqual(told(primary), [
+    "role:master", "connected_slaves:0", `master_replid:${id}`, "master_repl_offset:0",
+    ...backlog(0, 0, 0),
+  ]);
+  assert.deepEqual(primary.ask("ROLE"), ["master", 0, []]);
+  const replica = await node(world, "r", FOLLOW);
+  assert.deepEqual((replica.ask("ROLE") as Reply[]).slice(0, 4), ["slave", "p", PORT, "connecting"]);
+  await converge(world, primary, replica);
+  const [, offset, [address]] = primary.ask("ROLE") as [string, number, string[][]];
+  assert.ok(offset > 0);
+  const [, port] = address!;
+  assert.deepEqual(address, ["r", port, "0"]);
+  assert.match(port!, /^4\d{4}$/);
+  assert.deepEqual(told(primary), [
+    "role:master", "connected_slaves:1",
+    `slave0:ip=r,port=${port},state=online,offset=0,lag=0`,
+    `master_replid:${id}`, `master_repl_offset:${offset}`, ...backlog(1, offset, 1),
+  ]);
+  assert.deepEqual(told(replica), [
+    "role:slave", "connected_slaves:0", "master_host:p", `master_port:${PORT}`,
+    "master_link_status:up", "master_sync_in_progress:0", `slave_repl_offset:${offset}`,
+    "slave_read_only:1", `master_replid:${id}`, `master_repl_offset:${offset}`, ...backlog(0, 0, 0),
+  ]);
+  await world.run(world.now + 2000);
+  assert.deepEqual(primary.ask("ROLE"), ["master", offset, [["r", port, String(offset)]]]);
+  await replica.over();
+  await primary.over();
 });
