@@ -30,6 +30,7 @@ import {
   type StoreServer,
   type StoreServerOptions,
 } from "#store";
+import { StoreConnection } from "../src/store/server/connection.ts";
 import "./leaks.support.ts";
 
 const bytes = (latin1: string): Buffer => Buffer.from(latin1, "latin1");
@@ -1021,4 +1022,89 @@ test("redis-benchmark " +
   for (const name of ["PING_INLINE", "PING_MBULK", "SET", "GET", "INCR", "LPUSH", "SADD", "MSET"]) {
     assert.match(out, new RegExp(`${name}.*requests per second`));
   }
+});
+
+/** A connection whose socket, clock and log are in the test's hands. */
+function bare() {
+  const state = {
+    ms: 0, takes: true, paused: false, behind: undefined as Promise<void> | undefined,
+    text: "", accounted: 0, later: 0, handlers: undefined as SocketHandlers | undefined,
+  };
+  const clock = { monotonic: () => state.ms, wall: () => state.ms };
+  const store = new Engine({ host: { ...nodeHost(), clock } });
+  const socket = {
+    remote: "client", pendingBytes: 0,
+    handle: (handlers: SocketHandlers) => (state.handlers = handlers),
+    write: (piece: Uint8Array) => {
+      state.text += Buffer.from(piece).toString("latin1");
+      return state.takes;
+    },
+    writeLent: () => true,
+    pause: () => (state.paused = true), resume: () => (state.paused = false),
+    end: () => {}, destroy: () => {}, reset: () => {},
+  };
+  const connection = new StoreConnection(socket, {
+    host: { ...nodeHost(), clock }, address: "server", store, commits: true,
+    flushLater: () => state.later++, caughtUp: () => state.behind, gone: () => {},
+    account: (change) => (state.accounted += change),
+  });
+  const send = (...commands: string[][]): void =>
+    state.handlers!.onData(bytes(commands.map((argv) => request(...argv)).join("")));
+  return { state, store, connection, send };
+}
+
+test("StoreConnection counts what it holds for its client, to the byte", async () => {
+  const { state, connection, send } = bare();
+  const counted = (): number[] => [connection.owedBytes, connection.heldBytes];
+  assert.deepEqual(counted(), [0, 0]);
+  state.behind = new Promise((resolve) => setImmediate(resolve));
+  send(["SET", "k", "value"]);
+  assert.deepEqual(counted(), [0, "SETkvalue".length]);
+  assert.equal(state.paused, true);
+  const { behind } = state;
+  state.behind = undefined;
+  await behind;
+  assert.deepEqual([state.paused, ...counted()], [false, 5, 5]);
+  const [first, second] = [connection.hold(), connection.hold()];
+  assert.deepEqual(counted(), [5, 5]);
+  send(["GET", "k"]);
+  const third = connection.hold();
+  const size = "$5\r\nvalue\r\n".length;
+  assert.deepEqual(counted(), [5 + size, 5 + size]);
+  state.takes = false;
+  for (const held of [first, second]) connection.release(held);
+  assert.deepEqual([state.text, ...counted()], ["+OK\r\n", size, size]);
+  connection.release(third);
+  assert.deepEqual(counted(), [size + 96, size + 96]);
+  state.takes = true;
+  state.handlers!.onDrain!();
+  assert.deepEqual([state.text, ...counted()], ["+OK\r\n$5\r\nvalue\r\n", 0, 0]);
+  connection.destroy();
+});
+
+test("StoreConnection is no account's business below 16 KiB", () => {
+  for (const [length, accounted] of [[16 * 1024 - 1, 0], [16 * 1024, 16 * 1024]] as const) {
+    const { state, connection, send } = bare();
+    state.behind = new Promise(() => {});
+    send(["SET", "k", "v".repeat(length - 4)]);
+    assert.equal(state.accounted, accounted);
+    connection.destroy();
+    assert.equal(state.accounted, 0);
+  }
+});
+
+test("StoreConnection looks at the clock at every fourth command, for 10 ms", () => {
+  const { state, store, connection, send } = bare();
+  store.info.set("Server", () => {
+    state.ms += 5;
+    return {};
+  });
+  const pings = (count: number): string[][] => Array.from({ length: count }, () => ["PING"]);
+  const info = ["INFO", "server"];
+  // 5 ms are over at the first looks, 10 at the fourth.
+  send(info, ...pings(12), info, ...pings(20));
+  assert.deepEqual([store.stats.commands, state.later], [16, 2]);
+  connection.flush();
+  assert.equal(store.stats.commands, 14 + 20, "no turn is too short for all that has come");
+  connection.destroy();
 });
