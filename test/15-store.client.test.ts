@@ -252,7 +252,8 @@ test("parseStoreUrl() says what is wrong with a scheme, and with a database", ()
     ["redis://db/10", "the database is 10; there is only 0"],
   ] as const) {
     const message = `Cannot read store URL: ${why}`;
-    assert.throws(() => parseStoreUrl(text), { name: "StoreUrlError", message });
+    const error = { name: "StoreUrlError", code: "BAD_URL", message };
+    assert.throws(() => parseStoreUrl(text), error);
   }
 });
 
@@ -709,6 +710,20 @@ test("StoreClient arms no timer while it is idle", async () => {
   await world.run();
 });
 
+test("StoreClient asks once when the store says who may not come in", async () => {
+  for (const code of ["WRONGPASS", "NOAUTH", "NOPERM", "NOPROTO", "LOADING"]) {
+    const { world, seen } = await scripted(([name]) =>
+      name === "HELLO" ? `-${code} no\r\n` : "");
+    const client = new StoreClient({ host: world.host("c"), url: "redis://s", patienceMs: 1000 });
+    const isFinal = code !== "LOADING";
+    const told = { code: isFinal ? code : "UNREACHABLE" };
+    await assert.rejects(world.settle(client.call("PING")), told);
+    assert.equal(seen.length === 1, isFinal, code);
+    client.close();
+    await world.run();
+  }
+});
+
 test("StoreClient bounds what is pending, and refuses what cannot share a connection", async () => {
   const { world, connect } = await scripted(() => undefined, { maxPendingCalls: 10 });
   const client = await world.settle(connect());
@@ -723,7 +738,8 @@ test("StoreClient bounds what is pending, and refuses what cannot share a connec
     "what was answered is not among it",
   );
   for (const [name, ...rest] of [
-    ["SUBSCRIBE", "x"],
+    ["SUBSCRIBE", "x"], ["UNSUBSCRIBE"], ["PSUBSCRIBE", "x"], ["PUNSUBSCRIBE"],
+    ["SSUBSCRIBE", "x"], ["SUNSUBSCRIBE"], ["SYNC"], ["PSYNC", "?", "-1"],
     ["monitor"],
     ["HELLO", "3"],
     ["quit"],

@@ -26,6 +26,7 @@ import { RpcConnection, RpcError } from "#rpc";
 import { connect, type Client } from "#sdk";
 import { SimWorld } from "#simhost";
 import {
+  MAX_GATEWAY_BYTES,
   MAX_GATEWAY_CALLS,
   openGateway,
   openStore,
@@ -453,6 +454,8 @@ test("openGateway() passes every kind of reply on", async (t) => {
     [":42\r\n", 42],
     [":9223372036854775807\r\n", 2n ** 63n - 1n],
     [":-9223372036854775808\r\n", -(2n ** 63n)],
+    ["(9223372036854775808\r\n", Buffer.from("9223372036854775808")],
+    ["(-9223372036854775809\r\n", Buffer.from("-9223372036854775809")],
     ["(123456789012345678901234567890\r\n", Buffer.from("123456789012345678901234567890")],
     [",1.5\r\n", 1.5],
     [",-inf\r\n", -Infinity],
@@ -495,7 +498,7 @@ test("openGateway() does not read a reply of any size: it says so, and goes on w
   assert.ok(
     storeError(
       "LOST",
-      /became of KEYS: it was sent, then Cannot read reply: it exceeds \d+ bytes/,
+      /became of KEYS: it was sent, then Cannot read reply: it exceeds 67109888 bytes/,
     )(read(await gateway.call(args("KEYS", "*")))),
   );
   assert.equal(read(await gateway.call(args("GET", "k"))), "next");
@@ -534,6 +537,28 @@ test("openGateway(): close() answers at once what waits for a connection", async
   gateway.close();
   assert.ok(storeError("CLOSED")(read(await world.settle(answer))));
   assert.equal(world.now, 50);
+  await world.run();
+});
+
+test("openGateway() takes so many bytes at once, and not one more", async () => {
+  const world = new SimWorld({ seed: 1 });
+  world.host("s"); // where nobody listens
+  const gateway = openGateway({ host: world.host("c"), url: "redis://s", patienceMs: 20 });
+  const most = Buffer.alloc(MAX_GATEWAY_BYTES - "GET".length - "GETk1".length);
+  const refusal = async (...words: Buffer[]): Promise<string> =>
+    (read(await gateway.call(words)) as StoreError).message;
+  const much = await refusal(...args("GET"), Buffer.alloc(MAX_GATEWAY_BYTES - 2));
+  assert.equal(much, "LIMIT Cannot call GET: 0 calls (0 bytes) are pending");
+  const under = [gateway.call([...args("GET"), most]), gateway.call(args("GET", "k1"))];
+  const more = await refusal(...args("GET"));
+  assert.equal(more, `LIMIT Cannot call GET: 2 calls (${MAX_GATEWAY_BYTES} bytes) are pending`);
+  await world.settle(Promise.all(under));
+  const unreachable = await world.settle(gateway.call([...args("GET"), most]));
+  assert.ok(storeError("UNREACHABLE")(read(unreachable)));
+  const name = `x\n\xff${"Y".repeat(70)}`;
+  const strange = await refusal(Buffer.from(name, "latin1"));
+  assert.ok(strange.startsWith(`REFUSED Cannot call X??${"Y".repeat(61)} through the`), strange);
+  gateway.close();
   await world.run();
 });
 

@@ -26,6 +26,8 @@ import {
   type Reply,
 } from "#store";
 import { StoreLog } from "../src/store/log/aof.ts";
+import { ChunkQueue } from "../src/store/log/chunk-queue.ts";
+import { Replay } from "../src/store/log/replay.ts";
 import {
   encodeCommand, encodedBytes, encodeGroup, encodePieces, TextBuffer,
 } from "../src/store/log/text.ts";
@@ -386,7 +388,7 @@ test("openStore() refuses records that are not a store's", async () => {
     await world.settle(log.close());
     await assert.rejects(
       open(),
-      (error) => error instanceof StoreLogError && /^Cannot replay record 1/.test(error.message),
+      { name: "StoreLogError", code: "BAD_RECORD", message: /^Cannot replay record 1/ },
       text,
     );
     // The folder is free again, and what was there is there.
@@ -1012,6 +1014,52 @@ test("a rewrite covers the changes of its first turn: none is replayed twice", a
   const again = await open();
   assert.equal(asker(again.store)("GET", "n"), "1");
   await world.settle(again.close());
+});
+
+test("dumpResp() reads again, five times, while files of the log come and go", async (t) => {
+  const { openLog } = await import("#log");
+  const { world, host } = room();
+  const log = await world.settle(openLog({ host, dir: `${DIR}/log` }));
+  log.append(Buffer.from("no record of a store"));
+  await world.settle(log.close());
+  const list = host.storage.list.bind(host.storage);
+  for (const [changes, reads] of [[false, 1], [true, 6]] as const) {
+    let listed = 0;
+    t.mock.method(host.storage, "list", async (path: string) =>
+      [...(await list(path)), ...(changes ? [`new${listed++}`] : [])]);
+    const { mock } = t.mock.method(Replay.prototype, "read");
+    await assert.rejects(world.settle(dump(host, DIR)), StoreLogError);
+    assert.equal(mock.callCount(), reads);
+    t.mock.restoreAll();
+  }
+});
+
+test("a queue of chunks hands out what it has, ends as it was ended first, and says when " +
+  "there is room", async () => {
+  const mib = Buffer.alloc(1024 * 1024);
+  const all = async (queue: ChunkQueue): Promise<number> => {
+    let bytes = 0;
+    for await (const chunk of queue) bytes += chunk.length;
+    return bytes;
+  };
+  let room = 0;
+  const queue = new ChunkQueue(() => room++);
+  assert.deepEqual([queue.bytes, queue.isFull], [0, false]);
+  for (let i = 1; i <= 3; i++) queue.push(mib);
+  queue.push(mib.subarray(1));
+  assert.equal(queue.isFull, false);
+  queue.push(mib.subarray(0, 1));
+  queue.push(mib);
+  assert.deepEqual([queue.isFull, queue.bytes], [true, 5 * mib.length]);
+  queue.end();
+  queue.end(new Error("too late"));
+  assert.equal(await all(queue), 5 * mib.length);
+  assert.deepEqual([queue.bytes, room], [0, 1]);
+  const failed = new ChunkQueue(() => room++);
+  failed.push(mib);
+  failed.end(new Error("on the way"));
+  await assert.rejects(all(failed), /on the way/);
+  assert.equal(room, 1);
 });
 
 test("a store without a log says so", async () => {

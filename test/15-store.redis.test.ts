@@ -688,6 +688,20 @@ test("COMMAND says of every command what redis-server says", only, async () => {
   });
 });
 
+test("a subcommand takes as many arguments as redis-server's", only, async () => {
+  const members = [
+    "CLIENT ID", "CLIENT GETNAME", "CLIENT SETNAME", "CLIENT SETINFO", "CLIENT INFO",
+    "CLIENT NO-EVICT", "CLIENT NO-TOUCH", "CLIENT HELP", "CONFIG GET", "CONFIG RESETSTAT",
+    "CONFIG HELP", "PUBSUB NUMSUB", "PUBSUB NUMPAT", "PUBSUB HELP", "COMMAND COUNT",
+    "COMMAND INFO", "COMMAND HELP",
+  ];
+  const commands = members.flatMap((member) =>
+    ["", " on", " on on", " on on on"].map((more) => `${member}${more}`.split(" ")));
+  const refused = (answers: readonly Shape[]): unknown[] =>
+    answers.map((answer, i) => [commands[i], /^-ERR wrong number/.test(String(answer))]);
+  assert.deepEqual(refused(askTitan(commands)), refused(await askRedis(commands)));
+});
+
 test("KEYS finds by any pattern what redis-server finds", only, async () => {
   const random = seededRandom(15);
   const word = (letters: string, most: number): string =>

@@ -23,6 +23,28 @@ test("a wait of a millisecond, or of a part of one, ends after a millisecond", a
   }
 });
 
+test("a subscriber may go on, ping and leave; MULTI ends with EXEC, DISCARD, QUIT, RESET", () => {
+  const { client } = fixture();
+  for (const [argv, isAllowed] of [
+    ["PING", true], ["SUBSCRIBE c", true], ["UNSUBSCRIBE c", true], ["PSUBSCRIBE c", true],
+    ["PUNSUBSCRIBE c", true], ["QUIT", true], ["RESET", true], ["GET k", false],
+    ["MULTI", false],
+  ] as const) {
+    const { ask } = client();
+    ask("SUBSCRIBE", "news");
+    assert.equal(!(ask(...argv.split(" ")) instanceof Refusal), isAllowed, argv);
+  }
+  for (const [argv, answer] of [
+    ["EXEC", []], ["DISCARD", "OK"], ["QUIT", "OK"], ["RESET", "RESET"], ["PING", "QUEUED"],
+    ["MULTI", new Refusal("ERR MULTI calls can not be nested")],
+    ["WATCH k", new Refusal("ERR WATCH inside MULTI is not allowed")],
+  ] as const) {
+    const { ask } = client();
+    assert.equal(ask("MULTI"), "OK");
+    assert.deepEqual(ask(...argv.split(" ")), answer, argv);
+  }
+});
+
 test("BLPOP waits, and who came first is served first", () => {
   const { store, client, groups } = fixture();
   const [first, second, third, pusher] = [client(), client(), client(), client()];
