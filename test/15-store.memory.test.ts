@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { seededRandom } from "#host";
+import { nodeHost, seededRandom } from "#host";
 import { SimWorld } from "#simhost";
 import {
   memoryCeiling, openStore, parseMemory, ReplyBuffer, Refusal, type Reply, type Session, Engine,
@@ -12,7 +12,7 @@ import {
 import { BigMap } from "../src/store/data/big-map.ts";
 import { batches } from "../src/store/data/dump.ts";
 import { List } from "../src/store/data/list.ts";
-import { fixture } from "./15-store.support.ts";
+import { fixture, held } from "./15-store.support.ts";
 
 const OOM = new Refusal("OOM command not allowed when used memory > 'maxmemory'.");
 const MIB = 1024 * 1024;
@@ -380,6 +380,38 @@ test("a batch ends with the pair that makes it a mebibyte", () => {
   assert.deepEqual(sizes(MIB - 2, 1), [[MIB - 2, 1]]);
   assert.deepEqual(sizes(MIB - 1, 1, MIB - 2, 1, 1), [[MIB - 1, 1], [MIB - 2, 1, 1]]);
   assert.deepEqual(sizes(MIB, 1), [[MIB, 1]]);
+});
+
+test("a value of many appends is as large as its bytes", () => {
+  const store = new Engine({ host: nodeHost() });
+  const out = new ReplyBuffer();
+  const session = store.session({ out });
+  const append = (times: number): void => {
+    for (let i = 0; i < times; i++) store.execute(session, ["APPEND", "log", "x"]);
+    assert.equal(out.take().length, times);
+  };
+  append(10_000);
+  const before = held();
+  for (let round = 0; round < 20; round++) append(5000);
+  assert.ok(held() - before < 1_000_000, `${held() - before} bytes more for 100,000`);
+  store.close();
+});
+
+test("a list that has become short gives its room back, whatever took the elements", () => {
+  for (const [what, take] of [
+    ["popLeft", (list: List) => list.popLeft()],
+    ["popRight", (list: List) => list.popRight()],
+    ["remove", (list: List) => list.remove([...Array(list.size - 2).keys()])],
+  ] as const) {
+    const before = held();
+    const list = new List();
+    for (let i = 0; i < 300_000; i++) list.pushRight("x");
+    const full = held() - before;
+    while (list.size > 2) take(list);
+    const left = held() - before;
+    assert.ok(full > 4_000_000 && left < 500_000, `${what}: ${full} bytes, and then ${left}`);
+    assert.equal(list.size, 2);
+  }
 });
 
 test("a value is dumped in commands of 64 elements, or of a mebibyte", () => {

@@ -1,8 +1,6 @@
 /** RESP on its own: every cut, every lie about a length, and noise. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { seededRandom, type Random } from "#host";
 import {
   MAX_ARGUMENTS,
@@ -16,6 +14,7 @@ import {
   RespWriter,
 } from "#store";
 import { RespInput } from "../src/store/resp/input.ts";
+import { held } from "./15-store.support.ts";
 
 /** As in resp.ts: how many arguments, and how long a word, are read the quick way. */
 const QUICK_ARGUMENTS = 1024;
@@ -392,15 +391,6 @@ test("every single flipped bit of a command gives commands, an error, or a wait 
   }
 });
 
-const collect = (() => {
-  setFlagsFromString("--expose-gc");
-  return runInNewContext("gc") as () => void;
-})();
-function held(): number {
-  collect();
-  const { heapUsed, arrayBuffers } = process.memoryUsage();
-  return heapUsed + arrayBuffers;
-}
 
 test("a promise of 64 MiB or of a million arguments costs nothing until it is kept", () => {
   const before = held();

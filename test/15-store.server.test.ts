@@ -792,6 +792,26 @@ test("afterCommit holds every answer of a turn until it resolves, once for all "
   await over();
 });
 
+test("when the disk is full, reads that waited for the log are answered, in order", async () => {
+  let tell: (full: boolean) => void = () => {};
+  let done: () => void = () => {};
+  const { dial, over } = await room({
+    whenFull: (listener) => (tell = listener),
+    afterCommit: () => new Promise((resolve) => (done = resolve)),
+  });
+  const [reader, both] = [await dial(), await dial()];
+  assert.equal(await reader.ask("GET k\r\n"), "");
+  assert.equal(await both.ask("GET k\r\n"), "");
+  assert.equal(await both.ask("SET k v\r\n"), "");
+  assert.equal(await both.ask("GET k\r\n"), "");
+  tell(false);
+  assert.deepEqual([await reader.ask(""), await both.ask("")], ["", ""]);
+  tell(true);
+  assert.deepEqual([await reader.ask(""), await both.ask("")], ["$-1\r\n", "$-1\r\n"]);
+  done();
+  await over();
+});
+
 test("afterCommit that has nothing to wait for delays nobody, and reads wait for the writes they " +
   "saw", async () => {
   let pending: (() => void) | undefined;

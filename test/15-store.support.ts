@@ -4,6 +4,8 @@
  */
 import assert from "node:assert/strict";
 import { afterEach } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { seededRandom, VirtualTime } from "#host";
 import { ReplyBuffer, Engine, type Reply, type Session, type StoreOptions } from "#store";
 
@@ -86,4 +88,17 @@ export function contents(store: Engine): string[] {
     );
   }
   return [...byKey.values()].sort();
+}
+
+let collect: (() => void) | undefined;
+
+/** The memory of this process, garbage not counted. */
+export function held(): number {
+  if (collect === undefined) {
+    setFlagsFromString("--expose-gc");
+    collect = runInNewContext("gc") as () => void;
+  }
+  collect();
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
 }
