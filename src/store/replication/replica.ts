@@ -66,10 +66,8 @@ export class ReplicaLink {
   readonly #redialer: Redialer;
   #state: "connect" | "connecting" | "sync" | "connected" = "connect";
   #known: { id: string; offset: number } | undefined;
-  /** Set while a copy comes in: the `known` that it will lead to. */
-  #copying: { id: string; offset: number } | undefined;
-  /** Brings back the data from before the copy. */
-  #restore: (() => void) | undefined;
+  /** Set while a copy comes in. `restore` brings back the data from before it. */
+  #copying: { known: { id: string; offset: number }; restore: () => void } | undefined;
   #socket: Socket | undefined;
   #parser = new RespParser();
   #groups = new GroupReader();
@@ -221,14 +219,13 @@ export class ReplicaLink {
     else for (const each of group) applied([each]);
   }
 
-  #beginCopy(copying: { id: string; offset: number }): void {
+  #beginCopy(known: { id: string; offset: number }): void {
     const { store, applied, snapshots } = this.#options;
     this.#abandonCopy();
     this.#known = undefined;
-    this.#copying = copying;
     store.role = "loading";
     snapshots.hold(true);
-    this.#restore = store.setAside();
+    this.#copying = { known, restore: store.setAside() };
     // These are words of the log itself: all that is applied from here on counts when the EXEC is
     // there.
     applied([["multi"]]);
@@ -239,9 +236,8 @@ export class ReplicaLink {
     if (this.#copying === undefined) throw new Error("unexpected titan.end");
     const { store, applied, snapshots } = this.#options;
     applied([["exec"]]);
-    this.#known = this.#copying;
+    this.#known = this.#copying.known;
     this.#copying = undefined;
-    this.#restore = undefined;
     this.#groupBytes = 0;
     snapshots.hold(false);
     store.role = "replica";
@@ -252,8 +248,9 @@ export class ReplicaLink {
   #abandonCopy(): void {
     if (this.#copying === undefined) return;
     const { store, applied, snapshots } = this.#options;
+    const { restore } = this.#copying;
     this.#copying = undefined;
-    this.#restore?.();
+    restore();
     // An empty group is MULTI, EXEC. A reader of the log begins anew at this second MULTI, and
     // forgets the commands behind the first.
     applied([]);
