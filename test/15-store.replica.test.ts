@@ -502,6 +502,7 @@ test("a primary that was a replica in between tells its new replicas that it liv
   const [primary, first] = [await node(world, "p"), await node(world, "q", FOLLOW)];
   await converge(world, primary, first);
   primary.ask("REPLICAOF", "nowhere", "1");
+  assert.equal(primary.info("connected_slaves"), "0", "a replica of a replica is let go");
   primary.ask("REPLICAOF", "NO", "ONE");
   await first.over();
   const replica = await node(world, "r", FOLLOW);
@@ -675,6 +676,55 @@ async function scriptedPrimary(
 const COPY = [["titan.full", "id", "0"], ["set", "a", "1"], ["titan.end"]]
   .map(encodeCommand)
   .join("");
+
+test("a replica gives a primary that has not answered yet a minute, and says what it waits " +
+  "for", async () => {
+  for (const [primaryPassword, first, state] of [
+    ["", "TITAN.SYNC", "sync"], ["secret", "AUTH", "connecting"],
+  ] as const) {
+    const world = new SimWorld({ seed: 9 });
+    await world.run(100_000);
+    const { asked } = await scriptedPrimary(world, []);
+    const replica = await node(world, "r", { ...FOLLOW, primaryPassword });
+    await world.run(world.now + 50_000);
+    assert.deepEqual(asked.map(([name]) => name), [first]);
+    assert.equal((replica.ask("ROLE") as Reply[])[3], state);
+    await until(world, "asked again", () => asked.length === 2);
+    assert.match(replica.info("master_link_trouble"), /the primary is silent/);
+    await replica.over();
+  }
+});
+
+test("a primary that is away is not called silent, however long it is away", async () => {
+  const world = new SimWorld({ seed: 9 });
+  const { sockets } = await scriptedPrimary(world, [COPY]);
+  const told: string[] = [];
+  const replica = await node(world, "r", {
+    ...FOLLOW, onLinkError: (_, trouble) => told.push(trouble ?? "up"),
+  });
+  await world.run(world.now + 10);
+  sockets[0]!.destroy();
+  world.crash("p");
+  world.host("p"); // where nobody listens now
+  await world.run(world.now + 130_000);
+  assert.equal(told[0], "up");
+  assert.ok(told.length > 1 && !told.some((each) => each.includes("silent")), told.join("; "));
+  await replica.over();
+});
+
+test("a replica forgets the half of a transaction that a cut has left", async () => {
+  const world = new SimWorld({ seed: 9 });
+  const half = [["multi"], ["set", "half", "1"]].map(encodeCommand).join("");
+  const rest = [["titan.continue", "id", "0"], ["set", "b", "2"]].map(encodeCommand).join("");
+  const { asked, sockets } = await scriptedPrimary(world, [COPY + half, rest]);
+  const replica = await node(world, "r", FOLLOW);
+  await world.run(world.now + 10);
+  sockets[0]!.destroy();
+  await until(world, "asked again", () => asked.length === 2);
+  await world.run(world.now + 10);
+  assert.deepEqual(replica.ask("MGET", "a", "half", "b"), ["1", null, "2"]);
+  await replica.over();
+});
 
 test("a replica tells what its primary said, quotes or not, and keeps what it knows", async () => {
   const world = new SimWorld({ seed: 9 });

@@ -153,7 +153,6 @@ export class ReplicaLink {
   /** Once a second: says how far we are, and drops a primary that is silent. */
   #watch(): void {
     const { host } = this.#options;
-    this.#timer?.cancel();
     this.#timer = host.timers.after(ACK_MS, () => {
       if (!this.#paused && host.clock.monotonic() - this.#heardAt >= REPLICATION_SILENCE_MS) {
         return this.#drop("the primary is silent");
