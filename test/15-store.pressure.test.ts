@@ -170,6 +170,22 @@ test("nobody waits for a disk that is full: a write is refused at once", async (
   await all.close();
 });
 
+test("who waits for room on a full disk is told when the disk fails", async () => {
+  const all = await room();
+  const { world, opened } = all;
+  const writer = await all.dial();
+  assert.equal(await writer.ask(request("SET", "k", "v", "PX", "1000")), "+OK\r\n");
+  await fill(all, writer);
+  await world.run(world.now + 1500);
+  assert.equal(opened.store.keys.has("k"), false, "a change that has no room");
+  const commit = Promise.resolve(opened.afterCommit());
+  commit.catch(() => {});
+  world.disk("s").fail("append", { code: "EIO" });
+  world.disk("s").limitBytes(undefined);
+  await assert.rejects(world.settle(commit), /EIO/);
+  await all.close();
+});
+
 test("a client that was waiting is not answered with what found no room on the disk", async () => {
   const all = await room();
   const [waiting, pusher] = [await all.dial(), await all.dial()];
