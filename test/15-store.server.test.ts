@@ -1048,7 +1048,8 @@ test("redis-benchmark " +
 function bare() {
   const state = {
     ms: 0, takes: true, paused: false, behind: undefined as Promise<void> | undefined,
-    text: "", accounted: 0, later: 0, handlers: undefined as SocketHandlers | undefined,
+    text: "", accounted: 0, later: 0, ended: 0, destroyed: 0,
+    handlers: undefined as SocketHandlers | undefined,
   };
   const clock = { monotonic: () => state.ms, wall: () => state.ms };
   const store = new Engine({ host: { ...nodeHost(), clock } });
@@ -1061,7 +1062,7 @@ function bare() {
     },
     writeLent: () => true,
     pause: () => (state.paused = true), resume: () => (state.paused = false),
-    end: () => {}, destroy: () => {}, reset: () => {},
+    end: () => state.ended++, destroy: () => state.destroyed++, reset: () => {},
   };
   const connection = new StoreConnection(socket, {
     host: { ...nodeHost(), clock }, address: "server", store, commits: true,
@@ -1127,4 +1128,47 @@ test("StoreConnection looks at the clock at every fourth command, for 10 ms", ()
   connection.flush();
   assert.equal(store.stats.commands, 14 + 20, "no turn is too short for all that has come");
   connection.destroy();
+});
+
+test("StoreConnection hands its socket over with its answers, and to nobody while some wait", () => {
+  const take = ["TITAN.SYNC", "?", "0"];
+  for (const [before, chunks, isTaken] of [
+    [[], [[take]], true],
+    [[], [[["PING"], take]], true],
+    [[["PING"]], [[take]], false],
+    [[], [[take, ["PING"]]], false],
+  ] as const) {
+    const { state, store, connection, send } = bare();
+    const heard: string[] = [];
+    store.services = {
+      ...store.services!,
+      sync: (session) => {
+        session.takeOver = () => ({
+          onData: (chunk) => heard.push(chunk.toString()),
+          onDrain: () => heard.push("drain"),
+          onClose: (error) => heard.push(`close ${error?.message}`),
+        });
+      },
+    };
+    const note = JSON.stringify([before, chunks]);
+    for (const argv of before) {
+      send([...argv]);
+      connection.hold();
+    }
+    for (const chunk of chunks) send(...chunk.map((argv) => [...argv]));
+    assert.equal(state.destroyed, isTaken ? 0 : 1, note);
+    if (!isTaken) continue;
+    assert.equal(state.text, "+PONG\r\n".repeat(chunks[0].length - 1), note);
+    const { handlers, text } = state;
+    handlers!.onData(bytes("anything"));
+    handlers!.onDrain!();
+    connection.flush();
+    assert.equal(connection.hold().bytes.length, 0);
+    handlers!.onEnd!();
+    assert.deepEqual([state.ended, state.destroyed, state.text], [1, 0, text]);
+    connection.end();
+    assert.equal(state.destroyed, 1);
+    handlers!.onClose(new Error("cut"));
+    assert.deepEqual(heard, ["anything", "drain", "close cut"]);
+  }
 });
