@@ -1130,7 +1130,7 @@ test("StoreConnection looks at the clock at every fourth command, for 10 ms", ()
   connection.destroy();
 });
 
-test("StoreConnection hands its socket over with its answers, and to nobody while some wait", () => {
+test("StoreConnection hands its socket over with its answers, to nobody while some wait", () => {
   const take = ["TITAN.SYNC", "?", "0"];
   for (const [before, chunks, isTaken] of [
     [[], [[take]], true],
@@ -1151,6 +1151,9 @@ test("StoreConnection hands its socket over with its answers, and to nobody whil
       },
     };
     const note = JSON.stringify([before, chunks]);
+    send(["HELLO", "3"], ["SUBSCRIBE", "c"]);
+    connection.flush();
+    state.text = "";
     for (const argv of before) {
       send([...argv]);
       connection.hold();
@@ -1160,10 +1163,13 @@ test("StoreConnection hands its socket over with its answers, and to nobody whil
     if (!isTaken) continue;
     assert.equal(state.text, "+PONG\r\n".repeat(chunks[0].length - 1), note);
     const { handlers, text } = state;
+    const { heldBytes } = connection;
     handlers!.onData(bytes("anything"));
+    assert.equal(connection.heldBytes, heldBytes);
     handlers!.onDrain!();
-    connection.flush();
+    store.subscriptions.publish("c", "a message for nobody");
     assert.equal(connection.hold().bytes.length, 0);
+    connection.flush();
     handlers!.onEnd!();
     assert.deepEqual([state.ended, state.destroyed, state.text], [1, 0, text]);
     connection.end();
