@@ -712,6 +712,22 @@ test("a primary that is away is not called silent, however long it is away", asy
   await replica.over();
 });
 
+test("a group that is too long for one piece is in the stream as a whole at once", async () => {
+  const world = new SimWorld({ seed: 1 });
+  const primary = await node(world, "p", { maxBehindBytes: 20_000 });
+  const replica = await node(world, "r", FOLLOW);
+  await converge(world, primary, replica);
+  const start = Number(primary.info("master_repl_offset"));
+  const group = [["multi"], ["set", "a", "v".repeat(20_000)], ["set", "b", "w"], ["exec"]];
+  for (const argv of group) primary.ask(...argv);
+  const size = group.map((argv) => encodeCommand(argv).length).reduce((a, b) => a + b);
+  assert.equal(Number(primary.info("master_repl_offset")) - start, size);
+  await world.run(world.now + 100);
+  await converge(world, primary, replica);
+  await replica.over();
+  await primary.over();
+});
+
 test("a replica forgets the half of a transaction that a cut has left", async () => {
   const world = new SimWorld({ seed: 9 });
   const half = [["multi"], ["set", "half", "1"]].map(encodeCommand).join("");
