@@ -117,7 +117,6 @@ export class ReplicaStream implements SnapshotSink {
     this.#socket.destroy();
     if (this.#closed) return;
     this.#closed = true;
-    this.#text = "";
     this.#context.gone(this);
   }
 
