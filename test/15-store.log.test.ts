@@ -616,6 +616,20 @@ test("writes go on when half of what may wait is on disk, and no sooner", async 
   }
 });
 
+test("a turn keeps back half of what may wait for the disk, and no more", async () => {
+  const argv = ["set", "k", "v".repeat(600)];
+  const { length } = encodeCommand(argv);
+  for (const [maxBehindBytes, isOut] of [[2 * length, true], [2 * length + 2, false]] as const) {
+    const { world, open, commit } = room();
+    const opened = await open({ maxBehindBytes });
+    const ask = asker(opened.store);
+    ask(...argv);
+    assert.equal(info(ask, "aof_buffer_length") !== "0", isOut);
+    await commit(opened);
+    await world.settle(opened.close());
+  }
+});
+
 test("a log is rewritten at twice its size after the last rewrite: not a byte before", async () => {
   for (const less of [1, 0]) {
     const { world, open, commit } = room();
