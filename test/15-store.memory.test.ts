@@ -7,26 +7,11 @@ import { test } from "node:test";
 import { nodeHost, seededRandom } from "#host";
 import { SimWorld } from "#simhost";
 import {
-  MAX_BEHIND_BYTES, MAX_GATEWAY_BYTES, MAX_GATEWAY_CALLS, MAX_REPLY_DEPTH, MAX_STRING_BYTES,
   memoryCeiling, openStore, parseMemory, ReplyBuffer, Refusal, type Reply, type Session, Engine,
 } from "#store";
-import * as client from "../src/store/client/options.ts";
-import { REDIS_PORT } from "../src/store/client/url.ts";
-import { MAX_PATTERN_BYTES } from "../src/store/commands/glob.ts";
 import { BigMap } from "../src/store/data/big-map.ts";
-import { MAP_ENTRIES } from "../src/store/data/big-map.ts";
 import { batches } from "../src/store/data/dump.ts";
-import { KEYS_PER_CYCLE } from "../src/store/data/expiry.ts";
 import { List } from "../src/store/data/list.ts";
-import * as cost from "../src/store/data/memory.ts";
-import { MAX_QUEUED_BYTES } from "../src/store/engine.ts";
-import { REWRITE_MIN_BYTES } from "../src/store/log/aof.ts";
-import { REPLICATION_SILENCE_MS } from "../src/store/replication/replica.ts";
-import { BACKLOG_BYTES, LAG_FACTOR } from "../src/store/replication/replication.ts";
-import { MAX_REPLY_BYTES } from "../src/store/resp/replies.ts";
-import * as resp from "../src/store/resp/resp.ts";
-import * as connection from "../src/store/server/connection.ts";
-import * as server from "../src/store/server/server.ts";
 import { fixture, held } from "./15-store.support.ts";
 
 const OOM = new Refusal("OOM command not allowed when used memory > 'maxmemory'.");
@@ -530,56 +515,4 @@ test("SRANDMEMBER draws different members, a few of many or most of them", () =>
     }
     assert.equal(seen.size, 64, `${wanted} at a time, all come up`);
   }
-});
-
-test("the limits and delays of the store are what this table says: none changes by a slip", () => {
-  const { MAX_BULK_BYTES, MAX_INLINE_BYTES, MAX_UNTRUSTED_BYTES } = resp;
-  assert.deepEqual(
-    [
-      resp.MAX_ARGUMENTS, MAX_BULK_BYTES, MAX_INLINE_BYTES, resp.MAX_COMMAND_BYTES,
-      resp.MAX_UNTRUSTED_ARGUMENTS, MAX_UNTRUSTED_BYTES,
-    ],
-    [MIB, 64 * MIB, 64 * KIB, 256 * MIB, 10, 16 * KIB],
-    "what a client may send",
-  );
-  assert.deepEqual(
-    [
-      MAX_STRING_BYTES, cost.MAX_ENTRIES, MAX_QUEUED_BYTES, MAX_PATTERN_BYTES, MAP_ENTRIES,
-      KEYS_PER_CYCLE, memoryCeiling(1000 * MIB),
-    ],
-    [64 * MIB, 33_554_432, 128 * MIB, 1024, 8_388_608, 500, 600 * MIB],
-    "what the data may be",
-  );
-  assert.deepEqual(
-    [
-      server.MAX_CLIENTS, server.MAX_CLIENTS_BYTES, connection.SOFT_OUTPUT_BYTES,
-      connection.HARD_OUTPUT_BYTES, connection.HARD_PUSH_BYTES, connection.MAX_AHEAD_BYTES,
-      connection.LINGER_MS,
-    ],
-    [10_000, 1024 * MIB, MIB, 256 * MIB, 32 * MIB, 16 * MIB, 2000],
-    "what a server holds for its clients",
-  );
-  assert.deepEqual(
-    [
-      client.MAX_PENDING_CALLS, client.MAX_PENDING_BYTES, client.PATIENCE_MS, client.SILENCE_MS,
-      MAX_GATEWAY_CALLS, MAX_GATEWAY_BYTES, MAX_REPLY_DEPTH, MAX_REPLY_BYTES, REDIS_PORT,
-    ],
-    [50_000, 256 * MIB, 10_000, 30_000, 10_240, 64 * MIB, 32, 256 * MIB, 6379],
-    "what a caller meets",
-  );
-  assert.deepEqual(
-    [
-      MAX_BEHIND_BYTES, REWRITE_MIN_BYTES, BACKLOG_BYTES, LAG_FACTOR, REPLICATION_SILENCE_MS,
-    ],
-    [64 * MIB, 64 * MIB, 16 * MIB, 8, 60_000],
-    "the log and the replicas",
-  );
-  assert.deepEqual(
-    [
-      cost.STRING_BYTES, cost.SLOT_BYTES, cost.RING_SLOT_BYTES, cost.INDEX_BYTES,
-      cost.COLLECTION_BYTES, cost.ARRAY_BYTES, cost.DEADLINE_BYTES,
-    ],
-    [20, 10, 12, 56, 128, 192, 132],
-    "what things cost in V8",
-  );
 });
