@@ -1,9 +1,10 @@
 /** Lesson 11: launchers from their first job to their end, and the reaper's own death. */
 import assert from "node:assert/strict";
-import { spawn as spawnNode } from "node:child_process";
+import childProcess, { spawn as spawnNode } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -213,6 +214,48 @@ test("startNodeProcess(), runCommand() and the reaper's start tell of a lack of 
   node.stdout.on("data", (bytes: Buffer) => { said += String(bytes); });
   assert.deepEqual(await once(node, "close"), [0, null]);
   assert.deepEqual(JSON.parse(said), ["EMFILE", "spawn true EMFILE", 0, true]);
+});
+
+test("a job that is killed before it began never begins, on no launcher", { skip }, async () => {
+  const [launcher] = await idleLaunchers(1);
+  process.kill(launcher!, "SIGSTOP"); // it reads nothing
+  const job = sh("echo on");
+  assert.equal(job.child.pid, launcher);
+  job.child.signal("SIGKILL");
+  assert.deepEqual([(await job.ended).signal, job.bytes], ["SIGKILL", 0]);
+  assert.equal(processCounts().launchers, 0);
+});
+
+test("a program that vanishes between the look for it and its start is missing", { skip },
+  async () => {
+    const [launcher] = await idleLaunchers(1);
+    const program = join(folder, "vanishes");
+    writeFileSync(program, "#!/bin/sh\n", { mode: 0o755 });
+    process.kill(launcher!, "SIGSTOP");
+    const ended = new Promise<Exit>((onExit) => {
+      processes.spawn({ argv: [program], cwd: folder, env: { PATH }, onOutput: () => {}, onExit });
+    });
+    rmSync(program);
+    process.kill(launcher!, "SIGCONT");
+    assert.equal((await ended).error?.message, `Cannot start "${program}": no such file`);
+  });
+
+test("a job for which no launcher can be started fails with the reason, after spawn() has " +
+  "returned", { skip }, async (t) => {
+  const [launcher] = await idleLaunchers(1);
+  process.kill(launcher!, "SIGKILL");
+  await eventually("there is no launcher", () => processCounts().launchers === 0);
+  t.mock.method(childProcess, "spawn", () => {
+    throw Object.assign(new Error("spawn ENOMEM"), { code: "ENOMEM" });
+  });
+  syncBuiltinESMExports();
+  const job = sh("exit 0");
+  t.mock.restoreAll();
+  syncBuiltinESMExports();
+  const { code, error } = await job.ended;
+  assert.deepEqual([code, error?.code, error?.message],
+    [null, "ENOMEM", 'Cannot start "sh": spawn ENOMEM']);
+  assert.equal(processCounts().running, 0);
 });
 
 test("a job that was paused and resumed before it began is not paused", { skip }, async () => {

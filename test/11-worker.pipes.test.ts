@@ -1,6 +1,6 @@
 /** Lesson 11: what comes through the pipes of a child at its end, at the very millisecond. */
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
+import childProcess, { execFileSync, spawn } from "node:child_process";
 import fs, { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
@@ -138,6 +138,28 @@ function takeTwo(): void {
   }
 }
 
+test("an exit is reported once, whatever is asked of the child later", async () => {
+  const { child, seen } = shell("exit 0");
+  await turns(() => seen.exits > 0);
+  child.pause();
+  child.resume();
+  child.kill("SIGTERM");
+  assert.equal(seen.exits, 1);
+});
+
+test("a child that closes its input breaks nothing here", async () => {
+  let exits = 0;
+  let text = "";
+  const { process: child } = new OutputChild(
+    { file: "/bin/sh", args: ["-c", "exec <&-; echo closed; sleep 0.05"], env: { PATH },
+      stdin: "pipe" },
+    { onOutput: (_stream, bytes) => { text += String(bytes); }, onExit: () => void exits++ },
+  );
+  await turns(() => text === "closed\n");
+  child.stdin!.write("nobody reads this");
+  await turns(() => exits > 0);
+});
+
 test("pipes are made eight at a time, when there are not two", { skip }, () => {
   while (stockedPipes() > 1) takeTwo();
   const few = stockedPipes();
@@ -180,16 +202,18 @@ test("a child for which no pipes can be made gets Node's own, and no input eithe
   });
   syncBuiltinESMExports();
   let text = "";
-  const ended = new Promise<number | null>((resolve) => {
-    new OutputChild(
-      { file: "/bin/sh", args: ["-c", "cat; echo out"], env: { PATH }, stdin: "ignore" },
-      { onOutput: (_stream, bytes) => { text += String(bytes); }, onExit: resolve },
-    ).process.ref();
-    none.mock.restore();
-    syncBuiltinESMExports();
-  });
-  assert.equal(await ended, 0);
-  assert.equal(text, "out\n");
+  let exits = 0;
+  const { process: child } = new OutputChild(
+    { file: "/bin/sh", args: ["-c", "cat; echo out; exec sleep 0.05"], env: { PATH },
+      stdin: "ignore" },
+    { onOutput: (_stream, bytes) => { text += String(bytes); }, onExit: () => void exits++ },
+  );
+  none.mock.restore();
+  syncBuiltinESMExports();
+  await turns(() => text === "out\n");
+  child.stderr!.destroy(new Error("it cannot be read")); // and nobody here ends of it
+  await turns(() => exits > 0);
+  assert.equal(child.exitCode, 0);
 });
 
 test("a child that cannot be started ends with the system's error", async () => {
@@ -257,12 +281,40 @@ test("a daemon that holds the pipes of a process of calls is heard for 200 ms mo
 
 test("of a last word the first 16 Ki characters are kept, in however many pieces it " +
   "comes", async () => {
-  const { seen } = node(`
-    const { writeSync } = require("fs");
+  const said = join(folder, "said");
+  const { started, seen } = node(`
+    const { writeFileSync, writeSync } = require("fs");
     for (let i = 0; i < 20; i++) writeSync(5, "x".repeat(1000));
     writeSync(1, "out");
-    writeSync(2, "err");`);
+    writeSync(2, "err");
+    writeSync(4, "reply");
+    writeFileSync(${JSON.stringify(said)}, "");
+    process.stdin.resume();`);
+  started.pause();
+  await turns(() => existsSync(said));
+  await settled();
+  assert.deepEqual([seen.out, seen.err, seen.replies], ["", "", ""], "it is paused");
+  started.resume();
+  await turns(() => seen.replies !== "");
+  started.kill();
   await turns(() => seen.ends.length > 0);
   assert.equal(seen.ends[0]!.word, "x".repeat(16 * 1024));
-  assert.deepEqual([seen.out, seen.err], ["out", "err"]);
+  assert.deepEqual([seen.out, seen.err, seen.replies], ["out", "err", "reply"]);
+});
+
+// The last one here: from now on this process makes no pipes.
+test("a system without mkfifo is asked once, and its children run without", async (t) => {
+  while (stockedPipes() > 1) takeTwo();
+  const run = t.mock.method(childProcess, "execFileSync", () => {
+    throw Object.assign(new Error("spawn mkfifo ENOENT"), { code: "ENOENT" });
+  });
+  syncBuiltinESMExports();
+  assert.deepEqual([openOutputPipes(), openOutputPipes()], [undefined, undefined]);
+  t.mock.restoreAll();
+  syncBuiltinESMExports();
+  assert.equal(openOutputPipes(), undefined);
+  assert.equal(run.mock.callCount(), 1);
+  const { seen } = shell("echo out");
+  await turns(() => seen.exits > 0);
+  assert.equal(seen.text, "out\n");
 });

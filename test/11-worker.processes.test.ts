@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn as spawnNode, type ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import {
+import fs, {
   chmodSync,
   existsSync,
   mkdtempSync,
@@ -10,12 +10,14 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { after, afterEach, test } from "node:test";
 import { seededRandom, type Child, type Exit, type SpawnOptions } from "#host";
 import { nodeProcesses, MarkReader, markText } from "#process";
+import { processCounts } from "../src/process/pool.ts";
 import { pauseAfter, Sweeper } from "../src/process/sweep.ts";
 import "./leaks.support.ts";
 import { EVAL, PATH } from "./processes.support.ts";
@@ -143,13 +145,38 @@ test("spawn() reports a missing program, a folder, a file that is not executable
       { code, message, exit: null },
     );
   }
+  // A file where a folder is looked into hides no program, and no lack of one.
+  const env = { PATH: `${plain}:${PATH}` };
+  assert.equal((await run(["true"], { env })).code, 0);
+  const { error } = await run(["no-such-program"], { env });
+  assert.equal(error?.message, 'Cannot start "no-such-program": no such file');
+});
+
+test("spawn() runs jobs without a launcher where there is no shell", async (t) => {
+  const really = existsSync;
+  const shell = t.mock.method(fs, "existsSync", (path: string) =>
+    path !== "/bin/sh" && really(path));
+  syncBuiltinESMExports();
+  try {
+    const before = processCounts();
+    const ended = run(["sleep", "0"]);
+    const { idle, launchers } = processCounts();
+    assert.deepEqual({ idle, launchers }, { idle: before.idle, launchers: before.launchers });
+    assert.equal((await ended).code, 0);
+  } finally {
+    shell.mock.restore();
+    syncBuiltinESMExports();
+  }
 });
 
 test("spawn() reports a script whose interpreter is missing and a file the " +
   "system cannot execute", async () => {
-  const orphan = await run([script("orphan", "#!/no/such/interpreter -x\n")]);
-  assert.equal(orphan.error?.code, "ENOENT");
-  assert.match(String(orphan.error?.message), /its first line asks for "\/no\/such\/interpreter"/);
+  const asks = script("orphan", "#!/no/such/interpreter -x\n");
+  for (const env of [{ PATH }, { PATH, "odd-name": "takes the way without a launcher" }]) {
+    const orphan = await run([asks], { env });
+    assert.equal(orphan.error?.code, "ENOENT");
+    assert.match(orphan.error!.message, /its first line asks for "\/no\/such\/interpreter"/);
+  }
   const garbage = await run([script("garbage", "\x7fELF\x02\x01\x01 and no more")]);
   // bash, where it is /bin/sh, leaves only the status 126 to tell of it.
   assert.ok(garbage.error?.code === "ENOEXEC" || garbage.code === 126, JSON.stringify(garbage));

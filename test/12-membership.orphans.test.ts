@@ -5,16 +5,19 @@
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import {
+import fs, {
   closeSync, existsSync, fstatSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync,
   readlinkSync, realpathSync, rmSync, statSync, symlinkSync, writeFileSync,
+  writeSync,
 } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, test, type TestContext } from "node:test";
 import { nodeProcesses, removalsDone, takeProcessFolder } from "#process";
 import {
   bootId,
+  isWasteful,
   journalProcesses,
   noteGone,
   noteGroup,
@@ -291,7 +294,10 @@ test("a journal is complete, small for ever, and holds up no job when the " +
   journalProcesses(path);
   noteGroup(process.pid);
   const { start } = readEntry(process.pid)!;
+  assert.equal(readFileSync(path, "latin1"), `+ ${process.pid} ${start} ${boot}\n`);
   assert.deepEqual([...readJournal(path)], [[process.pid, { start, boot }]]);
+  const mode = (): string => (statSync(path).mode & 0o777).toString(8);
+  assert.equal(mode(), "600");
   const other = innocent();
   // Held open, so that no file that takes its place may have its number.
   const first = openSync(path, "r");
@@ -311,6 +317,7 @@ test("a journal is complete, small for ever, and holds up no job when the " +
   const line = `+ ${other.pid} ${other.start} ${boot}\n- ${other.pid}\n`;
   assert.ok(most <= 65_536 && most > 65_536 - line.length, `it had ${most} bytes`);
   assert.deepEqual(descriptorsOf(path), [path], "those that were too long are closed");
+  assert.equal(mode(), "600", "the one that was written anew");
   assert.deepEqual([...readJournal(path).keys()], [process.pid]);
   noteGroup(other.pid);
   assert.deepEqual([...readJournal(path).keys()], [process.pid, other.pid]);
@@ -342,6 +349,32 @@ test("a journal is complete, small for ever, and holds up no job when the " +
   assert.equal(readJournal(path).size, 0, "no worker of ours writes two megabytes");
 });
 
+test("isWasteful() asks for more than 64 KiB, half of which nobody needs", () => {
+  const half = "x".repeat(32 * 1024);
+  const cases = [
+    [65_536, []], [65_537, []], [65_537, [half]], [65_537, [half, "y"]], [65_538, [half, "y"]],
+  ] as const;
+  assert.deepEqual(cases.map(([bytes, lines]) => isWasteful(bytes, lines)),
+    [false, true, true, false, true]);
+});
+
+test("a line that a full disk has torn costs no other line", (t) => {
+  const path = join(mkdtempSync(`${temp}/`), "live");
+  journalProcesses(path);
+  const [torn, whole] = [innocent(), innocent()];
+  const write = writeSync;
+  const full = t.mock.method(fs, "writeSync", (file: number, text: string) =>
+    write(file, text.slice(0, 9)));
+  syncBuiltinESMExports();
+  noteGroup(torn.pid);
+  full.mock.restore();
+  syncBuiltinESMExports();
+  noteGroup(whole.pid);
+  const noted = readJournal(path);
+  assert.deepEqual([noted.has(torn.pid), noted.has(whole.pid)], [false, true]);
+  for (const { pid } of [torn, whole]) noteGone(pid);
+});
+
 /** What this process has open of a path, the files included that had its name before. */
 function descriptorsOf(path: string): string[] {
   return readdirSync("/proc/self/fd").flatMap((fd) => {
@@ -371,10 +404,11 @@ test("removalsDone() resolves when the folders of the dead are gone, however muc
 function clockOfPauses(t: TestContext, ms: number): number[] {
   const pauses: number[] = [];
   const setTimer = setTimeout;
-  t.mock.method(performance, "now", () => [0, ms - 1, ms - 1, ms][pauses.length] ?? 2 * ms);
+  let over = 0;
+  t.mock.method(performance, "now", () => [0, ms - 1, ms - 1, ms][over] ?? 2 * ms);
   t.mock.method(globalThis, "setTimeout", (next: () => void, pause: number) => {
     pauses.push(pause);
-    return setTimer(next, 0);
+    return setTimer(() => { over++; next(); }, 20); // time to see who does not wait for it
   });
   return pauses;
 }
@@ -395,6 +429,10 @@ test("takeProcessFolder() waits for whoever holds the lock, and after three seco
   await taking;
   t.mock.restoreAll();
   assert.ok(!existsSync(join(home, "999999999")), "the dead one's folder is gone");
+  await takeProcessFolder(home);
+  const own = statSync(join(home, String(process.pid)));
+  assert.equal((own.mode & 0o777).toString(8), "700");
+  assert.ok(!existsSync(join(home, "lock")), "nobody holds it any more");
   deadFolder(home);
   const again = await lock(join(home, "lock"));
   const pauses = clockOfPauses(t, 3000);
@@ -423,7 +461,9 @@ test("takeProcessFolder() spares the stranger who was given the number of a dead
     assert.equal(existsSync(folder), false);
   }
   deadFolder(home, { live: `+ ${stranger.pid} ${stranger.start} ${boot}\n` });
-  assert.deepEqual(await takeAsNew(home), ["ended 1 process left running by worker 999999999"]);
+  deadFolder(home, { name: "999999998" });
+  const [note] = await takeAsNew(home);
+  assert.match(note!, /^ended 1 process left running by workers 99999999[89], 99999999[89]$/);
   assert.ok(!isAlive(stranger.pid), "with the right birth it was no stranger");
 });
 
@@ -464,6 +504,30 @@ test("endOrphans() looks every 10 ms for two seconds, and then says who is left"
   assert.deepEqual(pauses, [10, 10, 10]);
   t.mock.restoreAll();
   process.kill(pid, "SIGKILL");
+});
+
+test("endOrphans() looks again before it kills, and spares who has the number by " +
+  "then", async (t) => {
+  const { pid, start } = innocent();
+  const later = join(mkdtempSync(`${temp}/`), "stat");
+  const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+  writeFileSync(later, stat.replace(` ${start} `, ` ${start + 1} `));
+  const [open, kill] = [openSync, process.kill.bind(process)];
+  let looks = 0;
+  const looksAtKill: number[] = [];
+  t.mock.method(fs, "openSync", (path: string, flags: string) =>
+    open(path === `/proc/${pid}/stat` && ++looks === 2 ? later : path, flags));
+  t.mock.method(process, "kill", (target: number, signal: string) => {
+    looksAtKill.push(looks);
+    return kill(target, signal);
+  });
+  syncBuiltinESMExports();
+  const groups = new Map([[pid, { start, boot }]]);
+  const found = await endOrphans([{ folder: temp, groups }]).finally(() => {
+    t.mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+  assert.deepEqual([found, looksAtKill[0]], [{ ended: 1, left: 0 }, 4]);
 });
 
 test("endOrphans() spares its ancestors and the leader of its group, each " +
@@ -513,6 +577,17 @@ test("takeProcessFolder() keeps the folder of a dead worker as long as something
   ]);
   assert.ok(refused.mock.callCount() > 0 && isAlive(orphan.pid) && existsSync(folder));
   refused.mock.restore();
+  const other = innocent({ TITAN_WORKDIR: join(folder, "jobs", "r", "j.1") });
+  const really = process.kill.bind(process);
+  const half = t.mock.method(process, "kill", (pid: number, signal?: string | number) => {
+    if (pid !== -orphan.pid) return really(pid, signal);
+    throw Object.assign(new Error("kill EPERM"), { code: "EPERM" });
+  });
+  await until("it shows its environment", () => pidsThatName(folder).includes(other.pid));
+  assert.deepEqual(await takeAsNew(home), [
+    "Cannot end 1 process left running by worker 999999999 (1 ended)",
+  ]);
+  half.mock.restore();
   assert.deepEqual(await takeAsNew(home), ["ended 1 process left running by worker 999999999"]);
   assert.ok(!isAlive(orphan.pid) && !existsSync(folder));
 });
@@ -593,6 +668,7 @@ test("takeProcessFolder() leaves the folders and jobs of living workers alone, s
   for (const [owner, stays] of [
     [`${name} ${stranger.start} ${boot}\n`, true],
     ["", true],
+    [name, true], // it has not come further
     [`${name} ${stranger.start + 1} ${boot}\n`, false],
   ] as const) {
     const folder = deadFolder(home, { name, owner });
@@ -600,16 +676,37 @@ test("takeProcessFolder() leaves the folders and jobs of living workers alone, s
     assert.deepEqual([existsSync(folder), isAlive(stranger.pid)], [stays, true], owner);
   }
   writeFileSync(join(deadFolder(home), "host"), "another-machine");
+  mkdirSync(join(home, "999999998")); // on another machine, perhaps: it does not say
   mkdirSync(join(home, "no-number"));
   assert.deepEqual(await takeAsNew(home), []);
   assert.deepEqual(
     readdirSync(home)
       .filter((entry) => !entry.startsWith("."))
       .sort(),
-    [name, "999999999", "no-number", String(worker.pid)].filter((entry) => entry !== name).sort(),
+    ["999999998", "999999999", "no-number", String(worker.pid)].sort(),
   );
   worker.child.kill("SIGKILL"); // stopped, and its reaper is not
   await until("the job of a stopped worker ends with it", () => !isAlive(job));
+});
+
+test("takeProcessFolder() takes an owner that has not written when it began for dead if " +
+  "nobody, or nobody else, has its number", async () => {
+  const home = newHome();
+  const parent = spawn("sh", ["-c", "sleep 1000 & echo $!; exec sleep 1000"], {
+    stdio: ["ignore", "pipe", "ignore"], env: { PATH },
+  });
+  started.add(parent);
+  const zombie = Number((await once(parent.stdout, "data"))[0]);
+  await until("nobody waits for it", () => commandOf(parent.pid!) === "sleep");
+  process.kill(zombie, "SIGKILL");
+  await until("it is a zombie", () => !isAlive(zombie));
+  assert.ok(readEntry(zombie)?.zombie);
+  const names = [process.pid, zombie, 999999999].map(String);
+  const folders = names.map((name) => deadFolder(home, { name, owner: "" }));
+  for (const folder of folders) writeFileSync(join(folder, "left"), "");
+  assert.deepEqual(await takeAsNew(home), []);
+  const left = folders.map((folder) => existsSync(join(folder, "left")));
+  assert.deepEqual(left, [false, false, false]);
 });
 
 test("takeProcessFolder() makes one end of them, whatever number of workers " +

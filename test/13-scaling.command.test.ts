@@ -1,6 +1,9 @@
 /** Programs that order and end workers: run in earnest, with all that can be wrong with them. */
 import assert from "node:assert/strict";
+import childProcess from "node:child_process";
+import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import { test } from "node:test";
 import { runCommand } from "#process";
@@ -49,7 +52,9 @@ test("runCommand() says that there is no such program, and that it started nothi
   assert.deepEqual(await run(["./nobody"], { cwd }), { ...none, isUnsure: false });
   const { failure } = await run(["./no-program"], { cwd });
   assert.equal(failure, "./no-program may not be run");
-  assert.match((await run(["a\0b"])).failure!, /null bytes/);
+  const impossible = await run(["a\0b"]);
+  assert.match(impossible.failure!, /null bytes/);
+  assert.equal(impossible.isUnsure, false);
   assert.match((await run(["sh"], { cwd: join(cwd, "gone") })).failure!, /^there is no program sh/);
 });
 
@@ -86,6 +91,21 @@ test("runCommand() keeps 4,096 characters of a line, and lets a program print a 
   assert.equal((await print(1_048_577, "sleep 20")).failure,
     "it had printed more than 1048576 bytes, and was killed");
 });
+
+test("runCommand() outlives an input that nobody reads, and outputs that cannot be read",
+  async (t) => {
+    const argv = ["sh", "-c", "exec <&-; echo 4711; sleep 0.05; exit 3"];
+    const spawn = t.mock.method(childProcess, "spawn");
+    syncBuiltinESMExports();
+    const input = "x".repeat(1_000_000);
+    const { ended } = runCommand({ argv, cwd: "/", env, timeoutMs: 20_000, input });
+    t.mock.restoreAll();
+    syncBuiltinESMExports();
+    const child = spawn.mock.calls[0]!.result!;
+    await once(child.stdout!, "data");
+    for (const stream of [child.stdout!, child.stderr!]) stream.destroy(new Error("torn down"));
+    assert.deepEqual(await ended, { line: "4711", failure: "exit code 3", isUnsure: true });
+  });
 
 test("runCommand() waits a tenth of a second for what still holds the output", async (t) => {
   const { mock } = t.mock.method(globalThis, "setTimeout");

@@ -16,8 +16,7 @@
  *     types.ts        what goes into an attempt, and what comes out
  *     runtime.ts      what Deno has to be told
  *
- * Left out: Windows, where neither groups nor the launcher exist; everything takes the plain way
- * there.
+ * Left out: Windows, which has neither process groups nor signals.
  * Test: test/11-worker.exec.test.ts
  */
 export { createExecutor, type Executor, type LocalExecutor } from "./executor.ts";

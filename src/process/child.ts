@@ -29,6 +29,7 @@ export class OutputChild {
   readonly #streams: Readable[] = [];
   #open = 0;
   #paused = false;
+  #reported = false;
   #exited: { code: number | null; signal: string | null; error?: Error } | undefined;
   #quiet: NodeJS.Timeout | undefined;
   readonly #onExit: (code: number | null, signal: string | null, error?: Error) => void;
@@ -57,7 +58,6 @@ export class OutputChild {
         env: command.env,
         ...(command.cwd === undefined ? {} : { cwd: command.cwd }),
         stdio,
-        windowsHide: true,
       });
     } finally {
       if (pipes) {
@@ -99,15 +99,12 @@ export class OutputChild {
     this.#settle();
   }
 
-  /** Sends a signal to the whole group. False: it is gone. */
-  kill(signal: string): boolean {
-    if (this.process.pid === undefined) return false;
+  /** Sends a signal to the whole group. */
+  kill(signal: string): void {
+    if (this.process.pid === undefined) return;
     try {
-      if (process.platform === "win32") return this.process.kill(signal as NodeJS.Signals);
-      return process.kill(-this.process.pid, signal as NodeJS.Signals);
-    } catch {
-      return false;
-    }
+      process.kill(-this.process.pid, signal as NodeJS.Signals);
+    } catch { /* it is gone */ }
   }
 
   #listen(stream: Readable, onBytes: (bytes: Buffer) => void): void {
@@ -135,13 +132,13 @@ export class OutputChild {
   /** Reports the exit once the pipes are closed, or silent although somebody holds them. */
   #settle(): void {
     const how = this.#exited;
-    if (how === undefined) return;
+    if (how === undefined || this.#reported) return;
     clearTimeout(this.#quiet);
     if (this.#open > 0) {
       if (!this.#paused) this.#quiet = setTimeout(() => this.#closeStreams(), DRAIN_QUIET_MS);
       return;
     }
-    this.#open = -1; // Reported: no later event may report again.
+    this.#reported = true;
     this.#onExit(how.code, how.signal, how.error);
   }
 

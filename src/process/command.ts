@@ -120,9 +120,7 @@ class Command implements RunningCommand {
   #killGroup(): void {
     try {
       process.kill(-this.#child.pid!, "SIGKILL");
-    } catch {
-      this.#child.kill("SIGKILL"); // the system has no groups, or it is gone already
-    }
+    } catch { /* it is gone already */ }
   }
 
   #count(bytes: Buffer): void {
@@ -133,14 +131,16 @@ class Command implements RunningCommand {
   }
 
   #exited(code: number | null, signal: string | null): void {
-    if (this.#killed !== undefined) {
-      return this.#over({ failure: `${this.#killed}, and was killed`, isUnsure: true });
-    }
-    if (code === 0) return this.#over({ failure: undefined, isUnsure: false });
+    const failure = this.#failure(code, signal);
+    this.#over({ failure, isUnsure: failure !== undefined });
+  }
+
+  #failure(code: number | null, signal: string | null): string | undefined {
+    if (this.#killed !== undefined) return `${this.#killed}, and was killed`;
+    if (code === 0) return undefined;
     const last = this.#err.trim().split("\n").at(-1)!.trim();
     const how = signal === null ? `exit code ${code}` : `ended by ${signal}`;
-    const failure = last === "" ? how : `${last} (${how})`;
-    this.#over({ failure, isUnsure: true });
+    return last === "" ? how : `${last} (${how})`;
   }
 
   #over(end: Omit<CommandEnd, "line">): void {

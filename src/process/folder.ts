@@ -99,7 +99,7 @@ async function sweep(home: string, onNote: (text: string) => void): Promise<void
     `${dead.length === 1 ? "worker" : "workers"} ${dead.join(", ")}`;
   // The folders stay: the next process needs them to find the rest.
   if (left > 0) {
-    return onNote(`Cannot end ${some(left)}${ended > 0 ? ` (${ended} others were ended)` : ""}`);
+    return onNote(`Cannot end ${some(left)}${ended > 0 ? ` (${ended} ended)` : ""}`);
   }
   if (ended > 0) onNote(`ended ${some(ended)}`);
   for (const { folder } of workers) {

@@ -15,7 +15,7 @@
  * Test: test/12-membership.orphans.test.ts
  */
 import { closeSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from "node:fs";
-import { hasProc, readEntry } from "./sweep.ts";
+import { readEntry } from "./sweep.ts";
 import { readSmall } from "#host";
 
 /**
@@ -41,7 +41,6 @@ export interface Birth {
 
 /** The id of this boot of the machine; undefined where the system does not tell. */
 export function bootId(): string | undefined {
-  if (!hasProc) return undefined;
   try {
     return (boot ??= readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim());
   } catch {
@@ -86,15 +85,22 @@ function note(line: string): void {
     const written = writeSync(journal.file, text);
     journal.torn = written < text.length;
     journal.bytes += written;
-    if (journal.bytes > COMPACT_BYTES) compact(journal);
+    if (isWasteful(journal.bytes, live.values())) compact(journal);
   } catch {
     // See the head of this file.
   }
 }
 
+/** Whether a journal of so many bytes is written anew, with these lines. */
+export function isWasteful(bytes: number, lines: Iterable<string>): boolean {
+  if (bytes <= COMPACT_BYTES) return false;
+  let needed = 0;
+  for (const line of lines) needed += line.length;
+  return bytes >= 2 * needed;
+}
+
 function compact(journal: { readonly path: string; file: number; bytes: number }): void {
   const text = [...live.values()].join("");
-  if (journal.bytes < 2 * text.length) return;
   const next = `${journal.path}.next`;
   writeFileSync(next, text, { mode: 0o600 });
   const file = openSync(next, "a");

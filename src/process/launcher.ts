@@ -2,7 +2,7 @@
  * Lesson 11: the launcher, a warm shell that starts one job after another.
  *
  * Forking a 70 MB Node process costs about 0.9 ms; forking an idle `sh` a third of that, on another
- * core. So each running job sits under a launcher: `sh -s`, leader of its own process group, which
+ * core. So each running job sits under a launcher: an `sh`, leader of its own process group, which
  * reads one line per job from us and frames the job's output with marks that carry a nonce:
  *
  *     us ──▶ stdin   (…; cd 'DIR' && export A='1' && exec 'prog' 'arg' …) </dev/null; e
@@ -27,9 +27,9 @@ export interface Ending {
   readonly status: number | null;
   readonly signal: string | null;
   /** True: the shell could not change folder or execute the program. */
-  readonly refused: boolean;
+  readonly refused?: boolean;
   /** True: the launcher died before the job began, so that another one may run it. */
-  readonly unstarted: boolean;
+  readonly unstarted?: boolean;
   readonly error?: Error & { code?: string };
 }
 
@@ -53,8 +53,8 @@ export interface LaunchLine {
 /** One warm shell. */
 export class Launcher {
   readonly pid: number | undefined;
-  /** When it last became idle, on the caller's clock. */
-  idleSince = 0;
+  /** When it last became idle, on the caller's clock, which sets it. */
+  idleSince!: number;
   /** See `poison`. */
   poisoned = false;
   /** Set once it has died and its pipes are empty. */
@@ -64,13 +64,14 @@ export class Launcher {
   readonly #nonce = randomBytes(16).toString("hex");
   readonly #readers: Record<StreamName, MarkReader>;
   #job: LaunchedJob | undefined;
-  #started = false;
-  #refused = false;
   #status: number | undefined;
-  #stderrEnded = false;
-  #killed = false;
-  #wantsPause = false;
-  #waiting: string[] = [];
+  // `run` sets these anew for each job.
+  #started!: boolean;
+  #refused!: boolean;
+  #stderrEnded!: boolean;
+  #killed!: boolean;
+  #wantsPause!: boolean;
+  #waiting!: string[];
   readonly #onIdle: (launcher: Launcher) => void;
   readonly #onDead: (launcher: Launcher) => void;
 
@@ -83,7 +84,7 @@ export class Launcher {
     });
     this.#readers = { stdout: reader("stdout"), stderr: reader("stderr") };
     this.#child = new OutputChild(
-      { file: "/bin/sh", args: ["-s"], env: {}, cwd: "/", stdin: "pipe" },
+      { file: "/bin/sh", args: [], env: {}, cwd: "/", stdin: "pipe" },
       {
         onOutput: (stream, bytes) => this.#readers[stream].push(bytes),
         onExit: (...how) => this.#died(...how),
@@ -222,7 +223,7 @@ export class Launcher {
     }
     if (this.#status === undefined || !this.#stderrEnded) return false;
     if (rest > 0) this.poisoned = true;
-    this.#finish({ status: this.#status, signal: null, refused: this.#refused, unstarted: false });
+    this.#finish({ status: this.#status, signal: null, refused: this.#refused });
     return true;
   }
 
@@ -244,7 +245,6 @@ export class Launcher {
     this.#finish({
       status: null,
       signal: signal ?? "SIGKILL",
-      refused: false,
       unstarted,
       ...(error ? { error } : {}),
     });

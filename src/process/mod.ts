@@ -16,8 +16,7 @@
  *     command.ts                a program that is run for what it says (lesson 13)
  *
  * Invariant: no process outlives its attempt, not even when the worker is killed with -9.
- * Left out: Windows, where neither groups nor the launcher exist; everything takes the plain way
- * there.
+ * Left out: Windows, which has neither process groups nor signals.
  * Test: test/11-worker.processes.test.ts, test/11-worker.launchers.test.ts
  */
 export { nodeWorkerHost, nodeProcesses } from "./processes.ts";

@@ -123,9 +123,7 @@ class OwnProcess implements NodeProcess {
     if (this.pid === undefined) return;
     try {
       process.kill(-this.pid, "SIGKILL");
-    } catch {
-      this.#child.kill("SIGKILL"); // the system has no groups, or the process is gone already
-    }
+    } catch { /* it is gone already */ }
   }
 
   hold(): void {

@@ -31,7 +31,7 @@ export interface Pipe {
 
 /** Both ends of pipes that nobody uses yet. */
 const stock: { reading: number; write: number }[] = [];
-let unavailable = process.platform === "win32" || process.versions["bun"] !== undefined;
+let unavailable = process.versions["bun"] !== undefined;
 
 /**
  * Stdout and stderr for one child; undefined when this system cannot make named pipes, or not now.
@@ -55,9 +55,7 @@ export function stockedPipes(): number {
 
 function takePipe(): Pipe {
   const { reading, write } = stock.pop() as { reading: number; write: number };
-  const read = new Socket({ fd: reading, readable: true, writable: false });
-  read.on("error", () => {}); // A pipe's reading end fails only when it is torn down.
-  return { read, write };
+  return { read: new Socket({ fd: reading, readable: true, writable: false }), write };
 }
 
 function makeBatch(): void {

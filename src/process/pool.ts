@@ -68,14 +68,7 @@ export function runPooled(
     try {
       launcher = takeLauncher();
     } catch (error) {
-      const ending = {
-        status: null,
-        signal: null,
-        refused: false,
-        unstarted: true,
-        error: error as Error,
-      };
-      return void setImmediate(onEnd, ending);
+      return void setImmediate(onEnd, { status: null, signal: null, error: error as Error });
     }
     const group = launcher.pid === undefined ? undefined : groups.get(launcher.pid);
     if (group) group.attempt = attempt;

@@ -102,7 +102,7 @@ function exitOf(ending: Ending, job: { options: SpawnOptions; start: Start }): E
   if (status === null) return { code: null, signal: ending.signal };
   // bash runs no trap when exec fails: then the status is the only hint, and the file decides.
   if (ending.refused || status === 126 || status === 127) {
-    const error = refusal(job.options, { ...job.start, sure: ending.refused });
+    const error = refusal(job.options, { ...job.start, sure: ending.refused === true });
     if (error) return { code: null, signal: null, error };
   }
   const signal = status > 128 ? signalName(status - 128) : undefined;
@@ -159,7 +159,7 @@ function spawnPlain(options: SpawnOptions, start: Start): Child {
 function launchable({ argv, env, asLeader }: SpawnOptions): boolean {
   // A launcher leads the group of what it starts.
   if (asLeader === true) return false;
-  if (process.platform === "win32" || !hasShell()) return false;
+  if (!existsSync("/bin/sh")) return false;
   let length = 0;
   for (const arg of argv) length += arg.length;
   for (const name in env) {
@@ -168,11 +168,6 @@ function launchable({ argv, env, asLeader }: SpawnOptions): boolean {
   }
   // A character takes up to three bytes, a quote four.
   return length * 4 < MAX_LINE_BYTES;
-}
-
-let shell: boolean | undefined;
-function hasShell(): boolean {
-  return (shell ??= existsSync("/bin/sh"));
 }
 
 // #region find
@@ -216,7 +211,7 @@ function notRunnable(name: string, path: string): StartError | undefined {
     accessSync(path, constants.X_OK);
     return undefined;
   } catch (error) {
-    const code = (error as { code?: string }).code ?? "EIO";
+    const { code } = error as { code: string };
     if (code === "ENOTDIR") return startError(name, { code: "ENOENT", why: "no such file" });
     const why = code === "EACCES" ? "it is not executable" : `the system says ${code}`;
     return startError(name, { code, why });
@@ -267,7 +262,7 @@ function interpreterOf(path: string): string | undefined {
 }
 
 function cannotStart(options: SpawnOptions, cause: Error): StartError {
-  const code = (cause as StartError).code ?? "EIO";
+  const { code } = cause as Error & { code: string };
   return startError(options.argv[0] ?? "", {
     code,
     why: code === "E2BIG" ? "its arguments and environment are too long" : cause.message,
