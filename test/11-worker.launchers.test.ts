@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import childProcess, { spawn as spawnNode } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import fs, { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -131,6 +131,7 @@ test("a launcher that has died is no group of ours any more, and no job is " +
   assert.equal((await next.ended).code, 4);
   process.kill(other!, "SIGKILL");
   await eventually("nobody is left", () => processCounts().launchers === 0);
+  assert.equal(processCounts().idle, 0);
 });
 
 test("a job whose launcher dies before it began starts on the next one, paused or not as it was " +
@@ -358,6 +359,36 @@ test("a launcher with a stray in its group lets its job end and takes no other, 
   }
 });
 
+test("a launcher in whose group the sweep finds a stray takes no job after that", { skip },
+  async () => {
+    const [launcher] = await idleLaunchers(1);
+    const file = join(folder, "stray");
+    await sh(`trap '' HUP; sleep 1000 & echo $! >'${file}'`).ended;
+    const job = sh("exec sleep 1000");
+    assert.equal(job.child.pid, launcher);
+    const stray = Number(readFileSync(file, "utf8"));
+    await eventually("it is swept", () => readEntry(stray)?.zombie !== false);
+    job.child.signal("SIGTERM");
+    assert.equal((await job.ended).signal, "SIGTERM");
+    assert.equal(processCounts().idle, 0);
+    const next = sh("exit 0");
+    assert.notEqual(next.child.pid, launcher);
+    await next.ended;
+  });
+
+test("a launcher's marks carry 128 random bits, and one that comes late ends no other job",
+  async () => {
+    let [ends, idles, isDead] = [0, 0, false];
+    const launcher = new Launcher({ idle: () => void idles++, dead: () => void (isDead = true) });
+    const launch = { program: "true", args: [], cwd: folder, env: { PATH } };
+    assert.match(launcher.line(launch), /'\x1e[0-9a-f]{32}s'/);
+    launcher.run("e; e\n", { onOutput: () => {}, onEnd: () => void ends++ });
+    await eventually("it has ended", () => ends > 0);
+    launcher.retire();
+    await eventually("all is read", () => isDead);
+    assert.deepEqual([ends, idles], [1, 1]);
+  });
+
 test("a job whose launcher has ended by itself counts as killed", async () => {
   const launcher = new Launcher({ idle: () => {}, dead: () => {} });
   let ending: Ending | undefined;
@@ -379,11 +410,14 @@ test("a launcher whose idle pipes bring bytes ends, with the stray that wrote th
   assert.equal(ending?.status, 3);
 });
 
-test("the reaper is told of a worker's folder once, however many jobs it has", async (t) => {
+test("the reaper is told of a worker's folder once, however many jobs it has, and of each group " +
+  "that is gone", async (t) => {
   const told: string[] = [];
+  const gone: string[] = [];
   const write = Socket.prototype.write;
   t.mock.method(Socket.prototype, "write", function (this: Socket, ...args: [string]) {
     if (String(args[0]).startsWith("= ")) told.push(args[0]);
+    if (String(args[0]).startsWith("- ")) gone.push(args[0]);
     return write.apply(this, args);
   });
   const root = join(folder, randomUUID());
@@ -394,6 +428,10 @@ test("the reaper is told of a worker's folder once, however many jobs it has", a
     });
   }
   assert.deepEqual(told, [`= ${root}\n`]);
+  const { child, ended } = sh("kill -9 -$PPID");
+  const { pid } = child;
+  await ended;
+  assert.equal(gone.filter((line) => line === `- ${pid}\n`).length, 1);
 });
 
 test("readEntry() tells a process, its parent, its group and " +
@@ -474,6 +512,64 @@ test("Sweeper believes the environment of an orphan in a busy group " +
   const stay = [root, same, bare].every((mark) => isRunning(mark!));
   assert.ok(poisoned && stay, "the job's own and the young one stay");
 });
+
+/** From now on the file that shows a process says so. */
+function pretend(t: TestContext, pid: number, change: (stat: string) => string): void {
+  const fake = join(folder, randomUUID());
+  writeFileSync(fake, change(readFileSync(`/proc/${pid}/stat`, "latin1")));
+  const open = fs.openSync;
+  t.mock.method(fs, "openSync", (path: string, flags: string) =>
+    open(path === `/proc/${pid}/stat` ? fake : path, flags));
+  syncBuiltinESMExports();
+  t.after(() => {
+    t.mock.restoreAll();
+    syncBuiltinESMExports();
+  });
+}
+
+test("Sweeper takes no zombie for the running job, and spares an orphan as old as " +
+  "that", { skip }, async (t) => {
+  const [root, orphan, late] = [16, 17, 18].map((n) => `${4_000_000 + process.pid}.${n}`);
+  const own = { TITAN_RUN: "r", TITAN_JOB: "j", TITAN_ATTEMPT: "1", TITAN_WORKDIR: folder };
+  const script = `${Object.entries(own).map(([name, value]) => `${name}='${value}'`).join(" ")} ` +
+    `sleep ${root} & (sleep ${orphan} &) ; sleep ${late} & read gone`;
+  const leader = spawnNode("/bin/sh", ["-c", script], {
+    detached: true, stdio: ["pipe", "ignore", "ignore"], env: { PATH },
+  });
+  const ended = once(leader, "exit");
+  t.after(async () => {
+    process.kill(-leader.pid!, "SIGKILL");
+    await ended;
+  });
+  await eventually("all run", () => [root, orphan, late].every((mark) => isAsleep(mark!)));
+  const named = (mark: string) => readProcesses().find(({ pid }) => isSleeper(pid, mark))!;
+  // The child that came last is one that nobody has waited for.
+  pretend(t, named(late!).pid, (stat) => stat.replace(/\) . /, ") Z "));
+  const { start } = named(root!);
+  const { pid, start: younger } = named(orphan!);
+  pretend(t, pid, (stat) => stat.replace(` ${younger} `, ` ${start} `));
+  // Its environment names another attempt: only its place makes it the running job.
+  const group = { busy: true, attempt: "another", poison: () => assert.fail("there is no stray") };
+  assert.equal(new Sweeper(new Map([[leader.pid!, group]])).sweep(), false);
+});
+
+test("Sweeper reads each environment once, and asks for no process without a number", { skip },
+  async (t) => {
+    const child = spawnNode("sleep", ["1000"], { stdio: "ignore", env: { PATH } });
+    t.after(() => child.kill("SIGKILL"));
+    const environ = `/proc/${child.pid}/environ`;
+    await eventually("it shows its environment", () => readProc(environ).includes("PATH="));
+    const open = t.mock.method(fs, "openSync");
+    syncBuiltinESMExports();
+    const sweeper = new Sweeper(new Map());
+    sweeper.sweep();
+    sweeper.sweep();
+    t.mock.restoreAll();
+    syncBuiltinESMExports();
+    const paths = open.mock.calls.map((call) => String(call.arguments[0]));
+    assert.equal(paths.filter((path) => path === environ).length, 1);
+    assert.deepEqual(paths.filter((path) => !/^\/proc\/[1-9]/.test(path)), []);
+  });
 
 test("Sweeper spares what a running job has put into a group of its own", { skip }, async (t) => {
   const mark = `${4_000_000 + process.pid}.15`;

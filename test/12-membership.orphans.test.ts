@@ -482,6 +482,21 @@ test("takeProcessFolder() kills neither processes 0 and 1 nor itself, its ancest
   });
   assert.deepEqual(await takeAsNew(home), []);
   assert.deepEqual(kills, []);
+  // As in a container into which this process came by `exec`: it has no parent there.
+  const [path, open] = [`/proc/${process.pid}/stat`, openSync];
+  const alone = join(mkdtempSync(`${temp}/`), "stat");
+  const stat = readFileSync(path, "latin1");
+  writeFileSync(alone, stat.replace(new RegExp(`\\) (.) ${process.ppid} `), ") $1 0 "));
+  t.mock.method(fs, "openSync", (name: string, flags: string) =>
+    open(name === path ? alone : name, flags));
+  syncBuiltinESMExports();
+  deadFolder(home, {
+    live: [1, process.pid].map((pid) => `+ ${pid} ${readEntry(pid)!.start} ${boot}\n`).join(""),
+  });
+  const notes = await takeAsNew(home);
+  t.mock.restoreAll();
+  syncBuiltinESMExports();
+  assert.deepEqual([notes, kills], [[], []]);
 });
 
 test("endOrphans() lets others have their turn while it waits for the end", async () => {

@@ -131,7 +131,8 @@ function kill(seen: Entry, target: number): boolean {
 function readWitnesses(): Witness[] {
   const entries = readProcesses();
   const byPid = new Map(entries.map((entry) => [entry.pid, entry]));
-  const own = new Set([0, 1, process.pid, process.ppid]);
+  // A process that came into a container by `exec` has no ancestors there.
+  const own = new Set([1]);
   for (let up = byPid.get(process.pid); up && up.pid !== up.parent; up = byPid.get(up.parent)) {
     own.add(up.pid);
   }

@@ -105,22 +105,18 @@ function exitOf(ending: Ending, job: { options: SpawnOptions; start: Start }): E
     const error = refusal(job.options, { ...job.start, sure: ending.refused === true });
     if (error) return { code: null, signal: null, error };
   }
-  const signal = status > 128 ? signalName(status - 128) : undefined;
+  const signal = signalName(status - 128);
   return signal === undefined ? { code: status, signal: null } : { code: null, signal };
 }
 
 function signalName(number: number): string | undefined {
-  for (const [name, value] of Object.entries(osConstants.signals)) {
-    if (value === number) return name;
-  }
-  return undefined;
+  return Object.entries(osConstants.signals).find(([, value]) => value === number)?.[0];
 }
 
 /** The plain way: a fork of this process. About 1 ms of it, but any environment and any length. */
 function spawnPlain(options: SpawnOptions, start: Start): Child {
   const attempt = attemptName(options.env);
   let child: OutputChild;
-  let over = false;
   try {
     child = new OutputChild(
       {
@@ -133,7 +129,6 @@ function spawnPlain(options: SpawnOptions, start: Start): Child {
       {
         onOutput: options.onOutput,
         onExit: (code, signal, cause) => {
-          over = true;
           if (pid !== undefined) release(pid);
           jobEnded(attempt);
           if (!cause) return options.onExit({ code, signal });
@@ -150,7 +145,7 @@ function spawnPlain(options: SpawnOptions, start: Start): Child {
   jobStarted(options.env, attempt);
   return {
     pid,
-    signal: (name) => void (over || child.hasExited || child.kill(name)),
+    signal: (name) => void (child.hasExited || child.kill(name)),
     pause: () => child.pause(),
     resume: () => child.resume(),
   };
@@ -253,9 +248,9 @@ function interpreterOf(path: string): string | undefined {
   const head = Buffer.alloc(256); // As much as Linux looks at.
   try {
     const file = openSync(path, "r");
-    const length = readSync(file, head, 0, head.length, 0);
+    readSync(file, head);
     closeSync(file);
-    return /^#![ \t]*([^ \t\n]+)/.exec(head.toString("utf8", 0, length))?.[1];
+    return /^#![ \t]*([^ \t\n\0]+)/.exec(head.toString())?.[1];
   } catch {
     return undefined;
   }

@@ -232,7 +232,6 @@ function readAttempt(pid: number): string | undefined {
 }
 
 function attemptIn(text: string): string | undefined {
-  if (!text.includes("TITAN_ATTEMPT=")) return undefined;
   const env: Record<string, string> = {};
   for (const line of text.split("\0")) {
     if (!line.startsWith("TITAN_")) continue;
