@@ -97,6 +97,7 @@ writeFileSync(join(project, "m.mjs"), `
   export const large = () => Buffer.alloc(7e7, 1).length;
   export const forge = () => { writeSync(4, "nonsense"); return later(1e6); };
   export const mute = () => { closeSync(5); process.exit(3); };
+  export const die = (name) => { for (process.kill(process.pid, name);;); };
   export const quiet = () => { writeSync(5, "{"); process.kill(process.pid, "SIGKILL"); };
 `);
 
@@ -322,9 +323,14 @@ test("a call's output stops while nobody reads, goes on, and comes before its en
     },
   });
   running.pauseOutput(); // before it has a process
+  // Behind it one that was paused and goes on before its turn comes.
+  const behind = start(calls, "double", {}, "3").running;
+  behind.pauseOutput();
+  behind.resumeOutput();
   await end(pool(1), "double", {}, "1"); // in this time it would have printed
   assert.equal(text, "");
   running.resumeOutput();
+  assert.equal(String((await behind.done).result), "6");
   const outcome = await running.done;
   assert.equal(String(outcome.result), '"end"', outcome.message);
   assert.equal(text, Array.from({ length: 60_000 }, (_, i) => `${i}\n`).join("") + "last\n");
@@ -497,6 +503,8 @@ test("a call that writes into the pipes of its process harms itself only", async
     "failed signal", "crashed its process: ended by SIGKILL", "SIGKILL",
   ]);
   assert.equal(brief(await end(calls, "mute")), "failed signal", "it ends without its last word");
+  const aborted = await end(calls, "die", {}, '"SIGABRT"');
+  assert.match(aborted.message!, /^crashed its process: ended by SIGABRT \(V8 ends a process that/);
   assert.equal(String((await end(calls, "double", {}, "3")).result), "6");
 });
 

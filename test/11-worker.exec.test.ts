@@ -17,7 +17,8 @@ import {
 } from "#exec";
 import { nodeWorkerHost } from "#process";
 import { type Child, type SpawnOptions, type Timer } from "#host";
-import { runsTypeScript, scriptFile } from "../src/exec/process-job.ts";
+import { commandOf, runsTypeScript, scriptFile } from "../src/exec/process-job.ts";
+import type { Runtime } from "../src/exec/runtime.ts";
 import { PATH } from "./processes.support.ts";
 
 const host = nodeWorkerHost();
@@ -214,7 +215,11 @@ test("start() runs files by their ending, inside the project, with their argumen
   inProject("b.mjs", "console.log('mjs', process.argv[2])");
   inProject("c.py", "import sys; print('py', sys.argv[1])");
   inProject("-d", "#!/bin/sh\necho own $1\n", 0o755);
-  assert.equal((await end(file("a.sh", "it's"), { project })).out, "sh it's hello\n");
+  const begun = performance.now();
+  const { out, exitCode, durationMs } = await end(file("a.sh", "it's"), { project });
+  const tookMs = performance.now() - begun;
+  assert.deepEqual([out, exitCode], ["sh it's hello\n", 0]);
+  assert.ok(durationMs > 0 && durationMs < tookMs, `${durationMs} of ${tookMs} ms`);
   assert.equal((await end(file("b.mjs", "two words"), { project })).out, "mjs two words\n");
   assert.equal((await end(file("c.py", "x"), { project })).out, "py x\n");
   assert.equal((await end(file("-d", "y"), { project })).out, "own y\n");
@@ -235,6 +240,21 @@ test("start() refuses TypeScript on a Node that cannot run it, by name, and runs
         "newer can)",
     ]);
   }
+});
+
+test("commandOf() starts a file by its ending, with the runtime of the worker", () => {
+  const started = (name: string, runtime: Partial<Runtime> = {}) =>
+    commandOf(file(name, "x"), { execPath: "/node", version: "v24.0.0", ...runtime });
+  for (const ending of ["js", "mjs", "cjs", "ts", "mts", "cts"]) {
+    const name = `a.${ending}`;
+    assert.deepEqual(started(name), ["/node", `./${name}`, "x"]);
+    assert.deepEqual(started(name, { versions: { deno: "2.0.0" } }),
+      ["/node", "run", "-A", `./${name}`, "x"]);
+    assert.equal("unsupported" in started(name, { version: "v20.20.2" }), ending.endsWith("ts"));
+  }
+  assert.deepEqual(started("a.py"), ["python3", "./a.py", "x"]);
+  assert.deepEqual(started("/b/a.sh"), ["sh", "/b/a.sh", "x"]);
+  assert.deepEqual(started("a.b/c"), ["./a.b/c", "x"]);
 });
 
 test("TypeScript runs on Node from 22.18, 23.6 and 24.0 on", () => {
@@ -553,7 +573,8 @@ test("an attempt whose program the system refuses to start fails by the kind of 
       workDir: join(folder, "refused"),
     });
     const { running } = start(shell("true"), { executor: refusing });
-    const { status, kind: told } = await running.done;
+    const { status, kind: told, durationMs } = await running.done;
+    assert.ok(durationMs >= 0);
     assert.deepEqual([status, told], ["failed", kind], code);
     await refusing.close();
   }
@@ -620,10 +641,13 @@ test("call: fails by its kind, and the calls after it are served", async () => {
       /^Cannot call steps.mjs#constant: no such function; the module exports boom, constant/,
     ],
     ["nope#f", "not-found", /no such module in the project$/],
+    ["empty.mjs#f", "not-found", /the module exports nothing$/],
+    ["#f", "not-found", /the module is outside the project$/],
     ["../jobs/x#f", "not-found", /the module is outside the project$/],
     ["titan:nope", "not-found", /there are titan:noop, titan:echo, titan:fail, titan:sleep$/],
     ["titan:fail", "exit", /^titan:fail was asked to fail$/],
   ];
+  inProject("empty.mjs", "");
   for (const [target, kind, message] of cases) {
     const outcome = await end(call(target), { project });
     assert.deepEqual([outcome.status, outcome.kind], ["failed", kind], target);
@@ -636,9 +660,11 @@ test("call: fails by its kind, and the calls after it are served", async () => {
     /^TypeError: broken\n +at .*boom/,
   );
   assert.equal((await end(call("steps.mjs#reject"), { project })).err, "");
-  for (const target of ["titan:echo", "steps.mjs#double"]) {
+  for (const target of ["titan:echo", "titan:sleep", "steps.mjs#double"]) {
     assert.equal((await end(call(target, "{"), { project })).kind, "bad-input");
   }
+  inProject("only.mjs", 'export default () => "the default";');
+  assert.equal(String((await end(call("only.mjs"), { project })).result), '"the default"');
   assert.equal(
     (await end(call("steps.mjs#double"))).message,
     "Cannot call steps.mjs#double: no project was sent",

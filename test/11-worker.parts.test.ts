@@ -1,6 +1,8 @@
 /** Chapters 11 and 14: the parts of a worker, each by itself, in virtual time. */
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import {
+  existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -295,13 +297,30 @@ test("a package link that cannot have its name leaves nothing behind, and says w
   rmSync(cacheDir, { recursive: true });
 });
 
+test("on Deno a folder with packages says so in a package.json, if it has none", async () => {
+  const cacheDir = mkdtempSync(join(tmpdir(), "titan-link-"));
+  const path = join(cacheDir, "package.json");
+  await linkPackage(nodeHost(), { cacheDir, runtime: { versions: {} } });
+  assert.equal(existsSync(path), false);
+  const runtime = { versions: { deno: "2.0.0" } };
+  await linkPackage(nodeHost(), { cacheDir, runtime });
+  assert.equal(readFileSync(path, "utf8"), "{}\n");
+  writeFileSync(path, '{"name":"mine"}');
+  await linkPackage(nodeHost(), { cacheDir, runtime });
+  assert.equal(readFileSync(path, "utf8"), '{"name":"mine"}');
+  rmSync(cacheDir, { recursive: true });
+});
+
 // ── the link ─────────────────────────────────────────────────────────────────────────────────────
 
 /** A link to a master that welcomes whoever comes, and answers nothing else. */
-async function linked() {
+async function linked(
+  onRefused = (): void => undefined, onDialled?: (socket: Socket, m: Host) => void,
+) {
   const world = new SimWorld({ seed: 1 });
   const m = world.host("m");
   await m.network.listen({ host: "m", port: 9090 }, (socket) => {
+    onDialled?.(socket, m);
     new RpcConnection(socket, {
       host: m,
       onRequest: (request) => request.reply(Welcome.encode({
@@ -316,7 +335,7 @@ async function linked() {
       protocol: PROTOCOL, role: "worker", token: undefined, version: "", instance: "i", name: "w",
       tags: [], slots: 1, running: [], knows: [], dial,
     }),
-    onWelcome() {}, onNotify() {}, onRequest() {}, onLost() {}, onRefused() {},
+    onWelcome() {}, onNotify() {}, onRequest() {}, onLost() {}, onRefused,
   });
   const over = link.run();
   await world.run(100);
@@ -343,6 +362,43 @@ test("a request that our own full queue has refused is made again once that has 
   assert.equal(asked, 1);
   await world.settle(over);
   assert.deepEqual(world.open("w"), []);
+});
+
+test("a link tells of five refusals in a row, once until the master has taken a " +
+  "request", async () => {
+  let told = 0;
+  const { world, link, over } = await linked(() => void told++);
+  const refused = (times: number) => link.insist(async () => {
+    if (times-- > 0) throw new RpcError("OVERLOADED", "full");
+  });
+  const seen: number[] = [];
+  for (const requests of [[4], [5], [9, 9], [7]]) {
+    await world.settle(Promise.all(requests.map(refused)));
+    seen.push(told);
+  }
+  assert.deepEqual(seen, [0, 1, 2, 3]);
+  link.stop();
+  await world.settle(over);
+});
+
+test("a link that is thrown out at once dials less and less often, and soon after one that " +
+  "lasted", async () => {
+  const dialled: number[] = [];
+  const sockets: Socket[] = [];
+  const lastsMs = (dial: number): number => (dial < 8 ? 50 : 400);
+  const { world, link, over } = await linked(undefined, (socket, m) => {
+    const dial = dialled.push(m.clock.monotonic());
+    if (sockets.push(socket) > 1) m.timers.after(lastsMs(dial), () => socket.destroy());
+  });
+  sockets[0]!.destroy();
+  await world.run(world.now + 20_000);
+  link.stop();
+  await world.settle(over);
+  const waitsMs = dialled.slice(1).map((at, i) => at - dialled[i]! - lastsMs(i + 1));
+  assert.ok(waitsMs[6]! > 500, `after seven short ones ${waitsMs[6]} ms`);
+  // Of many workers that one master has lost, not all come back in one moment.
+  const most = Math.max(...waitsMs.slice(7));
+  assert.ok(most > 20 && most < 50, `at most ${most} ms`);
 });
 
 test("a link has no connection from the end of one to the next welcome", async () => {

@@ -50,6 +50,8 @@ test("check() runs in the folder and with the variables of the service, and tell
   const check = (script: string, timeoutMs = 5000): Promise<string | undefined> =>
     running.check!(["sh", "-c", script], timeoutMs);
   assert.equal(await check('test -f mark && test "$A$TITAN_PORT" = b20123'), undefined);
+  // A name of its own, by which the sweep tells it from the service.
+  assert.equal(await check('case "$TITAN_JOB" in ?*/healthcheck) ;; *) exit 1 ;; esac'), undefined);
   assert.equal(await check("exit 3"), "sh exited with code 3");
   assert.equal(await check("kill -9 $$"), "sh was ended by SIGKILL");
   const missing = await running.check!(["no-such-program"], 5000);

@@ -121,7 +121,7 @@ export function scriptFile(
  * Whether this version of Node (as in `process.version`) runs TypeScript without being asked to.
  */
 export function runsTypeScript(version: string): boolean {
-  const [major = 0, minor = 0] = version.replace(/^v/, "").split(".").map(Number);
+  const [major, minor] = version.replace(/^v/, "").split(".").map(Number) as [number, number];
   if (major > 23) return true;
   return TYPESCRIPT_SINCE.some(([m, since]) => major === m && minor >= since);
 }

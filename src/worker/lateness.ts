@@ -27,7 +27,7 @@ export class Lateness {
   note(dueAt: number, now: number): void {
     const lateMs = Math.max(0, Math.round(now - dueAt));
     const minute = Math.floor(now / MINUTE_MS);
-    this.#minutes.set(minute, Math.max(lateMs, this.#minutes.get(minute) ?? 0));
+    this.#minutes.set(minute, Math.max(lateMs, this.#minutes.get(minute) ?? lateMs));
     this.#max = Math.max(this.#max, lateMs);
     for (const old of this.#minutes.keys()) {
       if (old < minute - RECENT_MINUTES) this.#minutes.delete(old);
