@@ -383,6 +383,8 @@ test("a job finds its parents' results in TITAN_INPUTS: JSON as values, all " +
     ["empty", ""],
     ["__proto__", "x"],
   ]);
+  const one = { inputs: [{ job: "a", result: Buffer.from("1") }] };
+  assert.equal((await end(shell('cat "$TITAN_INPUTS"'), one)).out.trim(), '{"a":1}');
   assert.equal((await end(shell('echo "[${TITAN_INPUTS-unset}]"'))).out, "[unset]\n");
 });
 
@@ -456,6 +458,50 @@ test("a reader that never reads holds the job, costs bounded memory, and cannot 
   running.cancel();
   assert.equal((await running.done).signal, "SIGKILL");
   assert.equal(bytes, before, "output after the cancellation is dropped when nobody reads");
+});
+
+test("pauseOutput() holds a program that prints already, and resumeOutput() before its start " +
+  "lets it print", async () => {
+  let bytes = 0;
+  const { running } = start(shell("head -c 5000000 /dev/zero"), {
+    onOutput: (_stream, chunk) => {
+      if (bytes === 0) running.pauseOutput();
+      bytes += chunk.length;
+    },
+  });
+  await until("it prints", () => bytes > 0);
+  await end(shell("head -c 3000000 /dev/zero >/dev/null")); // in this time it would have ended
+  assert.ok(bytes < 1_000_000, `${bytes} bytes although nobody reads`);
+  running.resumeOutput();
+  await running.done;
+  assert.equal(bytes, 5_000_000);
+  const early: Job = start(shell("echo early"), {
+    prepare: async () => {
+      early.running.pauseOutput();
+      early.running.resumeOutput();
+    },
+  });
+  assert.equal((await early.running.done).status, "ok");
+  assert.equal(early.out(), "early\n");
+});
+
+test("nothing is started for a file that is missing, nor for a job that has ended " +
+  "before", async () => {
+  const spawned: (readonly string[])[] = [];
+  const spawn = (options: SpawnOptions): Child => {
+    spawned.push(options.argv);
+    return host.processes.spawn(options);
+  };
+  const own = createExecutor({
+    host: { ...host, processes: { spawn } }, workDir: join(folder, "unstarted"),
+  });
+  assert.equal((await end(file("none.sh"), { executor: own, project })).kind, "not-found");
+  const job: Job = start(shell("true"), {
+    executor: own, prepare: async () => job.running.cancel(),
+  });
+  assert.equal((await job.running.done).kind, "cancelled");
+  assert.deepEqual(spawned, []);
+  await own.close();
 });
 
 test("pauseOutput() and resumeOutput() lose and reorder nothing", async () => {
@@ -663,6 +709,18 @@ test("call: fails by its kind, and the calls after it are served", async () => {
   for (const target of ["titan:echo", "titan:sleep", "steps.mjs#double"]) {
     assert.equal((await end(call(target, "{"), { project })).kind, "bad-input");
   }
+  // A time that is none does not become a timer.
+  const armed: number[] = [];
+  const after = (ms: number, fn: () => void): Timer => {
+    armed.push(ms);
+    return host.timers.after(ms, fn);
+  };
+  const own = createExecutor({
+    host: { ...host, timers: { soon: host.timers.soon, after } }, workDir: join(folder, "none"),
+  });
+  assert.equal((await end(call("titan:sleep", "x"), { executor: own })).kind, "bad-input");
+  assert.ok(!armed.some(Number.isNaN));
+  await own.close();
   inProject("only.mjs", 'export default () => "the default";');
   assert.equal(String((await end(call("only.mjs"), { project })).result), '"the default"');
   assert.equal(

@@ -11,7 +11,8 @@ import { nodeHost, type Host, type Socket } from "#host";
 import { RpcConnection, RpcError } from "#rpc";
 import { SimWorld } from "#simhost";
 import {
-  ArtifactItem, ArtifactPutAnswer, Connect, MAX_FORWARDED, Op, PROTOCOL, Welcome, type Assignment,
+  ArtifactItem, ArtifactPutAnswer, Connect, HealthReport, MAX_FORWARDED, Op, PROTOCOL, Welcome,
+  type Assignment,
 } from "#wire";
 import { reportOf } from "../src/worker/attempt.ts";
 import { checkHealth } from "../src/worker/check.ts";
@@ -99,6 +100,27 @@ test("one report of a service's health is under way at a time", async () => {
   await listener.close();
   await world.run(5000);
   assert.deepEqual(world.open("w"), []);
+});
+
+test("a reason is cut to what fits into a report, whatever its characters", async () => {
+  const world = new SimWorld({ seed: 1 });
+  const reasons: string[] = [];
+  const services = new WorkerServices({
+    host: world.host("w"), ports: { from: 5000, to: 5000 }, name: () => "w",
+    send: async (report) => {
+      HealthReport.encode(report);
+      reasons.push(report.reason);
+    },
+  });
+  const end = gate<ExecOutcome>();
+  const check = async (): Promise<string> => "€".repeat(5000);
+  const running = { done: end.opened, cancel: () => undefined, check, ...idle };
+  const spec = serviceSpec("web", { check: { type: "command", argv: ["true"] }, startPeriodMs: 0 });
+  services.watch({ run: 1, job: 0, attempt: 1 }, spec, { running, port: 5000 });
+  await world.run(60_000);
+  end.open({ status: "ok", durationMs: 1 });
+  await world.run(61_000);
+  assert.deepEqual([...new Set(reasons)], ["€".repeat(341)]); // 1,024 bytes, three for each
 });
 
 test("a port is a service's once nobody listens there any more; who has one is told", async () => {

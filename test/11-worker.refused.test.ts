@@ -7,6 +7,7 @@ import { InputCache } from "#project";
 import { RpcConnection, type IncomingRequest } from "#rpc";
 import { SimWorld } from "#simhost";
 import { startWorker, type Worker } from "#worker";
+import { jobToken, SECRET_BYTES } from "../src/wire/credential.ts";
 import {
   Dispatch, FIRST_REDIAL_MAX_MS, Finished, Hello, Kill, MAX_HELLO_BYTES, Op, Output, PROTOCOL,
   REDIAL_MAX_MS, Welcome, type Report,
@@ -42,6 +43,8 @@ class Desk {
   output = "";
   /** What it calls the worker. */
   called = "w";
+  /** With which its jobs' credentials are signed. */
+  jobKey: Buffer | undefined;
   protocol = PROTOCOL;
   beatMs = 1e9;
   leaseMs = 1e9;
@@ -109,6 +112,7 @@ class Desk {
         stale: this.stale,
         store: undefined,
         cluster: undefined,
+        jobKey: this.jobKey,
       }),
     );
     this.running.push(running.map(({ job }) => job));
@@ -442,15 +446,19 @@ test("an attempt whose report is refused for good is given up, and the next " +
   assert.equal(desk.worker.running, 0);
 });
 
-test("a job is told the name its master gave; a KILL of what has ended harms nobody", async () => {
+test("a job is told the name its master gave, and its credential; a KILL of what has ended harms " +
+  "nobody", async () => {
   const desk = new Desk();
   desk.called = "w7";
+  desk.jobKey = Buffer.alloc(SECRET_BYTES, 7);
   desk.jobs = 2;
   await desk.open();
   await desk.for(100);
   const [a, b] = desk.executor.jobs;
   assert.deepEqual([a!.request.worker, desk.notes], ["w7", ["registered as w7"]]);
   assert.deepEqual(desk.names, ["w"], "it had asked for its own");
+  const token = jobToken(desk.jobKey, { run: 1, job: 0, attempt: 1, worker: 1 });
+  assert.equal(a!.request.token, token);
   a!.end();
   await desk.for(10);
   const items = [0, 1].map((job) => ({ run: 1, job, attempt: 1 }));
@@ -459,6 +467,26 @@ test("a job is told the name its master gave; a KILL of what has ended harms nob
   assert.equal(b!.cancelled, "cancelled", "the next one of the list is ended all the same");
   assert.deepEqual(desk.reports.map(({ job }) => job), [0, 1]);
   assert.deepEqual([desk.times(Op.HELLO).length, desk.worker.running], [1, 0]);
+});
+
+test("a worker does not start with a blank token, which no master has", () => {
+  const [host, executor] = [new SimWorld({ seed: 3 }).host("w"), new FakeExecutor()];
+  const master = { host: "m", port: 9090 };
+  assert.throws(
+    () => startWorker({ host, master, executor, cacheDir: "/cache", slots: 1, token: " " }),
+    { code: "INVALID", message: "Cannot start a worker: the token is blank" },
+  );
+});
+
+test("a job whose executor fails is reported as failed, with the reason", async () => {
+  const desk = new Desk();
+  desk.executor.script = (job) =>
+    void Object.assign(job, { done: Promise.reject(new Error("no room")) });
+  await desk.open();
+  await desk.for(100);
+  const [report] = desk.reports;
+  const { failure, durationMs } = report!;
+  assert.deepEqual([failure?.kind, failure?.message, durationMs], ["internal", "no room", 0]);
 });
 
 test("one report that the master cannot take does not keep the others from it", async () => {

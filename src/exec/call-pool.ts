@@ -138,7 +138,6 @@ export class CallPool {
 
   /** The caller has already cancelled the calls that are under way. */
   async close(): Promise<void> {
-    this.#waiting.length = 0;
     for (const carrier of this.#carriers) this.#discard(carrier);
     await this.#builtins.close();
     if (this.#living > 0) await new Promise<void>((ended) => this.#closing.push(ended));

@@ -243,27 +243,25 @@ export class ProcessAttempt implements Running {
   }
 
   #exited(exit: Exit): void {
+    const problem = this.#problemOf(exit);
+    if (problem !== undefined || this.#request.collect === undefined) this.#finish(problem);
+    else void this.#collect();
+  }
+
+  #problemOf(exit: Exit): Failure | undefined {
     if (this.#ending) {
       const how = this.#insisted ? " (it did not end on SIGTERM and was killed)" : "";
       const code = exit.code === null ? {} : { exitCode: exit.code };
       const signal = exit.signal === null ? {} : { signal: exit.signal };
-      return this.#finish({
-        ...this.#ending,
-        message: this.#ending.message + how,
-        ...code,
-        ...signal,
-      });
+      return { ...this.#ending, message: this.#ending.message + how, ...code, ...signal };
     }
-    if (exit.error) return this.#finish(this.#notStarted(exit.error));
+    if (exit.error) return this.#notStarted(exit.error);
     if (exit.signal !== null) {
-      return this.#finish({ ...failure("signal", `ended by ${exit.signal}`), signal: exit.signal });
+      return { ...failure("signal", `ended by ${exit.signal}`), signal: exit.signal };
     }
-    const exitCode = exit.code ?? 0;
-    if (exitCode !== 0) {
-      return this.#finish({ ...failure("exit", `exited with code ${exitCode}`), exitCode });
-    }
-    if (this.#request.collect === undefined) this.#finish(undefined);
-    else void this.#collect();
+    const exitCode = exit.code as number;
+    if (exitCode === 0) return undefined;
+    return { ...failure("exit", `exited with code ${exitCode}`), exitCode };
   }
 
   /** Takes the result, removes the folder, reports. */
