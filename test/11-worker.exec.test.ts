@@ -722,7 +722,10 @@ test("call: fails by its kind, and the calls after it are served", async () => {
   assert.ok(!armed.some(Number.isNaN));
   await own.close();
   inProject("only.mjs", 'export default () => "the default";');
-  assert.equal(String((await end(call("only.mjs"), { project })).result), '"the default"');
+  const before = performance.now();
+  const only = await end(call("only.mjs"), { project });
+  assert.equal(String(only.result), '"the default"');
+  assert.ok(only.durationMs > 0 && only.durationMs < performance.now() - before);
   assert.equal(
     (await end(call("steps.mjs#double"))).message,
     "Cannot call steps.mjs#double: no project was sent",
