@@ -469,15 +469,6 @@ test("a job is told the name its master gave, and its credential; a KILL of what
   assert.deepEqual([desk.times(Op.HELLO).length, desk.worker.running], [1, 0]);
 });
 
-test("a worker does not start with a blank token, which no master has", () => {
-  const [host, executor] = [new SimWorld({ seed: 3 }).host("w"), new FakeExecutor()];
-  const master = { host: "m", port: 9090 };
-  assert.throws(
-    () => startWorker({ host, master, executor, cacheDir: "/cache", slots: 1, token: " " }),
-    { code: "INVALID", message: "Cannot start a worker: the token is blank" },
-  );
-});
-
 test("a job whose executor fails is reported as failed, with the reason", async () => {
   const desk = new Desk();
   desk.executor.script = (job) =>
