@@ -7,7 +7,6 @@ import { InputCache } from "#project";
 import { RpcConnection, type IncomingRequest } from "#rpc";
 import { SimWorld } from "#simhost";
 import { startWorker, type Worker } from "#worker";
-import { jobToken, SECRET_BYTES } from "../src/wire/credential.ts";
 import {
   Dispatch, FIRST_REDIAL_MAX_MS, Finished, Hello, Kill, MAX_HELLO_BYTES, Op, Output, PROTOCOL,
   REDIAL_MAX_MS, Welcome, type Report,
@@ -43,8 +42,6 @@ class Desk {
   output = "";
   /** What it calls the worker. */
   called = "w";
-  /** With which its jobs' credentials are signed. */
-  jobKey: Buffer | undefined;
   protocol = PROTOCOL;
   beatMs = 1e9;
   leaseMs = 1e9;
@@ -112,7 +109,6 @@ class Desk {
         stale: this.stale,
         store: undefined,
         cluster: undefined,
-        jobKey: this.jobKey,
       }),
     );
     this.running.push(running.map(({ job }) => job));
@@ -446,19 +442,15 @@ test("an attempt whose report is refused for good is given up, and the next " +
   assert.equal(desk.worker.running, 0);
 });
 
-test("a job is told the name its master gave, and its credential; a KILL of what has ended harms " +
-  "nobody", async () => {
+test("a job is told the name its master gave; a KILL of what has ended harms nobody", async () => {
   const desk = new Desk();
   desk.called = "w7";
-  desk.jobKey = Buffer.alloc(SECRET_BYTES, 7);
   desk.jobs = 2;
   await desk.open();
   await desk.for(100);
   const [a, b] = desk.executor.jobs;
   assert.deepEqual([a!.request.worker, desk.notes], ["w7", ["registered as w7"]]);
   assert.deepEqual(desk.names, ["w"], "it had asked for its own");
-  const token = jobToken(desk.jobKey, { run: 1, job: 0, attempt: 1, worker: 1 });
-  assert.equal(a!.request.token, token);
   a!.end();
   await desk.for(10);
   const items = [0, 1].map((job) => ({ run: 1, job, attempt: 1 }));

@@ -74,7 +74,6 @@ export class MarkReader {
   /** The stream is over: the bytes that were held back are no mark. */
   end(): void {
     if (this.#held) this.#pass(this.#held);
-    this.#held = undefined;
   }
 
   // #region markBegun
