@@ -363,7 +363,8 @@ test("a launcher in whose group the sweep finds a stray takes no job after that"
   async () => {
     const [launcher] = await idleLaunchers(1);
     const file = join(folder, "stray");
-    await sh(`trap '' HUP; sleep 1000 & echo $! >'${file}'`).ended;
+    // The pause makes it older than the next job, in ticks of the system's clock.
+    await sh(`trap '' HUP; sleep 1000 & echo $! >'${file}'; sleep 0.05`).ended;
     const job = sh("exec sleep 1000");
     assert.equal(job.child.pid, launcher);
     const stray = Number(readFileSync(file, "utf8"));
