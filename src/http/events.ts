@@ -191,7 +191,8 @@ export class EventHub {
     }
     let seq = first;
     for (const { type, run, text, times } of facts) {
-      for (const end = seq + times; seq < end; seq++) this.#pending.push({ seq, type, run, text });
+      const fact = { seq, type, run, text };
+      for (const end = seq + times; seq < end; seq++) this.#pending.push(fact);
     }
     this.#seen = seq - 1;
     this.#touches.add(touched);

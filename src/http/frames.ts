@@ -22,7 +22,10 @@ export interface Interest {
   readonly details?: boolean;
 }
 
-/** A fact as it came, with its number. */
+/**
+ * A fact as it came, with its number. Those in a row that are the same without their texts are one
+ * object, with the number of the first.
+ */
 export interface SeenFact {
   readonly seq: number;
   readonly type: string;

@@ -46,7 +46,7 @@ export class RecentFacts {
       this.#chars -= this.#facts[gone++]!.text.length;
     }
     if (gone === 0) return;
-    this.#start = this.#facts[gone - 1]!.seq;
+    this.#start += gone;
     this.#facts.splice(0, gone);
   }
 

@@ -48,9 +48,11 @@ const PACE_MS = 20;
 /** What one group of events has changed, by the numbers of runs. */
 type Changed = Map<number, { readonly id: string; readonly jobs: Set<number>; all: boolean }>;
 
-/** The events that become durable together. */
+/** What is told of events that become durable together. */
 interface Batch {
-  readonly events: { readonly seq: number; readonly event: Event }[];
+  readonly facts: KeptFact[];
+  /** The number of `facts[0]`. */
+  first: number;
   readonly changed: Changed;
 }
 
@@ -126,10 +128,14 @@ export class Facts {
     for (const event of events) this.meter.look(event);
     if (this.#followers.size === 0) return;
     const batch = this.#batchNow();
-    for (const [at, event] of events.entries()) {
-      batch.events.push({ seq: first + at, event });
+    const { facts } = batch;
+    if (facts.length === 0) batch.first = first;
+    for (const event of events) {
       const number = runOf(event);
       const run = number === undefined ? undefined : this.#state.runs.get(number);
+      const hasText = this.#detailed > 0 || !isDetail(event);
+      facts.push(hasText ? keptFact(batch.first + facts.length, event, this.#names)
+        : bareFact(event.type, run?.id, facts.at(-1)));
       if (run === undefined) continue;
       this.#touch(run);
       if (GROWTH.has(event.type)) this.#touchNew(event, run);
@@ -166,8 +172,8 @@ export class Facts {
 
   #touchNew(event: Event, run: Run): void {
     if (!("jobs" in event)) return;
-    const { length } = run.jobs;
-    for (let index = length - event.jobs.length; index < length; index++) this.#touch(run, index);
+    const { size } = run;
+    for (let index = size - event.jobs.length; index < size; index++) this.#touch(run, index);
   }
 
   #touch(run: Run, job?: number): void {
@@ -184,7 +190,7 @@ export class Facts {
   #batchNow(): Batch {
     const engine = this.#options.engine();
     if (this.#batch !== undefined && this.#group === engine.group) return this.#batch;
-    const batch: Batch = { events: [], changed: new Map() };
+    const batch: Batch = { facts: [], first: 0, changed: new Map() };
     this.#batch = batch;
     this.#group = engine.group;
     engine.whenDurable(() => this.#release(batch));
@@ -192,22 +198,11 @@ export class Facts {
   }
 
   // #region release
-  #release({ events, changed }: Batch): void {
+  #release({ facts, first, changed }: Batch): void {
     if (this.#followers.size === 0) return;
-    const known = this.#known;
-    const names: EventNames = {
-      run: (number) => known.run(number) ?? `${number}`,
-      jobId: (key) => known.jobId(key) ?? `${key.job}`,
-      workerName: known.workerName,
-    };
-    for (const { seq, event } of events) {
-      // Somebody who began to follow meanwhile gets what was under way from the disk.
-      if (seq < this.#first) continue;
-      const hasText = this.#detailed > 0 || !isDetail(event);
-      this.#keep(
-        hasText ? keptFact(seq, event, names) : bareFact(event, names, this.#recent.at(-1)),
-      );
-    }
+    // Somebody who began to follow meanwhile gets what was under way from the disk.
+    const late = Math.max(0, this.#first - first);
+    for (let at = late; at < facts.length; at++) this.#keep(facts[at]!);
     const last = this.#recent.pop();
     if (last !== undefined) {
       // A new object: the old one may stand for others, too.
@@ -243,6 +238,15 @@ export class Facts {
     this.#first += gone;
   }
   // #endregion
+
+  get #names(): EventNames {
+    const known = this.#known;
+    return {
+      run: (number) => known.run(number) ?? `${number}`,
+      jobId: (key) => known.jobId(key) ?? `${key.job}`,
+      workerName: known.workerName,
+    };
+  }
 
   get #known(): KnownNames {
     const state = this.#state;
@@ -380,6 +384,7 @@ function touchedOf(changed: Changed): Touched[] {
 }
 
 function pageOf(first: number, page: readonly KeptFact[], reset = false): Buffer {
-  const touched = page.flatMap((each) => each.touched);
+  const touched: Touched[] = [];
+  for (const each of page) if (each.touched.length > 0) touched.push(...each.touched);
   return FactsPage.encode({ reset, first, facts: inRows(page), touched });
 }

@@ -126,34 +126,32 @@ const KEPT_BYTES = 200;
 /** With its number in front, as it is told. */
 export function keptFact(seq: number, event: Event, names: EventNames): KeptFact {
   const text = JSON.stringify({ seq, ...eventJson(event, names) });
-  return kept({ type: event.type, run: runIdOf(event, names), text, times: 1 });
+  const number = runOf(event);
+  const run = number === undefined ? undefined : names.run(number);
+  return kept({ type: event.type, run, text, times: 1 });
 }
 
 /**
  * Without its text. One that is like the one before is the same object: a busy master has
  * thousands of them in a second.
  */
-export function bareFact(event: Event, names: EventNames, before?: KeptFact): KeptFact {
-  const bare = { type: event.type, run: runIdOf(event, names), text: "", times: 1 };
-  return before?.touched.length === 0 && isSame(before.fact, bare) ? before : kept(bare);
+export function bareFact(type: string, run: string | undefined, before?: KeptFact): KeptFact {
+  const isSame = before?.fact.text === "" && before.fact.type === type && before.fact.run === run;
+  return isSame ? before : kept({ type, run, text: "", times: 1 });
 }
 
 function kept(fact: Fact): KeptFact {
   return { fact, bytes: KEPT_BYTES + 2 * fact.text.length, touched: [] };
 }
 
-function runIdOf(event: Event, names: EventNames): string | undefined {
-  const number = runOf(event);
-  return number === undefined ? undefined : names.run(number);
-}
-
 /** Bare ones in a row that are the same, as one. */
 export function inRows(facts: readonly KeptFact[]): Fact[] {
   const rows: Fact[] = [];
-  let last: Fact | undefined;
+  let [last, before]: [Fact | undefined, Fact | undefined] = [undefined, undefined];
   for (const { fact } of facts) {
-    if (last !== undefined && isSame(last, fact)) last.times += 1;
+    if (last !== undefined && (fact === before || isSame(last, fact))) last.times += 1;
     else rows.push(last = { ...fact });
+    before = fact;
   }
   return rows;
 }
