@@ -1,10 +1,13 @@
 /** Lesson 11: what comes through the pipes of a child at its end, at the very millisecond. */
 import assert from "node:assert/strict";
 import childProcess, { execFileSync, spawn } from "node:child_process";
-import fs, { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
+import { once } from "node:events";
+import fs, {
+  closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync,
+} from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { after, test } from "node:test";
 import type { Exit } from "#host";
 import { nodeProcesses, startNodeProcess, type NodeEnd, type NodeProcess } from "#process";
@@ -300,6 +303,35 @@ test("of a last word the first 16 Ki characters are kept, in however many pieces
   await turns(() => seen.ends.length > 0);
   assert.equal(seen.ends[0]!.word, "x".repeat(16 * 1024));
   assert.deepEqual([seen.out, seen.err, seen.replies], ["out", "err", "reply"]);
+});
+
+test("pipes that have their names when this process is killed lose them", async () => {
+  const tools = mkdtempSync(join(folder, "tools-"));
+  const real = execFileSync("/bin/sh", ["-c", "command -v mkfifo"], { encoding: "utf8" }).trim();
+  const fake = `#!/bin/sh
+    '${real}' "$@"
+    { ls -ld "\${3%/*}" | cut -c 1-10; echo "$3"; } >'${tools}/seen'
+    kill -9 $PPID`;
+  writeFileSync(join(tools, "mkfifo"), fake, { mode: 0o755 });
+  const url = (name: string): string => // or the reader's
+    JSON.stringify(import.meta.resolve(`../src/process/${name}`));
+  // Its reaper may be there already, or be the first to hear of the pipes.
+  for (const before of ["", 'reapFolder("/nowhere");']) {
+    const text = `
+      import { openOutputPipes } from ${url("pipes.ts")};
+      import { reapFolder } from ${url("reaper.ts")};
+      ${before}
+      openOutputPipes();`;
+    const args = ["-c", 'umask 0; exec "$@"', "sh", process.execPath, "--import", "tsx"];
+    args.push("-C", "source", "--input-type=module", "-e", text);
+    const env = { ...process.env, PATH: `${tools}:${PATH}` };
+    const node = spawn("/bin/sh", args, { stdio: ["ignore", "ignore", "inherit"], env });
+    assert.deepEqual(await once(node, "close"), [null, "SIGKILL"]);
+    const [mode, name] = readFileSync(join(tools, "seen"), "utf8").split("\n");
+    assert.equal(mode, "drwx------");
+    assert.match(name!, /\/titan-pipes-[0-9a-f-]{36}\/0$/);
+    await turns(() => !existsSync(dirname(name!)));
+  }
 });
 
 // The last one here: from now on this process makes no pipes.

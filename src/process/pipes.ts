@@ -5,17 +5,19 @@
  * `echo oops > /dev/stderr` would fail with ENXIO. Named pipes are opened by path, so they need no
  * native module: `mkfifo` makes a few, we open both ends of each and remove the names.
  *
- * Invariant: no name outlives the call that made it. Only a `kill -9` within these few milliseconds
- * leaves a folder behind.
+ * Invariant: no name outlives the call that made it. After a `kill -9` within these few
+ * milliseconds the reaper (reaper.ts) removes the folder.
  * Left out: systems without mkfifo get the sockets; so does Bun, whose `Socket` takes a descriptor
  * and reads nothing.
  * Test: test/11-worker.processes.test.ts, test/11-worker.pipes.test.ts
  */
 import { execFileSync } from "node:child_process";
-import { closeSync, constants, mkdtempSync, openSync, rmSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { closeSync, constants, mkdirSync, openSync, rmSync } from "node:fs";
 import { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { reapPipes } from "./reaper.ts";
 
 /**
  * Pipes made at once: `mkfifo` costs 2 ms, which four jobs share; more would hold descriptors for
@@ -31,6 +33,8 @@ export interface Pipe {
 
 /** Both ends of pipes that nobody uses yet. */
 const stock: { reading: number; write: number }[] = [];
+/** Where each batch has its names, one after the other. */
+let folder: string | undefined;
 let unavailable = process.versions["bun"] !== undefined;
 
 /**
@@ -59,9 +63,13 @@ function takePipe(): Pipe {
 }
 
 function makeBatch(): void {
-  const folder = mkdtempSync(join(tmpdir(), "titan-pipes-"));
+  if (folder === undefined) {
+    folder = join(tmpdir(), `titan-pipes-${randomUUID()}`);
+    reapPipes(folder);
+  }
+  mkdirSync(folder, { mode: 0o700 });
   try {
-    const names = Array.from({ length: BATCH_PIPES }, (_, i) => join(folder, String(i)));
+    const names = Array.from({ length: BATCH_PIPES }, (_, i) => `${folder}/${i}`);
     execFileSync("mkfifo", ["-m", "600", ...names], { stdio: "ignore" });
     for (const name of names) {
       // The reading end first, and not blocking: opening a pipe for writing waits for a reader.

@@ -5,9 +5,10 @@
  * the reading end of a pipe from us and the list of process groups we started. When we die, for
  * whatever reason, the system closes our end; the reaper reads the end of the file, kills every
  * group on its list, then every process whose environment names one of our work folders (a daemon
- * that left its group), and exits.
+ * that left its group), removes the folder where pipes have names for a moment, and exits.
  *
- *     us ──▶ "+ 4711"  a group     "- 4711"  it is gone     "= /tmp/w/jobs"  a work folder
+ *     us ──▶ "+ 4711"  a group              "= /tmp/w/jobs"          a work folder
+ *            "- 4711"  it is gone           "% /tmp/titan-pipes-…"   names of pipes (pipes.ts)
  *
  * Invariant: a group is on the list before its first job starts. It is taken off as soon as it has
  * ended, so only by rare chance could its number be in use again by then.
@@ -23,6 +24,7 @@ const SCRIPT = `
 trap '' TERM INT HUP
 groups=
 folders=
+pipes=
 while read -r what name; do
   case $what in
     +) groups="$groups $name" ;;
@@ -31,21 +33,25 @@ while read -r what name; do
        groups=$rest ;;
     =) folders="$folders
 TITAN_WORKDIR=$name/" ;;
+    %) pipes=$name ;;
   esac
 done
 for g in $groups; do kill -s KILL -- "-$g"; done
-[ -n "$folders" ] && [ -r /proc/self/environ ] || exit 0
-folders=\${folders#?}
-for file in $(grep -lF -e "$folders" /proc/[0-9]*/environ); do
-  pid=\${file#/proc/}
-  kill -s KILL "\${pid%/environ}"
-done
+if [ -n "$folders" ] && [ -r /proc/self/environ ]; then
+  folders=\${folders#?}
+  for file in $(grep -lF -e "$folders" /proc/[0-9]*/environ); do
+    pid=\${file#/proc/}
+    kill -s KILL "\${pid%/environ}"
+  done
+fi
+[ ! -e "$pipes" ] || rm -rf -- "$pipes"
 `;
 // #endregion
 
 let reaper: ChildProcess | undefined;
 const groups = new Set<number>();
 const folders = new Set<string>();
+let pipes: string | undefined;
 
 /** From now on the group dies with this process. */
 export function reap(group: number): void {
@@ -66,6 +72,13 @@ export function reapFolder(folder: string): void {
   if (folders.has(folder) || folder.includes("\n")) return;
   folders.add(folder);
   tell(`= ${folder}\n`);
+}
+
+/** This folder, if it exists when this process dies, is removed. */
+export function reapPipes(folder: string): void {
+  if (folder.includes("\n")) return;
+  pipes = folder;
+  tell(`% ${folder}\n`);
 }
 
 /** The reaper's pid, while there is one. */
@@ -101,6 +114,7 @@ function start(): void {
   // Bun's stream has no `unref`, and keeps no loop alive.
   (stdin as unknown as { unref?(): void } | undefined)?.unref?.();
   stdin?.write(
-    [...groups].map((g) => `+ ${g}\n`).join("") + [...folders].map((f) => `= ${f}\n`).join(""),
+    (pipes === undefined ? "" : `% ${pipes}\n`) + [...groups].map((g) => `+ ${g}\n`).join("") +
+      [...folders].map((f) => `= ${f}\n`).join(""),
   );
 }
