@@ -1,6 +1,7 @@
 /** When the code is loaded with which the tools of a client over a pipe work. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { nodeHost } from "#host";
 import { Dispatcher } from "../src/mcp/dispatch.ts";
 import { RequestStates } from "../src/mcp/request-state.ts";
@@ -44,6 +45,9 @@ test("who shakes hands stays, so code is loaded once it asks no more; who only p
     assert.equal(warmed, 0);
     open()[0]!.fn();
     assert.equal(warmed, 1);
+    pipe.take(Buffer.from('{"jsonrpc":"2.0","id":4,"method":"tools/list"}\n'));
     pipe.close();
+    assert.deepEqual(open(), []);
+    await setImmediate();
     assert.deepEqual(open(), [], "nothing holds up the end of the process");
   });

@@ -146,7 +146,7 @@ export class StdioConnection {
     this.#open.delete(id);
     // A client that shakes hands stays, and calls a tool some time. One that only probes does not.
     this.#warming?.cancel();
-    if (this.#legacy.version !== undefined) {
+    if (this.#legacy.version !== undefined && !this.#closed) {
       this.#warming = this.#host.timers.after(QUIET_MS, () => this.#dispatcher.warm());
     }
     return stop.signal.aborted ? undefined : message;
