@@ -3,7 +3,8 @@
 /**
  * `npm test`: dev tools, type check, build, then the tests in a compiled copy of the project.
  *
- *     npm test                                    all but what takes longest (LONG below)
+ *     npm test                                    all but what takes longest (LONG below) and what
+ *                                                 needs a browser
  *     npm test -- --all                           those too, and the lessons: what CI runs
  *     npm test -- test/05-log.test.ts             these files only, from the sources (no type
  *                                                 check, no lessons)
@@ -16,7 +17,9 @@
  * ".
  */
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -33,19 +36,23 @@ const IN_CHECKOUT = new Set(["test/style.test.ts", "test/package.test.ts"]);
 
 /**
  * Each of these makes or plays the whole project anew: packages, bundles, planted bugs, the
- * companion's copies. With the lessons they take as long as all the others, which a person waits
- * for after each change.
+ * companion's copies. With those in a browser and the lessons they take as long as all the others,
+ * which a person waits for after each change.
  */
 const LONG = new Set([
-  "22-simulation.bugs", "24-packaging.bundles", "learn-check", "learn-companion", "learn-scripts",
-  "package",
+  "22-simulation.bugs", "24-packaging.bundles", "learn-check", "learn-companion", "learn-failure",
+  "learn-scripts", "package",
 ].map((name) => `test/${name}.test.ts`));
+
+/** What a test file that drives a browser imports. */
+const IN_BROWSER = /^import .*"\.\/lib\/browser\.ts";$/m;
+const BROWSER = "chromium";
 
 /** What the compiler keeps from one type check to the next. A build leaves it alone. */
 const TYPES = join(ROOT, "dist", ".types");
 
 /** Programs that tests and lessons start, besides node and a POSIX shell. */
-const TOOLS = ["git", "python3", "redis-server", "redis-cli", "redis-benchmark", "chromium"];
+const TOOLS = ["git", "python3", "redis-server", "redis-cli", "redis-benchmark", BROWSER];
 
 /**
  * @typedef {{ tests: string[], lessons: string[] | undefined, pages: boolean }} Share
@@ -65,20 +72,23 @@ await runMain(async () => {
     return await testShare({ tests: allTests(), lessons: undefined, pages: true });
   }
   if (args.length === 0) {
-    const tests = allTests().filter((file) => !LONG.has(file));
+    const all = allTests();
+    const tests = all.filter((file) => !LONG.has(file) && !isInBrowser(file));
     const code = await testShare({ tests, lessons: [], pages: true });
-    const rest = `${LONG.size} long test files and the lessons did not run`;
+    const rest = `${all.length - tests.length} test files that take long or need a browser, and ` +
+      "the lessons, did not run";
     process.stdout.write(`# ${rest}: npm test -- --all runs them, too\n`);
     return code;
   }
   const flags = args.filter((arg) => arg.startsWith("-"));
   const named = args.filter((arg) => !arg.startsWith("-"));
-  checkTools();
+  const files = named.length > 0 ? named.map(existing) : allTests();
+  checkTools(files);
   await ensureDeps();
   await ensureBuilt().catch((error) =>
     process.stderr.write(`${error.message}\n(going on: these tests run from the sources)\n`),
   );
-  return (await runTests(named.length > 0 ? named.map(existing) : allTests(), { flags })).code;
+  return (await runTests(files, { flags })).code;
 });
 
 /**
@@ -117,7 +127,7 @@ function shareSince(ref) {
  */
 async function testShare({ tests, lessons, pages }) {
   const started = performance.now();
-  checkTools();
+  checkTools(tests);
   await ensureDeps();
   const withLessons = hasLessons() && (lessons?.length !== 0 || pages);
   const isCopied = withLessons || tests.some((file) => !IN_CHECKOUT.has(file));
@@ -265,8 +275,10 @@ function note(what, started) {
   process.stderr.write(`titan: ${what} (${((performance.now() - started) / 1000).toFixed(1)} s)\n`);
 }
 
-function checkTools() {
-  const missing = TOOLS.filter((tool) => spawnSync(tool, ["--version"], { stdio: "ignore" }).error);
+/** @param {readonly string[]} tests */
+function checkTools(tests) {
+  const needed = TOOLS.filter((tool) => tool !== BROWSER || tests.some(isInBrowser));
+  const missing = needed.filter((tool) => spawnSync(tool, ["--version"], { stdio: "ignore" }).error);
   if (missing.length === 0) return;
   const text = `${missing.join(", ")} not found; tests that need a missing program are skipped`;
   if (process.env.CI) {
@@ -281,6 +293,12 @@ function existing(file) {
     throw new BootstrapError(`Cannot test: there is no file ${file}`);
   }
   return file;
+}
+
+/** @param {string} file */
+function isInBrowser(file) {
+  const path = [join(ROOT, file), file].find((path) => path.endsWith(".ts") && existsSync(path));
+  return path !== undefined && IN_BROWSER.test(readFileSync(path, "utf8"));
 }
 
 function allTests() {
