@@ -141,13 +141,14 @@ async function growth(bench: Bench, rounds: number): Promise<Row[]> {
     row("processor time of the master for one of them", [median(shared.masterUs), "µs"], {
       note: `it dispatches hops, too; of the program that adds it: ${inMs(shared.ownUs)} µs`,
     }),
-    row("the longest pause of another run meanwhile", [median(shared.pauses), "ms"], {
-      note: `${inMs(shared.pauses)}; ${shared.beside}`,
-    }),
-    row("the same, the job that adds them yields", [Math.max(...yielding.pauses), "ms"], {
-      target: { atMost: 50 }, note: `the longest of ${inMs(yielding.pauses)}; ${yielding.beside}`,
-    }),
+    pausesOf("the longest pause of another run meanwhile", shared),
+    pausesOf("the same, the job that adds them yields", yielding),
   ];
+}
+
+function pausesOf(what: string, { pauses, beside }: Grown): Row {
+  const note = `the longest of ${inMs(pauses)}; ${beside}`;
+  return row(what, [Math.max(...pauses), "ms"], { target: { atMost: 50 }, note });
 }
 
 const inMs = (all: readonly number[]): string => all.map((ms) => ms.toFixed(0)).join(" ");
