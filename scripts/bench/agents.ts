@@ -13,7 +13,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Client } from "#sdk";
 import type { Histogram } from "#wire";
 import {
-  chainOf, completions, cpuMs, inPlace, jobs, pipeline, withCluster, type Options,
+  chainOf, cpuMs, inPlace, jobs, pipeline, withCluster, type Options,
 } from "./programs.ts";
 import { median, rowOf, type Row } from "./table.ts";
 
@@ -125,7 +125,7 @@ interface Grown {
   readonly masterUs: number[];
   readonly ownUs: number[];
   readonly pauses: number[];
-  /** What the other run did, and how slow the disk was. */
+  /** What else there was: as a watcher saw them, how it was before, and how slow the disk was. */
   readonly beside: string;
 }
 
@@ -154,12 +154,12 @@ function pausesOf(what: string, { pauses, beside }: Grown): Row {
 const inMs = (all: readonly number[]): string => all.map((ms) => ms.toFixed(0)).join(" ");
 
 async function grow(bench: Bench, rounds: number, { yields }: { yields: boolean }): Promise<Grown> {
-  const [rates, masterUs, ownUs, pauses, before]: number[][] = [[], [], [], [], []];
+  const [rates, masterUs, ownUs, pauses, seen, before]: number[][] = [[], [], [], [], [], []];
   const syncs: string[] = [];
   for (let round = 0; round < rounds; round++) {
     const chain = await startChain(bench.client);
     await pause(ALONE_MS);
-    before!.push(chain.longestMs());
+    before!.push(chain.longest().ms);
     const { synced } = await bench.client.metrics();
     const result = await resultOf<{ rate: number; own: number; master: number }>(
       bench, GROW, [ADDED, BATCH, bench.master, yields],
@@ -167,12 +167,14 @@ async function grow(bench: Bench, rounds: number, { yields }: { yields: boolean 
     rates!.push(result.rate);
     ownUs!.push((result.own * 1000) / ADDED);
     masterUs!.push((result.master * 1000) / ADDED);
-    pauses!.push(chain.longestMs());
+    const { ms, seenMs } = chain.longest();
+    pauses!.push(ms);
+    seen!.push(seenMs);
     syncs.push(slowest(synced, (await bench.client.metrics()).synced));
     await chain.end();
   }
-  const beside = `in the second before: ${inMs(before!)}; the slowest fsync, of which a hop has ` +
-    `one: ${syncs.join(" ")} ms`;
+  const beside = `as a watcher is told: ${inMs(seen!)}; in the second before: ${inMs(before!)}; ` +
+    `the slowest fsync, of which a hop has one: ${syncs.join(" ")} ms`;
   return { rates: rates!, masterUs: masterUs!, ownUs: ownUs!, pauses: pauses!, beside };
 }
 
@@ -197,29 +199,46 @@ async function resultOf<T>(
   return JSON.parse(readFileSync(file, "utf8")) as T;
 }
 
+/** The longest time between two hops, by the clock of the master, and as a watcher is told. */
+interface Longest {
+  readonly ms: number;
+  readonly seenMs: number;
+}
+
 interface Chain {
-  /** Between two hops, since the last look. */
-  longestMs(): number;
+  /** Since the last look. */
+  longest(): Longest;
   end(): Promise<void>;
+}
+
+/** When each hop ended, and when we were told. */
+async function* endsOf(
+  client: Client, run: string, signal: AbortSignal,
+): AsyncGenerator<{ at: number; seen: number }> {
+  for await (const event of client.watch(run, { signal })) {
+    if (event.type !== "job" || event.change.status !== "COMPLETED") continue;
+    yield { at: event.change.at, seen: performance.now() };
+  }
 }
 
 /** Starts a run of hops, and resolves with the first of them. */
 async function startChain(client: Client): Promise<Chain> {
   const { run } = await client.submitSpec(chainOf(HOPS));
   const over = new AbortController();
-  const hops = completions(client, run, { signal: over.signal });
-  let last = (await hops.next()).value as number;
-  let longest = 0;
+  const hops = endsOf(client, run, over.signal);
+  let last = (await hops.next()).value as { at: number; seen: number };
+  let longest = { ms: 0, seenMs: 0 };
   void (async () => {
-    for await (const now of hops) {
-      longest = Math.max(longest, now - last);
-      last = now;
+    for await (const hop of hops) {
+      const [ms, seenMs] = [hop.at - last.at, hop.seen - last.seen];
+      longest = { ms: Math.max(longest.ms, ms), seenMs: Math.max(longest.seenMs, seenMs) };
+      last = hop;
     }
   })().catch(() => undefined); // it is cancelled
   return {
-    longestMs() {
+    longest() {
       const found = longest;
-      longest = 0;
+      longest = { ms: 0, seenMs: 0 };
       return found;
     },
     async end() {
