@@ -11,7 +11,6 @@ import { parseAddress, unreachable } from "../src/cli/address.ts";
 import { findCommand } from "../src/cli/command.ts";
 import { shapeOf } from "../src/cli/commands/validate.ts";
 import { describeError, exitCodeOf } from "../src/cli/exit.ts";
-import { hasColors } from "../src/cli/context.ts";
 import { commandHelp, overview, wrap } from "../src/cli/help.ts";
 import { allCommands } from "../src/cli/program.ts";
 import {
@@ -25,13 +24,13 @@ import {
   table,
   width,
 } from "../src/cli/text.ts";
-import { nameInList } from "../src/cli/context.ts";
+import { Context, hasColors, nameInList } from "../src/cli/context.ts";
 import { notBegunText } from "../src/cli/not-begun.ts";
 import { remainingMs } from "../src/cli/view.ts";
 import { RpcError } from "#rpc";
 import type { Client } from "#sdk";
-import type { Context } from "../src/cli/context.ts";
 import { jobLine } from "../src/cli/json.ts";
+import { startProgress } from "../src/cli/progress.ts";
 import { nextSteps } from "../src/cli/serve.ts";
 import { summarize } from "../src/cli/summary.ts";
 import { Waits } from "../src/cli/waits.ts";
@@ -306,6 +305,35 @@ test("renderRun() fits every terminal, whatever the run", () => {
       }
     }
   }
+});
+
+test("a terminal that says that it has 0 columns and 0 rows is drawn on like one of the " +
+  "usual size", (t) => {
+  let text = "";
+  const noSize = { isTTY: true, columns: 0, rows: 0 };
+  for (const stream of [process.stdout, process.stderr]) {
+    const before = Object.getOwnPropertyDescriptors(stream);
+    for (const [name, value] of Object.entries(noSize)) {
+      Object.defineProperty(stream, name, { value, configurable: true });
+    }
+    t.after(() => {
+      for (const name of Object.keys(noSize)) {
+        Reflect.deleteProperty(stream, name);
+        if (name in before) Object.defineProperty(stream, name, before[name]!);
+      }
+    });
+  }
+  t.mock.method(process.stderr, "write", (piece: string) => {
+    text += piece;
+    return true;
+  });
+  const context = new Context({ TERM: "xterm", NO_COLOR: "1" });
+  const tracker = trackerOf([job(0, "RUNNING")]);
+  startProgress({ context, tracker, json: false, slots: 1, where: "" }).end();
+  t.mock.restoreAll();
+  assert.equal(context.columns, undefined);
+  assert.match(text, /^r-1 {2}RUNNING .*\r?\n.* j0 +running/m);
+  assert.doesNotMatch(text, /Infinity/);
 });
 
 test("renderRun() shows what runs, failed or asks before what waits, in the order " +

@@ -52,10 +52,10 @@ export function openScreen({ out, env }: ScreenOptions): Screen {
   };
   if (live) write(HIDE_CURSOR);
   let drawn: readonly string[] = [];
-  const columns = (): number => out.columns ?? DEFAULT_COLUMNS;
+  const columns = (): number => out.columns || DEFAULT_COLUMNS;
   const redraw = (above: readonly string[], lines: readonly string[]): void => {
     // Lines above the top of the screen cannot be drawn over: the cursor stops at the top.
-    const fitting = lines.slice(0, Math.max(1, (out.rows ?? lines.length + 1) - 1));
+    const fitting = lines.slice(0, Math.max(1, (out.rows || lines.length + 1) - 1));
     const all = [...above, ...fitting.map((line) => clip(line, columns() - 1))];
     const text = all.map((line) => `${line}${REST_OF_LINE}\n`).join("");
     write(`\r${UP(drawn.length)}${text}${REST_OF_SCREEN}`);

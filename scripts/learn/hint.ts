@@ -59,7 +59,7 @@ const MAX_COLUMNS = 100;
 
 /** Paragraphs in lines that a terminal does not break; fences as they are. */
 function wrapped(text: string): string {
-  const width = Math.min(process.stdout.columns ?? MAX_COLUMNS, MAX_COLUMNS);
+  const width = Math.min(process.stdout.columns || MAX_COLUMNS, MAX_COLUMNS);
   const breaks = new RegExp(`(.{1,${width - 1}})(?: +|$)`, "g");
   return text.split(/(^```[^]*?^```)/m).map((part) => {
     if (part.startsWith("```")) return part;

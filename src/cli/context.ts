@@ -23,6 +23,13 @@ export type Color = "red" | "green" | "yellow" | "blue" | "magenta" | "cyan" | "
 
 export type InterruptHandler = (signal: "SIGINT" | "SIGTERM" | "SIGHUP", times: number) => void;
 
+/** A terminal that nobody has told its size (in a container, in a build) says 0: it is unknown. */
+export function terminalSize(
+  { columns, rows }: { readonly columns?: number; readonly rows?: number },
+): { columns: number | undefined; rows: number | undefined } {
+  return { columns: columns || undefined, rows: rows || undefined };
+}
+
 export class Context {
   readonly host: Host = nodeHost();
   readonly env: NodeJS.ProcessEnv;
@@ -59,9 +66,9 @@ export class Context {
     process.stdout.write(`${line}\n`);
   }
 
-  /** Cells in a line of the terminal that data goes to; none when it goes elsewhere. */
+  /** Cells in a line of the terminal that data goes to; undefined: it goes elsewhere. */
   get columns(): number | undefined {
-    return process.stdout.isTTY ? process.stdout.columns : undefined;
+    return process.stdout.isTTY ? terminalSize(process.stdout).columns : undefined;
   }
 
   /** One JSON value on one line. */

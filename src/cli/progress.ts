@@ -7,7 +7,7 @@
  * Test: test/cli.test.ts, test/cli.text.test.ts, test/cli.terminal.test.ts
  */
 import type { RunInfo } from "#wire";
-import type { Context } from "./context.ts";
+import { terminalSize, type Context } from "./context.ts";
 import { Drawing } from "./drawing.ts";
 import { jobLine, runLine } from "./json.ts";
 import { addressOf } from "./service-view.ts";
@@ -190,7 +190,7 @@ class LiveProgress implements Progress {
 
   #draw(last = false): void {
     const { context, tracker, slots } = this.#options;
-    const { columns = 80, rows = 24 } = process.stderr;
+    const { columns = 80, rows = 24 } = terminalSize(process.stderr);
     const lines = renderRun(tracker, {
       // One cell less: some terminals break the line when its last cell is filled.
       width: columns - 1,
