@@ -249,9 +249,14 @@ jobs:
 });
 
 test("a service that cannot start fails at once: exit 3, with the reason", async () => {
-  const { code, stderr } = await deployHere("missing", join(folder, "no-such-file.py"));
+  const { code, stderr } = await deployHere("missing", "--", "no-such-program");
   assert.equal(code, 3);
-  assert.match(stderr, /missing failed: Cannot run no-such-file\.py: no such file in the project/);
+  assert.match(stderr, /missing failed: Cannot start "no-such-program": no such file/);
+  // It is in the list still; its own name is no better name for it.
+  const stop = await inProcess(["stop", "missing", ...at()]);
+  assert.equal(stop.code, 1);
+  assert.match(stop.stderr, /it is over: missing-\w+ is FAILED\n {2}titan services lists them/);
+  assert.match((await inProcess(["stop", "missin", ...at()])).stderr, /did you mean missing\?/);
 });
 
 test("deploy that is not ready in time: exit 124, its last words, and it goes on", async () => {
@@ -277,6 +282,9 @@ test("wrong words of deploy, stop and worker are refused in words", async () => 
     [["deploy", "a.py", "--replicas", "0"], /Cannot use --replicas 0/],
     [["deploy", "a.yaml"], /Cannot deploy a\.yaml: it is a pipeline/],
     [["deploy", "a.py", "--name", "a b"], /must begin with a letter or digit/],
+    [["deploy", "no.py"], /^titan deploy: "file" in job "no": there is no no\.py in the project/],
+    [["deploy", "."], /Cannot deploy \.: it needs a name \(--name NAME\)/],
+    [["deploy", ""], /Cannot deploy "": expected a file \(a variable that is not set\?\)/],
     [["deploy"], /it takes FILE\|-- PROGRAM \[ARGS\], found nothing/],
     [["worker", "--ports", "9-1"], /Cannot use --ports 9-1: must be FROM-TO/],
     [["worker", "--ports", "1-70000"], /Cannot use --ports 1-70000/],

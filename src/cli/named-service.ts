@@ -17,7 +17,9 @@ export async function asked<T>(
     return await ask(typed === LATEST ? await findRun(client, typed) : typed);
   } catch (error) {
     if (!isRpcError(error, "NOT_FOUND")) throw error;
-    const names = current(grouped(await client.services())).map(({ name }) => name);
+    const known = current(grouped(await client.services())).map(({ name }) => name);
+    // One that is over has its name still: to ask for it again would not help.
+    const names = known.filter((name) => name !== typed);
     const hint = meantHint(typed, [...new Set(names)]);
     throw new CliError(EXIT.ERROR, `${(error as Error).message}${hint}`, {
       advice: hint === "" ? "titan services lists them" : undefined,

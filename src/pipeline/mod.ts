@@ -109,13 +109,13 @@ export function parsePipeline(text: string, options: ParseOptions = {}): Pipelin
  */
 export function definePipeline(
   value: unknown,
-  options: { file?: string | undefined } = {},
+  options: ParseOptions = {},
 ): PipelineDefinition {
   const report = new Report(options.file ?? "<pipeline>");
   return report.run(undefined, () => {
     const root = nodeFromValue(report, value);
     // A value that is no plain data has been reported, and would only be reported a second time.
-    return report.count > 0 ? undefined : readPipeline(report, root);
+    return report.count > 0 ? undefined : readPipeline(report, root, options.project);
   });
 }
 

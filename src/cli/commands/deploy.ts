@@ -9,6 +9,7 @@ import { isTerminal, MAX_REPLICAS } from "#wire";
 import { openClient } from "../address.ts";
 import type { Call, Command } from "../command.ts";
 import { EXIT, UsageError } from "../exit.ts";
+import { shellWord } from "../text.ts";
 import { untilReady } from "../until-ready.ts";
 
 /** Most services are ready within seconds; one that is not by then deserves a look. */
@@ -108,7 +109,9 @@ async function serviceOf(
     ...(tags.length > 0 && { requirement: tags }),
     ...(http !== undefined && { healthcheck: { http } }),
   };
-  return { definition: definePipeline({ name, jobs: [job] }, { file: "titan deploy" }), folder };
+  const { projectFiles } = await import("../project-files.ts");
+  const options = { file: "titan deploy", project: await projectFiles(folder) };
+  return { definition: definePipeline({ name, jobs: [job] }, options), folder };
 }
 
 /** As many as the version has whose place it takes: somebody may have scaled that one. */
@@ -129,6 +132,9 @@ function programOf(argv: readonly string[]): Shipped {
 
 /** A file of the current folder is shipped with all of it; another one with the folder it is in. */
 function fileOf(file: string, args: readonly string[]): Shipped {
+  if (file === "") {
+    throw new UsageError('Cannot deploy "": expected a file (a variable that is not set?)');
+  }
   if (/\.ya?ml$/.test(file)) {
     throw new UsageError(
       `Cannot deploy ${file}: it is a pipeline`, `titan run ${file} starts its services, too`,
@@ -146,5 +152,5 @@ function nameFrom(program: string): string {
   const name = basename(program).replace(/\.[^.]+$/, "").replace(/[^A-Za-z0-9_.-]+/g, "-");
   const clean = name.replace(/^[^A-Za-z0-9]+|-$/g, "");
   if (clean !== "") return clean;
-  throw new UsageError(`Cannot deploy ${program}: it needs a name (--name NAME)`);
+  throw new UsageError(`Cannot deploy ${shellWord(program)}: it needs a name (--name NAME)`);
 }
