@@ -236,6 +236,8 @@ test("every command of the master's bundle has its help; the worker's " +
   const refused = await bin("worker", ["run", "x.yaml"]).ended;
   assert.equal(refused.code, 2);
   assert.match(refused.stderr, /Cannot run titan run: it is not in the worker's bundle/);
+  const slip = await bin("worker", ["workr"]).ended;
+  assert.match(slip.stderr, /has all commands \(did you mean worker\?\)/);
 });
 
 const OLD_NODES: readonly (readonly [says: string, expected: RegExp])[] = [

@@ -107,6 +107,12 @@ describe("titan", { concurrency: 4 }, () => {
     for (const [args, meant] of [
       [["sttus"], /no such command \(did you mean status\?\)/],
       [["frobnicate"], /no such command\n {2}titan help/],
+      [["ps"], /no such command \(did you mean runs\?\)/],
+      [["constructor"], /no such command\n {2}titan help/],
+      [[""], /Cannot run titan '': there is no such command/],
+      [["artifact", ""], /Cannot run titan artifact '': there are put, get/],
+      [["log", "ok-1/a"], /found only "ok-1\/a"\n {2}titan logs ok-1\/a prints the output of jobs/],
+      [["log", "show"], /found only "show"\n {2}titan help eventlog says more/],
       [["runs", "--jsn"], /unknown flag --jsn \(did you mean --json\?\)/],
       [["run", "ok.yaml", "--detatch"], /did you mean --detach\?/],
       [["worker", "--parent-pip"], /unknown flag --parent-pip\n/],

@@ -53,6 +53,8 @@ export interface Command {
   readonly dashArgs?: boolean;
   /** First words of the positional argument, for completion. */
   readonly words?: readonly string[];
+  /** For somebody who gave too few or too many of them: what was probably meant. */
+  countAdvice?(args: readonly string[]): string | undefined;
   run(call: Call): Promise<number>;
 }
 
@@ -316,7 +318,7 @@ function checkCount(command: Command, args: readonly string[]): void {
   const takes = command.usage === "" ? "no arguments" : command.usage;
   throw new UsageError(
     `Cannot run titan ${command.name}: it takes ${takes}, found ${found}`,
-    usageHint(command),
+    command.countAdvice?.(args) ?? usageHint(command),
   );
 }
 

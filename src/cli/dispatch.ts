@@ -9,7 +9,15 @@ import { findCommand, GLOBAL_FLAGS, isNamed, parseCall, type Command } from "./c
 import type { Context } from "./context.ts";
 import { describeError, EXIT, exitCodeOf, UsageError } from "./exit.ts";
 import { commandHelp, overview } from "./help.ts";
-import { meantHint, meantWord } from "./text.ts";
+import { meantHint, meantWord, shellWord } from "./text.ts";
+
+/** First guesses of people who come from other tools. */
+const ELSEWHERE: ReadonlyMap<string, string> = new Map([
+  ["ps", "runs"], ["ls", "runs"], ["list", "runs"], ["jobs", "status"], ["job", "status"],
+  ["show", "status"], ["describe", "status"], ["submit", "run"], ["apply", "run"],
+  ["start", "up"], ["serve", "up"], ["kill", "cancel"], ["delete", "cancel"], ["rm", "cancel"],
+  ["nodes", "workers"], ["tail", "logs"], ["port-forward", "forward"],
+]);
 
 export interface Program {
   /** By name, each to be loaded: a command line needs one of them, help and completion all. */
@@ -62,15 +70,14 @@ async function commandNamed(program: Program, name: string): Promise<Command> {
   const commands = await commandsOf(program);
   const found = commands.find((command) => isNamed(command, name));
   if (found !== undefined) return found;
-  const why = program.whyMissing(name);
-  if (why !== undefined) {
-    throw new UsageError(`Cannot run titan ${name}: ${why}`, "titan help lists what is");
-  }
   const shown = commands.filter(({ hidden }) => !hidden).map((command) => command.name);
-  throw new UsageError(
-    `Cannot run titan ${name}: there is no such command${meantHint(name, shown)}`,
-    "titan help lists all",
-  );
+  const other = ELSEWHERE.get(name);
+  const known = other !== undefined && program.commands.has(other);
+  const hint = meantHint(name, shown) || (known ? ` (did you mean ${other}?)` : "");
+  const why = program.whyMissing(name);
+  const advice = `titan help lists ${why === undefined ? "all" : "what is"}`;
+  const problem = why ?? "there is no such command";
+  throw new UsageError(`Cannot run titan ${shellWord(name)}: ${problem}${hint}`, advice);
 }
 
 /** Runs one command line, reports an error, cleans up, and returns the exit code. */

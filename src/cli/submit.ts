@@ -58,7 +58,9 @@ export async function readPipelineFile(file: string): Promise<PipelineFile> {
 }
 
 /** A file that a person wrote, or what comes from stdin. */
-export async function readText(file: string, what: "pipeline" | "pools"): Promise<string> {
+export async function readText(
+  file: string, what: "pipeline" | "pools" | "jobs",
+): Promise<string> {
   const doing = `Cannot read ${what} ${nameOf(file)}`;
   const chunks: Buffer[] = [];
   let bytes = 0;

@@ -7,11 +7,11 @@
  * Test: test/18-agents.add.test.ts
  */
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { JobProgram, jobSettings, PipelineError, type JobInput } from "#sdk";
 import { parseYaml, toValue, YamlError } from "#yaml";
 import type { Call, Command } from "../command.ts";
 import { CliError, EXIT } from "../exit.ts";
+import { readText } from "../submit.ts";
 
 /** Of a key that nobody has chosen: enough to tell files apart. */
 const DIGEST_CHARS = 16;
@@ -48,7 +48,7 @@ export const add: Command = {
   async run(call: Call): Promise<number> {
     const { context } = call;
     const [file] = call.args as [string];
-    const text = readText(file);
+    const text = await readText(file, "jobs");
     const settings = jobSettings((variable) => context.setting(variable));
     const waits = (): void => process.exit(EXIT.WAITS);
     const job = new JobProgram(settings, { end: waits });
@@ -66,14 +66,6 @@ export const add: Command = {
     return failed.length === 0 ? EXIT.OK : EXIT.RUN_FAILED;
   },
 };
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    throw new CliError(EXIT.USAGE, `Cannot add jobs of ${file}: ${(error as Error).message}`);
-  }
-}
 
 function jobsOf(text: string, file: string): JobInput[] {
   try {

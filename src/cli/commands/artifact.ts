@@ -11,7 +11,9 @@ import { openClient } from "../address.ts";
 import { MAX_AGE_MS, type Call, type Command } from "../command.ts";
 import { CliError, EXIT, UsageError } from "../exit.ts";
 import { withRun } from "../refs.ts";
-import { bytesText, meantHint, oneLine, plural, table, timeText } from "../text.ts";
+import {
+  bytesText, meantHint, oneLine, plural, shellWord, table, timeText,
+} from "../text.ts";
 
 interface Action {
   /** Its arguments, as help shows them. */
@@ -65,7 +67,7 @@ export const artifact: Command = {
     const action = Object.hasOwn(ACTIONS, word) ? ACTIONS[word]! : undefined;
     if (action === undefined) {
       const hint = meantHint(word, Object.keys(ACTIONS)) || ": there are put, get, list, rm and gc";
-      throw new UsageError(`Cannot run titan artifact ${word}${hint}`);
+      throw new UsageError(`Cannot run titan artifact ${shellWord(word)}${hint}`);
     }
     checkUsage(call, word, action);
     return action.run(call, await openClient(call));

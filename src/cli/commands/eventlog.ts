@@ -8,7 +8,7 @@ import { basename, dirname, join } from "node:path";
 import type { LogInspection, LogProblem, LogRepair, PastRecovery } from "#log";
 import type { Call, Command } from "../command.ts";
 import { CliError, EXIT, UsageError } from "../exit.ts";
-import { bytesText, meantHint, plural, table, timeText } from "../text.ts";
+import { bytesText, meantHint, plural, shellWord, table, timeText } from "../text.ts";
 
 const ACTIONS = ["show", "inspect", "verify", "repair"] as const;
 
@@ -41,6 +41,10 @@ export const eventlog: Command = {
     "titan eventlog verify .titan",
     "titan eventlog repair .titan --dry-run",
   ],
+  // Its alias is one letter away from titan logs.
+  countAdvice: ([word = ""]) =>
+    word === "" || ACTIONS.includes(word as never) ? undefined
+      : `titan logs ${shellWord(word)} prints the output of jobs`,
   async run(call: Call): Promise<number> {
     const [action, dir] = call.args as [string, string];
     if (!ACTIONS.includes(action as never)) await refuseAction(action);
@@ -62,7 +66,7 @@ export const eventlog: Command = {
 async function refuseAction(action: string): Promise<never> {
   const known = "show, inspect, verify and repair";
   const hint = meantHint(action, ACTIONS);
-  throw new UsageError(`Cannot run titan eventlog ${action}: there are ${known}${hint}`);
+  throw new UsageError(`Cannot run titan eventlog ${shellWord(action)}: there are ${known}${hint}`);
 }
 
 interface Folders {
