@@ -278,6 +278,13 @@ test("a run is submitted, watched, read and answered; every answer fits openapi.
 
   const runs = await fits("/api/v1/runs", ask("/api/v1/runs?name=shop&status=FAILED"));
   assert.deepEqual(runs.map(({ id }: { id: string }) => id), [run]);
+  for (const status of ["failed, cancelled", ""]) {
+    const found = (await ask(`/api/v1/runs?name=shop&status=${encodeURIComponent(status)}`)).json;
+    assert.deepEqual(found.map(({ id }: { id: string }) => id), [run], status);
+  }
+  const typo = await ask("/api/v1/runs?status=fail");
+  assert.equal(typo.status, 400);
+  assert.match(typo.json.error.message, /Cannot use status="fail": there are RUNNING, /);
   assert.deepEqual((await ask(`/api/v1/runs?since=${whole.run.submittedAt + 1}`)).json, []);
   assert.deepEqual((await ask("/api/v1/runs?limit=0")).json, []);
   assert.equal((await ask("/api/v1/runs?limit=x")).status, 400);

@@ -7,6 +7,7 @@ import {
   any, deadJson, definitionJson, gateJson, grouped, groupJson, integer, jobJson, list, object,
   poolJson, runJson, shapes, text, time, workerJson,
 } from "#rows";
+import { RUN_STATUSES } from "#wire";
 import { HttpError, type Asked, type Route } from "./route.ts";
 
 const { dead, gate, job, pool, run, serviceGroup, worker } = shapes;
@@ -30,7 +31,8 @@ export const READS: readonly Route[] = [
   {
     method: "GET", path: "/api/v1/runs", summary: "Runs, the newest first.",
     query: {
-      status: "only those of this status", name: "only those whose id or name begins so",
+      status: "only those of this status, or of these: failed,cancelled",
+      name: "only those whose id or name begins so",
       since: "only those that were submitted at this time or later (ms since 1970)",
       limit: `at most so many (default ${RUNS_PER_PAGE}, at most ${MAX_RUNS})`,
     },
@@ -106,18 +108,34 @@ export const READS: readonly Route[] = [
 
 async function readRuns(asked: Asked): Promise<object[]> {
   const { client, query } = asked;
-  const [status, name] = [query.get("status"), query.get("name") ?? ""];
+  const statuses = statusesOf(query.get("status") ?? "");
+  const name = query.get("name") ?? "";
   const since = numberOf(query, "since", { usual: 0, max: Number.MAX_SAFE_INTEGER });
   const limit = numberOf(query, "limit", { usual: RUNS_PER_PAGE, max: MAX_RUNS });
   const found = [];
   await tellSeq(asked);
   for (const each of (await client.runs()).reverse()) {
     if (found.length === limit) break;
-    if (status !== null && each.status !== status) continue;
+    if (statuses?.has(each.status) === false) continue;
     if (each.submittedAt < since) continue;
     if (each.id.startsWith(name) || each.name.startsWith(name)) found.push(runJson(each));
   }
   return found;
+}
+
+/**
+ * As `titan runs --status` takes them. A word that is no status would find nothing, for ever.
+ *
+ * @throws {HttpError} 400
+ */
+function statusesOf(given: string): ReadonlySet<string> | undefined {
+  if (given === "") return undefined;
+  const words = given.split(",").map((word) => word.trim().toUpperCase());
+  const known: ReadonlySet<string> = new Set(RUN_STATUSES);
+  if (words.every((word) => known.has(word))) return new Set(words);
+  const found = JSON.stringify(given.slice(0, 100));
+  throw new HttpError(400, "BAD_REQUEST",
+    `Cannot use status=${found}: there are ${RUN_STATUSES.join(", ")}`);
 }
 
 /** What follows has all that is in the log up to this number, and perhaps more. */
