@@ -162,9 +162,9 @@ export function endOfListening(id: Id): object {
 function checkMeta({ params }: Request): void {
   const meta = metaOf(params);
   const requested = meta[META.version];
-  const missing = (key: string): RpcFailure => new RpcFailure(CODES.INVALID_PARAMS,
-    `Cannot serve this: params._meta must have "${key}"`);
-  if (typeof requested !== "string") throw missing(META.version);
+  const missing = (key: string, or = ""): RpcFailure => new RpcFailure(CODES.INVALID_PARAMS,
+    `Cannot serve this: params._meta must have "${key}"${or}`);
+  if (typeof requested !== "string") throw missing(META.version, ", or initialize comes first");
   if (MODERN_VERSIONS.includes(requested)) {
     if (!isObject(meta[META.capabilities])) throw missing(META.capabilities);
     return;

@@ -3,6 +3,7 @@
  *
  * Test: test/20-mcp.tools.test.ts
  */
+import { plural } from "#base";
 import { boolean, integer, text } from "#rows";
 import { isTerminal } from "#wire";
 import { linePattern } from "../line-pattern.ts";
@@ -52,8 +53,9 @@ export const jobLogs: Tool = {
     const where = from === undefined ? "earlier lines were left out: use grep, cursor 0 or tail"
       : `go on with cursor ${next}`;
     const more = truncated ? `; ${where}` : isOver ? "" : `; new lines: cursor ${next}`;
+    const many = plural(lines.length, "line");
     return {
-      text: `${name} is ${job.status}, attempt ${attempt}, ${lines.length} lines${more}\n${logs}`,
+      text: `${name} is ${job.status}, attempt ${attempt}, ${many}${more}\n${logs}`,
       data: {
         job_id: typed, logs, run: run.id, job: job.id, attempt, status: job.status, truncated,
         next_cursor: next, lines: lines.length,
