@@ -26,8 +26,10 @@ import {
 } from "../src/cli/text.ts";
 import { Context, hasColors, nameInList } from "../src/cli/context.ts";
 import { notBegunText } from "../src/cli/not-begun.ts";
+import { findRun } from "../src/cli/refs.ts";
 import { remainingMs } from "../src/cli/view.ts";
 import { RpcError } from "#rpc";
+import type { RunCalls } from "#calls";
 import type { Client } from "#sdk";
 import { jobLine } from "../src/cli/json.ts";
 import { startProgress } from "../src/cli/progress.ts";
@@ -371,6 +373,33 @@ test("renderRun() shows what runs, failed or asks before what waits, in the orde
     /^r-1 {2}RUNNING {2}1\/100 done, 1 running, 1 waiting for a person, 1 failed {2}2\.0s$/,
   );
   assert.match(lines.at(-1)!, /and 94 more of 100 jobs/);
+});
+
+test("SIGTERM that comes twice at once, as from timeout(1), is one", (t) => {
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  t.after(() => signals.forEach((signal) => process.removeAllListeners(signal)));
+  const heard: string[] = [];
+  const clock = t.mock.method(performance, "now", () => 1000);
+  new Context({}).onInterrupt((signal, times) => heard.push(`${signal} ${times}`));
+  process.emit("SIGTERM");
+  process.emit("SIGTERM");
+  assert.deepEqual(heard, ["SIGTERM 1"]);
+  clock.mock.mockImplementation(() => 1250);
+  for (const signal of ["SIGTERM", "SIGINT", "SIGINT"] as const) process.emit(signal);
+  assert.deepEqual(heard.slice(1), ["SIGTERM 2", "SIGINT 3", "SIGINT 4"]);
+});
+
+test("findRun() names the version that a service has now, where several fit", async () => {
+  const runs = ["web-1111", "web-2222"].map((id, at) => ({ ...run(), id, submittedAt: at }));
+  const version = (id: string, isCurrent: boolean): object =>
+    ({ run: id, name: "web", deployed: true, current: isCurrent });
+  const asked = (services: readonly object[]): Promise<string> => {
+    const client = { runs: async () => runs, services: async () => services };
+    return findRun(client as unknown as RunCalls, "web");
+  };
+  await assert.rejects(asked([version("web-2222", false), version("web-1111", true)]),
+    { message: /fits web-2222, web-1111$/, advice: "the service web is web-1111 now" });
+  await assert.rejects(asked([]), { advice: "@latest is web-2222" });
 });
 
 test("remainingMs() multiplies the mean duration by rounds, and says nothing " +

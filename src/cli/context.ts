@@ -19,6 +19,12 @@ import { nodeHost, type Host } from "#host";
  */
 const CLEANUP_MS = 9000;
 
+/**
+ * `timeout 60 titan up` sends SIGTERM to titan, and at once to the group that titan is in: that is
+ * one wish, and nobody is in a hurry. A person who is needs longer for a second one.
+ */
+const TERM_COPY_MS = 100;
+
 export type Color = "red" | "green" | "yellow" | "blue" | "magenta" | "cyan" | "dim" | "bold";
 
 export type InterruptHandler = (signal: "SIGINT" | "SIGTERM" | "SIGHUP", times: number) => void;
@@ -39,6 +45,7 @@ export class Context {
   readonly #colorErr: boolean;
   readonly #cleanups: (() => Promise<void> | void)[] = [];
   #signals = 0;
+  #termAt = -Infinity;
   #muted = false;
   #cleaning: Promise<void> | undefined;
 
@@ -146,8 +153,17 @@ export class Context {
   onInterrupt(handler: InterruptHandler): void {
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
       process.removeAllListeners(signal);
-      process.on(signal, () => handler(signal, ++this.#signals));
+      process.on(signal, () => {
+        if (signal === "SIGTERM" && this.#isTermCopy()) return;
+        handler(signal, ++this.#signals);
+      });
     }
+  }
+
+  #isTermCopy(): boolean {
+    const before = this.#termAt;
+    this.#termAt = performance.now();
+    return this.#termAt - before < TERM_COPY_MS;
   }
 }
 

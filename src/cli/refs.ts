@@ -76,6 +76,12 @@ function newest(runs: readonly RunInfo[]): string {
   return last.id;
 }
 
+/** Each version of a service is a run, and their ids begin alike: the name leads to one of them. */
+async function runOfService(client: RunCalls, name: string): Promise<string | undefined> {
+  const rows = await client.services();
+  return rows.find((row) => row.deployed && row.current && row.name === name)?.run;
+}
+
 /** The full id of a run. */
 export async function findRun(client: RunCalls, typed: string): Promise<string> {
   refuseEmpty(typed);
@@ -90,10 +96,13 @@ export async function findRun(client: RunCalls, typed: string): Promise<string> 
   if (fitting.length === 1) return fitting[0]!;
   if (fitting.length > 1) {
     const more = fitting.length > MAX_LISTED ? ` and ${fitting.length - MAX_LISTED} more` : "";
+    const served = await runOfService(client, typed);
+    const latest = fitting[0] === newest(runs) ? `${LATEST} is ${fitting[0]}` : undefined;
+    const advice = served === undefined ? latest : `the service ${typed} is ${served} now`;
     throw new CliError(
       EXIT.ERROR,
       `Cannot choose a run: "${typed}" fits ${fitting.slice(0, MAX_LISTED).join(", ")}${more}`,
-      fitting[0] === newest(runs) ? { advice: `${LATEST} is ${fitting[0]}` } : {},
+      { advice },
     );
   }
   const ids = runs.map((run) => run.id);
