@@ -94,6 +94,10 @@ test("what is put is got, from bytes, text, a file and a stream, empty ones too;
     }
     assert.equal((await blobFiles(room)).length, 3, "the same bytes are there once");
     await assert.rejects(
+      client.putArtifact("x", "here", undefined as never),
+      /^TypeError: Cannot put artifact x: it needs a place, \{run: RUN\} .*, found undefined$/,
+    );
+    await assert.rejects(
       client.putArtifact("x", 7 as never, KEEP),
       /must be bytes, text, .* found 7/,
     );

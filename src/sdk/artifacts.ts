@@ -41,6 +41,10 @@ export async function putArtifact(
   host: Host, ask: Ask, what: { name: string; source: ArtifactSource; place: ArtifactPlace },
 ): Promise<Sent> {
   const { name, source, place } = what;
+  if (typeof place !== "object" || place === null) {
+    const wanted = "it needs a place, {run: RUN} or {keep: true}";
+    throw new TypeError(`Cannot put artifact ${name}: ${wanted}, found ${named(place)}`);
+  }
   const { size, ...outgoing } = await outgoingOf(host, source);
   const { run, job, attempt, keep = false, by = "" } = place;
   const head: ArtifactHead = { name, run, job, attempt, keep, by, size, output: false };

@@ -23,6 +23,6 @@ export function checkAddress(value: unknown): Address {
 
 /** A value as a message shows it. */
 export function named(value: unknown): string {
-  if (value === null || typeof value === "number") return String(value);
+  if (typeof value === "number" || value === null || value === undefined) return String(value);
   return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }
