@@ -221,6 +221,7 @@ test("titan step outside of a job, and with words that it does not know, says so
   const cwd = tempFolder();
   const outside = await titan(["step", "a", "--", "true"], { cwd });
   assert.deepEqual([outside.code, /run as a job of Titan/.test(outside.stderr)], [1, true]);
+  assert.doesNotMatch(outside.stderr, /bug of Titan/);
   const wrong = await titan(["step", "a", "--effect", "twice", "--", "true"], { cwd });
   assert.deepEqual([wrong.code, /must be read, idempotent, once/.test(wrong.stderr)], [2, true]);
 });

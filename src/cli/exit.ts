@@ -110,6 +110,8 @@ function fileProblem(error: Error): string | undefined {
 const BUGS = [TypeError, RangeError, ReferenceError, SyntaxError] as const;
 
 function isBug(error: Error): boolean {
+  // titan step, typed where no job runs.
+  if ((error as { code?: string }).code === "NO_JOB") return false;
   return BUGS.some((kind) => error instanceof kind) || /^(Invariant|Bug)/.test(error.message);
 }
 

@@ -102,7 +102,7 @@ export class JobSession {
     if (known?.closed === false) return known;
     const { master, token } = this.#settings;
     if (master === undefined || token === undefined || !isJobToken(token)) {
-      throw new TypeError(NO_JOB);
+      throw Object.assign(new TypeError(NO_JOB), { code: "NO_JOB" });
     }
     this.#client = connect({ master, token, ...(this.#isGiven && { host: this.host }) });
     const client = await this.#client;
