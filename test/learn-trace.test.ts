@@ -7,6 +7,7 @@ import { parseMarkdown } from "../scripts/learn/markdown.ts";
 import { drawLanes } from "../scripts/learn/trace/lanes.ts";
 import { storyOf } from "../scripts/learn/trace/story.ts";
 import { drawSvg } from "../scripts/learn/trace/svg.ts";
+import { factLine } from "../src/cli/commands/replay.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 
@@ -46,9 +47,12 @@ test("storyOf() reads a simulated life, behind its plan, and what titan replay p
     ["fault", undefined, undefined, "power cut of m"],
     ["broken", undefined, undefined, "no-crash: m died"],
   ]);
-  const replay = storyOf(["  12  14:05:09.120  JobStarted build#1 on big-1"]);
-  assert.deepEqual(replay.steps.map(({ at, lane, to }) => [at, lane, to]),
-    [["14:05:09.120", "master", "big-1"]]);
+  const at = new Date(2026, 2, 1, 14, 5, 9, 120).getTime();
+  const text = "#12 JobStarted r-1/build#1 on big-1 (number 2)";
+  const changes = [{ what: "job r-1/build", before: "PENDING", after: "RUNNING on big-2" }];
+  const replay = storyOf([factLine({ seq: 12, at, text, changes }, "r-1")]);
+  assert.deepEqual(replay.steps.map((step) => [step.at, step.lane, step.to, step.text]),
+    [["14:05:09.120", "master", "big-1", "JobStarted r-1/build#1 on big-1 (number 2)"]]);
 });
 
 test("drawLanes() draws an arrow from lane to lane, and a rule for a fault", () => {

@@ -4,7 +4,7 @@
  *       0.008 s  master  report#1 is RUNNING on w1        a stage of a lesson
  *      108.7  w1 <- DISPATCH k1-33b4/b#1                  a simulated life
  *     t=847   shop asks for order 16                      a toy
- *     12  14:05:09.120  JobStarted build#1 on w1          `titan replay RUN`
+ *     12  2026-03-01 14:05:09.120  JobStarted build#1 …   `titan replay RUN`
  *
  * Lines of other forms are no part of the story. Test: test/learn-trace.test.ts
  */
@@ -58,7 +58,8 @@ function stepOf(line: string): Step | undefined {
   if (stage !== null) return told(stage[1]!, stage[2]!);
   const toy = TOY.exec(line);
   if (toy !== null) return told(toy[1]!, toy[2]!);
-  const replay = /^\s*\d+\s+(\d\d:\d\d:\d\d\.\d+)\s+(.*)$/.exec(line);
+  // Behind the fact, in brackets, is what it has changed: too much for a lane.
+  const replay = /^\s*\d+\s+\S+ (\d\d:\d\d:\d\d\.\d+)\s+(.*?)(?: {2}\[.*)?$/.exec(line);
   if (replay !== null) return message({ at: replay[1]!, lane: MASTER, text: replay[2]! });
   const life = LIVED.exec(line);
   return life === null ? undefined : lived(life[1]!, life[2]!);

@@ -113,7 +113,7 @@ async function whichOf(text: string): Promise<Which> {
 
 // ── facts ────────────────────────────────────────────────────────────────────────────────────────
 
-interface ToldFact {
+export interface ToldFact {
   readonly seq: number;
   readonly at: number;
   readonly text: string;
@@ -133,7 +133,9 @@ async function printFacts(call: Call, source: PastSource, run: string): Promise<
   }
 }
 
-function factLine({ seq, at, text, changes }: ToldFact, run: string, columns?: number): string {
+export function factLine(
+  { seq, at, text, changes }: ToldFact, run: string, columns?: number,
+): string {
   const what = text.slice(text.indexOf(" ") + 1);
   const changed = changes.filter(({ what: each }) => /^(job|run|step) /.test(each))
     .map(({ what: each, before, after }) =>
