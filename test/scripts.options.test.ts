@@ -18,6 +18,7 @@ test("replay and book refuse what they do not know in one line", () => {
     ["replay", /^Cannot replay: Unknown option '--nope' \(FILE…, .*\)\n$/, "--nope"],
     ["replay", /^Cannot replay: --workers must be .*, found "x" \(.*\)\n$/, "--workers", "x"],
     ["replay", /^Cannot replay: --scale must be .*, found "0" \(.*\)\n$/, "--scale", "0"],
+    ["replay", /^Cannot replay: no\.json is no workflow: ENOENT.* \(.*\)\n$/, "no.json"],
     ["book", /^Cannot make the book: Unknown option '--nope' \(--out DIR\)\n$/, "--nope"],
   ] as const;
   for (const [name, words, ...args] of cases) {

@@ -11,7 +11,7 @@ import { nodeHost } from "#host";
 import { connect, type Client } from "#sdk";
 import { ROOT } from "../bootstrap.mjs";
 import { filesUnder } from "../lib/files.mjs";
-import { bounds, brokenEdges, readWorkflow, toJobs } from "./workflow.ts";
+import { bounds, brokenEdges, readWorkflow, toJobs, type Workflow } from "./workflow.ts";
 
 const DATA = join(ROOT, "test/data/workflows");
 
@@ -21,9 +21,9 @@ const [scale, workers, slots] = [
 ];
 const files = positionals.length > 0 ? positionals
   : filesUnder(DATA).filter((file) => file.endsWith(".json"));
+const workflows = files.map(readOrRefuse);
 
-async function replay(client: Client, file: string): Promise<boolean> {
-  const workflow = readWorkflow(file);
+async function replay(client: Client, workflow: Workflow): Promise<boolean> {
   const jobs = toJobs(workflow, scale);
   const edges = jobs.reduce((sum, job) => sum + job.dependsOn.length, 0);
   const start = performance.now();
@@ -52,12 +52,20 @@ let ok = true;
 try {
   await cluster.ready; // the workers' start is not part of a schedule
   const client = await connect({ host: nodeHost(), master: cluster.master });
-  for (const file of files) ok = (await replay(client, file)) && ok;
+  for (const workflow of workflows) ok = (await replay(client, workflow)) && ok;
   client.close();
 } finally {
   await cluster.stop();
 }
 process.exit(ok ? 0 : 1);
+
+function readOrRefuse(file: string): Workflow {
+  try {
+    return readWorkflow(file);
+  } catch (error) {
+    return refuse(`${file} is no workflow: ${(error as Error).message}`);
+  }
+}
 
 function optionsOf(args: string[]) {
   try {
