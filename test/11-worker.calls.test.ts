@@ -14,7 +14,8 @@ import {
 } from "#exec";
 import { nodeWorkerHost } from "#process";
 import { describe, encodeResult } from "../src/exec/call-encode.ts";
-import { CallPool } from "../src/exec/call-pool.ts";
+import { CallPool, lostEnd } from "../src/exec/call-pool.ts";
+import { HELPERS, openReplies, openRequests } from "../src/exec/call-thread.ts";
 import { journalProcesses, parseJournal } from "../src/process/journal.ts";
 import { DONE, ReplyReader, STDERR, STDOUT } from "../src/exec/call-wire.ts";
 import "./leaks.support.ts";
@@ -66,7 +67,10 @@ writeFileSync(join(project, "m.mjs"), `
   export const pieces = async () => {
     const size = 16 * 1024;
     process.stdout.write("z".repeat(size - 1) + "😀" + "z".repeat(size - 1));
-    await new Promise((resolve) => process.stdout.write(Buffer.alloc(size + 1, "b"), resolve));
+    await new Promise((resolve) => {
+      const hasRoom = process.stdout.write(Buffer.alloc(size + 1, "b"), resolve);
+      if (!hasRoom) throw new Error("nobody would say when there is room again");
+    });
     await new Promise((resolve) => process.stderr.write("e", "utf8", resolve));
   };
   export const variables = () => Object.keys(process.env).sort();
@@ -97,7 +101,6 @@ writeFileSync(join(project, "m.mjs"), `
   export const large = () => Buffer.alloc(7e7, 1).length;
   export const forge = () => { writeSync(4, "nonsense"); return later(1e6); };
   export const mute = () => { closeSync(5); process.exit(3); };
-  export const die = (name) => { for (process.kill(process.pid, name);;); };
   export const quiet = () => { writeSync(5, "{"); process.kill(process.pid, "SIGKILL"); };
 `);
 
@@ -502,10 +505,20 @@ test("a call that writes into the pipes of its process harms itself only", async
   assert.deepEqual([brief(quiet), quiet.message, quiet.signal], [
     "failed signal", "crashed its process: ended by SIGKILL", "SIGKILL",
   ]);
-  assert.equal(brief(await end(calls, "mute")), "failed signal", "it ends without its last word");
-  const aborted = await end(calls, "die", {}, '"SIGABRT"');
-  assert.match(aborted.message!, /^crashed its process: ended by SIGABRT \(V8 ends a process that/);
+  assert.equal((await end(calls, "mute")).signal, "SIGKILL", "it ends without its last word");
   assert.equal(String((await end(calls, "double", {}, "3")).result), "6");
+});
+
+test("a call whose process has crashed says how, and whether memory may be the reason", () => {
+  const none = { word: "", code: null, signal: null };
+  const memory = " (V8 ends a process that cannot get the memory it asks for)";
+  const cases = [["SIGABRT", memory], ["SIGTRAP", memory], ["SIGSEGV", ""]] as const;
+  for (const [signal, why] of cases) {
+    const message = `crashed its process: ended by ${signal}${why}`;
+    assert.deepEqual(lostEnd({ ...none, signal }), { kind: "signal", message, signal });
+  }
+  const message = "crashed its process: exited with code 7";
+  assert.deepEqual(lostEnd({ ...none, code: 7 }), { kind: "exit", message, exitCode: 7 });
 });
 
 test("a process of calls is on the list of what ends with us, off it when it is gone", async () => {
@@ -622,10 +635,84 @@ test("describe() says what was thrown in one sentence of bounded length", () => 
   assert.equal(describe(new TypeError("no")), "TypeError: no");
   assert.equal(describe("text"), "text");
   assert.equal(describe(null), "null");
-  assert.equal(describe("x".repeat(5000)), `${"x".repeat(4000)}…`);
+  assert.equal(describe("x".repeat(4000)), "x".repeat(4000));
+  assert.equal(describe("x".repeat(4001)), `${"x".repeat(4000)}…`);
   assert.equal(describe(new Error("x".repeat(4000))).length, 4001);
   const rude = { toString: () => { throw new Error(); } };
   assert.equal(describe(rude), "a value that cannot be shown");
+});
+
+type Write = (fd: number, bytes: Uint8Array) => number;
+/** The modules that a call's thread loads. */
+interface Loaded {
+  writeSync?: Write;
+  createReadStream?: (path: string, options: object) => object;
+  Socket?: new (options: object) => object;
+}
+
+/** A function of the thread, made from its text as there, in another runtime. */
+function inRuntime(made: object, versions: Record<string, string>, modules: Loaded) {
+  const waits: string[] = [];
+  const wait = (...args: [Int32Array, number, number, number]): void => {
+    waits.push(Atomics.wait(...args));
+  };
+  const text = `${HELPERS} return ${String(made)};`;
+  const run = new Function("process", "Atomics", text)({ versions }, { wait }) as
+    (load: () => Loaded, ...more: unknown[]) => unknown;
+  return { run: (...more: unknown[]) => run(() => modules, ...more), waits };
+}
+
+test("a reply waits while nobody reads, whatever pieces the pipe takes; it ends with its " +
+  "reader", () => {
+  const answers = [2, "EAGAIN", 3, "EAGAIN", 100, 3, "EPIPE", 100];
+  const out: Buffer[] = [];
+  const writeSync: Write = (fd, bytes) => {
+    const answer = answers.shift();
+    if (typeof answer === "string") throw Object.assign(new Error(answer), { code: answer });
+    out.push(Buffer.from(bytes.subarray(0, answer)));
+    assert.equal(fd, 4);
+    return out.at(-1)!.length;
+  };
+  const { run, waits } = inRuntime(openReplies, {}, { writeSync });
+  const { reply } = run() as ReturnType<typeof openReplies>;
+  reply(STDOUT, Buffer.from("hello"));
+  assert.equal(Buffer.concat(out.splice(0)).toString("latin1"), "\x01\0\0\0\x05hello");
+  assert.deepEqual(waits, ["timed-out", "timed-out"], "it sleeps between two tries");
+  reply(STDOUT, Buffer.from("hello"));
+  assert.deepEqual([out.length, answers], [1, [100]], "nobody is there any more");
+});
+
+test("a call's thread writes to its pipe and reads from it on Node, Bun and Deno", () => {
+  const pipes: object[] = [];
+  let feed: (bytes: Buffer) => void = () => undefined;
+  const written: Uint8Array[] = [];
+  const on = (event: string, take: (bytes: Buffer) => void): void => {
+    if (event === "data") feed = take;
+  };
+  const open = (options: object) => {
+    pipes.push(options);
+    return { on, write: (bytes: Uint8Array) => written.push(bytes) };
+  };
+  const Socket = function (options: object) { return open(options); } as unknown as
+    NonNullable<Loaded["Socket"]>;
+  const modules: Loaded = { Socket, createReadStream: (_, options) => open(options) };
+  let got = "";
+  const take = (bytes: Buffer): void => void (got += bytes);
+  for (const versions of [{ bun: "1.0.0" }, { deno: "2.0.0" }] as Record<string, string>[]) {
+    inRuntime(openRequests, versions, modules).run(take);
+    feed(Buffer.from(Object.keys(versions).join()));
+  }
+  inRuntime(openRequests, {}, modules).run(take);
+  const { onread } = pipes[2] as { onread: { buffer: Buffer; callback(length: number): boolean } };
+  onread.buffer.write("node and more");
+  assert.ok(onread.callback(4), "and goes on");
+  assert.equal(got, "bundenonode");
+  const { reply } = inRuntime(openReplies, { deno: "2.0.0" }, modules).run() as
+    ReturnType<typeof openReplies>;
+  reply(STDERR, Buffer.from("x"));
+  assert.equal(Buffer.concat(written).toString("latin1"), "\x02\0\0\0\x01x");
+  const reads = { fd: 3, writable: false };
+  assert.deepEqual(pipes, [{ fd: 3 }, reads, { ...reads, onread }, { fd: 4 }]);
 });
 
 test("ReplyReader reads replies however they are cut, and nothing after what is none", () => {

@@ -524,9 +524,13 @@ test("close() kills what runs, ignores graces, and refuses what comes later", as
     call("titan:sleep", "100000"),
   ].map((action) => start(action, { executor: own }));
   await own.close();
-  for (const { running } of open) assert.equal((await running.done).kind, "cancelled");
+  const why = "the worker is shutting down";
+  for (const { running } of open) {
+    assert.deepEqual(brief(await running.done), ["failed", "cancelled", `cancelled: ${why}`]);
+  }
   assert.equal(existsSync(join(folder, "closing")), false);
-  assert.equal((await end(shell("true"), { executor: own })).kind, "internal");
+  const { status, kind, message, durationMs } = await end(shell("true"), { executor: own });
+  assert.deepEqual([status, kind, message, durationMs], ["failed", "internal", why, 0]);
 });
 
 test("many attempts at once each get their own outcome", async () => {
@@ -742,7 +746,9 @@ test("call: a function that never returns is ended by its timeout or a cancellat
   const spinning = Array.from({ length: 4 }, () => start(call("steps.mjs#spin"), { project }));
   const behind = end(call("steps.mjs#double", "4"), { project });
   for (const { running } of spinning) running.cancel();
-  for (const { running } of spinning) assert.equal((await running.done).kind, "cancelled");
+  for (const { running } of spinning) {
+    assert.deepEqual(brief(await running.done), ["failed", "cancelled", "cancelled"]);
+  }
   assert.equal(String((await behind).result), "8");
   assert.equal((await slow).status, "ok");
 });

@@ -181,8 +181,11 @@ test("a reaper that is killed while there is no group is replaced when the next 
   await eventually("there is no group", () => processCounts().launchers === 0);
   process.kill(processCounts().reaper!, "SIGKILL");
   await eventually("its death is known", () => processCounts().reaper === undefined);
+  const pipes = () => process.getActiveResourcesInfo().filter((name) => name === "PipeWrap").length;
+  const before = pipes();
   await sh("exit 0").ended;
   assert.notEqual(processCounts().reaper, undefined);
+  assert.equal(pipes(), before, "it does not keep this process alive");
 });
 
 test("startNodeProcess(), runCommand() and the reaper's start tell of a lack of descriptors, and " +

@@ -209,10 +209,13 @@ test("a refused report goes to the next connection at once, and a stop does not 
   assert.deepEqual([desk.times(Op.HELLO).length, desk.times(Op.FINISHED).length], [2, before + 1]);
   assert.equal(desk.reports.length, 1);
   assert.equal(desk.notes.at(-1), "registered as w, with 1 attempt under way");
-  const lost = desk.notes.filter((note) => note.startsWith("no connection"));
-  assert.deepEqual(lost, ["no connection to the master: ECONNRESET: connection to m:9090"]);
+  const lost = () => desk.notes.filter((note) => note.startsWith("no connection"));
+  const why = "no connection to the master: ECONNRESET: connection to m:9090";
+  assert.deepEqual(lost(), [why]);
   desk.full.add(Op.FINISHED);
   desk.world.cut("m", "w");
+  await desk.for(5);
+  assert.deepEqual(lost(), [why, why], "it was connected between the two");
   await desk.world.settle(desk.worker.stop());
   await desk.for(100);
   assert.deepEqual(desk.world.open("w"), [], "no timer of a pause is left");

@@ -84,13 +84,17 @@ export class Builtins {
 
   start(attempt: CallAttempt, call: { name: string; input: Buffer }): void {
     const { name } = call;
-    if (!NAMES.includes(name)) {
+    const input = call.input.toString("utf8");
+    if (name === "sleep") this.#sleep(attempt, input);
+    else if (NAMES.includes(name)) this.#send(attempt, { name, input });
+    else {
       const all = NAMES.map((known) => `titan:${known}`).join(", ");
       const message = `Cannot call titan:${name}: there are ${all}`;
-      return attempt.end({ kind: "not-found", message });
+      attempt.end({ kind: "not-found", message });
     }
-    const input = call.input.toString("utf8");
-    if (name === "sleep") return this.#sleep(attempt, input);
+  }
+
+  #send(attempt: CallAttempt, { name, input }: { name: string; input: string }): void {
     // The answer to a stopped call still comes, and is ignored.
     this.#open.set(attempt.id, attempt);
     this.#thread ??= this.#newThread();
@@ -116,12 +120,13 @@ export class Builtins {
   /** A timer of ours: a sleeping thread would be wasted. */
   #sleep(attempt: CallAttempt, input: string): void {
     const ms = Number(input);
-    if (!(ms >= 0)) {
+    if (ms >= 0) {
+      const timer = this.#host.timers.after(ms, () => attempt.end({}));
+      attempt.onStop = () => timer.cancel();
+    } else {
       const message = "Cannot call titan:sleep: its input is not a number of milliseconds";
-      return attempt.end({ kind: "bad-input", message });
+      attempt.end({ kind: "bad-input", message });
     }
-    const timer = this.#host.timers.after(ms, () => attempt.end({}));
-    attempt.onStop = () => timer.cancel();
   }
 
   #newThread(): Worker {

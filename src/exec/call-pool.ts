@@ -295,7 +295,7 @@ export class CallPool {
 }
 
 /** The end of a call whose process is gone. */
-function lostEnd({ word, code, signal, error }: NodeEnd): CallEnd {
+export function lostEnd({ word, code, signal, error }: NodeEnd): CallEnd {
   if (error !== undefined) {
     return { kind: "internal", message: `Cannot start a process for calls: ${error.message}` };
   }

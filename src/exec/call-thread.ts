@@ -92,7 +92,7 @@ function supervise(
     // When memory runs out, the system should end this process rather than the worker.
     fs.writeFileSync("/proc/self/oom_score_adj", "1000");
   } catch { /* not Linux */ }
-  process.stdin.on("error", () => end()).on("close", () => end()).resume();
+  process.stdin.on("close", () => end()).resume();
   const thread = new Worker(program, {
     eval: true,
     workerData: limits,
@@ -128,7 +128,7 @@ interface Replies {
   print(kind: number, chunk: string | Uint8Array): void;
 }
 
-function openReplies(load: Modules): Replies {
+export function openReplies(load: Modules): Replies {
   const fs = load("node:fs");
   const REPLIES = 4;
   const HEAD_BYTES = 5;
@@ -173,7 +173,7 @@ function openReplies(load: Modules): Replies {
 }
 
 /** `take` must not keep its buffer: the next bytes may overwrite it. */
-function openRequests(load: Modules, take: (bytes: Buffer) => void): void {
+export function openRequests(load: Modules, take: (bytes: Buffer) => void): void {
   const REQUESTS = 3;
   const { bun, deno } = process.versions as Record<string, string | undefined>;
   const { Socket } = load("node:net");

@@ -68,7 +68,7 @@ export class ReplyReader {
       if (this.#left === 0) {
         const piece = chunk.subarray(at, at + HEAD_BYTES - this.#head.length);
         at += piece.length;
-        this.#head = this.#head.length === 0 ? piece : Buffer.concat([this.#head, piece]);
+        this.#head = Buffer.concat([this.#head, piece]);
         if (this.#head.length === HEAD_BYTES) this.#begin();
         continue;
       }

@@ -136,10 +136,10 @@ export class ProcessAttempt implements Running {
    * until it resolves the attempt can be ended.
    */
   #makeFolder(): Promise<void> | undefined {
-    const { folders, sharedRoot, workDir } = this.#shared;
+    const { folders, workDir } = this.#shared;
     const [request, paths] = [this.#request, this.#paths];
     const isOurs = paths.shared.startsWith(`${workDir}/`);
-    if (sharedRoot !== undefined && !isOurs) makeShared(paths.shared);
+    if (!isOurs) makeShared(paths.shared);
     const beside = isOurs ? [paths.shared] : [];
     if (request.project === undefined) return void folders.make(paths.folder, { beside });
     const project = projectTree(request.project);
@@ -275,8 +275,8 @@ export class ProcessAttempt implements Running {
       ? { status: "failed", ...problem, durationMs }
       : { status: "ok", exitCode: 0, durationMs };
     if (!problem) outcome = this.#withResult(outcome);
-    if (folders.removeLight(this.#paths.folder)) return this.#settle(outcome);
-    void this.#shared.remove(this.#paths.folder).then(() => this.#settle(outcome));
+    if (folders.removeLight(this.#paths.folder)) this.#settle(outcome);
+    else void this.#shared.remove(this.#paths.folder).then(() => this.#settle(outcome));
   }
 
   #withResult(outcome: ExecOutcome): ExecOutcome {
