@@ -713,6 +713,9 @@ test("call: fails by its kind, and the calls after it are served", async () => {
   for (const target of ["titan:echo", "titan:sleep", "steps.mjs#double"]) {
     assert.equal((await end(call(target, "{"), { project })).kind, "bad-input");
   }
+  for (const none of ["", "0"]) {
+    assert.equal((await end(call("titan:sleep", none))).status, "ok", "no time is a time");
+  }
   // A time that is none does not become a timer.
   const armed: number[] = [];
   const after = (ms: number, fn: () => void): Timer => {

@@ -1,13 +1,14 @@
 /** Chapters 11 and 14: the parts of a worker, each by itself, in virtual time. */
 import assert from "node:assert/strict";
 import {
-  existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync,
+  existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { linkPackage, type ExecOutcome } from "#exec";
-import { nodeHost, type Host, type Socket } from "#host";
+import { createExecutor, linkPackage, type ExecOutcome } from "#exec";
+import { nodeHost, type Host, type Socket, type WorkFolders } from "#host";
+import { nodeWorkerHost } from "#process";
 import { RpcConnection, RpcError } from "#rpc";
 import { SimWorld } from "#simhost";
 import {
@@ -317,6 +318,30 @@ test("a package link that cannot have its name leaves nothing behind, and says w
   const left = readdirSync(join(cacheDir, "node_modules"));
   assert.deepEqual(left.filter((name) => name.startsWith("titan")), []);
   rmSync(cacheDir, { recursive: true });
+});
+
+test("an executor links the package for programs and for calls, and says what is in the " +
+  "way", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "titan-link-"));
+  const [workDir, cacheDir] = [join(folder, "work"), join(folder, "cache")];
+  const executor = createExecutor({ host: nodeWorkerHost(), workDir });
+  await executor.linkPackage(cacheDir);
+  for (const at of [workDir, cacheDir]) {
+    const links = readdirSync(join(at, "node_modules"), { withFileTypes: true });
+    assert.deepEqual(links.map((link) => [link.name, link.isSymbolicLink()]).sort(), [
+      ["titan", true], ["titan-orchestrator", true],
+    ]);
+  }
+  const link = join(cacheDir, "node_modules", "titan");
+  rmSync(link);
+  mkdirSync(link);
+  const why = new Error(`Cannot link ${link}: there is a directory that is not ours`);
+  await assert.rejects(executor.linkPackage(cacheDir), why);
+  await executor.close();
+  const simulated = createExecutor({ host: nodeWorkerHost(), workDir, folders: {} as WorkFolders });
+  await simulated.linkPackage(cacheDir);
+  assert.equal(existsSync(workDir), false, "simulated folders have no links");
+  rmSync(folder, { recursive: true });
 });
 
 test("on Deno a folder with packages says so in a package.json, if it has none", async () => {
