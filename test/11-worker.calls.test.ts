@@ -15,7 +15,7 @@ import {
 import { nodeWorkerHost } from "#process";
 import { describe, encodeResult } from "../src/exec/call-encode.ts";
 import { CallPool, lostEnd } from "../src/exec/call-pool.ts";
-import { HELPERS, openReplies, openRequests } from "../src/exec/call-thread.ts";
+import { HELPERS, memoryOf, openReplies, openRequests } from "../src/exec/call-thread.ts";
 import { journalProcesses, parseJournal } from "../src/process/journal.ts";
 import { DONE, ReplyReader, STDERR, STDOUT } from "../src/exec/call-wire.ts";
 import "./leaks.support.ts";
@@ -66,7 +66,7 @@ writeFileSync(join(project, "m.mjs"), `
   export const line = () => { console.log("z".repeat(2e6) + "ü"); };
   export const pieces = async () => {
     const size = 16 * 1024;
-    process.stdout.write("z".repeat(size - 1) + "😀" + "z".repeat(size - 1));
+    process.stdout.write("z".repeat(size - 1) + "😀" + "z".repeat(size + 1));
     await new Promise((resolve) => {
       const hasRoom = process.stdout.write(Buffer.alloc(size + 1, "b"), resolve);
       if (!hasRoom) throw new Error("nobody would say when there is room again");
@@ -399,13 +399,13 @@ test("output comes in pieces that cut no character, as bytes or text, and calls 
   const { mock } = t.mock.method(ReplyReader.prototype, "push");
   const { stdout, stderr, status, message } = await end(pool(1), "pieces");
   assert.deepEqual([status, stderr], ["ok", "e"], message);
-  assert.ok(stdout === `${"z".repeat(size - 1)}😀${"z".repeat(size - 1)}${"b".repeat(size + 1)}`);
+  assert.ok(stdout === `${"z".repeat(size - 1)}😀${"z".repeat(size + 1)}${"b".repeat(size + 1)}`);
   const bytes = Buffer.concat(mock.calls.map((call) => call.arguments[0] as Buffer));
   const lengths: number[] = []; // of each reply, behind its kind
   for (let at = 0; at < bytes.length; at += 5 + lengths.at(-1)!) {
     lengths.push(bytes.readUInt32BE(at + 1));
   }
-  assert.deepEqual(lengths.slice(0, -1), [size + 3, size - 1, size, 1, 1]);
+  assert.deepEqual(lengths.slice(0, -1), [size + 3, size, 1, size, 1, 1]);
 });
 
 test("a call sees its own variables, none of an earlier one, and a large input whole", async () => {
@@ -421,6 +421,8 @@ test("a call sees its own variables, none of an earlier one, and a large input w
   if (!existsSync(`/proc/${pid}/oom_score_adj`)) return;
   const first = readFileSync(`/proc/${pid}/oom_score_adj`, "latin1").trim();
   assert.equal(first, "1000", "a machine short of memory ends this process first");
+  const name = readFileSync(`/proc/${pid}/cmdline`, "latin1");
+  assert.match(name, /^titan-calls/, "people see which process it is");
 });
 
 test("a daemon that holds the pipes of a call's process does not hold up its end", async () => {
@@ -567,8 +569,12 @@ test("built-in calls whose thread has ended fail; the next ones get a new thread
     }
   }
   ref.mock.resetCalls();
+  const began = once(process, "worker") as Promise<[Worker]>;
   assert.equal(String((await end(calls, "titan:echo", {}, "3")).result), "3");
   assert.equal(ref.mock.callCount(), 1, "our process must not end while it waits for an answer");
+  const [last] = await began;
+  await calls.close();
+  assert.equal(last.threadId, -1, "it has ended");
 });
 
 test("a process that cannot be started fails its call, and not the worker", async () => {
@@ -715,6 +721,12 @@ test("a call's thread writes to its pipe and reads from it on Node, Bun and Deno
   assert.equal(Buffer.concat(written).toString("latin1"), "\x02\0\0\0\x01x");
   const reads = { fd: 3, writable: false };
   assert.deepEqual(pipes, [{ fd: 3 }, reads, { ...reads, onread }, { fd: 4 }]);
+});
+
+test("memoryOf() asks the fast way where there is one", () => {
+  const slow = () => ({ rss: 2 });
+  assert.equal(memoryOf({ memoryUsage: Object.assign(slow, { rss: () => 1 }) } as never), 1);
+  assert.equal(memoryOf({ memoryUsage: () => ({ rss: 2 }) } as never), 2);
 });
 
 test("ReplyReader reads replies however they are cut, and nothing after what is none", () => {

@@ -118,7 +118,7 @@ function supervise(
 }
 
 /** Only Node has `rss()`, the fast way. */
-function memoryOf({ memoryUsage }: typeof process): number {
+export function memoryOf({ memoryUsage }: typeof process): number {
   return typeof memoryUsage.rss === "function" ? memoryUsage.rss() : memoryUsage().rss;
 }
 
