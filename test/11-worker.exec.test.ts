@@ -698,6 +698,10 @@ test("call: fails by its kind, and the calls after it are served", async () => {
     ["titan:fail", "exit", /^titan:fail was asked to fail$/],
   ];
   inProject("empty.mjs", "");
+  const many = Array.from({ length: 200 }, (_, i) => `name${1000 + i}`);
+  inProject("many.mjs", many.map((name) => `export const ${name} = 0;`).join(""));
+  assert.equal((await end(call("many.mjs#f"), { project })).message, "Cannot call many.mjs#f: " +
+    `no such function; the module exports ${many.join(", ").slice(0, 1000)}`);
   for (const [target, kind, message] of cases) {
     const outcome = await end(call(target), { project });
     assert.deepEqual([outcome.status, outcome.kind], ["failed", kind], target);
