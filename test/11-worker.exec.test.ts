@@ -16,9 +16,11 @@ import {
   createExecutor, MAX_RESULT_BYTES, type ExecOutcome, type ExecRequest, type Executor, type Running,
 } from "#exec";
 import { nodeWorkerHost } from "#process";
-import { type Child, type SpawnOptions, type Timer } from "#host";
+import { nodeWorkFolders, type Child, type SpawnOptions, type Timer } from "#host";
 import { commandOf, runsTypeScript, scriptFile } from "../src/exec/process-job.ts";
 import type { Runtime } from "../src/exec/runtime.ts";
+import { safeName } from "../src/exec/safe-name.ts";
+import { durationText } from "../src/exec/types.ts";
 import { PATH } from "./processes.support.ts";
 
 const host = nodeWorkerHost();
@@ -255,6 +257,20 @@ test("commandOf() starts a file by its ending, with the runtime of the worker", 
   assert.deepEqual(started("a.py"), ["python3", "./a.py", "x"]);
   assert.deepEqual(started("/b/a.sh"), ["sh", "/b/a.sh", "x"]);
   assert.deepEqual(started("a.b/c"), ["./a.b/c", "x"]);
+  // A script is no option, whatever it begins with.
+  for (const [script, argument] of [["true", "true"], ["-x", " -x"], ["+x", " +x"]] as const) {
+    const runtime = { execPath: "/node", version: "v24.0.0" };
+    assert.deepEqual(commandOf(shell(script), runtime), ["sh", "-e", "-c", argument]);
+  }
+});
+
+test("a name of up to 200 characters shows the text that it stands for", () => {
+  assert.equal(safeName("x".repeat(200)), "x".repeat(200));
+  assert.match(safeName("x".repeat(201)), /^%[0-9a-f]{64}$/);
+});
+
+test("a duration is told in seconds from one second on", () => {
+  assert.deepEqual([999, 1000, 1500].map(durationText), ["999 ms", "1 s", "1.5 s"]);
 });
 
 test("TypeScript runs on Node from 22.18, 23.6 and 24.0 on", () => {
@@ -496,10 +512,15 @@ test("nothing is started for a file that is missing, nor for a job that has ende
     host: { ...host, processes: { spawn } }, workDir: join(folder, "unstarted"),
   });
   assert.equal((await end(file("none.sh"), { executor: own, project })).kind, "not-found");
+  let isStopped = false;
   const job: Job = start(shell("true"), {
-    executor: own, prepare: async () => job.running.cancel(),
+    executor: own, prepare: async (_folder, signal) => {
+      job.running.cancel();
+      isStopped = signal.aborted;
+    },
   });
   assert.equal((await job.running.done).kind, "cancelled");
+  assert.ok(isStopped);
   assert.deepEqual(spawned, []);
   await own.close();
 });
@@ -520,9 +541,10 @@ test("pauseOutput() and resumeOutput() lose and reorder nothing", async () => {
 test("close() kills what runs, ignores graces, and refuses what comes later", async () => {
   const own = createExecutor({ host, workDir: join(folder, "closing") });
   const open = [
-    shell("trap '' TERM; while :; do sleep 0.01; done"),
+    shell("trap '' TERM; echo deaf; while :; do sleep 0.01; done"),
     call("titan:sleep", "100000"),
   ].map((action) => start(action, { executor: own }));
+  await until("it is deaf to SIGTERM", () => open[0]!.out() !== "");
   await own.close();
   const why = "the worker is shutting down";
   for (const { running } of open) {
@@ -665,6 +687,33 @@ test("a program that has ended gets no signal, and leaves no timer", async () =>
   await third.done;
   await own.close();
   assert.deepEqual([timers.size, signals], [0, ["SIGTERM"]]);
+});
+
+test("close() removes the folders when the last program has ended, and not before", async () => {
+  const seen: string[] = [];
+  let exit: () => void = () => {};
+  const spawn = ({ onExit }: SpawnOptions): Child => {
+    exit = () => onExit({ code: null, signal: "SIGKILL" });
+    return { pid: 1, signal() {}, pause() {}, resume() {} };
+  };
+  const workDir = join(folder, "last");
+  const folders = nodeWorkFolders(workDir);
+  const own = createExecutor({
+    host: { ...host, processes: { spawn } }, workDir, folders: {
+      ...folders,
+      remove: (path) => {
+        seen.push("removed");
+        return folders.remove(path);
+      },
+    },
+  });
+  start(shell("true"), { executor: own });
+  const closing = own.close();
+  await new Promise((resolve) => setImmediate(resolve));
+  seen.push("ended");
+  exit();
+  await closing;
+  assert.deepEqual([seen[0], seen.at(-1)], ["ended", "removed"]);
 });
 
 test("call: what the function prints is the job's output, before its end", async () => {
