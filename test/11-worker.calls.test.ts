@@ -15,9 +15,11 @@ import {
 import { nodeWorkerHost } from "#process";
 import { describe, encodeResult } from "../src/exec/call-encode.ts";
 import { CallPool, lostEnd } from "../src/exec/call-pool.ts";
-import { HELPERS, memoryOf, openReplies, openRequests } from "../src/exec/call-thread.ts";
+import {
+  HELPERS, memoryOf, openReplies, openRequests, threadProgram,
+} from "../src/exec/call-thread.ts";
 import { journalProcesses, parseJournal } from "../src/process/journal.ts";
-import { DONE, ReplyReader, STDERR, STDOUT } from "../src/exec/call-wire.ts";
+import { DONE, encodeCall, ReplyReader, STDERR, STDOUT } from "../src/exec/call-wire.ts";
 import "./leaks.support.ts";
 
 const host = nodeWorkerHost();
@@ -722,6 +724,47 @@ test("a call's thread writes to its pipe and reads from it on Node, Bun and Deno
   assert.equal(Buffer.concat(written).toString("latin1"), "\x02\0\0\0\x01x");
   const reads = { fd: 3, writable: false };
   assert.deepEqual(pipes, [{ fd: 3 }, reads, { ...reads, onread }, { fd: 4 }]);
+});
+
+test("a call's thread takes requests however they are cut, and weighs its process now and " +
+  "then", async () => {
+  const replies: Buffer[] = [];
+  let onread!: { buffer: Buffer; callback(length: number): void };
+  let now = 1000;
+  let weighed = 0;
+  const Socket = function (options: { onread: typeof onread }) { onread = options.onread; };
+  const modules = {
+    Socket, workerData: { heavyMb: 0 }, performance: { now: () => now },
+    writeSync: (_: number, bytes: Uint8Array) => replies.push(Buffer.from(bytes)) && bytes.length,
+  };
+  const fake = {
+    versions: {}, stdout: {}, stderr: {}, memoryUsage: () => ({ rss: ++weighed }),
+  };
+  new Function("process", "load", "kinds", threadProgram("load", "kinds"))(
+    fake, () => modules, { STDOUT, STDERR, DONE },
+  );
+  const nothing = { url: "", name: "", target: "t", inputs: "", env: {} };
+  const context = { run: "r", job: "j", attempt: 1 };
+  /** A call that ends before its function is looked for; whether its process was heavy. */
+  const isHeavy = async (id: number, cutAt: number): Promise<boolean | undefined> => {
+    const bytes = encodeCall({ ...nothing, id, input: "{", context });
+    for (const piece of [bytes.subarray(0, cutAt), bytes.subarray(cutAt)]) {
+      onread.callback(piece.copy(onread.buffer));
+      onread.buffer.fill(0, 0, piece.length); // the next bytes overwrite it
+    }
+    await new Promise((resolve) => setImmediate(resolve));
+    const done = JSON.parse(String(replies.at(-1)!.subarray(5))) as { id: number; heavy?: true };
+    assert.deepEqual([replies.length, done.id], [id, id]);
+    return done.heavy;
+  };
+  assert.equal(await isHeavy(1, 1), true);
+  assert.equal(await isHeavy(2, 3), undefined, "in a moment a call fills little");
+  assert.equal(await isHeavy(3, 4), undefined);
+  assert.equal(weighed, 1);
+  now += 2;
+  assert.equal(await isHeavy(4, 20), true);
+  assert.equal(await isHeavy(5, 5), undefined);
+  assert.equal(weighed, 2);
 });
 
 test("memoryOf() asks the fast way where there is one", () => {

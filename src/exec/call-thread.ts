@@ -307,9 +307,12 @@ export const HELPERS = `"use strict"; ${COMPILERS} ${describe}; ${encodeResult};
 
 /** The program of a process for calls, for `node -e`. */
 export function callProgram(limits: CallLimits): string {
-  const kinds = JSON.stringify({ STDOUT, STDERR, DONE });
-  const thread =
-    `${HELPERS} ${openReplies}; ${openRequests}; ${runCall}; ${redirectOutput}; ` +
-    `${answerCall}; (${callThread})(require, ${kinds});`;
+  const thread = threadProgram("require", JSON.stringify({ STDOUT, STDERR, DONE }));
   return `${HELPERS} (${supervise})(require, ${JSON.stringify({ limits, thread })});`;
+}
+
+/** The program of its thread, with these two expressions as its modules and kinds. */
+export function threadProgram(load: string, kinds: string): string {
+  return `${HELPERS} ${openReplies}; ${openRequests}; ${runCall}; ${redirectOutput}; ` +
+    `${answerCall}; (${callThread})(${load}, ${kinds});`;
 }
