@@ -393,6 +393,23 @@ test("a launcher's marks carry 128 random bits, and one that comes late ends no 
     assert.deepEqual([ends, idles], [1, 1]);
   });
 
+test("what a launcher's pipe brings before a job has begun is a stray's; its other pipe may be " +
+  "read first", async (t) => {
+  const launcher = new Launcher({ idle: () => {}, dead: () => {} });
+  t.after(() => launcher.destroy());
+  const script = "echo own; echo more >&2";
+  const launch = { program: "/bin/sh", args: ["-c", script], cwd: folder, env: { PATH } };
+  const text = { stdout: "", stderr: "" };
+  let hasEnded = false;
+  launcher.run(`echo stray; echo early >&3; ${launcher.line(launch)}`, {
+    onOutput: (stream, bytes) => { text[stream] += String(bytes); },
+    onEnd: () => { hasEnded = true; },
+  });
+  await eventually("the job has ended", () => hasEnded);
+  assert.deepEqual(text, { stdout: "own\n", stderr: "early\nmore\n" });
+  assert.equal(launcher.fit, false, "a stray lives in its group");
+});
+
 test("a job whose launcher has ended by itself counts as killed", async () => {
   const launcher = new Launcher({ idle: () => {}, dead: () => {} });
   let ending: Ending | undefined;
