@@ -42,9 +42,9 @@ export class Blocking {
     return waiting.size;
   }
 
-  /** Keys that somebody waits for, and keys whose list `serve` has yet to look at. */
+  /** Keys that somebody waits for. */
   get names(): number {
-    return this.#queues.size + this.#ready.size;
+    return this.#queues.size;
   }
 
   /** Puts the session at the end of the queue for each key. `timeoutMs` 0: for ever. */
@@ -77,12 +77,11 @@ export class Blocking {
 
   /** Takes note that there is a list under this key. */
   signal(key: string): void {
-    if (this.#queues.size !== 0 && this.#queues.has(key)) this.#ready.add(key);
+    if (this.#queues.has(key)) this.#ready.add(key);
   }
 
   /** Gives one element to one session that waits for it. False: there is nobody left to serve. */
   serve(keyspace: Keyspace): boolean {
-    if (this.#ready.size === 0) return false;
     for (const key of this.#ready) {
       const session = this.#queues.get(key)?.values().next().value;
       if (session === undefined || !(keyspace.get(key) instanceof List)) {
@@ -104,7 +103,7 @@ export class Blocking {
    * sessions, which are told after them.
    */
   release(): void {
-    if (this.#releasing || this.#released.length === 0) return;
+    if (this.#releasing) return;
     this.#releasing = true;
     // The list may grow meanwhile.
     while (this.#released.length > 0) {

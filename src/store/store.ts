@@ -102,7 +102,7 @@ export abstract class Store {
   inTransaction = false;
   readonly #watchers = new Map<string, Set<Session>>();
   /** Messages to the client whose command is under way. They follow its answer. */
-  #later: (() => void)[] = [];
+  readonly #later: (() => void)[] = [];
   #role: Role = "primary";
   #snapshot: Snapshot | undefined;
 
@@ -144,12 +144,9 @@ export abstract class Store {
     this.#role = role;
     this.keys.mode = role === "primary" ? "remove" : "hide";
     this.keys.expiry.run(role === "primary");
-    if (role === "primary") return;
-    // A command has asked for the new role. The clients that waited go on after that command.
-    this.blocking.dismiss(
-      "UNBLOCKED force unblock from blocking operation, instance state changed (master -> " +
-        "replica?)",
-    );
+    // A command has asked for the new role. The clients that waited, which only a primary has, go
+    // on after that command.
+    this.blocking.dismiss(UNBLOCKED);
   }
 
   /** Whether a value of `size` entries may get so many more. A replay is always allowed to. */
@@ -200,10 +197,7 @@ export abstract class Store {
 
   /** Sends what `tell` has held back: the answer of the command is complete. */
   tellHeldBack(): void {
-    if (this.#later.length === 0) return;
-    const later = this.#later;
-    this.#later = [];
-    for (const each of later) each();
+    while (this.#later.length > 0) this.#later.shift()!();
   }
 
   watch(session: Session, key: string): void {
@@ -228,11 +222,11 @@ export abstract class Store {
 
   #changed(key: string): void {
     this.changes.dirty = true;
-    if (this.#watchers.size !== 0) this.#touch(key);
+    this.#touch(key);
   }
 
   #touch(key: string): void {
-    for (const session of this.#watchers.get(key) ?? []) session.touched = true;
+    this.#watchers.get(key)?.forEach((session) => (session.touched = true));
   }
 
   #expired(key: string): void {
@@ -278,3 +272,6 @@ export abstract class Store {
     return this.#snapshot;
   }
 }
+
+const UNBLOCKED =
+  "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)";

@@ -75,7 +75,6 @@ export class StoreClient {
   #parser = new ReplyParser();
   #ready = false;
   #full = false;
-  #scheduled = false;
   #closed = false;
   #unsent: Call[] = [];
   #sent: Call[] = [];
@@ -182,7 +181,7 @@ export class StoreClient {
       bytes = encode(args);
     } catch (error) {
       if (!(error instanceof TooLong)) return Promise.reject(error as Error);
-      return refused(name, "LIMIT", `its arguments are longer than ${error.message}`);
+      return refused(name, "LIMIT", `its arguments are longer than ${MAX_PENDING_BYTES} bytes`);
     }
     if (this.#closed) return refused(name, "CLOSED", "the client is closed");
     const { pending } = this;
@@ -191,6 +190,8 @@ export class StoreClient {
       return refused(name, "LIMIT", `${pending} calls (${this.#pendingBytes} bytes) are pending`);
     }
     this.#pendingBytes += bytes.length;
+    // Those that stand there already are on their way, or wait for a connection or for room.
+    if (this.#unsent.length === 0) this.#host.timers.soon(() => this.#leave());
     return new Promise((resolve, reject) => {
       this.#unsent.push({
         name,
@@ -199,18 +200,12 @@ export class StoreClient {
         resolve,
         reject,
       });
-      this.#schedule();
     });
   }
 
-  #schedule(): void {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    this.#host.timers.soon(() => {
-      this.#scheduled = false;
-      if (this.#ready) this.#send();
-      else this.#wantConnection();
-    });
+  #leave(): void {
+    if (this.#ready) this.#send();
+    else this.#wantConnection();
   }
 
   #send(): void {
@@ -266,7 +261,7 @@ export class StoreClient {
     this.#sent.push({
       name: "HELLO",
       bytes: "",
-      until: 0,
+      until: Infinity,
       resolve: () => this.#welcome(),
       reject: (error) => this.#drop(error),
     });

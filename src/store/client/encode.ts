@@ -6,31 +6,21 @@
 import { RespWriter } from "../resp/writer.ts";
 import { MAX_PENDING_BYTES, type Argument } from "./options.ts";
 
-/** `message`: what the arguments are longer than. */
+/** The arguments are longer than MAX_PENDING_BYTES. */
 export class TooLong extends Error {}
 
 /** @throws {TooLong} */
 export function encode(args: readonly Argument[]): string {
-  // Checked before the arguments are copied: together they may be longer than a string can be.
-  const length = args.reduce<number>(
-    (sum, arg) => sum + (typeof arg === "string" || arg instanceof Uint8Array ? arg.length : 0),
-    0,
-  );
-  if (length > MAX_PENDING_BYTES) throw new TooLong(`${MAX_PENDING_BYTES} bytes`);
-  try {
-    const out = new RespWriter();
-    out.array(args.length);
-    for (const arg of args) out.bulk(latin1(arg));
-    return out.take().toString("latin1");
-  } catch (error) {
-    // Text with three bytes a letter may be too long, too.
-    throw isTooLong(error) ? new TooLong("a string can be") : error;
+  // Counted before the arguments are copied: together they may be longer than a string can be.
+  let bytes = 0;
+  for (const arg of args) {
+    if (typeof arg === "string" || arg instanceof Uint8Array) bytes += Buffer.byteLength(arg);
   }
-}
-
-/** V8's and Node's errors for a string that would be too long. */
-function isTooLong(error: unknown): boolean {
-  return error instanceof RangeError || (error as { code?: string }).code === "ERR_STRING_TOO_LONG";
+  if (bytes > MAX_PENDING_BYTES) throw new TooLong();
+  const out = new RespWriter();
+  out.array(args.length);
+  for (const arg of args) out.bulk(latin1(arg));
+  return out.take().toString("latin1");
 }
 
 function latin1(arg: Argument): string {

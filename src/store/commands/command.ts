@@ -93,11 +93,10 @@ export function acceptsArity({ arity }: { readonly arity: number }, length: numb
 
 /** The keys of one call. */
 export function keysOf({ keys: [first, last, step] }: Command, argv: readonly string[]): string[] {
-  const keys: string[] = [];
-  if (first === 0) return keys;
-  const end = last < 0 ? argv.length + last : last;
-  for (let i = first; i <= end && i < argv.length; i += step) keys.push(argv[i]!);
-  return keys;
+  if (first === 0) return [];
+  // -1 is the last argument, -2 the one before it.
+  const end = last === -1 ? argv.length : last + 1;
+  return argv.slice(first, end).filter((_, i) => i % step === 0);
 }
 
 /**

@@ -27,19 +27,15 @@ export const MAX_PATTERN_BYTES = 1024;
  * A client's pattern, with one star where there are several. Throws the `Refusal` for a costly one.
  */
 export function checkPattern(pattern: string): string {
-  return pattern.length <= MAX_PATTERN_BYTES ? pattern : cheapPattern(pattern);
-}
-
-function cheapPattern(pattern: string): string {
   let cheap = "";
-  /** Where the part behind the last star begins; -1: there was none yet. */
-  let partAt = -1;
+  /** Where the part behind the last star begins. */
+  let partAt: number | undefined;
   for (let p = 0; p < pattern.length; ) {
     const isStar = pattern.charCodeAt(p) === STAR;
     const next = isStar ? p + 1 : elementEnd(pattern, p);
     if (!isStar || partAt !== p) cheap += pattern.slice(p, next);
     if (isStar) partAt = next;
-    else if (next - (partAt < 0 ? p : partAt) > MAX_PATTERN_BYTES) throw TOO_COSTLY;
+    else if (next - (partAt ?? p) > MAX_PATTERN_BYTES) throw TOO_COSTLY;
     p = next;
   }
   return cheap;
@@ -58,7 +54,8 @@ export function matches(pattern: string, text: string): boolean {
   // #exercise matches
   let [p, t] = [0, 0];
   // Where to go on after a mismatch: behind the last star, with one byte more given to it.
-  let [afterStar, giveTo] = [-1, 0];
+  // Before the first star there is nothing to give.
+  let [afterStar, giveTo] = [p, text.length];
   while (t < text.length || p < pattern.length) {
     if (pattern.charCodeAt(p) === STAR) {
       afterStar = ++p;
@@ -66,12 +63,11 @@ export function matches(pattern: string, text: string): boolean {
       if (p === pattern.length) return true;
       continue;
     }
-    const next =
-      t < text.length && p < pattern.length ? matchOne(pattern, p, text.charCodeAt(t)) : -1;
-    if (next > 0) {
+    const next = t < text.length ? matchOne(pattern, p, text.charCodeAt(t)) : undefined;
+    if (next !== undefined) {
       p = next;
       t++;
-    } else if (afterStar >= 0 && giveTo < text.length) {
+    } else if (giveTo < text.length) {
       p = afterStar;
       t = ++giveTo;
     } else return false;
@@ -80,24 +76,24 @@ export function matches(pattern: string, text: string): boolean {
   // #end-exercise
 }
 
-/** Where the pattern goes on if the element at `p` matches this byte; -1 if it does not. */
-function matchOne(pattern: string, p: number, byte: number): number {
+/** Where the pattern goes on if the element at `p` matches this byte. */
+function matchOne(pattern: string, p: number, byte: number): number | undefined {
   const code = pattern.charCodeAt(p);
   if (code === ANY) return p + 1;
   if (code === OPEN) return matchClass(pattern, p + 1, byte);
   if (code === ESCAPE && p + 1 < pattern.length) {
-    return pattern.charCodeAt(p + 1) === byte ? p + 2 : -1;
+    return pattern.charCodeAt(p + 1) === byte ? p + 2 : undefined;
   }
-  return code === byte ? p + 1 : -1;
+  return code === byte ? p + 1 : undefined;
 }
 
 /** Behind the element at `p`, which is no star. */
 function elementEnd(pattern: string, p: number): number {
   const code = pattern.charCodeAt(p);
-  if (code !== OPEN) return Math.min(p + (code === ESCAPE ? 2 : 1), pattern.length);
+  if (code !== OPEN) return p + (code === ESCAPE ? 2 : 1);
   let end = p + (pattern.charCodeAt(p + 1) === NOT ? 2 : 1);
   while (end < pattern.length && pattern.charCodeAt(end) !== CLOSE) end += classStep(pattern, end);
-  return Math.min(end + 1, pattern.length);
+  return end + 1;
 }
 
 /** The length of a class's member: a byte, an escape with its byte, or a range. */
@@ -110,17 +106,18 @@ function classStep(pattern: string, p: number): number {
  * As Redis: a class without its bracket ends with the pattern, and a range may be written from
  * either end.
  */
-function matchClass(pattern: string, p: number, byte: number): number {
+function matchClass(pattern: string, p: number, byte: number): number | undefined {
   const isNegated = pattern.charCodeAt(p) === NOT;
   if (isNegated) p++;
   let found = false;
-  for (let step = 0; p < pattern.length && pattern.charCodeAt(p) !== CLOSE; p += step) {
-    step = classStep(pattern, p);
+  while (p < pattern.length && pattern.charCodeAt(p) !== CLOSE) {
+    const step = classStep(pattern, p);
     // One byte stands for itself, two are an escape and its byte, three are a range from `a` to
     // `b`.
     const b = pattern.charCodeAt(p + step - 1);
     const a = step === 3 ? pattern.charCodeAt(p) : b;
     if (byte >= Math.min(a, b) && byte <= Math.max(a, b)) found = true;
+    p += step;
   }
-  return found === isNegated ? -1 : Math.min(p + 1, pattern.length);
+  return found === isNegated ? undefined : p + 1;
 }

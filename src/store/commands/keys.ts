@@ -190,8 +190,7 @@ function ttl({ unitMs, absolute }: TimeForm) {
     if (!store.keys.has(argv[1]!)) return out.int(NO_KEY);
     const at = store.keys.expiry.get(argv[1]!);
     if (at === undefined) return out.int(NO_DEADLINE);
-    const ms = absolute ? at : Math.max(0, at - store.keys.now());
-    out.int(unitMs === 1 ? ms : Math.floor((ms + unitMs / 2) / unitMs));
+    out.int(Math.round((absolute ? at : at - store.keys.now()) / unitMs));
   };
 }
 

@@ -16,9 +16,6 @@ import {
 const INT64_MAX = 2n ** 63n - 1n;
 const INT64_MIN = -(2n ** 63n);
 
-/** Any number of fifteen digits is below 2^53. */
-const SAFE_DIGITS = 15;
-
 /** "-9223372036854775808" */
 const MAX_INTEGER_CHARS = 20;
 
@@ -28,7 +25,7 @@ const MAX_INTEGER_CHARS = 20;
  */
 export function parseInteger(text: string): number | bigint | undefined {
   const { length } = text;
-  if (length === 0 || length > MAX_INTEGER_CHARS) return undefined;
+  if (length > MAX_INTEGER_CHARS) return undefined;
   const isNegative = text.charCodeAt(0) === 0x2d;
   const first = isNegative ? 1 : 0;
   if (first === length) return undefined;
@@ -39,9 +36,9 @@ export function parseInteger(text: string): number | bigint | undefined {
     value = value * 10 + digit;
   }
   if (text.charCodeAt(first) === 0x30 && (length > first + 1 || isNegative)) return undefined;
-  if (length - first <= SAFE_DIGITS) return isNegative ? -value : value;
+  if (Number.isSafeInteger(value)) return isNegative ? -value : value;
   const exact = BigInt(text);
-  return exact < INT64_MIN || exact > INT64_MAX ? undefined : narrow(exact);
+  return exact < INT64_MIN || exact > INT64_MAX ? undefined : exact;
 }
 
 function narrow(value: bigint): number | bigint {
@@ -130,7 +127,7 @@ export function parseFraction(text: string): number | undefined {
 }
 
 function parseHexadecimal(text: string): number | undefined {
-  const [, sign, whole = "", fraction = "", exponent = "0"] = HEXADECIMAL.exec(text) ?? [];
+  const [, sign, whole = "", fraction = "", exponent = 0] = HEXADECIMAL.exec(text) ?? [];
   if (whole + fraction === "") return undefined;
   const digits = Number(`0x${whole}${fraction}`);
   const value = digits * 2 ** (Number(exponent) - 4 * fraction.length);
@@ -143,7 +140,7 @@ export function decimal(text: string): bigint {
     text.length > MAX_FLOAT_CHARS
       ? null
       : /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,9}))?$/.exec(text);
-  const [, sign = "", whole = "", fraction = "", exponent = "0"] = match ?? [];
+  const [, sign = "", whole = "", fraction = "", exponent = 0] = match ?? [];
   if (match === null && INFINITE.test(text)) throw NOT_FINITE;
   if (match === null || whole + fraction === "") throw NOT_A_FLOAT;
   const shift = Number(exponent) - fraction.length + PLACES;

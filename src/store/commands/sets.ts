@@ -17,7 +17,7 @@ function sadd(store: Store, { out }: Session, argv: string[]): void {
   const old = store.keys.members(key);
   const set = old ?? new Members();
   // Only near the limit it matters which of them are there already.
-  if (!store.fits(set.size, argv.length - 2)) {
+  if (!store.fits(set.size, argv.length)) {
     store.admitEntries(set.size, countNew(set, argv.slice(2)));
   }
   let added = 0;

@@ -311,10 +311,12 @@ const START = /^/;
  */
 function joined(head: string, tail: string): string {
   const value = head + tail;
-  if (Math.floor(8 * Math.log2(head.length + 1)) !== Math.floor(8 * Math.log2(value.length + 1))) {
-    START.test(value);
-  }
+  if (sizeClass(head) !== sizeClass(value)) START.test(value);
   return value;
+}
+
+function sizeClass({ length }: string): number {
+  return Math.floor(8 * Math.log2(length + 1));
 }
 
 function strlen(store: Store, { out }: Session, argv: Argv): void {
@@ -324,7 +326,7 @@ function strlen(store: Store, { out }: Session, argv: Argv): void {
 function getrange(store: Store, { out }: Session, argv: Argv): void {
   const [start, end] = [count(argv[2]!), count(argv[3]!)];
   const value = store.keys.string(argv[1]!) ?? "";
-  if (start < 0 && end < 0 && start > end) return out.bulk("");
+  if (start < 0 && end < start) return out.bulk("");
   const from = Math.max(0, start < 0 ? start + value.length : start);
   const to = Math.max(0, end < 0 ? end + value.length : end);
   out.bulk(value.slice(from, to + 1));

@@ -65,7 +65,7 @@ export class StoreLog {
   #failedAtBytes = 0;
   #failure: Error | undefined;
   #closing = false;
-  /** Called when the disk is full, has room again, or has failed. */
+  /** Called by `changed`. */
   readonly #onChange = new Set<() => void>();
   /** Pending while writes wait: one promise for all. */
   #caughtUp: Promise<void> | undefined;
@@ -109,7 +109,7 @@ export class StoreLog {
     this.changed();
   }
 
-  /** The disk is full, or has room again. */
+  /** The disk is full, has room again, or has written what stood in the way of more. */
   changed(): void {
     for (const listener of this.#onChange) listener();
     this.#onChange.clear();
@@ -190,7 +190,7 @@ export class StoreLog {
     while (this.#waiting.length > 0 && this.#failure === undefined && !this.isFull) {
       const piece = this.#waiting[0]!;
       if (this.#log.backlogBytes + piece.length > MAX_PENDING_BYTES) {
-        this.#log.durable().then(() => this.#pump(), () => {});
+        this.#log.durable().then(() => this.changed(), () => {});
         return;
       }
       this.#waiting.shift();
@@ -212,9 +212,7 @@ export class StoreLog {
 
   async #commitAll(): Promise<void> {
     while (this.#waiting.length > 0) {
-      if (this.isFull) await new Promise<void>((changed) => this.#onChange.add(changed));
-      else await this.#log.durable();
-      this.#pump();
+      await new Promise<void>((changed) => this.#onChange.add(changed));
       if (this.#failure !== undefined) throw this.#failure;
     }
     const seq = this.#log.nextSeq - 1;

@@ -37,7 +37,7 @@ export class Backlog {
 
   append(bytes: Buffer): void {
     for (let at = 0; at < bytes.length; ) {
-      const used = (this.#end - this.#start) % BLOCK_BYTES;
+      const used = this.#end % BLOCK_BYTES;
       if (used === 0) this.#blocks.push(Buffer.allocUnsafeSlow(BLOCK_BYTES));
       const count = bytes.copy(this.#blocks.at(-1)!, used, at);
       at += count;

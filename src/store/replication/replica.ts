@@ -237,7 +237,6 @@ export class ReplicaLink {
     applied([["exec"]]);
     this.#known = this.#copying.known;
     this.#copying = undefined;
-    this.#groupBytes = 0;
     snapshots.hold(false);
     store.role = "replica";
     this.#connected();

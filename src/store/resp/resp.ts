@@ -277,12 +277,8 @@ const words: string[] = new Array<string>(WORDS).fill("");
 
 function word(chunk: Buffer, start: number, end: number): string {
   const length = end - start;
-  if (length === 0) return "";
-  // Keys differ at their ends: "user:1001", "user:1002".
-  const last =
-    chunk[end - 1]! +
-    (length > 1 ? chunk[end - 2]! * 31 : 0) +
-    (length > 2 ? chunk[end - 3]! * 131 : 0);
+  // Keys differ at their ends: "user:1001", "user:1002". Before a shorter word stands its header.
+  const last = chunk[end - 1]! + chunk[end - 2]! * 31 + chunk[end - 3]! * 131;
   const place = (last + chunk[start]! * 17 + length * 7) & (WORDS - 1);
   const known = words[place]!;
   if (known.length === length) {

@@ -19,7 +19,7 @@
  * element is given to it.
  *
  * Invariants: answers leave in the order of the commands; nothing is executed for a client that is
- * blocked, behind or ending; `Engine.end` is called exactly once.
+ * blocked, behind or ending.
  * Test: test/15-store.server.test.ts
  */
 import type { Host, Socket, SocketHandlers, Timer } from "#host";
@@ -101,7 +101,6 @@ export class StoreConnection {
   #ready: Uint8Array[] = [];
   #readyBytes = 0;
   #socketFull = false;
-  #paused = false;
   /** What the client cost at the last look. Looks are rare, for most clients cost nothing. */
   accounted = 0;
   #running = false;
@@ -158,7 +157,8 @@ export class StoreConnection {
 
   /** Sends the answers, and goes on with the commands that had to wait for that. */
   flush(): void {
-    if (this.#closed || this.#taken !== undefined || this.#isTooFarBehind()) return;
+    this.#cutOffIfBehind();
+    if (this.#closed || this.#taken !== undefined) return;
     this.#session.wrote = false;
     if (!this.#socketFull) this.#deliver(this.#out.take());
     this.#run();
@@ -168,7 +168,8 @@ export class StoreConnection {
   hold(): Held {
     const held: Held = { bytes: NOTHING, wrote: this.#session.wrote };
     this.#session.wrote = false;
-    if (this.#closed || this.#taken !== undefined || this.#isTooFarBehind()) return held;
+    this.#cutOffIfBehind();
+    if (this.#closed || this.#taken !== undefined) return held;
     held.bytes = this.#out.take();
     this.#heldBytes += held.bytes.length;
     this.#held.push(held);
@@ -178,7 +179,7 @@ export class StoreConnection {
 
   /** Sends what `hold` has taken, in the same order. */
   release(held: Held): void {
-    if (this.#closed || this.#held[0] !== held) return; // gone, or released already as a reader's
+    if (this.#held[0] !== held) return; // released already as a reader's
     this.#held.shift();
     this.#heldBytes -= held.bytes.length;
     this.#deliver(held.bytes);
@@ -206,14 +207,15 @@ export class StoreConnection {
 
   #onData(chunk: Buffer): void {
     if (this.#taken !== undefined) return this.#taken.onData(chunk);
-    if (this.#ending || this.#closed) return;
+    if (this.#ending) return;
     this.#parser.push(chunk);
     this.#run();
   }
 
   /** Another client's command has written to this one. More may do so before this turn ends. */
   #onPush(): void {
-    if (!this.#isTooFarBehind()) this.#shared.flushLater(this);
+    this.#cutOffIfBehind();
+    this.#shared.flushLater(this);
   }
 
   #onEnd(): void {
@@ -229,14 +231,12 @@ export class StoreConnection {
     const session = this.#session;
     const until = clock.monotonic() + TURN_MS;
     let looks = 0;
-    // Meanwhile only `out` grows: nothing leaves while commands run.
-    const budget = SOFT_OUTPUT_BYTES - (this.owedBytes - this.#out.size);
     try {
       while (
         !this.#ending &&
         !this.#closed &&
         session.blocked === undefined &&
-        this.#out.size < budget
+        this.owedBytes < SOFT_OUTPUT_BYTES
       ) {
         const argv = this.#nextCommand();
         if (argv === undefined) break;
@@ -281,17 +281,17 @@ export class StoreConnection {
 
   /** Hands the socket over. Nothing of ours may come behind the first byte of the new owner. */
   #handOver(takeOver: NonNullable<Session["takeOver"]>): void {
-    const isClear = this.#heldBytes + this.#readyBytes === 0 && !this.#socketFull;
+    const isClear = this.#heldBytes === 0 && !this.#socketFull;
     if (!isClear || this.#parser.unreadBytes > 0) return this.destroy();
-    if (this.#out.size > 0) this.#socket.write(this.#out.take());
+    this.#deliver(this.#out.take());
     this.#account(0); // a replica's limit is the backlog
     this.#taken = takeOver(this.#socket);
   }
 
   #afterwards(): void {
+    this.#cutOffIfBehind();
     if (this.#closed) return;
     if (this.#out.size > 0) {
-      if (this.#isTooFarBehind()) return;
       if (this.#shared.commits) this.#shared.flushLater(this);
       else if (!this.#socketFull) {
         const full = this.owedBytes >= SOFT_OUTPUT_BYTES;
@@ -337,8 +337,6 @@ export class StoreConnection {
     const waits = this.#next !== undefined || this.owedBytes >= SOFT_OUTPUT_BYTES
       || this.#parser.unreadBytes > SOFT_OUTPUT_BYTES;
     const wanted = !this.#ending && this.#session.blocked === undefined && waits;
-    if (wanted === this.#paused) return;
-    this.#paused = wanted;
     if (wanted) this.#socket.pause();
     else this.#socket.resume();
   }
@@ -350,11 +348,9 @@ export class StoreConnection {
     this.#shared.account(change);
   }
 
-  #isTooFarBehind(): boolean {
+  #cutOffIfBehind(): void {
     const limit = this.#session.subscriptions > 0 ? HARD_PUSH_BYTES : HARD_OUTPUT_BYTES;
-    if (this.owedBytes <= limit) return false;
-    this.destroy();
-    return true;
+    if (this.owedBytes > limit) this.destroy();
   }
 
   #close(): void {
@@ -372,7 +368,6 @@ export class StoreConnection {
   }
 
   #onClose(): void {
-    if (this.#closed) return;
     this.#closed = true;
     this.#linger?.cancel();
     // The group commit keeps these objects until the disk is done: their bytes are freed now.

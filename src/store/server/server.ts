@@ -164,12 +164,7 @@ class Clients implements Shared {
   account(bytes: number): void {
     this.#bytes += bytes;
     while (this.#bytes > this.#maxBytes) {
-      let largest: StoreConnection | undefined;
-      for (const each of this.#connections) {
-        if (each.accounted > (largest?.accounted ?? 0)) largest = each;
-      }
-      if (largest === undefined) return;
-      largest.destroy();
+      [...this.#connections].reduce((a, b) => (b.accounted > a.accounted ? b : a)).destroy();
     }
   }
 
