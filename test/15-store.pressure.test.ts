@@ -170,6 +170,18 @@ test("nobody waits for a disk that is full: a write is refused at once", async (
   await all.close();
 });
 
+test("a write that waits for the disk is refused when there is no room on it", async () => {
+  const all = await room({ durability: "always", maxBehindBytes: 3000 });
+  const disk = all.world.disk("s");
+  const peers = [await all.dial(), await all.dial(), await all.dial()];
+  disk.slowSync([1000, 1000]);
+  for (const peer of peers) assert.equal(await peer.ask(request("SET", "k", "v".repeat(2000))), "");
+  disk.limitBytes(disk.usedBytes);
+  await all.world.run(all.world.now + 2500);
+  assert.deepEqual(peers.map(({ text }) => text), ["+OK\r\n", "", MISCONF]);
+  await all.close();
+});
+
 test("who waits for room on a full disk is told when the disk fails", async () => {
   const all = await room();
   const { world, opened } = all;

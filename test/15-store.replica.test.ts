@@ -406,7 +406,22 @@ test("a replica that waits for its turn to be copied to is told that " +
   for (const { socket } of [mute, waiting]) socket.write(Buffer.from("TITAN.SYNC ? 0\r\n"));
   mute.socket.pause();
   await world.run(world.now + 35_000);
-  assert.equal(waiting.state.text, "*1\r\n$10\r\ntitan.ping\r\n".repeat(3));
+  const ping = "*1\r\n$10\r\ntitan.ping\r\n";
+  assert.equal(waiting.state.text, ping.repeat(3));
+  for (let i = 0; i < 3; i++) {
+    mute.socket.resume();
+    await world.run(world.now + 1);
+    mute.socket.pause();
+    await world.run(world.now + 15_000);
+  }
+  assert.equal(primary.info("connected_slaves"), "2", "who reads a little is not silent");
+  primary.ask("FLUSHALL");
+  mute.socket.resume();
+  await world.run(world.now + 1000);
+  const end = "*1\r\n$9\r\ntitan.end\r\n";
+  assert.ok(mute.state.text.endsWith(`${end}*1\r\n$8\r\nflushall\r\n`), mute.state.text.slice(-99));
+  await world.run(world.now + 30_000);
+  assert.ok(waiting.state.text.endsWith(end + ping.repeat(3)), waiting.state.text.slice(-99));
   for (const { socket } of [mute, waiting]) socket.destroy();
   await primary.over();
 });
@@ -564,6 +579,9 @@ test("a replica says its primary's password, and goes on trying while it is wron
   assert.equal(replica.ask("CONFIG", "SET", "masterauth", "secret"), "OK");
   await converge(world, primary, replica);
   assert.deepEqual(told, ["WRONGPASS", undefined], "once, however often it was tried");
+  assert.equal(replica.ask("REPLICAOF", "NO", "ONE"), "OK");
+  await world.run(world.now + 50);
+  assert.equal(told.length, 2, "a link that is ended is not a broken one");
   const { socket, state } = await speak(world, "p");
   socket.write(Buffer.from("TITAN.SYNC ? 0\r\n"));
   await world.run(world.now + 50);
@@ -743,6 +761,10 @@ test("a replica forgets the half of a transaction that a cut has left", async ()
   await until(world, "asked again", () => asked.length === 2);
   await world.run(world.now + 10);
   assert.deepEqual(replica.ask("MGET", "a", "half", "b"), ["1", null, "2"]);
+  sockets[1]!.destroy();
+  await until(world, "asked again", () => asked.length === 3);
+  const offset = encodeCommand(["set", "b", "2"]).length;
+  assert.deepEqual(asked[2], ["TITAN.SYNC", "id", String(offset)], "nor does it count the half");
   await replica.over();
 });
 
@@ -825,6 +847,12 @@ test("a replica that does not read because its disk is slow takes its primary fo
   sockets[0]!.write(Buffer.from(encodeCommand(["incr", "a"])));
   await world.run(world.now + 10);
   assert.equal(replica.ask("GET", "a"), "2");
+  sockets[0]!.write(Buffer.from(encodeCommand(["set", "large", "v".repeat(2000)])));
+  await world.run(world.now + 10);
+  world.cut("p", "r");
+  await until(world, "dialled again", () => sockets.length === 2);
+  await world.run(world.now + 65_000);
+  assert.equal(sockets.length, 3, "the next connection is one that it reads");
   world.disk("r").slowSync(undefined);
   await replica.over();
 });
@@ -836,10 +864,12 @@ test("a replica says how far it is only to a primary that has answered", async (
   const replica = await node(world, "r", FOLLOW);
   await world.run(world.now + 1500);
   assert.equal(acks[0], 1, "a copy under way is an answer");
+  const rewritten = replica.opened.rewrite(); // which waits for the end of the copy
   sockets[0]!.destroy();
   await until(world, "asked again", () => asked.length > 1);
   await world.run(world.now + 5000);
   assert.deepEqual(acks, [1, 0]);
+  await world.settle(rewritten);
   await replica.over();
 });
 
@@ -1014,7 +1044,9 @@ test("TITAN.SYNC comes behind the answers to what was asked before, and is refus
   await world.run(world.now + 100);
   assert.match(polite.state.text, /^\+PONG\r\n\*3\r\n\$10\r\ntitan.full/);
   assert.deepEqual([hasty.state.text, hasty.state.closed], ["", true]);
-  assert.match(primary.info("slave0"), /,lag=0$/);
+  polite.socket.write(Buffer.from(encodeCommand(["titan.ack", "1000000"])));
+  await world.run(world.now + 100);
+  assert.match(primary.info("slave0"), /,offset=0,lag=0$/, "nobody has what was never said");
   polite.socket.destroy();
   await world.run(world.now + 100);
   await primary.over();
@@ -1117,7 +1149,7 @@ test("INFO and ROLE say of both ends what they are, to the letter", async () => 
   assert.deepEqual(primary.ask("ROLE"), ["master", 0, []]);
   const replica = await node(world, "r", FOLLOW);
   const early = replica.ask("ROLE") as Reply[];
-  assert.deepEqual(early.slice(0, 4), ["slave", "p", PORT, "connecting"]);
+  assert.deepEqual(early, ["slave", "p", PORT, "connecting", -1]);
   await converge(world, primary, replica);
   const [, offset, [address]] = primary.ask("ROLE") as [string, number, string[][]];
   assert.ok(offset > 0);
