@@ -590,6 +590,8 @@ test("CLIENT LIST describes every client in Redis's fields", async () => {
   const first = line(1, "me", 5, "N", -1, 0, 26, "client|list", 2);
   const second = line(2, "", 5, "x", 1, 1, 0, "get", 3);
   assert.equal(ask("CLIENT", "LIST"), first + second + line(3, "", 0, "N", -1, 0, 0, "NULL", 2));
+  await time.run(1_000_000);
+  assert.match(ask("CLIENT", "INFO") as string, / age=1000 /);
   const { clock } = time;
   Object.assign(clock, { wall: () => 0 });
   assert.match(ask("CLIENT", "INFO") as string, / age=0 /, "a clock that was set back");

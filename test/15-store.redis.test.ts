@@ -12,6 +12,8 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { nodeHost, seededRandom, type Random } from "#host";
 import { RespWriter, Engine } from "#store";
+import { keysOf } from "../src/store/commands/command.ts";
+import { findCommand } from "../src/store/commands/table.ts";
 import { eventually } from "./processes.support.ts";
 
 const REDIS = spawnSync("redis-server", ["--version"], { encoding: "utf8" });
@@ -686,6 +688,15 @@ test("COMMAND says of every command what redis-server says", only, async () => {
     };
     assert.deepEqual(shown(ours), shown(theirs), name);
   });
+});
+
+test("the keys of a call are those that redis-server finds", only, async () => {
+  const calls = [
+    "GET a", "DEL a b c", "MSET a 1 b 2", "BLPOP a b 0", "BRPOPLPUSH a b 0", "LMOVE a b LEFT RIGHT",
+    "SINTERSTORE a b c", "RENAME a b", "HSET a b c",
+  ].map((call) => call.split(" "));
+  const ours = calls.map((argv) => ["*", ...keysOf(findCommand(argv[0]!)!, argv).map((k) => `$${k}`)]);
+  assert.deepEqual(ours, await askRedis(calls.map((argv) => ["COMMAND", "GETKEYS", ...argv])));
 });
 
 test("a subcommand takes as many arguments as redis-server's", only, async () => {

@@ -458,7 +458,7 @@ test("startStore() does not open a port without a password to others", async () 
     const at: Address = { host: open, port: 0 };
     await assert.rejects(
       startStore({ host, listen: at, store: new Engine({ host }) }),
-      (error) => error instanceof StoreServerError && error.code === "UNPROTECTED",
+      { constructor: StoreServerError, name: "StoreServerError", code: "UNPROTECTED" },
     );
     const server = await startStore({
       host,
@@ -679,16 +679,25 @@ test("startStore() closes on a peer that never closes its side, after a while", 
     onSocket({ ...mute, handle: (handlers) => (onData = handlers.onData) } as Socket);
     return { ...at, close: async () => {} };
   };
-  const second = await startStore({
-    host: { ...host, network: { ...host.network, listen } },
-    listen: { host: "127.0.0.1", port: 1 },
-    store,
-  });
+  const start = (limits: Partial<StoreServerOptions>): Promise<StoreServer> =>
+    startStore({
+      host: { ...host, network: { ...host.network, listen } },
+      listen: { host: "127.0.0.1", port: 1 },
+      store,
+      ...limits,
+    });
+  const second = await start({ maxClientsBytes: 100_000 });
   onData(bytes("QUIT\r\n"));
+  onData(Buffer.alloc(200_000, "what comes now is read, and not kept"));
   await world.run(world.now + 1000);
   assert.deepEqual([destroyed, second.clients], [0, 1]);
   await world.run(world.now + 2000);
   assert.deepEqual([destroyed, second.clients], [1, 0]);
+  await start({ maxClients: 0 }); // one who is refused is a peer like another
+  await world.run(world.now + 1000);
+  assert.equal(destroyed, 1);
+  await world.run(world.now + 2000);
+  assert.equal(destroyed, 2);
   await over();
 });
 
@@ -1151,8 +1160,9 @@ test("StoreConnection hands its socket over with its answers, to nobody while so
       },
     };
     const note = JSON.stringify([before, chunks]);
-    send(["HELLO", "3"], ["SUBSCRIBE", "c"]);
+    send(["HELLO", "3"], ["SUBSCRIBE", "c"], ["WATCH", "k".repeat(20_000)]);
     connection.flush();
+    assert.ok(connection.accounted > 20_000);
     state.text = "";
     for (const argv of before) {
       send([...argv]);
@@ -1162,6 +1172,7 @@ test("StoreConnection hands its socket over with its answers, to nobody while so
     assert.equal(state.destroyed, isTaken ? 0 : 1, note);
     if (!isTaken) continue;
     assert.equal(state.text, "+PONG\r\n".repeat(chunks[0].length - 1), note);
+    assert.equal(connection.accounted, 0, "a replica's limit is the backlog");
     const { handlers, text } = state;
     const { heldBytes } = connection;
     handlers!.onData(bytes("anything"));

@@ -79,10 +79,7 @@ export class ReplicaStream implements SnapshotSink {
       if (this.state === "online") this.send();
       else this.#context.wake();
     },
-    onClose: () => {
-      this.#closed = true;
-      this.#context.gone(this);
-    },
+    onClose: () => this.#gone(),
   };
 
   /** Sends changes for as long as the socket takes them. */
@@ -107,15 +104,16 @@ export class ReplicaStream implements SnapshotSink {
   }
 
   ping(): void {
-    const idle =
-      this.state === "wait" ||
-      (this.state === "online" && this.#offset === this.#context.backlog.end);
-    if (idle && !this.#full && !this.#closed) this.#write(PING);
+    // Who is online and has room was sent all there is, so the ping stands between two groups.
+    if (this.state !== "copy" && !this.#full) this.#write(PING);
   }
 
   destroy(): void {
     this.#socket.destroy();
-    if (this.#closed) return;
+    this.#gone();
+  }
+
+  #gone(): void {
     this.#closed = true;
     this.#context.gone(this);
   }
@@ -137,13 +135,10 @@ export class ReplicaStream implements SnapshotSink {
   }
 
   emit(argv: string[]): void {
-    if (this.#closed) return;
     // Keys that are about to change are written out at once, however much waits: for a replica that
     // does not read, all keys could pile up here. But a key of any size must be sent whole, or a
     // large key that changes often could never be copied.
-    if (argv[1] !== this.#key && this.#socket.pendingBytes > this.#context.mostBytes) {
-      return this.destroy();
-    }
+    if (argv[1] !== this.#key && this.#socket.pendingBytes > this.#context.mostBytes) this.destroy();
     this.#key = argv[1];
     this.#text += encodeCommand(argv);
     if (this.#text.length >= PIECE_CHARS) this.#writeText();

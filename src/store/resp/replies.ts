@@ -208,7 +208,7 @@ function double(digits: string): number {
 
 function pairs(items: readonly Value[]): Map<Value, Value> {
   const map = new Map<Value, Value>();
-  for (let i = 0; i + 1 < items.length; i += 2) map.set(items[i]!, items[i + 1]!);
+  for (let i = 0; i < items.length; i += 2) map.set(items[i]!, items[i + 1]!);
   return map;
 }
 

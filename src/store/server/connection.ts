@@ -157,7 +157,6 @@ export class StoreConnection {
 
   /** Sends the answers, and goes on with the commands that had to wait for that. */
   flush(): void {
-    this.#cutOffIfBehind();
     if (this.#closed || this.#taken !== undefined) return;
     this.#session.wrote = false;
     if (!this.#socketFull) this.#deliver(this.#out.take());
@@ -168,7 +167,6 @@ export class StoreConnection {
   hold(): Held {
     const held: Held = { bytes: NOTHING, wrote: this.#session.wrote };
     this.#session.wrote = false;
-    this.#cutOffIfBehind();
     if (this.#closed || this.#taken !== undefined) return held;
     held.bytes = this.#out.take();
     this.#heldBytes += held.bytes.length;
