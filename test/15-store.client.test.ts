@@ -161,6 +161,9 @@ test("ReplyParser bounds depth, bytes, elements and lines", () => {
     message: "Cannot read reply: it exceeds 1000 bytes",
   });
   assert.throws(() => read([bytes("*99999999999\r\n")]), { code: "TOO_LARGE" });
+  const [all, value, line] = [256 * 1024 * 1024, 96, "$268435350".length];
+  assert.deepEqual(read([bytes(`$${all - value - line}\r\n`)]), []);
+  assert.throws(() => read([bytes(`$${all - value - line + 1}\r\n`)]), { code: "TOO_LARGE" });
   assert.throws(
     () => read([bytes(`*10000\r\n${"$0\r\n\r\n".repeat(10_000)}`)], { maxReplyBytes: 100_000 }),
     { code: "TOO_LARGE" },

@@ -1050,6 +1050,12 @@ test("TITAN.SYNC comes behind the answers to what was asked before, and is refus
   polite.socket.write(Buffer.from(encodeCommand(["titan.ack", "1000000"])));
   await world.run(world.now + 100);
   assert.match(primary.info("slave0"), /,offset=0,lag=0$/, "nobody has what was never said");
+  const third = await speak(world, "p");
+  third.socket.write(Buffer.from(`TITAN.SYNC ${primary.info("master_replid")} 0\r\n`));
+  await world.run(world.now + 100);
+  assert.match(third.state.text, /titan.continue/);
+  assert.match(primary.info("slave1"), /,state=online,offset=0,lag=0$/);
+  third.socket.destroy();
   polite.socket.destroy();
   await world.run(world.now + 100);
   await primary.over();
@@ -1102,7 +1108,7 @@ function heal(world: SimWorld): void {
 
 test("a backlog gives back what it keeps, from any byte on, and drops whole blocks only", () => {
   const block = 64 * 1024;
-  const all = Buffer.from(Array.from({ length: 5 * block }, (_, i) => i * 7 + (i >> 8) + (i >> 16)));
+  const all = Buffer.from(Array.from({ length: 5 * block }, (_, i) => i * 7 + i / 256 + i / block));
   const backlog = new Backlog();
   let end = 0;
   for (const size of [1, block - 2, 1, 1, 2 * block + 5, 100]) {

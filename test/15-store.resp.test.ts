@@ -247,6 +247,13 @@ test("RespParser takes what is exactly at a limit", () => {
   assert.deepEqual(parse([bytes(`${line}\r\n`)]), [["SET", "x".repeat(MAX_INLINE_BYTES - 4)]]);
   assert.deepEqual(parse([bytes(`*${MAX_ARGUMENTS}\r\n`)]), []);
   assert.deepEqual(parse([bytes(`*1\r\n$${MAX_BULK_BYTES}\r\n`)]), []);
+  // The numbers that docs and lesson name: 2^20 arguments, 64 MiB in one, 64 KiB in a line.
+  assert.deepEqual(parse([bytes("*1048577\r\n")]), ["invalid multibulk length"]);
+  assert.deepEqual(parse([bytes("*1048576\r\n")]), []);
+  assert.deepEqual(parse([bytes("*1\r\n$67108865\r\n")]), ["invalid bulk length"]);
+  assert.deepEqual(parse([bytes("*1\r\n$67108864\r\n")]), []);
+  assert.deepEqual(parse([bytes("x".repeat(65_536 + 2))]), ["too big inline request"]);
+  assert.deepEqual(parse([bytes("x".repeat(65_536))]), []);
 });
 
 test("RespParser refuses a command whose arguments are too much together", () => {

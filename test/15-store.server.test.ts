@@ -30,7 +30,7 @@ import {
   type StoreServer,
   type StoreServerOptions,
 } from "#store";
-import { StoreConnection } from "../src/store/server/connection.ts";
+import { SOFT_OUTPUT_BYTES, StoreConnection } from "../src/store/server/connection.ts";
 import "./leaks.support.ts";
 
 const bytes = (latin1: string): Buffer => Buffer.from(latin1, "latin1");
@@ -428,6 +428,16 @@ test("startStore() bounds what all clients together have waiting for the disk", 
   await over();
 });
 
+test("startStore() takes ten thousand clients, and a gigabyte of theirs, unless told " +
+  "otherwise", async () => {
+  const { dial, over } = await room();
+  assert.equal(
+    await (await dial()).ask(request("CONFIG", "GET", "max*clients*")),
+    "*4\r\n$17\r\nmaxmemory-clients\r\n$10\r\n1073741824\r\n$10\r\nmaxclients\r\n$5\r\n10000\r\n",
+  );
+  await over();
+});
+
 test("startStore() refuses a client too many, and takes the next when one has gone", async () => {
   const { dial, over, world } = await room({ maxClients: 2, maxClientsBytes: 5_000_000 });
   const [first] = [await dial(), await dial()];
@@ -689,9 +699,9 @@ test("startStore() closes on a peer that never closes its side, after a while", 
   const second = await start({ maxClientsBytes: 100_000 });
   onData(bytes("QUIT\r\n"));
   onData(Buffer.alloc(200_000, "what comes now is read, and not kept"));
-  await world.run(world.now + 1000);
+  await world.run(world.now + 1999);
   assert.deepEqual([destroyed, second.clients], [0, 1]);
-  await world.run(world.now + 2000);
+  await world.run(world.now + 1);
   assert.deepEqual([destroyed, second.clients], [1, 0]);
   await start({ maxClients: 0 }); // one who is refused is a peer like another
   await world.run(world.now + 1000);
@@ -1136,6 +1146,16 @@ test("StoreConnection looks at the clock at every fourth command, for 10 ms", ()
   assert.deepEqual([store.stats.commands, state.later], [16, 2]);
   connection.flush();
   assert.equal(store.stats.commands, 14 + 20, "no turn is too short for all that has come");
+  connection.destroy();
+});
+
+test("StoreConnection executes and reads no more for a client that is owed a megabyte", () => {
+  const { state, connection, send } = bare();
+  const value = "v".repeat(SOFT_OUTPUT_BYTES - "+OK\r\n$1048559\r\n\r\n".length);
+  send(["SET", "big", value], ["GET", "big"], ["ECHO", "after"]);
+  assert.deepEqual([connection.owedBytes, state.paused], [SOFT_OUTPUT_BYTES, true]);
+  connection.release(connection.hold());
+  assert.deepEqual([connection.owedBytes, state.paused], ["$5\r\nafter\r\n".length, false]);
   connection.destroy();
 });
 

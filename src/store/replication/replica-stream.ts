@@ -104,7 +104,7 @@ export class ReplicaStream implements SnapshotSink {
   }
 
   ping(): void {
-    // Who is online and has room was sent all there is, so the ping stands between two groups.
+    // A replica that is online and has room was sent all there is: the ping is between two groups.
     if (this.state !== "copy" && !this.#full) this.#write(PING);
   }
 
@@ -138,8 +138,9 @@ export class ReplicaStream implements SnapshotSink {
     // Keys that are about to change are written out at once, however much waits: for a replica that
     // does not read, all keys could pile up here. But a key of any size must be sent whole, or a
     // large key that changes often could never be copied.
-    if (argv[1] !== this.#key && this.#socket.pendingBytes > this.#context.mostBytes) this.destroy();
-    this.#key = argv[1];
+    const [, key] = argv;
+    if (key !== this.#key && this.#socket.pendingBytes > this.#context.mostBytes) this.destroy();
+    this.#key = key;
     this.#text += encodeCommand(argv);
     if (this.#text.length >= PIECE_CHARS) this.#writeText();
   }

@@ -103,7 +103,6 @@ export class StoreConnection {
   #socketFull = false;
   /** What the client cost at the last look. Looks are rare, for most clients cost nothing. */
   accounted = 0;
-  #running = false;
   /** A write that waits for the log. */
   #next: string[] | undefined;
   #nextBytes = 0;
@@ -223,8 +222,7 @@ export class StoreConnection {
 
   /** Executes the commands that have arrived, as far as it may. */
   #run(): void {
-    if (this.#running || this.#taken !== undefined) return;
-    this.#running = true;
+    if (this.#taken !== undefined) return;
     const { store, host: { clock } } = this.#shared;
     const session = this.#session;
     const until = clock.monotonic() + TURN_MS;
@@ -251,7 +249,6 @@ export class StoreConnection {
       this.#out.error(`ERR ${error.message}`);
       this.#ending = true;
     }
-    this.#running = false;
     this.#afterwards();
   }
 
