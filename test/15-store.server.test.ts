@@ -1159,6 +1159,43 @@ test("StoreConnection executes and reads no more for a client that is owed a meg
   connection.destroy();
 });
 
+test("StoreConnection cuts off who is owed more than 256 MiB, or 32 MiB of messages", () => {
+  const MIB = 1024 * 1024;
+  const value = "v".repeat((256 * MIB - "*4\r\n".length) / 4 - "$67108850\r\n\r\n".length);
+  for (const [more, destroyed] of [["", 0], ["v", 1]] as const) {
+    const { state, store, connection, send } = bare();
+    store.keys.put("k", value);
+    store.keys.put("more", value + more);
+    send(["MGET", "k", "k", "k", "more"]);
+    assert.deepEqual([connection.owedBytes, state.destroyed], [256 * MIB + destroyed, destroyed]);
+    connection.destroy();
+  }
+  const { state, store, connection, send } = bare();
+  send(["SUBSCRIBE", "c"]);
+  connection.release(connection.hold());
+  const frame = "*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$33554391\r\n\r\n".length;
+  store.subscriptions.publish("c", "m".repeat(32 * MIB - frame));
+  assert.deepEqual([connection.owedBytes, state.destroyed], [32 * MIB, 0]);
+  store.subscriptions.publish("c", "");
+  assert.equal(state.destroyed, 1);
+});
+
+test("StoreConnection reads 16 MiB ahead of a client that waits, and no more", () => {
+  const MOST = 16 * 1024 * 1024;
+  const ahead = (size: number): { kept: number; destroyed: number } => {
+    const { state, connection, send } = bare();
+    send(["BLPOP", "l", "0"]);
+    const before = connection.heldBytes;
+    state.handlers!.onData(Buffer.alloc(size));
+    const kept = connection.heldBytes - before;
+    connection.destroy();
+    return { kept, destroyed: state.destroyed - 1 };
+  };
+  const overhead = ahead(MOST / 2).kept - MOST / 2;
+  assert.deepEqual(ahead(MOST - overhead), { kept: MOST, destroyed: 0 });
+  assert.equal(ahead(MOST - overhead + 1).destroyed, 1);
+});
+
 test("StoreConnection hands its socket over with its answers, to nobody while some wait", () => {
   const take = ["TITAN.SYNC", "?", "0"];
   for (const [before, chunks, isTaken] of [
