@@ -303,6 +303,14 @@ test("a replica that does not read is cut off when it is behind by eight backlog
   assert.match(state.text, /titan\.full[^]*titan\.end/);
   assert.equal(primary.info("connected_slaves"), "1");
   socket.pause();
+  const large = "v".repeat(500_000);
+  primary.ask("SET", "k", large);
+  await world.run(world.now + 25_000);
+  socket.resume();
+  await world.run(world.now + 100);
+  const whole = state.text.includes(encodeCommand(["set", "k", large]));
+  assert.ok(whole, "of the pings that were due, none is in the midst of a change");
+  socket.pause();
   let sent = 0;
   while (primary.info("connected_slaves") === "1" && sent < 100) {
     primary.ask("SET", "k", "v".repeat(64 * 1024));
@@ -710,12 +718,14 @@ test("a replica gives a primary that has not answered yet a minute, and says wha
     const world = new SimWorld({ seed: 9 });
     await world.run(100_000);
     const { asked } = await scriptedPrimary(world, []);
+    const start = world.now;
     const replica = await node(world, "r", { ...FOLLOW, primaryPassword });
     await world.run(world.now + 50_000);
     assert.deepEqual(asked.map(([name]) => name), [first]);
     assert.equal((replica.ask("ROLE") as Reply[])[3], state);
     await until(world, "asked again", () => asked.length === 2);
     assert.match(replica.info("master_link_trouble"), /the primary is silent/);
+    assert.ok(world.now - start < 60_500, `a minute, and what a dial takes: ${world.now - start}`);
     await replica.over();
   }
 });
@@ -1057,7 +1067,16 @@ test("TITAN.SYNC comes behind the answers to what was asked before, and is refus
   assert.match(primary.info("slave1"), /,state=online,offset=0,lag=0$/);
   third.socket.destroy();
   polite.socket.destroy();
-  await world.run(world.now + 100);
+  await world.run(world.now + 20_000);
+  const last = await speak(world, "p");
+  last.socket.write(Buffer.from(`TITAN.SYNC ${primary.info("master_replid")} 0\r\n`));
+  for (let ms = 0; ms < 100 && primary.info("connected_slaves") === "0"; ms++) {
+    await world.run(world.now + 1);
+  }
+  await world.run(world.now + 59_999);
+  assert.equal(primary.info("connected_slaves"), "1");
+  await world.run(world.now + 1);
+  assert.equal(primary.info("connected_slaves"), "0", "a minute of silence");
   await primary.over();
 });
 

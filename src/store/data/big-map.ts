@@ -22,7 +22,7 @@ export const MAP_ENTRIES = 2 ** 23;
 
 export class BigMap<V> {
   readonly #most: number;
-  readonly #maps = [new Map<string, V>()];
+  readonly #maps: Map<string, V>[] = [];
   #size = 0;
 
   constructor(most = MAP_ENTRIES) {

@@ -172,7 +172,7 @@ export class ReplicaLink {
     const socket = this.#socket;
     // An error may hold quotes at places where the parser allows none: it is read here.
     if (chunk[0] === MINUS && !this.#parser.isInside) {
-      return this.#drop(chunk.toString("latin1", 1).split("\r\n", 1)[0]!);
+      return this.#drop(chunk.toString("latin1", 1).split("\r\n")[0]!);
     }
     try {
       this.#parser.push(chunk);
