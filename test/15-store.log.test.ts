@@ -398,6 +398,15 @@ test("openStore() refuses records that are not a store's", async () => {
       (error) => error instanceof StoreLogError && /^Cannot replay record 1/.test(error.message),
     );
   }
+  const { world, host, open } = room();
+  const log = await world.settle(openLog({ host, dir: `${DIR}/log` }));
+  const chunks = async function* (): AsyncGenerator<Buffer> {
+    yield Buffer.from("hello\r\n");
+  };
+  log.append(Buffer.from("what the snapshot stands for"));
+  await world.settle(log.saveSnapshot(log.nextSeq - 1, chunks()));
+  await world.settle(log.close());
+  await assert.rejects(open(), /^StoreLogError: Cannot replay snapshot: /);
 });
 
 test("what an embedded client changes in a store that is closed goes nowhere, and breaks " +
