@@ -730,6 +730,20 @@ test("a replica gives a primary that has not answered yet a minute, and says wha
   }
 });
 
+test("a replica gives up a dial after five seconds, and dials again", async () => {
+  const world = new SimWorld({ seed: 9 });
+  world.host("p");
+  world.hold("r", "p");
+  const replica = await node(world, "r");
+  replica.ask("REPLICAOF", "p", String(PORT));
+  const start = world.now;
+  for (const [ms, state] of [[4_999, "connecting"], [5_000, "connect"], [5_200, "connecting"]]) {
+    await world.run(start + Number(ms));
+    assert.equal((replica.ask("ROLE") as Reply[])[3], state, `after ${ms} ms`);
+  }
+  await replica.over();
+});
+
 test("a primary that is away is not called silent, however long it is away", async () => {
   const world = new SimWorld({ seed: 9 });
   const { sockets } = await scriptedPrimary(world, [COPY]);
@@ -877,11 +891,13 @@ test("a replica says how far it is only to a primary that has answered", async (
   const replica = await node(world, "r", FOLLOW);
   await world.run(world.now + 1500);
   assert.equal(acks[0], 1, "a copy under way is an answer");
+  await world.run(world.now + 48_600);
+  assert.equal(acks[0], 50, "once a second");
   const rewritten = replica.opened.rewrite(); // which waits for the end of the copy
   sockets[0]!.destroy();
   await until(world, "asked again", () => asked.length > 1);
   await world.run(world.now + 5000);
-  assert.deepEqual(acks, [1, 0]);
+  assert.deepEqual(acks, [50, 0]);
   await world.settle(rewritten);
   await replica.over();
 });

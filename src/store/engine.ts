@@ -56,7 +56,7 @@ export class Engine extends Store {
 
   constructor(options: StoreOptions) {
     super(options);
-    this.#replay = new Session(0, { out: discard, since: 0 });
+    this.#replay = new Session(0, { out: discard, since: this.startedAt });
   }
 
   /** A new client. Call `end` when it has gone. */

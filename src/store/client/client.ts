@@ -80,7 +80,7 @@ export class StoreClient {
   #sent: Call[] = [];
   #sentHead = 0;
   #pendingBytes = 0;
-  #heardAt = 0;
+  #heardAt = -Infinity;
   #silence: Timer | undefined;
   #patience: Timer | undefined;
   #linkError: Error | undefined;
@@ -240,7 +240,6 @@ export class StoreClient {
     const { username = "default", password } = this.#target;
     const { buffers = false, maxReplyBytes } = this.#options;
     this.#socket = socket;
-    this.#full = false;
     this.#parser = new ReplyParser({
       buffers,
       ...(maxReplyBytes === undefined ? {} : { maxReplyBytes }),
@@ -346,6 +345,7 @@ export class StoreClient {
     const sent = this.#sent.slice(this.#sentHead);
     const wasReady = this.#ready;
     this.#socket = undefined;
+    this.#full = false;
     this.#ready = false;
     this.#sent = [];
     this.#sentHead = 0;

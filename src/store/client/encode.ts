@@ -12,10 +12,10 @@ export class TooLong extends Error {}
 /** @throws {TooLong} */
 export function encode(args: readonly Argument[]): string {
   // Counted before the arguments are copied: together they may be longer than a string can be.
-  let bytes = 0;
-  for (const arg of args) {
-    if (typeof arg === "string" || arg instanceof Uint8Array) bytes += Buffer.byteLength(arg);
-  }
+  const sizes = args.map((arg) =>
+    Buffer.byteLength(typeof arg === "number" || typeof arg === "bigint" ? String(arg) : arg),
+  );
+  const bytes = sizes.reduce((sum, size) => sum + size);
   if (bytes > MAX_PENDING_BYTES) throw new TooLong();
   const out = new RespWriter();
   out.array(args.length);

@@ -73,7 +73,7 @@ export class ReplicaLink {
   #groups = new GroupReader();
   /** Bytes of the group that is coming in. */
   #groupBytes = 0;
-  #heardAt = 0;
+  #heardAt = -Infinity;
   #timer: Timer | undefined;
   #paused = false;
 
@@ -120,10 +120,6 @@ export class ReplicaLink {
   #greet(socket: Socket): void {
     this.#socket = socket;
     this.#state = "connecting";
-    this.#parser = new RespParser();
-    this.#groups = new GroupReader();
-    this.#groupBytes = 0;
-    this.#paused = false;
     this.#heardAt = this.#options.host.clock.monotonic();
     socket.handle({
       onData: (chunk) => {
@@ -282,6 +278,10 @@ export class ReplicaLink {
   #drop(why: string): void {
     const socket = this.#socket;
     this.#socket = undefined;
+    this.#parser = new RespParser();
+    this.#groups = new GroupReader();
+    this.#groupBytes = 0;
+    this.#paused = false;
     socket?.destroy();
     this.#abandonCopy();
     this.#tryAgain(why);
