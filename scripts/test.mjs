@@ -278,7 +278,9 @@ function note(what, started) {
 /** @param {readonly string[]} tests */
 function checkTools(tests) {
   const needed = TOOLS.filter((tool) => tool !== BROWSER || tests.some(isInBrowser));
-  const missing = needed.filter((tool) => spawnSync(tool, ["--version"], { stdio: "ignore" }).error);
+  const isMissing = (/** @type {string} */ tool) =>
+    spawnSync(tool, ["--version"], { stdio: "ignore" }).error !== undefined;
+  const missing = needed.filter(isMissing);
   if (missing.length === 0) return;
   const text = `${missing.join(", ")} not found; tests that need a missing program are skipped`;
   if (process.env.CI) {
