@@ -274,14 +274,13 @@ describe("titan", { concurrency: 4 }, () => {
     const server = createServer((socket) =>
       socket.on("error", () => undefined).resume().end("HTTP/1.1 400 Bad Request\r\n\r\n"));
     await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
-    const { code, stderr } = await alone(
-      "runs",
-      "--master",
-      `127.0.0.1:${(server.address() as AddressInfo).port}`,
-    );
+    const master = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    for (const command of [["runs"], ["worker", "--home", join(cwd, "foreign")]]) {
+      const { code, stderr } = await alone(...command, "--master", master);
+      assert.equal(code, 5, stderr);
+      assert.match(stderr, /^titan: Cannot reach the master at .*: .* it is not a Titan master/m);
+    }
     server.close();
-    assert.equal(code, 5);
-    assert.match(stderr, /it is not a Titan master/);
   });
 
   test("no token or a wrong one is exit 4", async () => {

@@ -7,10 +7,10 @@ import { rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { hostPort } from "#base";
-import { portHolder, sharedRoot, VERSION } from "#host";
+import { portHolder, sharedRoot, VERSION, type Address } from "#host";
 import { MAX_SLOTS } from "#wire";
 import type { Call, Command } from "../command.ts";
-import { EXIT, UsageError } from "../exit.ts";
+import { CliError, EXIT, UsageError } from "../exit.ts";
 import { DEFAULT_MASTER, namedMaster, tokenOf } from "../named-master.ts";
 import { plural, withoutRepeats } from "../text.ts";
 
@@ -126,10 +126,20 @@ async function run(call: Call): Promise<number> {
     (registered) => announce(call, registered.name, offer),
     () => undefined, // `done` tells why it is not ready
   );
-  await started.done;
+  await started.done.catch(foreign(master));
   await stopped; // the connection is closed before the last job has tidied up
   await removalsDone(); // STOP_MS ends this, too
   return EXIT.OK;
+}
+
+/** Not a master, such as the dashboard at the port beside it. */
+function foreign(master: Address): (error: { code?: string; message: string }) => never {
+  return (error) => {
+    if (error.code !== "BAD_FRAME") throw error;
+    const found = `something answers there, but it is not a Titan master (${error.message})`;
+    const doing = `Cannot reach the master at ${hostPort(master)}`;
+    throw new CliError(EXIT.UNREACHABLE, `${doing}: ${found}`);
+  };
 }
 
 /** What a flag or the environment says of it, and nothing else. */
