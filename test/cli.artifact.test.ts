@@ -81,6 +81,10 @@ test("what cannot be is said in words, with exit codes", async () => {
   await say("put", "package.json", file("a.txt"), "--keep");
   const over = await say("get", "package.json");
   assert.match(over.stderr, /Cannot get artifact package\.json: package\.json exists/);
+  const inside = await say("get", "package.json", folder);
+  assert.match(inside.stderr, / is a folder\n {2}titan artifact get \S+ .*\/package\.json'?$/m);
+  const nowhere = await say("get", "package.json", file("none/x"));
+  assert.match(nowhere.stderr, /^titan: Cannot write .*none\/x: there is no such file/m);
   await say("rm", "package.json");
   assert.ok(existsSync(file("a.txt")));
 });

@@ -4,12 +4,12 @@
  * Test: test/cli.artifact.test.ts
  */
 import { read } from "node:fs";
-import { basename } from "node:path";
+import { basename, join } from "node:path";
 import { artifactJson } from "#rows";
 import type { ArtifactInfo, ArtifactName, Client } from "#sdk";
 import { openClient } from "../address.ts";
 import { MAX_AGE_MS, type Call, type Command } from "../command.ts";
-import { CliError, EXIT, UsageError } from "../exit.ts";
+import { CliError, EXIT, fileReason, UsageError } from "../exit.ts";
 import { withRun } from "../refs.ts";
 import {
   bytesText, meantHint, oneLine, plural, shellWord, table, timeText,
@@ -189,6 +189,10 @@ async function get(call: Call, client: Client): Promise<number> {
     const advice = `titan artifact get ${name} FILE writes it to another one, or over it`;
     throw new CliError(EXIT.ERROR, `Cannot get artifact ${name}: ${file} exists`, { advice });
   }
+  if ((await storage.stat(file))?.kind === "directory") {
+    const advice = `titan artifact get ${shellWord(name)} ${shellWord(join(file, basename(name)))}`;
+    throw new CliError(EXIT.ERROR, `Cannot get artifact ${name}: ${file} is a folder`, { advice });
+  }
   await writeAside(call, file, bytes);
   if (call.json) context.json({ ...artifactJson(info), file });
   else context.note(`titan: got ${describe(info)} as ${file}`);
@@ -200,7 +204,10 @@ async function writeAside(
   { context: { host } }: Call, file: string, bytes: AsyncIterable<Buffer>,
 ): Promise<void> {
   const aside = `${file}.part-${Buffer.from(host.random.bytes(6)).toString("hex")}`;
-  const out = await host.storage.open(aside, { create: true, exclusive: true });
+  const out = await host.storage.open(aside, { create: true, exclusive: true })
+    .catch((error: unknown) => {
+      throw new CliError(EXIT.ERROR, `Cannot write ${file}: ${fileReason(error)}`);
+    });
   try {
     for await (const piece of bytes) await out.append([piece]);
     await out.close();
