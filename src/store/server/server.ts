@@ -188,10 +188,7 @@ class Clients implements Shared {
       return;
     }
     const waiting = this.#diskIsFull ? this.#withoutReaders(dirty) : [...dirty];
-    if (waiting.length === 0) {
-      commit?.catch(() => {}); // nobody waits for it, and it may yet fail
-      return;
-    }
+    if (waiting.length === 0) return void commit?.catch(() => {}); // nobody waits, should it fail
     const held = waiting.map((connection) => ({ connection, bytes: connection.hold() }));
     const done = Promise.all([this.#commit, commit]).then(
       () => held.forEach(({ connection, bytes }) => connection.release(bytes)),
