@@ -101,10 +101,9 @@ export class List {
     this.#shrink();
   }
 
-  /** Leaves as much room again as is used. */
   #shrink(): void {
-    if (this.#slots.length > MIN_CAPACITY && this.#size * 4 <= this.#slots.length) {
-      this.#resize(Math.max(MIN_CAPACITY, 2 ** Math.ceil(Math.log2(2 * this.#size))));
+    while (this.#slots.length > MIN_CAPACITY && this.#size * 4 <= this.#slots.length) {
+      this.#resize(this.#slots.length / 2);
     }
   }
 
