@@ -150,7 +150,7 @@ function encodeReply(value: Value): Buffer {
 
 function write(out: RespWriter, value: Value): void {
   if (value === null) out.nil();
-  else if (Buffer.isBuffer(value)) out.bulk(value.toString("latin1"));
+  else if (Buffer.isBuffer(value)) out.bulkBytes(value);
   else if (typeof value === "string") out.simple(value);
   else if (
     typeof value === "bigint" ? value === BigInt.asIntN(64, value) : Number.isSafeInteger(value)

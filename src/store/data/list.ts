@@ -10,8 +10,8 @@
  *
  * Invariants: the capacity is a power of two, and free slots hold undefined (nothing popped is kept
  * alive).
- * Left out: chunks. Removing from the middle moves the elements behind it; Redis's quicklist moves
- * fewer, and walks to find the place.
+ * Left out: chunks. Removing from the middle moves the elements on the nearer side; Redis's
+ * quicklist moves fewer, and walks to find the place.
  * Test: test/15-store.test.ts
  */
 import { COLLECTION_BYTES, RING_SLOT_BYTES, STRING_BYTES } from "./memory.ts";
@@ -87,9 +87,19 @@ export class List {
     for (let i = start; i < end; i++) yield this.at(i)!;
   }
 
-  /** Removes the elements at these places, in ascending order. */
+  /**
+   * Removes the elements at these places, in ascending order, and closes the gaps from the side
+   * that is nearer.
+   */
   remove(places: readonly number[]): void {
     for (const place of places) this.bytes -= ITEM_BYTES + this.at(place)!.length;
+    const [first, last] = [places[0]!, places.at(-1)!];
+    if (last < this.#size - first) this.#closeFromLeft(places);
+    else this.#closeFromRight(places);
+    this.#shrink();
+  }
+
+  #closeFromRight(places: readonly number[]): void {
     const mask = this.#slots.length - 1;
     let gaps = 0;
     for (let i = places[0]!; i < this.#size; i++) {
@@ -98,7 +108,18 @@ export class List {
     }
     for (let i = 1; i <= gaps; i++) this.#slots[(this.#head + this.#size - i) & mask] = undefined;
     this.#size -= gaps;
-    this.#shrink();
+  }
+
+  #closeFromLeft(places: readonly number[]): void {
+    const mask = this.#slots.length - 1;
+    let gaps = 0;
+    for (let i = places.at(-1)!; i >= 0; i--) {
+      if (i === places[places.length - 1 - gaps]) gaps++;
+      else this.#slots[(this.#head + i + gaps) & mask] = this.at(i);
+    }
+    for (let i = 0; i < gaps; i++) this.#slots[(this.#head + i) & mask] = undefined;
+    this.#head = (this.#head + gaps) & mask;
+    this.#size -= gaps;
   }
 
   #shrink(): void {

@@ -72,7 +72,13 @@ export class RespWriter implements Replies {
     else this.#large(latin1);
   }
 
-  #large(value: string): void {
+  /** The same for bytes, which are not changed until `take`. */
+  bulkBytes(bytes: Buffer): void {
+    if (bytes.length < LARGE_CHARS) this.bulk(bytes.toString("latin1"));
+    else this.#large(bytes);
+  }
+
+  #large(value: string | Buffer): void {
     this.#text += `$${value.length}\r\n`;
     this.#pack();
     this.#packed.push(value);
