@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  apply, Event, hashState, readSnapshot, serviceEnv, State, writeSnapshot, type Job,
+  apply, Event, hashState, readSnapshot, serviceEnv, serviceRow, State, writeSnapshot, type Job,
   type Run,
 } from "#core";
 import {
@@ -57,9 +57,13 @@ test("a new version on a worker that is away does not count as READY", () => {
   const { bench, old } = serving();
   const next = deploy(bench, "two");
   ready(bench, next);
-  bench.state.router.setAway(next.jobs[0]!.worker, true);
+  const [web] = next.jobs as [Job];
+  const why = (): string => serviceRow(bench.state, web, bench.now).reason;
+  assert.equal(why(), "");
+  bench.state.router.setAway(web.worker, true);
   advance(bench);
   assert.equal(current(bench), old);
+  assert.match(why(), /^w\d is away: as it said last$/);
   bench.state.router.setAway(next.jobs[0]!.worker, false);
   advance(bench);
   assert.equal(current(bench), next);

@@ -70,7 +70,9 @@ export function reasonOf(state: State, job: Job, now: number, whys?: Whys): stri
   }
   if (job.status === "SKIPPED") return whySkipped(job);
   if (job.status === "RUNNING" && job.cancelling) return "cancelling: waits for its process to end";
-  if (job.status === "RUNNING" && job.service !== undefined) return whyService(job.service);
+  if (job.status === "RUNNING" && job.service !== undefined) {
+    return whyService(job.service) || whyUnknown(state, job);
+  }
   if (job.status !== "PENDING") return "";
   if (job.dueAt > 0) {
     const seconds = Math.max(0, (job.dueAt - now) / 1000).toFixed(1);
@@ -166,6 +168,12 @@ function whyService({ asked, reason }: ServiceRecord): string {
   if (asked === "stop") return "stopping: waits for its process to end";
   if (asked === "drain") return "draining: waits for its connections to end, then it is stopped";
   return asked === "restart" ? "restarting: waits for its process to end" : reason;
+}
+
+/** It is as its worker said last, which may be over. */
+function whyUnknown(state: State, job: Job): string {
+  if (!state.router.isAway(job.worker)) return "";
+  return `${workerName(state, job)} is away: as it said last`;
 }
 
 /** The same in a word. Undefined: it does not wait. */
