@@ -53,7 +53,7 @@ export interface ReplyHandlers {
 export class ReplyReader {
   readonly #handlers: ReplyHandlers;
   #head: Buffer = Buffer.alloc(0);
-  #kind = 0;
+  #kind!: number; // set by #begin
   /** Bytes of the content that are still to come. */
   #left = 0;
   #parts: Buffer[] = [];
