@@ -15,6 +15,8 @@ import {
   ArtifactItem, ArtifactPutAnswer, Connect, HealthReport, MAX_FORWARDED, Op, PROTOCOL, Welcome,
   type Assignment,
 } from "#wire";
+import { startWorker, WorkerError, type WorkerOptions } from "#worker";
+import { EXIT, exitCodeOf } from "../src/cli/exit.ts";
 import { reportOf } from "../src/worker/attempt.ts";
 import { checkHealth } from "../src/worker/check.ts";
 import { WorkerFiles } from "../src/worker/files.ts";
@@ -356,6 +358,14 @@ test("on Deno a folder with packages says so in a package.json, if it has none",
   await linkPackage(nodeHost(), { cacheDir, runtime });
   assert.equal(readFileSync(path, "utf8"), '{"name":"mine"}');
   rmSync(cacheDir, { recursive: true });
+});
+
+test("the exit code of `titan worker` follows from what its worker is refused with", () => {
+  assert.equal(exitCodeOf(new WorkerError("UNAUTHORIZED", "no")), EXIT.UNAUTHORIZED);
+  assert.throws(() => startWorker({ token: " " } as WorkerOptions), (error: unknown) => {
+    assert.equal(exitCodeOf(error), EXIT.USAGE);
+    return true;
+  });
 });
 
 // ── the link ─────────────────────────────────────────────────────────────────────────────────────

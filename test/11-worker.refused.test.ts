@@ -439,6 +439,9 @@ test("an attempt whose report is refused for good is given up, and the next " +
   assert.deepEqual(desk.reports, []);
   assert.equal(desk.executor.jobs.length, 4, "the master has given them out again");
   assert.equal(desk.worker.running, 2);
+  desk.world.cut("m", "w");
+  await desk.for(200);
+  assert.equal(desk.notes.at(-1), "registered as w, with 2 attempts under way");
   for (const job of desk.executor.jobs) job.end();
   await desk.for(100);
   assert.deepEqual(desk.reports.map(({ job }) => job), [0, 1]);
@@ -493,6 +496,7 @@ test("a master of another protocol ends the worker, which says both numbers, and
   desk.protocol = PROTOCOL + 1;
   await desk.open();
   let why = "";
+  // Nobody waits for it to be ready: then its rejection ends no process.
   desk.worker.done.catch((error: Error) => (why = error.message));
   await desk.for(60_000);
   assert.match(why, new RegExp(`protocol ${PROTOCOL + 1}, this worker ${PROTOCOL}$`));

@@ -100,9 +100,8 @@ class WorkerProcess implements Worker {
         throw new WorkerError("CLOSED", "The worker was stopped before it had registered");
       }),
     ]);
-    // A caller may ignore both promises; a rejection that nobody handles must not end the process.
+    // A caller may ignore it; a rejection that nobody handles must not end the process.
     this.ready.catch(() => undefined);
-    this.done.catch(() => undefined);
   }
 
   get running(): number {
