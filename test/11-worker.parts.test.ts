@@ -19,6 +19,7 @@ import { startWorker, WorkerError, type WorkerOptions } from "#worker";
 import { EXIT, exitCodeOf } from "../src/cli/exit.ts";
 import { reportOf } from "../src/worker/attempt.ts";
 import { checkHealth } from "../src/worker/check.ts";
+import { clusterEndpoints } from "../src/worker/endpoints.ts";
 import { WorkerFiles } from "../src/worker/files.ts";
 import { WorkerForwards } from "../src/worker/forward.ts";
 import { MasterLink } from "../src/worker/link.ts";
@@ -131,6 +132,7 @@ test("a port is a service's once nobody listens there any more; who has one is t
   const closed = gate();
   const inUse = Object.assign(new Error("in use"), { code: "EADDRINUSE" });
   const listen = async ({ port }: { port: number }) => {
+    if (port === 6002) throw Object.assign(new Error("too many"), { code: "EMFILE" });
     if (port !== 5000) throw inUse;
     return { host: "w", port, close: () => closed.opened };
   };
@@ -160,6 +162,7 @@ test("a port is a service's once nobody listens there any more; who has one is t
   };
   assert.equal(await why(6000), "port 6000 is in use on w by pid 7 (other)");
   assert.equal(await why(6001), "port 6001 is in use on w");
+  assert.equal(await why(6002), "port 6002 cannot be tried: EMFILE");
   assert.equal(services.ports, 0);
 });
 
@@ -358,6 +361,13 @@ test("on Deno a folder with packages says so in a package.json, if it has none",
   await linkPackage(nodeHost(), { cacheDir, runtime });
   assert.equal(readFileSync(path, "utf8"), '{"name":"mine"}');
   rmSync(cacheDir, { recursive: true });
+});
+
+test("a job finds a store that listens everywhere at its master's address, as a URL has it", () => {
+  const told = { store: "redis://0.0.0.0:6379" };
+  for (const [host, store] of [["m", "redis://m:6379"], ["fd00::1", "redis://[fd00::1]:6379"]]) {
+    assert.equal(clusterEndpoints({ host: host!, port: 9090 }, told).store, store);
+  }
 });
 
 test("the exit code of `titan worker` follows from what its worker is refused with", () => {

@@ -9,10 +9,11 @@ import { SimWorld } from "#simhost";
 import { startWorker, type Worker } from "#worker";
 import {
   Dispatch, FIRST_REDIAL_MAX_MS, Finished, Hello, Kill, MAX_HELLO_BYTES, Op, Output, PROTOCOL,
-  REDIAL_MAX_MS, Welcome, type Report,
+  REDIAL_MAX_MS, Welcome, type Report, type Service,
 } from "#wire";
 import { MasterLink } from "../src/worker/link.ts";
 import { FakeExecutor } from "./11-worker.cluster.ts";
+import { serviceSpec } from "./spec.support.ts";
 
 const FULL = "Cannot take new work: no space left on device";
 
@@ -34,6 +35,8 @@ class Desk {
   poison = -1;
   /** Jobs that it gives to whoever runs none. */
   jobs = 1;
+  /** Set if they are services. */
+  service: Service | undefined;
   /** What each HELLO said that it runs, and how long it was. */
   readonly running: number[][] = [];
   readonly hellos: number[] = [];
@@ -121,7 +124,7 @@ class Desk {
     const items = Array.from({ length: this.jobs }, (_, job) => ({
       run: 1, job, attempt: 1, runId: "r1", jobId: "abc"[job]!, timeoutMs: 0, env: {}, inputs: [],
       action: { type: "command" as const, argv: ["true"] }, project: undefined,
-      files: { inputs: [], outputs: this.outputs },
+      files: { inputs: [], outputs: this.outputs }, service: this.service,
     }));
     for (const item of items) {
       this.connection.notify(Op.DISPATCH, Dispatch.encode({ items: [item] }));
@@ -476,6 +479,17 @@ test("a job whose executor fails is reported as failed, with the reason", async 
   const [report] = desk.reports;
   const { failure, durationMs } = report!;
   assert.deepEqual([failure?.kind, failure?.message, durationMs], ["internal", "no room", 0]);
+});
+
+test("after each new connection the master hears how a service is", async () => {
+  const desk = new Desk();
+  desk.service = serviceSpec("web");
+  await desk.open();
+  await desk.for(1000);
+  assert.equal(desk.times(Op.HEALTH).length, 1);
+  desk.world.cut("m", "w");
+  await desk.for(200);
+  assert.deepEqual([desk.times(Op.HELLO).length, desk.times(Op.HEALTH).length], [2, 2]);
 });
 
 test("one report that the master cannot take does not keep the others from it", async () => {
