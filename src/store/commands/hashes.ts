@@ -25,14 +25,14 @@ function setField(store: Store, key: string, [field, value]: [string, string]): 
 function admitAll(store: Store, argv: readonly string[]): void {
   const hash = store.keys.hash(argv[1]!);
   const size = hash?.size ?? 0;
-  if (store.fits(size, argv.length)) return; // which is more than the fields
-  const fields = argv.slice(2).filter((_, i) => i % 2 === 0);
+  if (store.fits(size, (argv.length - 2) / 2)) return;
+  const fields = argv.filter((_, i) => i >= 2 && i % 2 === 0);
   store.admitEntries(size, new Set(fields.filter((each) => hash?.has(each) !== true)).size);
 }
 
 function hset(store: Store, { out }: Session, argv: string[]): void {
   if (argv.length % 2 === 1) throw wrongArity(argv[0]!);
-  admitAll(store, argv);
+  if (argv.length > 4) admitAll(store, argv); // `setField` admits a single one
   let added = 0;
   for (let i = 2; i < argv.length; i += 2) {
     if (setField(store, argv[1]!, [argv[i]!, argv[i + 1]!])) added++;

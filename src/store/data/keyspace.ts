@@ -53,8 +53,8 @@ export class Keyspace {
   mode: "remove" | "hide" | "replay" = "remove";
   readonly #host: StoreHost;
   readonly #hooks: KeyspaceHooks;
-  /** The time of the command under way, once it is asked for: a command sees one time only. */
-  #now: number | undefined;
+  /** The time of the command under way, 0 until it is asked for: a command sees one time only. */
+  #now = 0;
   /** What the values cost; the table knows what the keys cost. */
   #valueBytes = 0;
 
@@ -75,12 +75,13 @@ export class Keyspace {
 
   /** Wall-clock milliseconds, the same during a whole command or transaction. */
   now(): number {
-    return (this.#now ??= this.#host.clock.wall());
+    if (this.#now === 0) this.#now = this.#host.clock.wall();
+    return this.#now;
   }
 
   /** A new command begins. */
   tick(): void {
-    this.#now = undefined;
+    this.#now = 0;
   }
 
   /** The live value, or undefined. */
@@ -129,9 +130,12 @@ export class Keyspace {
   /** Sets the value and leaves the deadline as it is. */
   put(key: string, value: Value): void {
     const old = this.dict.set(key, value);
-    this.#count(old, value);
+    // Most writes put a string over a string.
+    if (typeof value === "string" && typeof old === "string") {
+      this.#valueBytes += value.length - old.length;
+    } else this.#count(old, value);
     this.#hooks.changed(key);
-    if (value instanceof List) this.#hooks.listAppeared(key);
+    if (typeof value !== "string" && value instanceof List) this.#hooks.listAppeared(key);
   }
 
   #count(old: Value | undefined, value: Value): void {
@@ -142,7 +146,7 @@ export class Keyspace {
 
   /** Sets the value; the key has no deadline afterwards. */
   replace(key: string, value: Value): void {
-    this.expiry.clear(key);
+    if (this.expiry.size !== 0) this.expiry.clear(key);
     this.put(key, value);
   }
 
@@ -205,7 +209,7 @@ export class Keyspace {
     this.#hooks.moving(this.dict.size - 1, at);
     this.#valueBytes -= countedBytes(this.dict.values[at]!);
     this.dict.removeAt(at);
-    this.expiry.clear(key);
+    if (this.expiry.size !== 0) this.expiry.clear(key);
   }
 }
 
