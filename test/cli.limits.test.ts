@@ -41,7 +41,8 @@ test("numbers are taken at their limits, and refused by name one beyond", async 
 test("of several runs that fit ten are listed, and the one that is @latest", async () => {
   const found = (ids: readonly string[]) => {
     const runs = ids.map((id, submittedAt) => ({ id, submittedAt }));
-    return findRun({ runs: async () => runs } as unknown as Client, "pages");
+    const client = { runs: async () => runs, services: async () => [] };
+    return findRun(client as unknown as Client, "pages");
   };
   const ids = Array.from({ length: 12 }, (_, i) => `pages-${i + 10}`);
   const listed = (count: number): string => ids.slice(0, count).reverse().slice(0, 10).join(", ");
