@@ -92,7 +92,7 @@ function supervise(
     // When memory runs out, the system should end this process rather than the worker.
     fs.writeFileSync("/proc/self/oom_score_adj", "1000");
   } catch { /* not Linux */ }
-  process.stdin.on("close", () => end()).resume();
+  process.stdin.on("error", () => end()).on("close", () => end()).resume();
   const thread = new Worker(program, {
     eval: true,
     workerData: limits,
