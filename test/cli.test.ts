@@ -112,6 +112,7 @@ describe("titan", { concurrency: 4 }, () => {
       [[""], /Cannot run titan '': there is no such command/],
       [["artifact", ""], /Cannot run titan artifact '': there are put, get/],
       [["log", "ok-1/a"], /found only "ok-1\/a"\n {2}titan logs ok-1\/a prints the output of jobs/],
+      [["log"], /found nothing\n {2}titan help eventlog says more/],
       [["log", "show"], /found only "show"\n {2}titan help eventlog says more/],
       [["runs", "--jsn"], /unknown flag --jsn \(did you mean --json\?\)/],
       [["run", "ok.yaml", "--detatch"], /did you mean --detach\?/],
