@@ -239,6 +239,8 @@ test("a run is submitted, watched, read and answered; every answer fits openapi.
       - {id: bad, run: 'exit 3'}
   `), "post");
   const { run } = submitted;
+  const unkeyed = await yaml("/api/v1/runs?key=", "name: other\njobs: [{id: a, run: 'true'}]\n");
+  assert.deepEqual([unkeyed.status, unkeyed.json.error.code], [400, "BAD_REQUEST"]);
   const again = await yaml("/api/v1/runs?key=k1", "name: other\njobs: [{id: a, run: 'true'}]\n");
   assert.deepEqual([again.status, again.json.error.code], [409, "CONFLICT"]);
 

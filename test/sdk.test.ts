@@ -234,7 +234,7 @@ test("submit() refuses what is no pipeline with a PipelineError, whatever it is"
   }
 });
 
-test("submit() refuses a projectDir that is no folder, instead of an empty project", async () => {
+test("submit() refuses a projectDir that is no folder, and a key that is empty", async () => {
   const [file, missing] = [join(tempFolder({ f: "" }), "f"), join(tempFolder(), "none")];
   const jobs = [{ id: "a", file: "a.sh" }];
   for (const projectDir of [file, missing]) {
@@ -243,6 +243,8 @@ test("submit() refuses a projectDir that is no folder, instead of an empty proje
       await assert.rejects(titan.submit(pipeline, { projectDir }), expected);
     }
   }
+  const unkeyed = titan.submit({ name: "n", jobs: GATED }, { key: "" });
+  await assert.rejects(unkeyed, { name: "TypeError", message: /Cannot submit: found key ""/ });
   const submitted = titan.submit({ name: "n", jobs }, { projectDir: 5 as never });
   await assert.rejects(submitted, { name: "TypeError", message: /projectDir must be a path/ });
 });

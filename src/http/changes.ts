@@ -8,7 +8,7 @@ import { PipelineError } from "#pipeline";
 import {
   answerJson, any, boolean, integer, list, mapOf, object, oneOf, shapes, text,
 } from "#rows";
-import type { Asked, Route } from "./route.ts";
+import { HttpError, type Asked, type Route } from "./route.ts";
 import { PIPELINE, submissionOf, submit } from "./submission.ts";
 
 /** The person who asks, as far as anybody has said. */
@@ -43,7 +43,7 @@ export const CHANGES: readonly Route[] = [
       run: text, existing: boolean, warnings: list(text), forgotten: boolean, replaces: text,
     }),
     run: async (asked) => submit(asked, {
-      key: asked.query.get("key") ?? undefined, by: asked.query.get("by") ?? undefined,
+      key: keyOf(asked), by: asked.query.get("by") ?? undefined,
       strict: asked.query.get("strict") === "1", deploy: asked.query.get("deploy") === "1",
     }),
   },
@@ -120,6 +120,13 @@ export const CHANGES: readonly Route[] = [
     run: ({ client, path, body }) => client.rollback(path["service"]!, whoOf(body)),
   },
 ];
+
+/** @throws {HttpError} 400 */
+function keyOf({ query }: Asked): string | undefined {
+  const key = query.get("key");
+  if (key !== "") return key ?? undefined;
+  throw new HttpError(400, "BAD_REQUEST", 'Cannot submit: found key="", leave it out');
+}
 
 async function validate(asked: Asked): Promise<object> {
   try {

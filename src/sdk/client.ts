@@ -136,6 +136,8 @@ export class Client extends RunCalls {
 
   /** Submits a pipeline that is already in the form of the wire. */
   async submitSpec(spec: PipelineSpec, options: SubmitOptions = {}): Promise<Submitted> {
+    // On the wire an empty one is none: two submissions with it would be two runs.
+    if (options.key === "") throw new TypeError('Cannot submit: found key "", leave it out');
     const encoded = PipelineSpec.encode(spec);
     const isSmall = encoded.length <= MAX_INLINE_SPEC_BYTES;
     const body = EncodedSubmit.encode({

@@ -76,6 +76,8 @@ class ClusterTest(unittest.TestCase):
         self.assertEqual((two.run, one.existing, two.existing), (one.run, False, True))
         with self.assertRaisesRegex(titan.ConflictError, "only-one"):
             self.titan.submit(pipeline("other").job("a", run="true"), key="only-one")
+        with self.assertRaisesRegex(ValueError, 'found key ""'):
+            self.titan.submit(pipeline("keyed").job("a", run="true"), key="")
 
     def test_what_the_master_refuses_has_its_class_and_words(self):
         with self.assertRaisesRegex(titan.InvalidError, 'job "a" depends on itself'):

@@ -399,6 +399,7 @@ class Client:
         for each in spec["jobs"]:
             if each["action"]["type"] == "file" and spec["project"] is None:
                 raise PipelineError(f'job "{each["id"]}" names a file: say in which project_dir')
+        if key == "": raise ValueError('Cannot submit: found key "", leave it out')
         data, key = wire.PipelineSpec.encode(spec), key or f"py-{secrets.token_hex(12)}"
         blob = None if len(data) <= MAX_INLINE_BYTES else self.put_blob(data)
         spec = {"spec_blob": blob} if blob else {"spec": data}
