@@ -191,10 +191,13 @@ export class Page {
     await this.call("Input.dispatchMouseEvent", { ...at, type: "mouseReleased" });
   }
 
-  /** Puts the keyboard's focus there. */
+  /** Puts the keyboard's focus there, once it is taken: a button may be disabled for a moment. */
   async focus(role: string, name: Name = /(?:)/): Promise<void> {
-    const { backend } = await this.find(role, name);
-    await this.call("DOM.focus", { backendNodeId: backend });
+    await this.#until(`a ${role} named ${name} takes the focus`, async () => {
+      const { backend } = await this.find(role, name);
+      await this.call("DOM.focus", { backendNodeId: backend });
+      return true;
+    });
   }
 
   /** A key, perhaps with others held: "Enter", "g", "Control+k", "Shift+Tab". */
